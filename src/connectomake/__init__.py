@@ -1,0 +1,6 @@
+"""connectomake: make for connectomics.
+
+Every block, merge table and mesh of a 3-D electron microscopy volume is a file target of a Snakemake workflow.
+"""
+
+__version__ = "0.1.0"

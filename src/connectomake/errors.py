@@ -1,0 +1,25 @@
+"""The errors a user may meet: one sentence each, naming the value, the place and the way out."""
+
+
+class ConnectomakeError(Exception):
+    """Base of every error that connectomake raises on purpose."""
+
+
+class ConfigError(ConnectomakeError, ValueError):
+    """A value of the config is wrong or contradicts another."""
+
+
+class SourceError(ConnectomakeError, OSError):
+    """The source image cannot be reached, read or understood."""
+
+
+class LayerError(ConnectomakeError, OSError):
+    """A file of a layer (shard, table, info) is missing, truncated or does not fit its layer."""
+
+
+class ModelError(ConnectomakeError, ValueError):
+    """A model file or its weights cannot be loaded or give an output of the wrong form."""
+
+
+class RunError(ConnectomakeError, RuntimeError):
+    """A stage met data it cannot process."""
