@@ -1,0 +1,7 @@
+"""Boxes, block grids, Morton ids, octree and lattices: pure arithmetic, no I/O. Everything is z, y, x."""
+
+from connectomake.geometry.box import Box, Vec, as_vec, volume_of
+from connectomake.geometry.cells import CellLattice
+from connectomake.geometry.grid import BlockGrid, Octree, lower_offsets, upper_offsets
+
+__all__ = ["BlockGrid", "Box", "CellLattice", "Octree", "Vec", "as_vec", "lower_offsets", "upper_offsets", "volume_of"]

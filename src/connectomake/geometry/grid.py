@@ -1,0 +1,285 @@
+"""The grid of blocks over a region of interest, and the octree over its ids."""
+
+import functools
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from connectomake.errors import ConfigError
+from connectomake.geometry import morton
+from connectomake.geometry.box import Box, Vec, volume_of
+
+
+def _ceil_div(a: int, b: int) -> int:
+    return -(-a // b)
+
+
+@dataclass(frozen=True)
+class BlockGrid:
+    """Blocks of one shape laid from the start of the region of interest; those at its end are cut off.
+
+    A block's id is the compressed Morton code of its grid position, which is also the number of its shard. On a ragged
+    grid there are codes without a block.
+
+    Parameters
+    ----------
+    roi
+        Region of interest, in voxels.
+    block
+        Shape of a block, in voxels.
+
+    Examples
+    --------
+    >>> grid = BlockGrid(Box((0, 0, 0), (5, 4, 9)), (4, 4, 4))
+    >>> grid.shape, grid.ids
+    ((2, 1, 3), (0, 1, 2, 3, 4, 6))
+    >>> grid.position(4), str(grid.box(4))   # bits, lowest first: x0 z0 x1
+    ((0, 0, 2), 'z 0:4, y 0:4, x 8:9')
+    """
+
+    roi: Box
+    block: Vec
+
+    @functools.cached_property
+    def shape(self) -> Vec:
+        """Number of blocks per axis."""
+        z, y, x = (_ceil_div(s, b) for s, b in zip(self.roi.shape, self.block, strict=True))
+        return (z, y, x)
+
+    @functools.cached_property
+    def bits(self) -> Vec:
+        """Number of bits of the grid position per axis."""
+        z, y, x = (morton.axis_bits(s) for s in self.shape)
+        return (z, y, x)
+
+    @property
+    def id_bits(self) -> int:
+        """Number of bits of an id."""
+        return sum(self.bits)
+
+    @property
+    def width(self) -> int:
+        """Number of hexadecimal digits of an id's name."""
+        return max(_ceil_div(self.id_bits, 4), 1)
+
+    @property
+    def count(self) -> int:
+        """Number of blocks."""
+        return volume_of(self.shape)
+
+    @functools.cached_property
+    def ids(self) -> tuple[int, ...]:
+        """Ids of all blocks, ascending."""
+        return tuple(sorted(self.id_at(p) for p in itertools.product(*(range(n) for n in self.shape))))
+
+    @functools.cached_property
+    def _order(self) -> list[tuple[int, int]]:
+        return morton.bit_order(self.bits)
+
+    @functools.cached_property
+    def _spread(self) -> tuple[list[int], list[int], list[int]]:
+        """Per axis, the bits of the id that each coordinate sets."""
+        tables: tuple[list[int], list[int], list[int]] = ([], [], [])
+        for axis in range(3):
+            places = [(i, level) for i, (a, level) in enumerate(self._order) if a == axis]
+            tables[axis].extend(sum(((p >> level) & 1) << i for i, level in places) for p in range(self.shape[axis]))
+        return tables
+
+    def id_at(self, position: Vec) -> int:
+        """Return the id of the block at a grid position that exists."""
+        z, y, x = self._spread
+        return z[position[0]] | y[position[1]] | x[position[2]]
+
+    def position(self, block_id: int) -> Vec:
+        """Return the grid position that an id stands for, whether or not a block is there."""
+        position = [0, 0, 0]
+        for i, (axis, level) in enumerate(self._order):
+            position[axis] |= ((block_id >> i) & 1) << level
+        return (position[0], position[1], position[2])
+
+    def exists(self, position: Vec) -> bool:
+        """Whether there is a block at a grid position."""
+        return all(0 <= p < n for p, n in zip(position, self.shape, strict=True))
+
+    def has_id(self, block_id: int) -> bool:
+        """Whether a block has this id."""
+        return 0 <= block_id < 1 << self.id_bits and self.exists(self.position(block_id))
+
+    def box_at(self, position: Vec) -> Box:
+        """Return the voxels of the block at a grid position, cut at the end of the region of interest."""
+        start = tuple(r + p * b for r, p, b in zip(self.roi.start, position, self.block, strict=True))
+        stop = tuple(min(s + b, e) for s, b, e in zip(start, self.block, self.roi.stop, strict=True))
+        return Box(start, stop)  # type: ignore[arg-type]
+
+    def box(self, block_id: int) -> Box:
+        """Return the voxels of a block, cut at the end of the region of interest."""
+        return self.box_at(self.position(block_id))
+
+    def name(self, block_id: int) -> str:
+        """Return the id as it stands in file names: hexadecimal, padded."""
+        return f"{block_id:0{self.width}x}"
+
+    def parse(self, name: str) -> int:
+        """Return the id that a name stands for.
+
+        Raises
+        ------
+        ConfigError
+            If the name is not an id of this grid.
+        """
+        try:
+            block_id = int(name, 16)
+        except ValueError:
+            block_id = -1
+        if self.has_id(block_id) and self.name(block_id) == name:
+            return block_id
+        raise ConfigError(
+            f"block {name!r} does not exist: the grid has {' x '.join(map(str, self.shape))} blocks (z, y, x) and ids of "
+            f"{self.width} hexadecimal digits; `connectomake where Z Y X` gives the id at a voxel"
+        )
+
+    def id_of_voxel(self, position: Vec) -> int:
+        """Return the id of the block that holds a voxel.
+
+        Raises
+        ------
+        ConfigError
+            If the voxel is outside the region of interest.
+        """
+        if not self.roi.contains_voxel(position):
+            raise ConfigError(f"voxel {position} (z, y, x) is outside the region of interest, {self.roi}")
+        z, y, x = ((p - r) // b for p, r, b in zip(position, self.roi.start, self.block, strict=True))
+        return self.id_at((z, y, x))
+
+    def positions_meeting(self, box: Box) -> Iterator[Vec]:
+        """Yield the grid positions of the blocks that share a voxel with `box`, in raster order."""
+        inside = box.intersect(self.roi)
+        if inside.empty:
+            return
+        ranges = [
+            range((a - r) // b, (e - 1 - r) // b + 1)
+            for a, e, r, b in zip(inside.start, inside.stop, self.roi.start, self.block, strict=True)
+        ]
+        for z, y, x in itertools.product(*ranges):
+            yield (z, y, x)
+
+    def ids_meeting(self, box: Box) -> list[int]:
+        """Return the ids of the blocks that share a voxel with `box`, in raster order of their positions."""
+        return [self.id_at(p) for p in self.positions_meeting(box)]
+
+    def neighbours(self, block_id: int, offsets: list[Vec]) -> list[int]:
+        """Return the ids of the existing blocks at the given offsets from a block, in blocks."""
+        z, y, x = self.position(block_id)
+        around = ((z + dz, y + dy, x + dx) for dz, dy, dx in offsets)
+        return [self.id_at(p) for p in around if self.exists(p)]
+
+
+def lower_offsets(connectivity: int) -> list[Vec]:
+    """List the offsets to the lexicographically lower neighbours: 3 of 6, 9 of 18 or 13 of 26.
+
+    Every pair of neighbouring blocks is met once, from its later block.
+    """
+    reach = {6: 1, 18: 2, 26: 3}[connectivity]
+    around = itertools.product((-1, 0, 1), repeat=3)
+    return [(z, y, x) for z, y, x in around if (z, y, x) < (0, 0, 0) and abs(z) + abs(y) + abs(x) <= reach]
+
+
+def upper_offsets() -> list[Vec]:
+    """List the 7 offsets to the neighbours across the high faces, edges and the corner."""
+    return [(z, y, x) for z, y, x in itertools.product((0, 1), repeat=3) if (z, y, x) != (0, 0, 0)]
+
+
+@dataclass(frozen=True)
+class Octree:
+    """Boxes of blocks that share a prefix of their id: the nodes of the merge.
+
+    Level 0 are the blocks; a node's parent has the id ``node >> bits``. The one node of the top level holds the whole
+    region of interest; there is always at least level 1.
+
+    Parameters
+    ----------
+    grid
+        The blocks.
+    bits
+        Binary logarithm of the fan-out; 6 gives 64 children to a node.
+    """
+
+    grid: BlockGrid
+    bits: int
+
+    @property
+    def levels(self) -> int:
+        """Level of the top node, at least 1."""
+        return max(_ceil_div(self.grid.id_bits, self.bits), 1)
+
+    @functools.cached_property
+    def _nodes(self) -> list[tuple[int, ...]]:
+        levels = [self.grid.ids]
+        for _ in range(self.levels):
+            levels.append(tuple(dict.fromkeys(node >> self.bits for node in levels[-1])))
+        return levels
+
+    @functools.cached_property
+    def _children(self) -> list[dict[int, list[int]]]:
+        levels: list[dict[int, list[int]]] = [{}]
+        for level in range(1, self.levels + 1):
+            groups: dict[int, list[int]] = {}
+            for child in self._nodes[level - 1]:
+                groups.setdefault(child >> self.bits, []).append(child)
+            levels.append(groups)
+        return levels
+
+    def nodes(self, level: int) -> tuple[int, ...]:
+        """Return the ids of all nodes of a level, ascending."""
+        return self._nodes[level]
+
+    def children(self, level: int, node: int) -> list[int]:
+        """Return the ids of a node's existing children, one level down, ascending."""
+        return self._children[level][node]
+
+    def parent(self, level: int, node: int) -> int:
+        """Return the id of a node's parent, one level up."""
+        if level >= self.levels:
+            raise ConfigError(f"node {self.name(level, node)} of level {level} is the top of the octree: it has no parent")
+        return node >> self.bits
+
+    def blocks(self, level: int, node: int) -> list[int]:
+        """Return the ids of all blocks under a node, ascending."""
+        found = [node]
+        for below in range(level, 0, -1):
+            found = [child for n in found for child in self.children(below, n)]
+        return found
+
+    def box(self, level: int, node: int) -> Box:
+        """Return the voxels under a node, cut at the end of the region of interest."""
+        shift = self.bits * level
+        low = self.grid.position(node << shift)
+        high = self.grid.position(((node + 1) << shift) - 1)
+        start = self.grid.box_at(low).start
+        end = self.grid.box_at(high).stop
+        z, y, x = (min(e, r) for e, r in zip(end, self.grid.roi.stop, strict=True))
+        return Box(start, (z, y, x))
+
+    def width(self, level: int) -> int:
+        """Return the number of hexadecimal digits of a node's name at a level."""
+        return max(_ceil_div(max(self.grid.id_bits - self.bits * level, 0), 4), 1)
+
+    def name(self, level: int, node: int) -> str:
+        """Return a node's id as it stands in file names."""
+        return f"{node:0{self.width(level)}x}"
+
+    def parse(self, level: int, name: str) -> int:
+        """Return the node that a name stands for.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such node.
+        """
+        try:
+            node = int(name, 16)
+        except ValueError:
+            node = -1
+        if 1 <= level <= self.levels and node in self._children[level] and self.name(level, node) == name:
+            return node
+        raise ConfigError(f"node {name!r} of level {level} does not exist: the octree has {self.levels} level(s)")
