@@ -1,0 +1,11 @@
+"""Layers on disk: precomputed shards that are blocks, and the tables beside them."""
+
+from connectomake.layers.records import read_record
+from connectomake.layers.shard import ShardFile, ShardReader, ShardWriter, read_block, read_box, write_block
+from connectomake.layers.sidecar import read_tables, write_tables
+from connectomake.layers.spec import LayerSpec
+
+__all__ = [
+    "LayerSpec", "ShardFile", "ShardReader", "ShardWriter",
+    "read_block", "read_box", "read_record", "read_tables", "write_block", "write_tables",
+]  # fmt: skip

@@ -1,0 +1,324 @@
+"""Shards: written chunk by chunk with the index last, read whole or in part.
+
+Source: the format ``neuroglancer_uint64_sharded_v1`` in Neuroglancer's documentation. Every chunk is a gzip stream, also at
+level 0, for its checksum: a flipped bit is found when the chunk is read.
+"""
+
+import gzip
+import itertools
+import mmap
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from connectomake.atomic import atomic_path
+from connectomake.errors import LayerError
+from connectomake.geometry import Box
+from connectomake.layers import precomputed
+from connectomake.layers.records import append_record, decode_record
+from connectomake.layers.spec import LayerSpec
+
+_ENTRY = struct.Struct("<QQ")
+_GZIP_WINDOW = 31
+
+
+def compress(data: bytes, level: int) -> bytes:
+    """Compress to a gzip stream without a time stamp, so that equal data gives equal bytes."""
+    engine = zlib.compressobj(level, zlib.DEFLATED, _GZIP_WINDOW)
+    return engine.compress(data) + engine.flush()
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Where a value lies in a shard file: the chunk (or object) id, first byte and number of bytes."""
+
+    key: int
+    offset: int
+    size: int
+
+
+class ShardFile:
+    """Append values to a file of the sharded format; the index is written by `finish`.
+
+    Values may come in any order; the format wants them ascending within a minishard, so a file written out of order is put
+    in order at the end, by one copy.
+    """
+
+    def __init__(self, path: Path, preshift_bits: int, minishard_bits: int, level: int = 1) -> None:
+        self._path = path
+        self._preshift = preshift_bits
+        self._minishards = 1 << minishard_bits
+        self._level = level
+        self._pieces: list[Piece] = []
+        self._stream: BinaryIO = path.open("wb")
+        self._stream.write(bytes(_ENTRY.size * self._minishards))
+
+    def append(self, key: int, value: bytes) -> None:
+        """Append one value, already encoded."""
+        self._pieces.append(Piece(key, self._stream.tell(), len(value)))
+        self._stream.write(value)
+
+    def finish(self) -> None:
+        """Write the minishard indices and the shard index, and close the file."""
+        pieces = sorted(self._pieces, key=lambda p: p.key)
+        if pieces != self._pieces:
+            pieces = self._rewrite(pieces)
+        base = _ENTRY.size * self._minishards
+        entries = []
+        groups = itertools.groupby(sorted(pieces, key=self._minishard), key=self._minishard)
+        indices = {number: self._minishard_index(list(group)) for number, group in groups}
+        for number in range(self._minishards):
+            start = self._stream.tell() - base
+            self._stream.write(indices.get(number, b""))
+            entries.append(_ENTRY.pack(start, self._stream.tell() - base))
+        self._stream.seek(0)
+        self._stream.write(b"".join(entries))
+        self._stream.close()
+
+    def close(self) -> None:
+        """Close the file unfinished."""
+        self._stream.close()
+
+    def _minishard(self, piece: Piece) -> int:
+        return (piece.key >> self._preshift) & (self._minishards - 1)
+
+    def _minishard_index(self, pieces: list[Piece]) -> bytes:
+        table = np.zeros((3, len(pieces)), np.uint64)
+        end = _ENTRY.size * self._minishards
+        key = 0
+        for i, piece in enumerate(pieces):
+            table[:, i] = (piece.key - key, piece.offset - end, piece.size)
+            key, end = piece.key, piece.offset + piece.size
+        return compress(table.astype("<u8").tobytes(), self._level)
+
+    def _rewrite(self, pieces: list[Piece]) -> list[Piece]:
+        self._stream.close()
+        unordered = self._path.with_name(self._path.name + ".unordered.part")
+        self._path.rename(unordered)
+        try:
+            with unordered.open("rb") as source:
+                self._stream = self._path.open("wb")
+                self._stream.write(bytes(_ENTRY.size * self._minishards))
+                moved = []
+                for piece in pieces:
+                    source.seek(piece.offset)
+                    moved.append(Piece(piece.key, self._stream.tell(), piece.size))
+                    self._stream.write(source.read(piece.size))
+        finally:
+            unordered.unlink()
+        return moved
+
+
+class ShardWriter:
+    """Write one block as one shard, chunk by chunk, whole or not at all.
+
+    Use as a context manager; when the body raises, nothing is left.
+
+    Parameters
+    ----------
+    path
+        The shard's file.
+    spec
+        The layer.
+    block_id
+        The block.
+    record
+        What to note at the end of the file: stage, fingerprint, software.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], spec: LayerSpec, block_id: int, record: dict[str, Any]) -> None:
+        self._spec = spec
+        self._box = spec.grid.box(block_id)
+        self._record = record
+        self._missing = {spec.chunks.id_at(p) for p in spec.chunks.positions_meeting(self._box)}
+        self._final = Path(path)
+
+    def __enter__(self) -> "ShardWriter":
+        self._context = atomic_path(self._final)
+        self._temporary = self._context.__enter__()
+        self._file = ShardFile(self._temporary, self._spec.preshift_bits, self._spec.minishard_bits)
+        return self
+
+    def write(self, box: Box, array: np.ndarray) -> None:
+        """Write the voxels of `box`, which begins at a storage chunk and ends at one or at the block's end.
+
+        Parameters
+        ----------
+        box
+            Where the voxels lie, in the block.
+        array
+            Shape (c, z, y, x) or (z, y, x), of the layer's dtype.
+
+        Raises
+        ------
+        LayerError
+            If the box, shape or dtype does not fit, or a chunk is written twice.
+        """
+        volume = array[None] if array.ndim == 3 else array
+        self._check(box, volume)
+        for position in sorted(self._spec.chunks.positions_meeting(box), key=self._spec.chunks.id_at):
+            key = self._spec.chunks.id_at(position)
+            part = self._spec.chunks.box_at(position)
+            if not box.contains(part) or key not in self._missing:
+                raise LayerError(f"storage chunk {part} of {self._final} is cut by the box {box} or written twice")
+            self._missing.discard(key)
+            data = precomputed.encode_chunk(volume[(slice(None), *part.slices(box.start))], self._spec.encoding)
+            self._file.append(key, compress(data, self._spec.gzip))
+
+    def _check(self, box: Box, volume: np.ndarray) -> None:
+        wanted = (self._spec.channels, *box.shape)
+        if volume.shape != wanted or volume.dtype != np.dtype(self._spec.dtype):
+            raise LayerError(
+                f"layer {self._spec.name} wants {wanted} {self._spec.dtype} at {box}, got {volume.shape} {volume.dtype}"
+            )
+        if not self._box.contains(box):
+            raise LayerError(f"the box {box} is not in the block {self._box} of {self._final}")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._file.close()
+            self._context.__exit__(kind, error, trace)
+            return
+        try:
+            self._finish()
+        except BaseException as failure:
+            self._file.close()
+            self._context.__exit__(type(failure), failure, failure.__traceback__)
+            raise
+        self._context.__exit__(None, None, None)
+
+    def _finish(self) -> None:
+        if self._missing:
+            raise LayerError(f"{len(self._missing)} storage chunks of {self._final} were not written")
+        self._file.finish()
+        append_record(self._temporary, self._record)
+
+
+def write_block(
+    path: str | os.PathLike[str], spec: LayerSpec, block_id: int, array: np.ndarray, record: dict[str, Any] | None = None
+) -> None:
+    """Write a whole block, shape (c, z, y, x) or (z, y, x), as its shard; see `ShardWriter`."""
+    with ShardWriter(path, spec, block_id, record or {}) as writer:
+        writer.write(spec.grid.box(block_id), array)
+
+
+class ShardReader:
+    """Read a block's shard, whole or in part.
+
+    Parameters
+    ----------
+    path
+        The shard's file.
+    spec
+        The layer.
+    block_id
+        The block.
+
+    Raises
+    ------
+    LayerError
+        If the file is missing, truncated or not a shard of this layer.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], spec: LayerSpec, block_id: int) -> None:
+        self._path = Path(path)
+        self._spec = spec
+        self._box = spec.grid.box(block_id)
+        self._data = _map_file(self._path)
+        self.record = decode_record(self._data[-(1 << 16) :], self._path)
+        self._places = dict(self._index())
+
+    def read(self, box: Box | None = None) -> np.ndarray:
+        """Read the voxels of `box` (default: the whole block), shape (c, z, y, x), C-contiguous.
+
+        Raises
+        ------
+        LayerError
+            If a chunk is missing or damaged, or the box leaves the block.
+        """
+        wanted = self._box if box is None else box
+        if not self._box.contains(wanted):
+            raise LayerError(f"{wanted} is not in the block {self._box} of {self._path}")
+        out = np.empty((self._spec.channels, *wanted.shape), np.dtype(self._spec.dtype))
+        for position in self._spec.chunks.positions_meeting(wanted):
+            part = self._spec.chunks.box_at(position)
+            common = part.intersect(wanted)
+            chunk = self._chunk(self._spec.chunks.id_at(position), part)
+            out[(slice(None), *common.slices(wanted.start))] = chunk[(slice(None), *common.slices(part.start))]
+        return out
+
+    def _chunk(self, key: int, part: Box) -> np.ndarray:
+        if key not in self._places:
+            raise LayerError(f"storage chunk {part} is missing in {self._path}; delete the file and rerun")
+        start, stop = self._places[key]
+        try:
+            data = _decompress(self._data[start:stop])
+            shape = (self._spec.channels, *part.shape)
+            return precomputed.decode_chunk(data, self._spec.encoding, self._spec.numpy_dtype, shape)
+        except (zlib.error, EOFError, OSError, ValueError) as error:
+            raise LayerError(f"storage chunk {part} in {self._path} is corrupted; delete the file and rerun") from error
+
+    def _index(self) -> Iterator[tuple[int, tuple[int, int]]]:
+        base = _ENTRY.size << self._spec.minishard_bits
+        for number in range(1 << self._spec.minishard_bits):
+            start, stop = _ENTRY.unpack_from(self._data, number * _ENTRY.size)
+            if start == stop:
+                continue
+            yield from self._minishard(base, base + start, base + stop)
+
+    def _minishard(self, base: int, start: int, stop: int) -> Iterator[tuple[int, tuple[int, int]]]:
+        try:
+            table = np.frombuffer(_decompress(self._data[start:stop]), "<u8").reshape(3, -1)
+        except (zlib.error, EOFError, OSError, ValueError) as error:
+            raise LayerError(f"the index of {self._path} is corrupted; delete the file and rerun") from error
+        key, end = 0, base
+        for step, gap, size in table.T.tolist():
+            key, begin = key + step, end + gap
+            end = begin + size
+            yield key, (begin, end)
+
+
+def _map_file(path: Path) -> mmap.mmap:
+    try:
+        with path.open("rb") as stream:
+            return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    except FileNotFoundError as error:
+        raise LayerError(f"{path} is missing; run snakemake to make it") from error
+    except ValueError as error:
+        raise LayerError(f"{path} is empty; delete it and rerun") from error
+
+
+def _decompress(data: bytes) -> bytes:
+    return gzip.decompress(data) if len(data) < 1 << 16 else zlib.decompress(data, _GZIP_WINDOW)
+
+
+def read_block(path: str | os.PathLike[str], spec: LayerSpec, block_id: int) -> np.ndarray:
+    """Read a whole block from its shard, shape (c, z, y, x); see `ShardReader`."""
+    return ShardReader(path, spec, block_id).read()
+
+
+def read_box(root: str | os.PathLike[str], spec: LayerSpec, box: Box) -> np.ndarray:
+    """Read the voxels of `box` from the shards under the layer's folder `root`, shape (c, z, y, x).
+
+    Raises
+    ------
+    LayerError
+        If the box leaves the layer, or a shard is missing or damaged.
+    """
+    if not spec.roi.contains(box):
+        raise LayerError(f"{box} is not in layer {spec.name}, which holds {spec.roi}")
+    out = np.empty((spec.channels, *box.shape), np.dtype(spec.dtype))
+    for block_id in spec.grid.ids_meeting(box):
+        common = spec.grid.box(block_id).intersect(box)
+        part = ShardReader(Path(root) / spec.shard_name(block_id), spec, block_id).read(common)
+        out[(slice(None), *common.slices(box.start))] = part
+    return out

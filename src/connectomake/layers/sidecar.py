@@ -1,0 +1,83 @@
+"""The one HDF5 file beside a shard or of a node: tables, faces, halos. Equal content gives equal bytes."""
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from connectomake.atomic import atomic_path
+from connectomake.errors import LayerError
+from connectomake.layers.records import append_record, read_record
+
+
+def write_tables(
+    path: str | os.PathLike[str], tables: Mapping[str, np.ndarray], record: Mapping[str, Any] | None = None
+) -> None:
+    """Write arrays as datasets of an HDF5 file, with checksums, and a record behind them; whole or not at all.
+
+    Parameters
+    ----------
+    path
+        The file.
+    tables
+        Arrays by name; a ``/`` in a name makes a group.
+    record
+        What to note at the end of the file.
+    """
+    import h5py
+
+    with atomic_path(path) as temporary:
+        with h5py.File(temporary, "w") as file:
+            for name in sorted(tables):
+                array = np.asarray(tables[name])
+                options: dict[str, Any] = {}
+                if array.size:
+                    options = {"chunks": _chunks(array), "shuffle": True, "compression": 1, "fletcher32": True}
+                file.create_dataset(name, data=array, **options)
+        append_record(temporary, dict(record or {}))
+
+
+def _chunks(array: np.ndarray) -> tuple[int, ...]:
+    """Whole rows, a megabyte or so to a chunk."""
+    row = max(array[0].nbytes if array.ndim > 1 else array.itemsize, 1)
+    return (max(min(array.shape[0], (1 << 20) // row), 1), *array.shape[1:])
+
+
+def read_tables(path: str | os.PathLike[str], names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
+    """Read datasets of a file that `write_tables` made.
+
+    Parameters
+    ----------
+    path
+        The file.
+    names
+        Which; default all.
+
+    Raises
+    ------
+    LayerError
+        If the file is missing, truncated or damaged, or has no such dataset.
+    """
+    import h5py
+
+    if not Path(path).exists():
+        raise LayerError(f"{path} is missing; run snakemake to make it")
+    read_record(path)
+    try:
+        with h5py.File(path, "r") as file:
+            wanted = list(_datasets(file)) if names is None else list(names)
+            return {name: file[name][()] for name in wanted}
+    except KeyError as error:
+        raise LayerError(f"{path} has no table of the name asked for ({error.args[0]}); delete it and rerun") from error
+    except (OSError, RuntimeError) as error:
+        raise LayerError(f"{path} is corrupted; delete it and rerun") from error
+
+
+def _datasets(file: Any) -> list[str]:
+    import h5py
+
+    names: list[str] = []
+    file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+    return names
