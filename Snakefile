@@ -1,0 +1,35 @@
+# connectomake: from an EM image to a segmentation with meshes, every block a file target.
+#
+#   snakemake --profile profiles/local                               # the config in config.yaml
+#   snakemake --profile profiles/local --configfile configs/fib25.yaml
+#   snakemake --profile profiles/local -n                            # what would be done
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+if not workflow.overwrite_configfiles:
+
+    configfile: "config.yaml"
+
+
+include: "workflow/rules/common.smk"
+
+
+localrules:
+    all,
+
+
+rule all:
+    """Segmentation, object table and meshes of the whole region of interest."""
+    input:
+        targets.final(),
+
+
+include: "workflow/rules/image.smk"
+include: "workflow/rules/affinity.smk"
+include: "workflow/rules/components.smk"
+include: "workflow/rules/merge.smk"
+include: "workflow/rules/segmentation.smk"
+include: "workflow/rules/objects.smk"
+include: "workflow/rules/meshes.smk"
+include: "workflow/rules/info.smk"

@@ -1,0 +1,93 @@
+"""Checks of a config that need several keys at once. Each names the values and the way out."""
+
+from pathlib import PurePosixPath
+from typing import Any
+
+from connectomake.errors import ConfigError
+from connectomake.geometry import Vec, as_vec
+from connectomake.layers.spec import chunk_levels
+
+AXES = "zyx"
+
+
+def check_config(config: dict[str, Any]) -> None:
+    """Check a normalised config for contradictions between its keys.
+
+    Raises
+    ------
+    ConfigError
+        For the first contradiction.
+    """
+    _check_outdir(config["outdir"])
+    _check_region(config["source"])
+    if config["chunk"] is not None:
+        chunk_levels(as_vec(config["block"]), as_vec(config["chunk"]))
+    if config["inference"] is not None:
+        _check_inference(config["inference"])
+        _check_channel(config)
+    _check_fan_out(config["merge"]["fan_out"])
+    if config["meshes"]["enabled"]:
+        _check_cell(config)
+
+
+def _check_outdir(outdir: str) -> None:
+    path = PurePosixPath(outdir)
+    if "://" in outdir or path.is_absolute() or ".." in path.parts or "{" in outdir or path.parts[:1] in ((), (".",)):
+        raise ConfigError(
+            f"outdir {outdir!r} must be a folder below the working directory, such as results/run1; "
+            "a bucket is given by the profile (default-storage-prefix), another disk by snakemake --directory"
+        )
+
+
+def _check_region(source: dict[str, Any]) -> None:
+    start, stop = source["start"], source["stop"]
+    if start is None or stop is None:
+        return
+    for axis, a, b in zip(AXES, start, stop, strict=True):
+        if a >= b:
+            raise ConfigError(f"source.start {start} is not below source.stop {stop} along {axis}: {a} >= {b}")
+
+
+def _check_inference(inference: dict[str, Any]) -> None:
+    patch, overlap = inference["patch"], inference["overlap"]
+    output = inference["output_patch"] or patch
+    for axis, p, o, v in zip(AXES, patch, output, overlap, strict=True):
+        if o > p:
+            raise ConfigError(f"inference.output_patch {output} is larger than inference.patch {patch} along {axis}")
+        if (p - o) % 2:
+            raise ConfigError(
+                f"inference.patch {patch} minus output_patch {output} is odd along {axis}, so the output cannot lie in the "
+                "middle; change one of them by one voxel"
+            )
+        if v >= o:
+            raise ConfigError(
+                f"inference.overlap {overlap} must be smaller than the output patch {output} along {axis}, got {v} >= {o}"
+            )
+
+
+def _check_channel(config: dict[str, Any]) -> None:
+    channel, channels = config["segmentation"]["channel"], config["inference"]["channels"]
+    if channel >= channels:
+        raise ConfigError(
+            f"segmentation.channel {channel} does not exist: inference.channels is {channels}, so channels are 0 to {channels - 1}"
+        )
+
+
+def _check_fan_out(fan_out: int) -> None:
+    if fan_out & (fan_out - 1):
+        raise ConfigError(f"merge.fan_out {fan_out} is not a power of two; take {1 << (fan_out.bit_length() - 1)}")
+
+
+def _check_cell(config: dict[str, Any]) -> None:
+    block, cell = as_vec(config["block"]), config["meshes"]["cell"]
+    if cell is None:
+        raise ConfigError("meshes.cell is missing; give a shape that divides the block, such as the storage chunk, or disable meshes")
+    for axis, b, c in zip(AXES, block, cell, strict=True):
+        if b % c:
+            raise ConfigError(f"block {list(block)} is not a multiple of meshes.cell {cell} along {axis}: {b} % {c} = {b % c}")
+
+
+def default_chunk(block: Vec) -> Vec:
+    """Return block / 2^k for the k that brings the chunk nearest to 64^3 voxels."""
+    candidates = [as_vec([b >> k for b in block]) for k in range(12) if all(b % (1 << k) == 0 for b in block)]
+    return min(candidates, key=lambda c: abs((c[0] * c[1] * c[2]).bit_length() - 19))

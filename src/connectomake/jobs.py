@@ -1,0 +1,109 @@
+"""What every script does around its one call of the library: plan, log, clear errors.
+
+A script gets an object named `snakemake` from the workflow. Nothing here imports Snakemake: any object with the same
+attributes will do.
+"""
+
+import contextlib
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from connectomake.errors import ConnectomakeError
+from connectomake.planning.plan import Plan
+from connectomake.planning.stages import Stages
+from connectomake.planning.targets import Targets
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job, as its script sees it.
+
+    Parameters
+    ----------
+    plan
+        The plan that came with the config.
+    input, output, wildcards
+        Of Snakemake: attributes and items are paths or texts.
+    """
+
+    plan: Plan
+    input: Any
+    output: Any
+    wildcards: Any
+
+    @property
+    def targets(self) -> Targets:
+        """Names of the run's files."""
+        return Targets(self.plan)
+
+    @property
+    def stages(self) -> Stages:
+        """Params and fingerprints."""
+        return Stages(self.plan)
+
+    def block(self, layer: str = "segmentation") -> int:
+        """Return the block that the wildcards name."""
+        return self.plan.layers[layer].grid.parse(self.wildcards.block)
+
+    def node(self) -> tuple[int, int]:
+        """Return level and node of the octree that the wildcards name."""
+        level = int(self.wildcards.level)
+        return level, self.plan.octree.parse(level, self.wildcards.node)
+
+
+def run(snakemake: Any, main: Callable[[Job], None]) -> None:
+    """Call `main` with the job; a foreseen error becomes one line and exit code 1, the log holds the rest.
+
+    Parameters
+    ----------
+    snakemake
+        The object that Snakemake hands to scripts.
+    main
+        Makes the outputs.
+    """
+    started = time.perf_counter()
+    with _logged(str(snakemake.log[0]) if snakemake.log else None):
+        try:
+            plan = Plan.from_json(snakemake.config["plan"])
+            main(Job(plan, snakemake.input, snakemake.output, snakemake.wildcards))
+        except ConnectomakeError as error:
+            _fail(f"connectomake: error: {error}")
+        except OSError as error:
+            _fail(f"connectomake: error: {error.filename or 'a file'}: {error.strerror or error}; free space or permissions?")
+        except MemoryError:
+            _fail("connectomake: error: out of memory; take a smaller block or give the job more memory (mem_mb)")
+        except Exception:
+            traceback.print_exc()
+            _fail(f"connectomake: unexpected error in {snakemake.rule}; please report it with the log above")
+        print(f"done in {time.perf_counter() - started:.1f} s", file=sys.stderr)  # noqa: T201
+
+
+def _fail(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)  # noqa: T201
+    sys.exit(1)
+
+
+@contextlib.contextmanager
+def _logged(path: str | None) -> Iterator[None]:
+    """Send everything written to stdout and stderr, also by libraries in C, to the log file."""
+    if path is None:
+        yield
+        return
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()

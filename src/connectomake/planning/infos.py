@@ -1,0 +1,36 @@
+"""The info files of a run's layers, which follow from the plan alone."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from connectomake.atomic import canonical_json
+from connectomake.meshes import mesh_info
+from connectomake.planning.plan import Plan
+
+MESH_LAYER = "segmentation/mesh"
+
+
+def info_of(plan: Plan, layer: str) -> dict[str, Any]:
+    """Return the info of a layer, or of the meshes for ``segmentation/mesh``."""
+    if layer == MESH_LAYER:
+        meshes = plan.config["meshes"]
+        return mesh_info(plan.source.voxel_size, int(meshes["quantization_bits"]), plan.mesh_shard_bits)
+    info = plan.layers[layer].info()
+    if layer == "segmentation":
+        info["segment_properties"] = "properties"
+        if plan.meshes_enabled:
+            info["mesh"] = "mesh"
+    return info
+
+
+def info_text(plan: Plan, layer: str) -> str:
+    """Return the info of a layer as it stands in its file."""
+    return canonical_json(info_of(plan, layer))
+
+
+def is_info_stale(plan: Plan, layer: str, path: str | os.PathLike[str]) -> bool:
+    """Return whether an info file exists but describes another layer."""
+    return Path(path).exists() and Path(path).read_text() != info_text(plan, layer)
+
+

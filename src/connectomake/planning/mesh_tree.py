@@ -1,0 +1,87 @@
+"""Which blocks are meshed in one job, and how the pieces of all jobs come together."""
+
+import functools
+from dataclasses import dataclass
+
+from connectomake.errors import ConfigError
+from connectomake.geometry import BlockGrid, upper_offsets, volume_of
+
+
+@dataclass(frozen=True)
+class MeshTree:
+    """Packs of mesh pieces: level 0 is written per group of blocks, higher levels gather up to a fan-out of packs.
+
+    The top level has at most fan-out packs, so that a job writing a mesh file opens no more.
+
+    Parameters
+    ----------
+    grid
+        The blocks.
+    group_bits
+        Blocks whose ids share all but so many low bits are one group.
+    bits
+        Binary logarithm of the fan-out.
+    """
+
+    grid: BlockGrid
+    group_bits: int
+    bits: int
+
+    @classmethod
+    def of(cls, grid: BlockGrid, voxels_per_job: int, bits: int) -> "MeshTree":
+        """Choose the largest groups that stay within `voxels_per_job` voxels and the fan-out; at least one block."""
+        blocks = max(voxels_per_job // volume_of(grid.block), 1)
+        return cls(grid, min(blocks.bit_length() - 1, bits, max(grid.id_bits - 1, 0)), bits)
+
+    @functools.cached_property
+    def _levels(self) -> list[dict[int, list[int]]]:
+        groups: dict[int, list[int]] = {}
+        for block in self.grid.ids:
+            groups.setdefault(block >> self.group_bits, []).append(block)
+        levels = [groups]
+        while len(levels[-1]) > 1 << self.bits:
+            packs: dict[int, list[int]] = {}
+            for pack in levels[-1]:
+                packs.setdefault(pack >> self.bits, []).append(pack)
+            levels.append(packs)
+        return levels
+
+    @property
+    def top(self) -> int:
+        """Level whose packs the mesh files are made from."""
+        return len(self._levels) - 1
+
+    def packs(self, level: int) -> list[int]:
+        """Return the ids of a level's packs, ascending."""
+        return list(self._levels[level])
+
+    def members(self, level: int, pack: int) -> list[int]:
+        """Return what a pack is made from: block ids at level 0, packs of the level below otherwise."""
+        return self._levels[level][pack]
+
+    def neighbours(self, group: int) -> list[int]:
+        """Return the ids of the blocks outside a group that touch its blocks across high faces, edges and corners."""
+        blocks = self.members(0, group)
+        around = {n for block in blocks for n in self.grid.neighbours(block, upper_offsets())}
+        return sorted(around.difference(blocks))
+
+    def name(self, level: int, pack: int) -> str:
+        """Return a pack's id as it stands in file names."""
+        bits = max(self.grid.id_bits - self.group_bits - level * self.bits, 0)
+        return f"{pack:0{max(-(-bits // 4), 1)}x}"
+
+    def parse(self, level: int, name: str) -> int:
+        """Return the pack that a name stands for.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such pack.
+        """
+        try:
+            pack = int(name, 16)
+        except ValueError:
+            pack = -1
+        if 0 <= level <= self.top and pack in self._levels[level] and self.name(level, pack) == name:
+            return pack
+        raise ConfigError(f"mesh pack {name!r} of level {level} does not exist: there are levels 0 to {self.top}")

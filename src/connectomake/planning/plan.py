@@ -1,0 +1,243 @@
+"""The plan: config and source, resolved once, from which every grid, layer and path follows."""
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from connectomake.config import default_chunk
+from connectomake.errors import ConfigError
+from connectomake.geometry import BlockGrid, Box, CellLattice, Octree, Vec, as_vec
+from connectomake.inference.context import reflect
+from connectomake.inference.spec import InferenceSpec
+from connectomake.layers import LayerSpec
+from connectomake.planning.mesh_tree import MeshTree
+
+FORMAT = 1
+VOXELS_PER_MESH_SHARD_BITS = 30
+
+
+@dataclass(frozen=True)
+class SourceFacts:
+    """What the plan keeps of the source, so that no job has to open it to know the grid.
+
+    Parameters
+    ----------
+    path, dataset, scale
+        As in the config.
+    kind
+        ``precomputed``, ``hdf5``, ``tiff``, ``png``, ``zarr`` or ``n5``.
+    bounds
+        Where the source has voxels.
+    channels, dtype
+        Of the source.
+    voxel_size
+        Nanometres, z, y, x.
+    identity
+        Fingerprint of the content, independent of where the source lies.
+    """
+
+    path: str
+    dataset: str | None
+    scale: int | str
+    kind: str
+    bounds: Box
+    channels: int
+    dtype: str
+    voxel_size: tuple[float, float, float]
+    identity: str
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the source is read where it is; the others are ingested first."""
+        return self.kind == "precomputed"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked config with the facts of its source and the hashes of its model files.
+
+    Parameters
+    ----------
+    config
+        Normalised config.
+    source
+        Facts of the source.
+    model, weights
+        SHA-256 of the model file and of the checkpoint, or None.
+    """
+
+    config: dict[str, Any]
+    source: SourceFacts
+    model: str | None = None
+    weights: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as plain JSON values."""
+        s = self.source
+        facts = {
+            "path": s.path, "dataset": s.dataset, "scale": s.scale, "kind": s.kind, "channels": s.channels,
+            "dtype": s.dtype, "identity": s.identity, "voxel_size": list(s.voxel_size),
+            "start": list(s.bounds.start), "stop": list(s.bounds.stop),
+        }  # fmt: skip
+        return {"format": FORMAT, "config": self.config, "source": facts, "model": self.model, "weights": self.weights}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "Plan":
+        """Make the plan from what `to_json` gave.
+
+        Raises
+        ------
+        ConfigError
+            If the plan was written by another version of connectomake.
+        """
+        if value.get("format") != FORMAT:
+            raise ConfigError(f"the plan has format {value.get('format')}, this version reads {FORMAT}; rerun on the head")
+        facts = dict(value["source"])
+        bounds = Box(as_vec(facts.pop("start")), as_vec(facts.pop("stop")))
+        z, y, x = facts.pop("voxel_size")
+        source = SourceFacts(bounds=bounds, voxel_size=(z, y, x), **facts)
+        return cls(value["config"], source, value["model"], value["weights"])
+
+    @property
+    def outdir(self) -> str:
+        """Folder of all results, without a slash at its end."""
+        return str(self.config["outdir"]).rstrip("/")
+
+    @functools.cached_property
+    def roi(self) -> Box:
+        """Region of interest, in the source's voxel coordinates."""
+        start = self.config["source"]["start"]
+        stop = self.config["source"]["stop"]
+        return Box(
+            self.source.bounds.start if start is None else as_vec(start),
+            self.source.bounds.stop if stop is None else as_vec(stop),
+        )
+
+    @functools.cached_property
+    def block(self) -> Vec:
+        """Shape of a block."""
+        return as_vec(self.config["block"])
+
+    @functools.cached_property
+    def chunk(self) -> Vec:
+        """Shape of a storage chunk."""
+        return default_chunk(self.block) if self.config["chunk"] is None else as_vec(self.config["chunk"])
+
+    @functools.cached_property
+    def grid(self) -> BlockGrid:
+        """The blocks over the region of interest."""
+        return BlockGrid(self.roi, self.block)
+
+    @functools.cached_property
+    def octree(self) -> Octree:
+        """The merge octree over the blocks."""
+        return Octree(self.grid, int(self.config["merge"]["fan_out"]).bit_length() - 1)
+
+    @functools.cached_property
+    def inference(self) -> InferenceSpec | None:
+        """How the network is run; None if the source is the probability."""
+        section = self.config["inference"]
+        return None if section is None else InferenceSpec.from_config(section)
+
+    @property
+    def connectivity(self) -> int:
+        """Neighbours that join components: 6, 18 or 26."""
+        return int(self.config["segmentation"]["connectivity"])
+
+    @functools.cached_property
+    def image_box(self) -> Box:
+        """The part of the source that inference reads: the region of interest and its context."""
+        if self.inference is None:
+            return self.roi
+        needed = self.roi.union(Box.of_shape(self.inference.output_patch, self.roi.start)).grow(self.inference.margin)
+        return reflected_box(needed, self.source.bounds)
+
+    def read_box(self, block_id: int) -> Box:
+        """Return the box of the source that a block reads, its network context reflected back where the source ends."""
+        box = self.grid.box(block_id)
+        if self.inference is None:
+            return box
+        z, y, x = self.inference.lattice(self.roi).starts(box)
+        first = (int(z[0]), int(y[0]), int(x[0]))
+        last = (int(z[-1]), int(y[-1]), int(x[-1]))
+        patches = Box(first, Box.of_shape(self.inference.output_patch, last).stop)
+        return reflected_box(patches.grow(self.inference.margin), self.source.bounds)
+
+    @functools.cached_property
+    def layers(self) -> dict[str, LayerSpec]:
+        """The layers that this run makes, by name."""
+        channels = self.inference.channels if self.inference else 1
+        dtype = self.inference.dtype if self.inference else self.source.dtype
+        specs = [
+            self._layer("components", "uint32", 1, "segmentation", "compressed_segmentation"),
+            self._layer("segmentation", "uint64", 1, "segmentation", "compressed_segmentation"),
+        ]
+        if self.inference is not None:
+            specs.append(self._layer("affinity", dtype, channels, "image", "raw"))
+        if not self.source.in_place:
+            specs.append(
+                LayerSpec(
+                    "image", self.source.dtype, self.source.channels, self.image_box, self.block, self.chunk,
+                    self.source.voxel_size, "image", "raw", int(self.config["compression"]),
+                )  # fmt: skip
+            )
+        return {spec.name: spec for spec in specs}
+
+    def _layer(self, name: str, dtype: str, channels: int, kind: str, encoding: str) -> LayerSpec:
+        level = int(self.config["compression"])
+        voxel_size = self.source.voxel_size
+        return LayerSpec(name, dtype, channels, self.roi, self.block, self.chunk, voxel_size, kind, encoding, level)
+
+    @property
+    def probability(self) -> str | None:
+        """Name of the layer that is segmented; None if it is the source itself, in place."""
+        if self.inference is not None:
+            return "affinity"
+        return None if self.source.in_place else "image"
+
+    @property
+    def meshes_enabled(self) -> bool:
+        """Whether meshes are made."""
+        return bool(self.config["meshes"]["enabled"])
+
+    @functools.cached_property
+    def cells(self) -> CellLattice:
+        """The cell lattice."""
+        return CellLattice(self.roi, as_vec(self.config["meshes"]["cell"]))
+
+    @functools.cached_property
+    def mesh_tree(self) -> MeshTree:
+        """Groups of blocks that are meshed in one job, and how their pieces are gathered."""
+        return MeshTree.of(self.grid, int(self.config["meshes"]["voxels_per_job"]), self.octree.bits)
+
+    @functools.cached_property
+    def mesh_shard_bits(self) -> int:
+        """Binary logarithm of the number of mesh files; follows from the region of interest, never from the block."""
+        bits = self.config["meshes"]["shard_bits"]
+        return max((self.roi.volume >> VOXELS_PER_MESH_SHARD_BITS).bit_length(), 0) if bits is None else int(bits)
+
+    @functools.cached_property
+    def mesh_max_error(self) -> float:
+        """Largest deviation of simplified meshes in nm."""
+        value = self.config["meshes"]["simplify"]["max_error"]
+        return float(max(self.source.voxel_size) if value is None else value)
+
+    def keeps(self, name: str) -> bool:
+        """Whether an intermediate stays when no job needs it any more."""
+        return name in self.config["keep"]
+
+
+def reflected_box(box: Box, bounds: Box) -> Box:
+    """Return the smallest box inside `bounds` that holds all voxels of `box` after reflection at the bounds."""
+    ends = [
+        (a, b) if low <= a and b <= high else _ends(reflect(np.arange(a, b, dtype=np.int64), low, high))
+        for a, b, low, high in zip(box.start, box.stop, bounds.start, bounds.stop, strict=True)
+    ]
+    (z0, z1), (y0, y1), (x0, x1) = ends
+    return Box((z0, y0, x0), (z1, y1, x1))
+
+
+def _ends(positions: np.ndarray) -> tuple[int, int]:
+    return int(positions.min()), int(positions.max()) + 1

@@ -1,0 +1,131 @@
+"""What each stage's result depends on: exactly the values that it reads, its version, and the stages before it.
+
+The canonical JSON of a stage is the one param of its rules, so Snakemake sees any change, also two numbers swapped. Its hash,
+the fingerprint, is noted at the end of every file, so a change is seen without Snakemake's metadata too.
+
+A stage's version is raised by hand when its output changes for the same input; a test with golden hashes fails otherwise.
+"""
+
+import functools
+import hashlib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from connectomake.atomic import canonical_json
+from connectomake.layers import LayerSpec
+from connectomake.planning.plan import Plan
+
+VERSIONS = {
+    "image": 1,
+    "affinity": 1,
+    "components": 1,
+    "merge": 1,
+    "segmentation": 1,
+    "objects": 1,
+    "fragments": 1,
+    "meshes": 1,
+}
+
+
+@dataclass(frozen=True)
+class Stages:
+    """Params and fingerprints of the stages of a plan.
+
+    Parameters
+    ----------
+    plan
+        The plan.
+    """
+
+    plan: Plan
+
+    @functools.cached_property
+    def names(self) -> list[str]:
+        """The stages that this plan runs, in order."""
+        skipped = {
+            "image": self.plan.source.in_place,
+            "affinity": self.plan.inference is None,
+            "fragments": not self.plan.meshes_enabled,
+            "meshes": not self.plan.meshes_enabled,
+        }
+        return [name for name in VERSIONS if not skipped.get(name, False)]
+
+    @functools.cache  # noqa: B019  (one plan lives as long as the process)
+    def param(self, stage: str) -> str:
+        """Return the canonical JSON of all that a stage's result depends on."""
+        reads: Callable[[], dict[str, Any]] = getattr(self, f"_{stage}")
+        upstream = {name: self.fingerprint(name) for name in self._upstream(stage)}
+        return canonical_json({"stage": stage, "version": VERSIONS[stage], "upstream": upstream, **reads()})
+
+    @functools.cache  # noqa: B019
+    def fingerprint(self, stage: str) -> str:
+        """Return the hash of a stage's param."""
+        return hashlib.sha256(self.param(stage).encode()).hexdigest()[:32]
+
+    def record(self, stage: str, **facts: Any) -> dict[str, Any]:
+        """Return what is noted at the end of a stage's files."""
+        from connectomake import __version__
+
+        return {"stage": stage, "fingerprint": self.fingerprint(stage), "connectomake": __version__, **facts}
+
+    def _upstream(self, stage: str) -> list[str]:
+        image = [] if self.plan.source.in_place else ["image"]
+        probability = ["affinity"] if self.plan.inference is not None else image
+        before = {
+            "image": [], "affinity": image, "components": probability, "merge": ["components"],
+            "segmentation": ["merge"], "objects": ["merge"], "fragments": ["segmentation"], "meshes": ["fragments"],
+        }  # fmt: skip
+        return before[stage]
+
+    def _source(self) -> dict[str, Any]:
+        """The content that is read in place, where there is no image stage before."""
+        s = self.plan.source
+        return {"identity": s.identity, "dataset": s.dataset, "scale": s.scale, "bounds": asdict(s.bounds)}
+
+    def _image(self) -> dict[str, Any]:
+        return {"layer": layer_values(self.plan.layers["image"]), "source": self._source()}
+
+    def _affinity(self) -> dict[str, Any]:
+        values = {
+            "layer": layer_values(self.plan.layers["affinity"]),
+            "inference": asdict(self.plan.inference) if self.plan.inference else None,
+            "model": self.plan.model,
+            "weights": self.plan.weights,
+            "bounds": asdict(self.plan.source.bounds),
+        }
+        return values | ({"source": self._source()} if self.plan.source.in_place else {})
+
+    def _components(self) -> dict[str, Any]:
+        read = {k: self.plan.config["segmentation"][k] for k in ("method", "channel", "threshold", "connectivity")}
+        values = {"layer": layer_values(self.plan.layers["components"]), "segmentation": read}
+        return values | ({"source": self._source()} if self.plan.probability is None else {})
+
+    def _merge(self) -> dict[str, Any]:
+        return {"min_size": self.plan.config["segmentation"]["min_size"], "merge": self.plan.config["merge"]}
+
+    def _segmentation(self) -> dict[str, Any]:
+        return {"layer": layer_values(self.plan.layers["segmentation"])}
+
+    def _objects(self) -> dict[str, Any]:
+        return {"objects": self.plan.config["objects"], "voxel_size": self.plan.source.voxel_size}
+
+    def _fragments(self) -> dict[str, Any]:
+        meshes = self.plan.config["meshes"]
+        read = {k: meshes[k] for k in ("cell", "simplify", "quantization_bits")}
+        return {
+            "meshes": read,
+            "max_error": self.plan.mesh_max_error,
+            "group_bits": self.plan.mesh_tree.group_bits,
+            "bits": self.plan.mesh_tree.bits,
+            "shard_bits": self.plan.mesh_shard_bits,
+            "voxel_size": self.plan.source.voxel_size,
+        }
+
+    def _meshes(self) -> dict[str, Any]:
+        return {}
+
+
+def layer_values(spec: LayerSpec) -> dict[str, Any]:
+    """Return all that defines a layer, as plain values."""
+    return asdict(spec)

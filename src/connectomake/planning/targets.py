@@ -1,0 +1,176 @@
+"""Names of all files of a run, and which are made from which. Paths only: nothing is opened."""
+
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from connectomake.geometry import lower_offsets
+from connectomake.planning.plan import Plan
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The files of a plan.
+
+    Parameters
+    ----------
+    plan
+        The plan.
+    """
+
+    plan: Plan
+
+    @functools.cached_property
+    def scale(self) -> str:
+        """Folder of the scale in each layer."""
+        return self.plan.layers["segmentation"].scale_key
+
+    def shard(self, layer: str, block: int) -> str:
+        """Return the shard of a block."""
+        return f"{self.plan.outdir}/{layer}/{self.plan.layers[layer].shard_name(block)}"
+
+    def tables(self, layer: str, block: int) -> str:
+        """Return the HDF5 file beside a block's shard (components: table, faces; segmentation: halo)."""
+        return self.shard(layer, block).removesuffix(".shard") + ".h5"
+
+    def info(self, layer: str) -> str:
+        """Return a layer's info."""
+        return f"{self.plan.outdir}/{layer}/info"
+
+    def merge(self, level: int, node: int) -> str:
+        """Return what an octree node passes up."""
+        return f"{self.plan.outdir}/merge/{level}/{self.plan.octree.name(level, node)}.up.h5"
+
+    def lookup(self, level: int, node: int) -> str:
+        """Return the look-up tables that an octree node passes down."""
+        return f"{self.plan.outdir}/merge/{level}/{self.plan.octree.name(level, node)}.down.h5"
+
+    def pack(self, level: int, pack: int) -> str:
+        """Return a pack of mesh pieces."""
+        return f"{self.plan.outdir}/fragments/{level}/{self.plan.mesh_tree.name(level, pack)}.pack"
+
+    def mesh_shard(self, number: int) -> str:
+        """Return a file of meshes."""
+        width = max(-(-self.plan.mesh_shard_bits // 4), 1)
+        return f"{self.plan.outdir}/segmentation/mesh/{number:0{width}x}.shard"
+
+    @property
+    def mesh_info(self) -> str:
+        """The info of the meshes."""
+        return f"{self.plan.outdir}/segmentation/mesh/info"
+
+    @property
+    def objects(self) -> str:
+        """The object table."""
+        return f"{self.plan.outdir}/objects/objects.parquet"
+
+    @property
+    def properties(self) -> str:
+        """The segment properties."""
+        return f"{self.plan.outdir}/segmentation/properties/info"
+
+    def image_blocks(self, block: int) -> list[int]:
+        """Return the blocks of the image layer that a block of the region of interest reads, in raster order."""
+        return self.plan.layers["image"].grid.ids_meeting(self.plan.read_box(block))
+
+    def affinity_inputs(self, block: int) -> list[str]:
+        """Return what inference of a block reads: image shards, or nothing if the source is read in place."""
+        if self.plan.source.in_place:
+            return []
+        return [self.shard("image", b) for b in self.image_blocks(block)]
+
+    def components_inputs(self, block: int) -> list[str]:
+        """Return what the components of a block are cut from: its affinity or image shard, or the source in place."""
+        layer = self.plan.probability
+        return [] if layer is None else [self.shard(layer, block)]
+
+    def lower_blocks(self, node: int) -> list[int]:
+        """Return the blocks outside a level-1 node that it compares its blocks with."""
+        octree, offsets = self.plan.octree, lower_offsets(self.plan.connectivity)
+        blocks = octree.children(1, node)
+        around = {n for b in blocks for n in self.plan.grid.neighbours(b, offsets)}
+        return sorted(around.difference(blocks))
+
+    def merge_inputs(self, level: int, node: int) -> list[str]:
+        """Return what an octree node reads going up, its children first."""
+        children = self.plan.octree.children(level, node)
+        if level > 1:
+            return [self.merge(level - 1, c) for c in children]
+        return [self.tables("components", b) for b in [*children, *self.lower_blocks(node)]]
+
+    def lookup_inputs(self, level: int, node: int) -> dict[str, str | list[str]]:
+        """Return what an octree node reads going down: its own file, its children's and its parent's."""
+        octree = self.plan.octree
+        children = octree.children(level, node)
+        below = [self.tables("components", b) for b in children]
+        inputs: dict[str, str | list[str]] = {
+            "own": self.merge(level, node),
+            "children": below if level == 1 else [self.merge(level - 1, c) for c in children],
+        }
+        if level < octree.levels:
+            inputs["parent"] = self.lookup(level + 1, octree.parent(level, node))
+        return inputs
+
+    def segmentation_inputs(self, block: int) -> dict[str, str]:
+        """Return what a block's segmentation is made from."""
+        lookup = self.lookup(1, self.plan.octree.parent(0, block))
+        return {"components": self.shard("components", block), "lookup": lookup}
+
+    def nodes(self) -> Iterator[tuple[int, int]]:
+        """Yield (level, node) of every octree node, from level 1 up."""
+        octree = self.plan.octree
+        for level in range(1, octree.levels + 1):
+            for node in octree.nodes(level):
+                yield level, node
+
+    def all_merges(self) -> list[str]:
+        """Return the files that all octree nodes pass up."""
+        return [self.merge(level, node) for level, node in self.nodes()]
+
+    def pack_inputs(self, group: int) -> dict[str, list[str]]:
+        """Return what a group of blocks is meshed from: its shards, and the halos of it and its high neighbours."""
+        tree = self.plan.mesh_tree
+        blocks = tree.members(0, group)
+        return {
+            "shards": [self.shard("segmentation", b) for b in blocks],
+            "halos": [self.tables("segmentation", b) for b in tree.neighbours(group)],
+        }
+
+    def gather_inputs(self, level: int, pack: int) -> list[str]:
+        """Return the packs that a higher pack gathers."""
+        return [self.pack(level - 1, p) for p in self.plan.mesh_tree.members(level, pack)]
+
+    def top_packs(self) -> list[str]:
+        """Return the packs that every mesh file is made from."""
+        tree = self.plan.mesh_tree
+        return [self.pack(tree.top, p) for p in tree.packs(tree.top)]
+
+    def mesh_shards(self) -> list[str]:
+        """Return all files of meshes."""
+        return [self.mesh_shard(n) for n in range(1 << self.plan.mesh_shard_bits)]
+
+    def infos(self) -> list[str]:
+        """Return the info of every layer that a run leaves."""
+        return [self.info(name) for name in self.plan.layers if name in {"components", "segmentation"} or self.plan.keeps(name)]
+
+    def final(self) -> list[str]:
+        """Return what a whole run is asked for: segmentation, object table and meshes."""
+        segmentation = [self.shard("segmentation", b) for b in self.plan.grid.ids]
+        meshes = [self.mesh_info, *self.mesh_shards()] if self.plan.meshes_enabled else []
+        return [*self.infos(), *segmentation, self.objects, self.properties, *meshes]
+
+    def kept(self) -> list[str]:
+        """Return every file that should lie there after a whole run: the final ones and the kept intermediates."""
+        blocks = self.plan.grid.ids
+        layers = [n for n in ("image", "affinity") if n in self.plan.layers and self.plan.keeps(n)]
+        shards = [self.shard(n, b) for n in layers for b in self.plan.layers[n].grid.ids]
+        components = [f(n, b) for n, b in (("components", b) for b in blocks) for f in (self.shard, self.tables)]
+        halos = [self.tables("segmentation", b) for b in blocks]
+        lookups = [self.lookup(level, node) for level, node in self.nodes()]
+        return [*shards, *components, *self.all_merges(), *lookups, *halos, *self._kept_packs(), *self.final()]
+
+    def _kept_packs(self) -> list[str]:
+        if not (self.plan.meshes_enabled and self.plan.keeps("fragments")):
+            return []
+        tree = self.plan.mesh_tree
+        return [self.pack(level, p) for level in range(tree.top + 1) for p in tree.packs(level)]

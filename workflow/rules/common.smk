@@ -1,0 +1,75 @@
+# Requires: config. Makes: plan, targets, stages, resources, and the few helpers that every rule uses.
+#
+# The head resolves config and source into the plan, a small file named by the config's hash, and Snakemake ships it to every
+# job as a configfile. A job never opens the source while it parses, and fails at once if its plan is missing.
+from connectomake.errors import ConnectomakeError
+from connectomake.planning.freshness import is_stale
+from connectomake.planning.plan import Plan
+from connectomake.planning.resolve import plan_path, write_plan
+from connectomake.planning.resources import Resources
+from connectomake.planning.stages import Stages
+from connectomake.planning.targets import Targets
+
+HEAD = workflow.is_main_process
+PLAN = plan_path(config)
+
+if HEAD:
+    try:
+        write_plan(config)
+    except ConnectomakeError as error:
+        raise WorkflowError(str(error)) from None
+
+
+configfile: PLAN
+
+
+if "plan" not in config:
+    raise WorkflowError(f"the plan {PLAN} is missing; start snakemake on the head again, it writes the plan")
+
+plan = Plan.from_json(config["plan"])
+targets, stages, resources = Targets(plan), Stages(plan), Resources(plan)
+SEGMENTATION_SCALE = targets.scale
+
+
+wildcard_constraints:
+    block="[0-9a-f]+",
+    node="[0-9a-f]+",
+    level="[0-9]+",
+    number="[0-9a-f]+",
+
+
+def block_of(wildcards, layer="segmentation"):
+    """The block that a wildcard names; an error if the grid has no such block."""
+    return plan.layers[layer].grid.parse(wildcards.block)
+
+
+def node_of(wildcards):
+    """Level and node that the wildcards name; an error if the octree has no such node."""
+    level = int(wildcards.level)
+    return level, plan.octree.parse(level, wildcards.node)
+
+
+def intermediate(name, path):
+    """A file that is deleted when no job needs it any more, unless the config keeps it."""
+    return path if plan.keeps(name) else temp(path)
+
+
+def remake_if_stale(stage, *paths):
+    """Force the job of files that were made with other settings, where Snakemake's own metadata may be missing."""
+    if HEAD and any(is_stale(path, stages.fingerprint(stage)) for path in paths):
+        workflow.dag.forcefiles.update(paths)
+
+
+def memory(stage):
+    """Memory in MB as a function of the attempt."""
+    return lambda wildcards, attempt: resources.memory(stage, attempt)
+
+
+def minutes(stage):
+    """Time in minutes as a function of the attempt."""
+    return lambda wildcards, attempt: resources.minutes(stage, attempt)
+
+
+def depends_on(stage):
+    """The one param of a stage's rules: the canonical JSON of all that its result depends on."""
+    return lambda wildcards: stages.param(stage)
