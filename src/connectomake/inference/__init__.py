@@ -1,0 +1,1 @@
+"""Network inference over the global patch lattice, streamed through one block at a time."""

@@ -1,0 +1,227 @@
+"""Inference of one block: patches in lattice order, blended and handed on slab by slab."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from connectomake.errors import RunError
+from connectomake.geometry.box import Box, Vec
+from connectomake.geometry.lattice import PatchLattice
+from connectomake.inference.blend import SlabBlender
+from connectomake.inference.context import Reader, check_finite, read_reflected, scale_into
+from connectomake.inference.spec import InferenceSpec
+
+Sink: TypeAlias = Callable[[Box, NDArray[Any]], None]
+"""Takes a finished slab: its box and its voxels (c, z, y, x)."""
+
+Progress: TypeAlias = Callable[[int, int], None]
+"""Takes the number of patches done and of all patches of the block."""
+
+
+class Network(Protocol):
+    """What the engine needs of a network."""
+
+    weighted: bool
+    """Whether its output is already multiplied by the blending weights."""
+
+    def forward(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Run (n, c, z, y, x) float32 of the input patch; return (n, c, z, y, x) float32 of the output patch."""
+        ...
+
+    def steady_batch(self, image_channels: int) -> int:
+        """Return how many patches a forward pass may take without their places in it mattering."""
+        ...
+
+
+@dataclass(slots=True)
+class InferenceStats:
+    """What the inference of a block took: patches, forward passes, and seconds of wall time by part."""
+
+    patches: int = 0
+    passes: int = 0
+    batch: int = 1
+    read_seconds: float = 0.0
+    forward_seconds: float = 0.0
+    write_seconds: float = 0.0
+    seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class _Job:
+    read: Reader
+    bounds: Box
+    network: Network
+    spec: InferenceSpec
+    lattice: PatchLattice
+    box: Box
+    write: Sink
+    slab: int
+    stats: InferenceStats
+
+
+def infer_block(
+    read: Reader,
+    bounds: Box,
+    network: Network,
+    spec: InferenceSpec,
+    lattice: PatchLattice,
+    box: Box,
+    write: Sink,
+    slab: int,
+    progress: Progress | None = None,
+) -> InferenceStats:
+    """Run the network over one block and hand its output on slab by slab.
+
+    Every lattice patch whose output meets the block is computed, weighted with the bump function, summed in lattice
+    order in float32 and divided by the sum of the lattice's weights. What a voxel becomes depends on the lattice, the
+    image and the network, not on the block. Memory is one row of input patches in the image's dtype, one row of output
+    patches in float32, one slab, and one batch.
+
+    Parameters
+    ----------
+    read
+        Reads a box of the image inside `bounds`: (c, z, y, x) or (z, y, x).
+    bounds
+        Where the image has data; beyond it, it is mirrored.
+    network
+        From `connectomake.inference.models.load_network`.
+    spec
+        Patch shapes, channels, dtype, batch.
+    lattice
+        ``spec.lattice(roi)``.
+    box
+        The block, inside the region of interest.
+    write
+        Takes slabs of the whole block in y and x, `slab` planes thick but for the last, from the block's start on.
+    slab
+        Planes per slab: the storage chunk's z.
+    progress
+        Told after each patch how many are done.
+
+    Raises
+    ------
+    RunError
+        If the block leaves the region, or the image has a value that is not finite or a dtype the network cannot read.
+    ModelError
+        If the network fails or its output has the wrong form or a value that is not finite.
+    """
+    if not lattice.roi.contains(box) or box.empty:
+        raise RunError(f"the block {box} is not inside the region of interest {lattice.roi}")
+    began = time.perf_counter()
+    stats = InferenceStats()
+    job = _Job(read, bounds, network, spec, lattice, box, write, slab, stats)
+    total = lattice.count(box)
+    for done in _blend(job):
+        stats.patches = done
+        if progress is not None:
+            progress(done, total)
+    stats.seconds = time.perf_counter() - began
+    return stats
+
+
+def _blend(job: _Job) -> Iterator[int]:
+    """Run all patches of the block, yielding how many are done after each."""
+    blender = SlabBlender(job.lattice, job.box, job.spec.channels, job.network.weighted)
+    slabs = _SlabWriter(job, blender)
+    starts = job.lattice.patches_meeting(job.box)
+    for done, (output, start) in enumerate(_outputs(job, starts), start=1):
+        slabs.advance(int(start[0]) - job.box.start[0])
+        blender.add(output, start)
+        yield done
+    slabs.advance(job.box.shape[0])
+
+
+def _outputs(job: _Job, starts: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
+    """Yield each patch's output and place, in lattice order."""
+    batch: NDArray[np.float32] | None = None
+    filled = 0
+    waiting: list[NDArray[np.int64]] = []
+    for image, start in _inputs(job, starts):
+        if batch is None:
+            job.stats.batch = job.network.steady_batch(image.shape[0])
+            batch = np.zeros((job.stats.batch, *image.shape), np.float32)
+        scale_into(batch[filled], image)
+        waiting.append(start)
+        filled += 1
+        if filled == len(batch):
+            yield from _forward(job, batch, waiting)
+            filled, waiting = 0, []
+    if batch is not None and waiting:
+        batch[filled:] = 0
+        yield from _forward(job, batch, waiting)
+
+
+def _forward(
+    job: _Job, batch: NDArray[np.float32], waiting: list[NDArray[np.int64]]
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
+    began = time.perf_counter()
+    outputs = job.network.forward(batch)
+    job.stats.forward_seconds += time.perf_counter() - began
+    job.stats.passes += 1
+    yield from zip(outputs, waiting, strict=False)
+
+
+def _inputs(job: _Job, starts: NDArray[np.int64]) -> Iterator[tuple[NDArray[Any], NDArray[np.int64]]]:
+    """Yield each patch's input, cut from the image that is read once per row of patches in z."""
+    margin, patch = job.spec.margin, job.spec.patch
+    origin = starts.min(axis=0) - margin
+    stop = starts.max(axis=0) - margin + patch
+    image: NDArray[Any] | None = None
+    plane: int | None = None
+    for start in starts:
+        low = start - margin
+        if image is None or low[0] != plane:
+            plane = int(low[0])
+            image = None  # before the next is read: never two in memory
+            image = _read_row(job, Box(_vec((plane, *origin[1:])), _vec((plane + patch[0], *stop[1:]))))
+        _, y, x = low - origin
+        yield image[:, :, y : y + patch[1], x : x + patch[2]], start
+
+
+def _read_row(job: _Job, box: Box) -> NDArray[Any]:
+    began = time.perf_counter()
+    image = read_reflected(job.read, box, job.bounds)
+    check_finite(image, box, "the image")
+    job.stats.read_seconds += time.perf_counter() - began
+    return image
+
+
+def _vec(values: Any) -> Vec:
+    z, y, x = (int(v) for v in values)
+    return (z, y, x)
+
+
+class _SlabWriter:
+    """Collects finished planes and hands them on when a slab is full."""
+
+    def __init__(self, job: _Job, blender: SlabBlender) -> None:
+        self._job = job
+        self._blender = blender
+        self._done = 0
+        self._planes: NDArray[Any] = np.empty((0, 0, 0, 0), job.spec.dtype)
+
+    def advance(self, stop: int) -> None:
+        """Finish all planes below `stop`, counted from the block's start."""
+        while self._done < stop:
+            at = self._done % self._job.slab
+            if at == 0:
+                depth, height, width = self._job.box.shape
+                thickness = min(self._job.slab, depth - self._done)
+                self._planes = np.empty((self._job.spec.channels, thickness, height, width), self._planes.dtype)
+            planes = min(self._planes.shape[1] - at, stop - self._done)
+            self._blender.finish(self._planes, at, planes)
+            self._done += planes
+            if at + planes == self._planes.shape[1]:
+                self._flush()
+
+    def _flush(self) -> None:
+        began = time.perf_counter()
+        low, high = self._job.box.start, self._job.box.stop
+        stop = low[0] + self._done
+        box = Box((stop - self._planes.shape[1], low[1], low[2]), (stop, high[1], high[2]))
+        self._job.write(box, self._planes)
+        self._job.stats.write_seconds += time.perf_counter() - began

@@ -1,0 +1,102 @@
+"""Running a user's Python model file and saying clearly what is wrong with it."""
+
+import collections
+import collections.abc
+import contextlib
+import hashlib
+import importlib.util
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from connectomake.errors import ModelError
+
+PYTORCH_NAMES = ("load_model", "InstantiatedModel")
+UNIVERSAL_NAME = "PatchInferencer"
+
+
+def import_model_file(path: Path) -> ModuleType:
+    """Run a Python model file; modules in its folder can be imported by it.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing or raises; the message names the line.
+    """
+    if not path.is_file():
+        raise ModelError(f"inference.model {str(path)!r} is not a file: give the path of a model file")
+    name = f"connectomake_model_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ModelError(f"{path}: not a Python file: inference.model takes .py, .pt, .pth or .ts")
+    module = importlib.util.module_from_spec(spec)
+    loader = spec.loader
+    sys.modules[name] = module
+    with _surroundings(path.parent.resolve()):
+        guarded(lambda: loader.exec_module(module), path, "running the model file")
+    return module
+
+
+@contextlib.contextmanager
+def _surroundings(folder: Path) -> Iterator[None]:
+    """Let a model file import its neighbours, and use the names that `collections` had before Python 3.10.
+
+    Published networks of 2018 to 2021 say ``collections.Iterable``.
+    """
+    old = [name for name in ("Iterable", "Sequence", "Mapping", "Callable") if not hasattr(collections, name)]
+    sys.path.insert(0, str(folder))
+    for name in old:
+        setattr(collections, name, getattr(collections.abc, name))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        for name in old:
+            delattr(collections, name)
+
+
+def guarded(action: Callable[[], Any], path: Path, doing: str, hint: str = "") -> Any:
+    """Call code of a model file; turn whatever it raises into one sentence with the file's line.
+
+    Raises
+    ------
+    ModelError
+        Instead of any other exception.
+    """
+    try:
+        return action()
+    except ModelError:
+        raise
+    except SyntaxError as error:
+        raise ModelError(f"{path}: {doing} failed in line {error.lineno}: {error.msg}") from error
+    except (Exception, SystemExit) as error:  # the file is the user's: it may raise anything
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == path]
+        where = f" in line {frames[-1].lineno}" if frames else ""
+        reason = str(error).strip().splitlines() or ["no message"]
+        raise ModelError(f"{path}: {doing} failed{where}: {type(error).__name__}: {reason[0]}{hint}") from error
+
+
+def form_of(module: ModuleType, path: Path, kind: str) -> str:
+    """Return which form a model file has: 'pytorch' or 'universal'.
+
+    Raises
+    ------
+    ModelError
+        If it defines nothing usable, or not what `kind` asks for.
+    """
+    forms = [
+        form
+        for form, names in (("pytorch", PYTORCH_NAMES), ("universal", (UNIVERSAL_NAME,)))
+        if any(hasattr(module, name) for name in names)
+    ]
+    wanted = forms if kind == "auto" else [form for form in forms if form == kind]
+    if not wanted:
+        raise ModelError(
+            f"{path}: defines no InstantiatedModel, load_model or PatchInferencer"
+            + ("" if kind == "auto" else f" as inference.kind {kind!r} needs")
+            + ": define one of them (chunkflow's model-file forms)"
+        )
+    return wanted[0]

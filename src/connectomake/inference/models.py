@@ -1,0 +1,120 @@
+"""Loading a network: chunkflow's two forms of Python file, or TorchScript."""
+
+import hashlib
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from connectomake.errors import ModelError
+from connectomake.inference.bump import blend_weights
+from connectomake.inference.modelfile import UNIVERSAL_NAME, form_of, guarded, import_model_file
+from connectomake.inference.networks import TorchNetwork, UniversalNetwork, configure_torch
+from connectomake.inference.spec import InferenceSpec
+from connectomake.inference.weights import fit, read_state_dict
+
+SCRIPT_SUFFIXES = (".pt", ".pth", ".ts")
+
+
+def load_network(model: str | Path, weights: str | Path | None, spec: InferenceSpec) -> TorchNetwork | UniversalNetwork:
+    """Load a model file and its weights, ready for `infer_block`.
+
+    Forms, told by the file's suffix and what it defines:
+
+    - ``pytorch``: a Python file with ``load_model(weights_path)`` or ``InstantiatedModel`` (a module, into which
+      `weights` are loaded), and optionally ``pre_process`` and ``post_process``, which take and return tensors.
+    - ``universal``: a Python file with a class ``PatchInferencer(weights_path, output_patch_mask)`` whose instances
+      take a 5-D float32 array and return the output patch as an array, already multiplied by the mask.
+    - TorchScript: ``.pt``, ``.pth`` or ``.ts``.
+
+    The Python file is run: use only files that you trust. Weights are read without running code.
+
+    Parameters
+    ----------
+    model
+        The model file.
+    weights
+        State dict, or None where the model has its own.
+    spec
+        Patches, channels, device, threads, layout and mode.
+
+    Raises
+    ------
+    ModelError
+        One sentence on what is wrong with the file, its weights or the device.
+    """
+    path = Path(model)
+    weights_path = None if weights is None else Path(weights)
+    if weights_path is not None and not weights_path.is_file():
+        raise ModelError(f"inference.weights {str(weights_path)!r} is not a file: give the path of a state dict")
+    device = configure_torch(spec)
+    if spec.kind == "torchscript" or (spec.kind == "auto" and path.suffix in SCRIPT_SUFFIXES):
+        return _torchscript(path, weights_path, spec, device)
+    file = import_model_file(path)
+    if form_of(file, path, spec.kind) == "universal":
+        return _universal(file, path, weights_path, spec, device)
+    module = _module_of(file, path, weights_path)
+    transforms = (getattr(file, "pre_process", None), getattr(file, "post_process", None))
+    return TorchNetwork(_place(module, spec, device), spec, device, str(path), *transforms)
+
+
+def content_hash(path: str | Path) -> str:
+    """Return the SHA-256 of a file, for the record of what a result was made with."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _module_of(file: Any, path: Path, weights: Path | None) -> torch.nn.Module:
+    """Return the module of a `pytorch` file with its weights."""
+    if hasattr(file, "load_model"):
+        given = None if weights is None else str(weights)
+        hint = "" if weights else "; inference.weights is not set"
+        module = guarded(lambda: file.load_model(given), path, "load_model", hint)
+        _check_module(module, path, "load_model returned")
+        return module
+    module = file.InstantiatedModel
+    _check_module(module, path, "InstantiatedModel is")
+    if weights is not None:
+        fit(module, read_state_dict(weights), weights)
+    return module
+
+
+def _check_module(module: Any, path: Path, what: str) -> None:
+    if not isinstance(module, torch.nn.Module):
+        name = module.__name__ if isinstance(module, type) else type(module).__name__
+        raise ModelError(f"{path}: {what} {name}, not a torch.nn.Module instance: make it one")
+
+
+def _universal(file: Any, path: Path, weights: Path | None, spec: InferenceSpec, device: Any) -> UniversalNetwork:
+    mask = blend_weights(spec.output_patch, spec.overlap)
+    given = None if weights is None else str(weights)
+    inferencer = guarded(lambda: getattr(file, UNIVERSAL_NAME)(given, mask), path, UNIVERSAL_NAME)
+    if not callable(inferencer):
+        raise ModelError(f"{path}: {UNIVERSAL_NAME} has no __call__: it must take a 5-D array and return one")
+    return UniversalNetwork(inferencer, spec, device, str(path))
+
+
+def _torchscript(path: Path, weights: Path | None, spec: InferenceSpec, device: Any) -> TorchNetwork:
+    if not path.is_file():
+        raise ModelError(f"inference.model {str(path)!r} is not a file: give the path of a model file")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            module: Any = torch.jit.load(str(path), map_location="cpu")
+    except (RuntimeError, ValueError, EOFError, OSError) as error:
+        raise ModelError(
+            f"{path}: is not TorchScript; a state dict goes to inference.weights, beside the Python file of its "
+            f"network as inference.model"
+        ) from error
+    if weights is not None:
+        fit(module, read_state_dict(weights), weights)
+    return TorchNetwork(_place(module, spec, device), spec, device, str(path))
+
+
+def _place(module: Any, spec: InferenceSpec, device: torch.device) -> Any:
+    """Move a module to the device, in float32 and in the layout of the config."""
+    module = module.to(device)
+    if spec.layout == "channels_last_3d" and not isinstance(module, torch.jit.ScriptModule):
+        module = module.to(memory_format=torch.channels_last_3d)
+    return module

@@ -1,0 +1,240 @@
+"""Networks as the engine sees them: arrays in, arrays out, in evaluation mode, with checked forms."""
+
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from connectomake.errors import ModelError
+from connectomake.geometry.box import Vec
+from connectomake.inference.spec import InferenceSpec
+
+Transform = Callable[[Any], Any]
+
+
+def configure_torch(spec: InferenceSpec) -> torch.device:
+    """Fix all that the network's bits depend on (threads, algorithms, precision) and return the device to run on.
+
+    Raises
+    ------
+    ModelError
+        If the config asks for a device that is not there.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.set_num_threads(spec.threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+    name = spec.device
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise ModelError(f"inference.device is {name!r}, but torch finds no CUDA device here: use cpu or auto")
+    return torch.device(name)
+
+
+def describe_torch(device: torch.device) -> dict[str, Any]:
+    """Return what the bits of a result depend on: torch's version, the device and its name, the instruction set."""
+    cuda = device.type == "cuda"
+    return {
+        "torch": torch.__version__,
+        "device": device.type,
+        "device_name": torch.cuda.get_device_name(device) if cuda else "cpu",
+        "isa": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def enforce_eval(modules: Iterable[Any], spec: InferenceSpec, path: str) -> None:
+    """Put modules into evaluation mode, unless the config lets them stay as their file leaves them.
+
+    Raises
+    ------
+    ModelError
+        If a module refuses, or is a batch normalisation without running statistics, whose output depends on the batch.
+    """
+    if spec.allow_train_mode:
+        return
+    for module in modules:
+        module.eval()
+        refuse_train_mode(module, path)
+
+
+def refuse_train_mode(module: Any, path: str) -> None:
+    """Raise if any part of a module depends on the batch.
+
+    Raises
+    ------
+    ModelError
+        Naming the part.
+    """
+    way_out = "make it evaluate, or set inference.allow_train_mode, which voids the promise of equal results"
+    for name, part in module.named_modules():
+        label = f"{name or 'the network'} ({type(part).__name__})"
+        if part.training:
+            raise ModelError(f"{path}: {label} is in training mode although it was told to evaluate: {way_out}")
+        if isinstance(part, torch.nn.modules.batchnorm._BatchNorm) and part.running_mean is None:
+            raise ModelError(f"{path}: {label} keeps no running statistics, so it uses those of each batch: {way_out}")
+
+
+class _Base:
+    """What both kinds of network share: the record, the checks of the output's form, steady batches."""
+
+    weighted = False
+
+    def __init__(self, spec: InferenceSpec, device: torch.device, path: str) -> None:
+        self.spec = spec
+        self.device = device
+        self.path = path
+        self.batch = spec.batch
+
+    def forward(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        raise NotImplementedError
+
+    def steady_batch(self, image_channels: int) -> int:
+        """Return the batch size, or 1 if a patch's output depends on its place in the batch.
+
+        Vectorised operations may treat the last voxels of a batch differently from those of an earlier patch. One
+        forward pass of equal patches tells; it is the same for all blocks, so all choose the same.
+        """
+        if self.spec.batch > 1:
+            noise = np.random.default_rng(0).random((1, image_channels, *self.spec.patch), np.float32)
+            outputs = self.forward(np.repeat(noise, self.spec.batch, axis=0))
+            equal = all(np.array_equal(o, outputs[0], equal_nan=True) for o in outputs[1:])
+            self.batch = self.spec.batch if equal else 1
+        return self.batch
+
+    def record(self) -> dict[str, Any]:
+        """Return what the bits of this network's output depend on, for the record of a block."""
+        spec = self.spec
+        return describe_torch(self.device) | {
+            "batch": self.batch,
+            "layout": spec.layout,
+            "autocast": spec.autocast,
+            "train_mode": spec.allow_train_mode,
+        }
+
+    def _guarded(self, run: Callable[[Any], Any], batch: Any) -> Any:
+        try:
+            return run(batch)
+        except ModelError:
+            raise
+        except Exception as error:  # the network is the user's: whatever it raises is about the model
+            reason = str(error).strip().splitlines() or [type(error).__name__]
+            raise ModelError(
+                f"{self.path}: the network failed on a batch of shape {tuple(batch.shape)} (n, c, z, y, x): "
+                f"{type(error).__name__}: {reason[0]}; check inference.patch and the image's channels"
+            ) from error
+
+    def _check_form(self, shape: tuple[int, ...], count: int, spatial: list[Vec]) -> None:
+        if len(shape) != 5 or shape[0] != count:
+            raise ModelError(
+                f"{self.path}: the network's output has shape {shape}, but ({count}, c, z, y, x) is needed: return one "
+                f"5-D tensor, for instance from post_process"
+            )
+        if shape[1] != self.spec.channels:
+            raise ModelError(
+                f"{self.path}: the network's output has {shape[1]} channels, but inference.channels is "
+                f"{self.spec.channels}: change it, or pick channels in post_process"
+            )
+        if shape[2:] not in spatial:
+            raise ModelError(
+                f"{self.path}: the network turns patches of {self.spec.patch} into {shape[2:]}, but inference.patch or "
+                f"inference.output_patch ({self.spec.output_patch}) is needed: set inference.output_patch to "
+                f"{shape[2:]}"
+            )
+
+
+class TorchNetwork(_Base):
+    """A torch module with optional pre- and post-processing of tensors."""
+
+    def __init__(
+        self,
+        module: Any,
+        spec: InferenceSpec,
+        device: torch.device,
+        path: str,
+        pre_process: Transform | None = None,
+        post_process: Transform | None = None,
+    ) -> None:
+        super().__init__(spec, device, path)
+        self.module = module
+        self._pre = pre_process or _identity
+        self._post = post_process or _identity
+        self._format = torch.channels_last_3d if spec.layout == "channels_last_3d" else torch.contiguous_format
+        enforce_eval([module], spec, path)
+
+    def forward(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Run (n, c, z, y, x) float32 of the input patch; return (n, c, z, y, x) float32 of the output patch.
+
+        Raises
+        ------
+        ModelError
+            If the network fails, returns something else than a tensor of that form, or leaves evaluation mode.
+        """
+        output = self._guarded(self._run, batch)
+        if not isinstance(output, torch.Tensor):
+            raise ModelError(
+                f"{self.path}: the network returned {type(output).__name__}, not a tensor: pick one in post_process"
+            )
+        self._check_form(tuple(output.shape), len(batch), [self.spec.output_patch, self.spec.patch])
+        if not self.spec.allow_train_mode:
+            refuse_train_mode(self.module, self.path)
+        if tuple(output.shape[2:]) != self.spec.output_patch:
+            output = output[(slice(None), slice(None), *_central(self.spec))]
+        result: NDArray[np.float32] = output.to("cpu", torch.float32).contiguous().numpy()
+        return result
+
+    def _run(self, batch: NDArray[np.float32]) -> Any:
+        with torch.inference_mode(), self._autocast():
+            tensor = torch.from_numpy(batch).to(self.device).contiguous(memory_format=self._format)
+            return self._post(self.module(self._pre(tensor)))
+
+    def _autocast(self) -> Any:
+        low = torch.float16 if self.spec.autocast == "float16" else torch.bfloat16
+        return torch.autocast(self.device.type, dtype=low, enabled=self.spec.autocast != "none")
+
+
+class UniversalNetwork(_Base):
+    """chunkflow's `universal` form: an object called with a 5-D array that returns it already weighted."""
+
+    weighted = True
+
+    def __init__(self, inferencer: Any, spec: InferenceSpec, device: torch.device, path: str) -> None:
+        super().__init__(spec, device, path)
+        self.inferencer = inferencer
+        parts = getattr(inferencer, "__dict__", {}).values()
+        self._modules = [part for part in parts if isinstance(part, torch.nn.Module)]
+        enforce_eval(self._modules, spec, path)
+
+    def forward(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Run (n, c, z, y, x) float32 of the input patch; return the weighted (n, c, z, y, x) float32 output patch.
+
+        Raises
+        ------
+        ModelError
+            If the inferencer fails, returns something else than an array of that form, or leaves evaluation mode.
+        """
+        with torch.inference_mode():
+            output = self._guarded(self.inferencer, batch.copy())
+        if not isinstance(output, np.ndarray):
+            raise ModelError(f"{self.path}: PatchInferencer returned {type(output).__name__}, not a numpy array")
+        self._check_form(output.shape, len(batch), [self.spec.output_patch])
+        if not self.spec.allow_train_mode:
+            for module in self._modules:
+                refuse_train_mode(module, self.path)
+        return np.ascontiguousarray(output, np.float32)
+
+
+def _identity(value: Any) -> Any:
+    return value
+
+
+def _central(spec: InferenceSpec) -> tuple[slice, slice, slice]:
+    z, y, x = (slice(m, m + o) for m, o in zip(spec.margin, spec.output_patch, strict=True))
+    return z, y, x

@@ -1,0 +1,112 @@
+"""What a run of the network is told: patch shapes, channels, output dtype, and everything its bits depend on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from connectomake.errors import ConfigError
+from connectomake.geometry.box import Box, Vec, as_vec
+from connectomake.geometry.lattice import PatchLattice
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "dtype": ("uint8", "float32"),
+    "layout": ("channels_last_3d", "contiguous"),
+    "autocast": ("none", "bfloat16", "float16"),
+    "kind": ("auto", "pytorch", "universal", "torchscript"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceSpec:
+    """How patches are cut, run and blended.
+
+    Parameters
+    ----------
+    patch
+        Shape of the network's input, in voxels.
+    output_patch
+        Shape of the part of its output that is used: at most `patch`, and centred in it.
+    overlap
+        Voxels that neighbouring output patches share, per axis.
+    channels
+        Channels of the network's output.
+    dtype
+        Of the blended output: 'uint8', which is floor(255 p + .5) cut to 0…255, or 'float32'.
+    batch
+        Patches per forward pass. The last batch of a block is filled up with zeros.
+    threads
+        Threads that torch uses on the CPU.
+    device
+        'auto' (a CUDA device if there is one), 'cpu', 'cuda' or 'cuda:N'.
+    layout
+        Memory layout of the network's tensors: 'channels_last_3d' (twice as fast on CPUs) or 'contiguous'.
+    autocast
+        'none', or the lower precision to which torch may turn the network's operations.
+    allow_train_mode
+        Whether a network may stay in the mode its file leaves it in; its output may then depend on the batch.
+    kind
+        Form of the model file; 'auto' tells it from what the file defines.
+
+    Raises
+    ------
+    ConfigError
+        If a value is out of range or contradicts another.
+    """
+
+    patch: Vec
+    output_patch: Vec
+    overlap: Vec
+    channels: int = 1
+    dtype: str = "uint8"
+    batch: int = 1
+    threads: int = 1
+    device: str = "auto"
+    layout: str = "channels_last_3d"
+    autocast: str = "none"
+    allow_train_mode: bool = False
+    kind: str = "auto"
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range and patches that do not fit each other."""
+        for name in ("channels", "batch", "threads"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"inference.{name} must be at least 1, got {getattr(self, name)}")
+        for name, allowed in _CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise ConfigError(f"inference.{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
+        if self.device not in {"auto", "cpu", "cuda"} and not self.device.removeprefix("cuda:").isdigit():
+            raise ConfigError(f"inference.device must be auto, cpu, cuda or cuda:N, got {self.device!r}")
+        self._check_patches()
+
+    def _check_patches(self) -> None:
+        for name, patch, output, overlap in zip("zyx", self.patch, self.output_patch, self.overlap, strict=True):
+            if output < 1 or patch < output or (patch - output) % 2:
+                raise ConfigError(
+                    f"inference.patch must exceed inference.output_patch by an even number of voxels, 0 or more, along "
+                    f"{name}; got {patch} and {output}"
+                )
+            if not 0 <= overlap < output:
+                raise ConfigError(
+                    f"inference.overlap must be at least 0 and less than the output patch ({output}) along {name}, "
+                    f"got {overlap}"
+                )
+
+    @classmethod
+    def from_config(cls, section: Mapping[str, Any]) -> "InferenceSpec":
+        """Take the keys of this class from the config's `inference` section; `output_patch` defaults to `patch`."""
+        known = {f.name for f in fields(cls)}
+        values = {key: value for key, value in section.items() if key in known and value is not None}
+        values.setdefault("output_patch", values.get("patch"))
+        for name in ("patch", "output_patch", "overlap"):
+            values[name] = as_vec(values[name])
+        return cls(**values)
+
+    @property
+    def margin(self) -> Vec:
+        """Voxels of input context on each side of the output patch."""
+        z, y, x = ((p - o) // 2 for p, o in zip(self.patch, self.output_patch, strict=True))
+        return (z, y, x)
+
+    def lattice(self, roi: Box) -> PatchLattice:
+        """Return the patch lattice of this spec over a region of interest."""
+        return PatchLattice(roi, self.output_patch, self.overlap)
