@@ -1,0 +1,71 @@
+"""Where images come from: precomputed, HDF5, TIFF, PNG, Zarr and N5, all read as boxes in z, y, x."""
+
+from collections.abc import Sequence
+
+from connectomake.errors import ConfigError
+from connectomake.sources.ingest import ingest_block
+from connectomake.sources.paths import find_kind, is_url, resolve_local, split_kind
+from connectomake.sources.source import Source
+
+__all__ = ["Source", "find_kind", "ingest_block", "is_url", "open_source", "resolve_local"]
+
+
+def open_source(
+    path: str,
+    dataset: str | None = None,
+    voxel_size: Sequence[float] | None = None,
+    scale: int | str | None = None,
+) -> Source:
+    """Open a source and read its metadata, not its voxels.
+
+    Parameters
+    ----------
+    path
+        Local path, ``file://``, or URL (s3, gs, http, https). A kind may be put in front where the name does not tell:
+        ``zarr://s3://bucket/volume``. A remote path is Zarr or N5 if a part of it ends so, else precomputed.
+    dataset
+        Name within an HDF5 file or a Zarr or N5 container.
+    voxel_size
+        Nanometres, z, y, x; wins over the metadata's.
+    scale
+        Of precomputed and OME-Zarr: index (0, the default, is the finest) or key.
+
+    Raises
+    ------
+    ConfigError
+        If dataset, scale or voxel size is missing, unknown or wrong.
+    SourceError
+        If there is nothing at the path, or it cannot be reached or understood.
+    """
+    if not path:
+        raise ConfigError("source.path is empty; name the image")
+    kind, place = split_kind(resolve_local(path, "."))
+    kind = kind or find_kind(place)
+    size = None if voxel_size is None else tuple(voxel_size)
+    _refuse_spare(kind, dataset, scale, path)
+    if kind == "hdf5":
+        from connectomake.sources.hdf5 import open_hdf5
+
+        return open_hdf5(place, dataset, size)  # type: ignore[arg-type]
+    if kind == "precomputed":
+        from connectomake.sources.precomputed import open_precomputed
+
+        return open_precomputed(place, scale, size)  # type: ignore[arg-type]
+    if kind == "zarr":
+        from connectomake.sources.zarr import open_zarr
+
+        return open_zarr(place, dataset, scale, size)  # type: ignore[arg-type]
+    if kind == "n5":
+        from connectomake.sources.n5 import open_n5
+
+        return open_n5(place, dataset, size)  # type: ignore[arg-type]
+    from connectomake.sources import png, tiff
+
+    return (png.open_png if kind == "png" else tiff.open_tiff)(place, size)  # type: ignore[arg-type]
+
+
+def _refuse_spare(kind: str, dataset: str | None, scale: int | str | None, path: str) -> None:
+    if dataset and kind in ("precomputed", "tiff", "png"):
+        raise ConfigError(f"source.dataset {dataset} has no meaning for {path}, which is {kind}; leave it out")
+    if scale is not None and kind in ("hdf5", "tiff", "png", "n5"):
+        raise ConfigError(f"source.scale {scale} has no meaning for {path}, which is {kind}; leave it out")

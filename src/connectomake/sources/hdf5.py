@@ -1,0 +1,86 @@
+"""HDF5: one dataset of a file."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from connectomake.errors import ConfigError, SourceError
+from connectomake.geometry import Box
+from connectomake.sources import identity
+from connectomake.sources.source import Source, VoxelSize, choose_voxel_size, read_dtype, reason, volume_shape
+
+_NM_ATTRIBUTES = ("resolution_nm", "voxel_size", "resolution")
+_UM_ATTRIBUTE = "element_size_um"
+
+
+def open_hdf5(path: str, dataset: str | None, voxel_size: VoxelSize | None) -> Source:
+    """Open `dataset` (z, y, x) or (c, z, y, x) of an HDF5 file.
+
+    The voxel size is read from the dataset's attribute ``resolution_nm``, ``voxel_size`` or ``resolution`` (nm, z y x),
+    or ``element_size_um`` (µm, z y x).
+    """
+    import h5py
+
+    try:
+        file = h5py.File(path, "r", locking=False)
+    except OSError as error:
+        raise SourceError(f"{path} cannot be opened as HDF5 ({reason(error)}); is it truncated?") from error
+    array = _dataset(file, dataset, path)
+    where = f"dataset {dataset} of {path}"
+    channels, shape = volume_shape(array.shape, where)
+
+    def read(box: Box) -> np.ndarray:
+        part = array[(slice(None),) * (array.ndim - 3) + box.slices()]
+        return np.asarray(part)[None] if array.ndim == 3 else np.asarray(part)
+
+    return Source(
+        path=path,
+        kind="hdf5",
+        bounds=Box.of_shape(shape),
+        channels=channels,
+        dtype=read_dtype(array.dtype, where),
+        voxel_size=choose_voxel_size(voxel_size, _stored_size(array.attrs), where),
+        identity=identity.of_file(Path(path), "hdf5", array.name),
+        _reader=read,
+    )
+
+
+def _dataset(file: Any, dataset: str | None, path: str) -> Any:
+    import h5py
+
+    try:
+        found = file.get(dataset) if dataset else None
+        if isinstance(found, h5py.Dataset):
+            return found
+        there = _listing(file)
+    except (OSError, RuntimeError, KeyError) as error:
+        raise SourceError(f"{path} cannot be read as HDF5 ({reason(error)}); is it truncated?") from error
+    listing = ", ".join(there) or "no dataset"
+    if not dataset:
+        raise ConfigError(f"source.dataset is missing; {path} holds {listing}")
+    raise ConfigError(f"source.dataset {dataset} is not in {path}, which holds {listing}")
+
+
+def _listing(file: Any, most: int = 20) -> list[str]:
+    import h5py
+
+    names: list[str] = []
+
+    def visit(name: str, item: Any) -> bool | None:
+        if isinstance(item, h5py.Dataset):
+            names.append(f"{name} {tuple(item.shape or ())} {item.dtype}")
+        return True if len(names) >= most else None
+
+    file.visititems(visit)
+    return names
+
+
+def _stored_size(attributes: Any) -> Sequence[float] | None:
+    for name in _NM_ATTRIBUTES:
+        if name in attributes:
+            return [float(v) for v in np.ravel(attributes[name])]
+    if _UM_ATTRIBUTE in attributes:
+        return [1000 * float(v) for v in np.ravel(attributes[_UM_ATTRIBUTE])]
+    return None

@@ -1,0 +1,48 @@
+"""Ingest: one block of a source becomes one shard of an image layer."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from connectomake.errors import SourceError
+from connectomake.geometry import Box
+from connectomake.layers import LayerSpec, ShardWriter
+from connectomake.sources.source import Source
+
+
+def ingest_block(
+    source: Source, spec: LayerSpec, block_id: int, path: str | os.PathLike[str], record: dict[str, Any]
+) -> None:
+    """Copy the voxels of one block, in slabs of one storage chunk's height, so that memory is one slab.
+
+    NaN and infinities of a float image are copied as they are; inference complains about them.
+
+    Raises
+    ------
+    SourceError
+        If the source does not fit the layer, lacks voxels of the block, or cannot be read; then no file is left.
+    """
+    check_fit(source, spec)
+    with ShardWriter(path, spec, block_id, record) as writer:
+        for slab in slabs(spec.grid.box(block_id), spec):
+            writer.write(slab, source.read(slab))
+
+
+def check_fit(source: Source, spec: LayerSpec) -> None:
+    """Raise a `SourceError` unless the source has the layer's dtype and channels, and covers its region."""
+    if (source.dtype, source.channels) != (spec.dtype, spec.channels):
+        raise SourceError(
+            f"{source.path} has {source.channels} channels of {source.dtype}, but layer {spec.name} was planned with "
+            f"{spec.channels} of {spec.dtype}; has the file changed? make the plan again"
+        )
+    if not source.bounds.contains(spec.roi):
+        raise SourceError(
+            f"{source.path} holds {source.bounds}, but the region of interest is {spec.roi}; change start or stop"
+        )
+
+
+def slabs(block: Box, spec: LayerSpec) -> Iterator[Box]:
+    """Cut a block into slabs of one storage chunk's height."""
+    z0, z1 = block.start[0], block.stop[0]
+    for z in range(z0, z1, spec.chunk[0]):
+        yield Box((z, *block.start[1:]), (min(z + spec.chunk[0], z1), *block.stop[1:]))

@@ -1,0 +1,124 @@
+"""Where a source lies and what kind of thing lies there."""
+
+import re
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+from connectomake.errors import ConfigError, SourceError
+
+REMOTE = ("s3", "gs", "http", "https")
+KINDS = ("precomputed", "hdf5", "tiff", "png", "zarr", "n5")
+_KNOWN = (
+    "precomputed (info), Zarr (.zarray, zarr.json), N5 (attributes.json), HDF5, TIFF, PNG or a folder of TIFF or PNG"
+)
+_MAGIC = (
+    (b"\x89HDF\r\n\x1a\n", "hdf5"), (b"II*\0", "tiff"), (b"MM\0*", "tiff"), (b"II+\0", "tiff"), (b"MM\0+", "tiff"),
+    (b"\x89PNG\r\n\x1a\n", "png"),
+)  # fmt: skip
+_SUFFIXES = {
+    ".h5": "hdf5", ".hdf5": "hdf5", ".hdf": "hdf5", ".tif": "tiff", ".tiff": "tiff", ".png": "png", ".zarr": "zarr",
+    ".n5": "n5",
+}  # fmt: skip
+_MARKERS = (
+    ("info", "precomputed"), (".zarray", "zarr"), ("zarr.json", "zarr"), (".zgroup", "zarr"), (".zattrs", "zarr"),
+    ("attributes.json", "n5"),
+)  # fmt: skip
+
+
+def split_kind(path: str) -> tuple[str | None, str]:
+    """Split ``precomputed://gs://…`` into kind and path; the kind is None where the path does not name it."""
+    head, found, rest = path.partition("://")
+    return (head, rest) if found and head in KINDS else (None, path)
+
+
+def is_url(path: str) -> bool:
+    """Whether `path` lies in a bucket or on a web server (s3, gs, http, https); ``file://`` does not count."""
+    return urlparse(split_kind(path)[1]).scheme in REMOTE
+
+
+def resolve_local(path: str, base: str | Path) -> str:
+    """Return `path` as an absolute path, relative ones taken from the folder `base`; a URL is returned as it is.
+
+    ``file://`` is taken off; ``~`` is the home folder; a kind in front, as in ``zarr://``, stays.
+    """
+    kind, rest = split_kind(path)
+    if is_url(rest):
+        return path
+    if rest.startswith("file://"):
+        rest = unquote(urlparse(rest).path)
+    absolute = str(Path(base).expanduser().absolute() / Path(rest).expanduser())
+    return f"{kind}://{absolute}" if kind else absolute
+
+
+def natural_key(name: str) -> tuple[list[tuple[int, int | str]], str]:
+    """Sort key in which ``slice9`` comes before ``slice10``."""
+    parts = re.split(r"(\d+)", name)
+    return [(1, int(p)) if p.isdecimal() else (0, p) for p in parts if p], name
+
+
+def find_kind(path: str) -> str:
+    """Tell the format at `path`: from the bytes of a file, from what lies in a folder, from the name of a URL.
+
+    Raises
+    ------
+    SourceError
+        If there is nothing, or nothing known.
+    ConfigError
+        If the scheme of a URL is not known.
+    """
+    scheme, found, _ = path.partition("://")
+    if found:
+        if scheme not in REMOTE:
+            raise ConfigError(
+                f"source.path {path} has the unknown scheme {scheme}; use file, {', '.join(REMOTE)} or a path"
+            )
+        return _SUFFIXES.get(_container_suffix(path), "precomputed")
+    place = Path(path)
+    if place.is_dir():
+        return _kind_of_folder(place)
+    if not place.exists():
+        raise SourceError(f"source.path {path} does not exist; is the path relative to the config's folder right?")
+    return _kind_of_file(place)
+
+
+def _container_suffix(path: str) -> str:
+    """Suffix of the last part of a URL's path that is a Zarr or N5 container."""
+    suffixes = [Path(part).suffix for part in urlparse(path).path.split("/")]
+    return next((s for s in reversed(suffixes) if s in (".zarr", ".n5")), "")
+
+
+def _kind_of_folder(place: Path) -> str:
+    for name, kind in _MARKERS:
+        if (place / name).is_file():
+            return kind
+    suffix = _SUFFIXES.get(place.suffix.lower())
+    if suffix in ("zarr", "n5"):
+        return suffix
+    kinds = {_SUFFIXES.get(f.suffix.lower()) for f in place.iterdir() if not f.name.startswith(".")} & {"tiff", "png"}
+    if len(kinds) == 2:
+        raise SourceError(
+            f"the folder {place} holds both TIFF and PNG files; leave only the sections of one volume there"
+        )
+    if not kinds:
+        raise SourceError(f"the folder {place} is of no known format; it must be {_KNOWN}")
+    return str(kinds.pop())
+
+
+def _kind_of_file(place: Path) -> str:
+    try:
+        with place.open("rb") as stream:
+            head = stream.read(8)
+    except OSError as error:
+        raise SourceError(f"{place} cannot be opened ({error.strerror}); check its permissions") from error
+    if place.name == "info" or place.stat().st_size == 0:
+        fault = "is empty" if place.name != "info" else "is a file; name the folder that holds it"
+        raise SourceError(f"source.path {place} {fault}")
+    named = _SUFFIXES.get(place.suffix.lower())
+    for magic, kind in _MAGIC:
+        if head.startswith(magic):
+            return kind
+    if named:
+        raise SourceError(
+            f"{place} is named like {named} but does not begin like it; it is truncated or something else"
+        )
+    raise SourceError(f"{place} is of no known format; it must be {_KNOWN}")

@@ -1,0 +1,62 @@
+"""Neuroglancer precomputed: local, in a bucket or on a web server, sharded or not."""
+
+from pathlib import Path
+from typing import Any
+
+from connectomake.errors import ConfigError, SourceError
+from connectomake.geometry import Box
+from connectomake.layers.precomputed import xyz
+from connectomake.sources import identity, tensor
+from connectomake.sources.paths import is_url
+from connectomake.sources.source import Source, VoxelSize, choose_voxel_size, read_dtype
+
+
+def open_precomputed(path: str, scale: int | str | None, voxel_size: VoxelSize | None) -> Source:
+    """Open one scale, by index (0 is the finest, the default) or by key; the voxel offset is that of the scale."""
+    info = tensor.read_json(path, "info")
+    if info is None:
+        raise SourceError(f"{path} has no info file, so it is not precomputed; is source.path complete?")
+    try:
+        scales = info["scales"]
+        index = _scale_index([str(s["key"]) for s in scales], scale, path)
+        return _open_scale(path, info, index, voxel_size)
+    except (KeyError, TypeError, IndexError) as error:
+        raise SourceError(f"the info file of {path} lacks or garbles {error}; is it precomputed?") from error
+
+
+def _open_scale(path: str, info: dict[str, Any], index: int, voxel_size: VoxelSize | None) -> Source:
+    chosen = info["scales"][index]
+    where = f"scale {chosen['key']} of {path}"
+    dtype = read_dtype(info["data_type"], where)
+    z, y, x = (int(v) for v in xyz(chosen["size"]))
+    oz, oy, ox = (int(v) for v in xyz(chosen.get("voxel_offset", [0, 0, 0])))
+    store = tensor.open_store(path, "", "neuroglancer_precomputed", scale_index=index)
+    return Source(
+        path=path,
+        kind="precomputed",
+        bounds=Box.of_shape((z, y, x), (oz, oy, ox)),
+        channels=int(info["num_channels"]),
+        dtype=dtype,
+        voxel_size=choose_voxel_size(voxel_size, xyz(chosen["resolution"]), where),
+        identity=_identity(path, info, chosen),
+        _reader=tensor.store_reader(store, (3, 2, 1, 0)),
+    )
+
+
+def _identity(path: str, info: dict[str, Any], chosen: dict[str, Any]) -> str:
+    what = {key: info[key] for key in ("data_type", "num_channels")}
+    folder = Path(path) / str(chosen["key"])
+    if is_url(path) or not folder.is_dir():
+        return identity.of_metadata([what, chosen], "precomputed")
+    return identity.of_folder(folder, [what, chosen], "precomputed")
+
+
+def _scale_index(keys: list[str], scale: int | str | None, path: str) -> int:
+    if scale is None:
+        return 0
+    if isinstance(scale, str) and scale in keys:
+        return keys.index(scale)
+    if isinstance(scale, int) and 0 <= scale < len(keys):
+        return scale
+    listing = ", ".join(f"{i}: {key}" for i, key in enumerate(keys))
+    raise ConfigError(f"source.scale {scale} is not in {path}, whose scales are {listing}")

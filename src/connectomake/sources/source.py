@@ -1,0 +1,142 @@
+"""What every source is, whatever its format: bounds, channels, dtype, voxel size, and a way to read a box."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from connectomake.errors import ConfigError, ConnectomakeError, SourceError
+from connectomake.geometry import Box, Vec
+
+VoxelSize = tuple[float, float, float]
+Reader = Callable[[Box], np.ndarray]
+
+DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "float32")
+_READ_AS = {"float64": "float32", "float16": "float32", "bool": "uint8"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """An image (or a segmentation) that can be read box by box.
+
+    Parameters
+    ----------
+    path
+        As the user wrote it; named in errors.
+    kind
+        ``precomputed``, ``hdf5``, ``tiff``, ``png``, ``zarr`` or ``n5``.
+    bounds
+        The voxels that exist, in absolute z, y, x; precomputed has an offset, which may be negative, others begin at 0.
+    channels
+        Number of channels.
+    dtype
+        NumPy name of what `read` returns: bool is read as uint8 0 or 255 (the share of the dtype's maximum stays),
+        float16 and float64 as float32.
+    voxel_size
+        Nanometres, z, y, x.
+    identity
+        Cheap fingerprint of the content, independent of path and time: two sources with the same identity hold the same
+        image as far as sizes, metadata and sampled pieces tell.
+    """
+
+    path: str
+    kind: str
+    bounds: Box
+    channels: int
+    dtype: str
+    voxel_size: VoxelSize
+    identity: str
+    _reader: Reader = field(repr=False, compare=False)
+
+    def read(self, box: Box) -> np.ndarray:
+        """Read the voxels of `box`, shape (c, z, y, x), C-contiguous, of `dtype`.
+
+        Only what the box needs is read: storage chunks where the format has them, whole sections of image stacks.
+
+        Raises
+        ------
+        SourceError
+            If the box leaves the bounds, or the data cannot be read.
+        """
+        if not self.bounds.contains(box):
+            raise SourceError(f"the box {box} is not within {self.path}, which holds {self.bounds}")
+        if box.empty:
+            return np.empty((self.channels, *box.shape), self.dtype)
+        try:
+            raw = self._reader(box)
+        except ConnectomakeError:
+            raise
+        except Exception as error:
+            raise SourceError(
+                f"{box} of {self.path} cannot be read ({reason(error)}); is the file complete?"
+            ) from error
+        if raw.shape != (self.channels, *box.shape):
+            raise SourceError(f"{box} of {self.path} gave shape {raw.shape}, not {(self.channels, *box.shape)}")
+        return _converted(raw, self.dtype)
+
+
+def _converted(raw: np.ndarray, dtype: str) -> np.ndarray:
+    if raw.dtype == np.bool_:
+        return np.ascontiguousarray(raw.view(np.uint8) * np.uint8(255))
+    return np.ascontiguousarray(raw, dtype=dtype)
+
+
+def read_dtype(stored: object, where: str) -> str:
+    """Return the NumPy name of the dtype in which `stored` voxels are read.
+
+    Raises
+    ------
+    SourceError
+        If there is no such dtype.
+    """
+    try:
+        name = np.dtype(stored).newbyteorder("=").name  # type: ignore[call-overload]
+    except TypeError:
+        name = str(stored)
+    name = _READ_AS.get(name, name)
+    if name not in DTYPES:
+        raise SourceError(f"{where} has voxels of type {name}; convert it to one of {', '.join(DTYPES)}")
+    return name
+
+
+def choose_voxel_size(given: Sequence[float] | None, stored: Sequence[float] | None, where: str) -> VoxelSize:
+    """Return the voxel size in nm, z, y, x: `given` by the user, else `stored` in the metadata.
+
+    Raises
+    ------
+    ConfigError
+        If there is neither, or it is not three positive numbers.
+    """
+    size = given if given is not None else stored
+    if size is None:
+        raise ConfigError(f"{where} has no voxel size; set source.voxel_size to [z, y, x] in nm")
+    try:
+        numbers = tuple(float(v) for v in size)
+    except (TypeError, ValueError):
+        numbers = ()
+    if len(numbers) != 3 or not all(math.isfinite(v) and v > 0 for v in numbers):
+        raise ConfigError(f"the voxel size of {where} must be three positive numbers [z, y, x] in nm, got {size}")
+    return numbers
+
+
+def volume_shape(shape: Sequence[int], where: str) -> tuple[int, Vec]:
+    """Split the shape of a (z, y, x) or (c, z, y, x) array into channels and extent.
+
+    Raises
+    ------
+    SourceError
+        If it has another number of dimensions, or no voxel.
+    """
+    if len(shape) not in (3, 4):
+        raise SourceError(f"{where} has {len(shape)} dimensions {list(shape)}; it must be (z, y, x) or (c, z, y, x)")
+    if 0 in shape:
+        raise SourceError(f"{where} is empty: its shape is {list(shape)}")
+    z, y, x = (int(s) for s in shape[-3:])
+    return (int(shape[0]) if len(shape) == 4 else 1), (z, y, x)
+
+
+def reason(error: BaseException) -> str:
+    """Return the first, short sentence of an exception of some library."""
+    text = str(error).split(" [", maxsplit=1)[0].split("\n", maxsplit=1)[0].strip()
+    return text[:300] or type(error).__name__

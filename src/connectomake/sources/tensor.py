@@ -1,0 +1,132 @@
+"""TensorStore: key-value stores with a time limit, and reading a box in z, y, x from a store of any axis order."""
+
+import functools
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from connectomake.errors import SourceError
+from connectomake.geometry import Box
+from connectomake.sources.paths import is_url
+from connectomake.sources.source import reason
+
+OPEN_SECONDS = 30.0
+READ_SECONDS = 600.0
+_RETRIES = {"max_retries": 4, "initial_delay": "500ms", "max_delay": "4s"}
+CONTEXT = {"gcs_request_retries": _RETRIES, "s3_request_retries": _RETRIES, "http_request_retries": _RETRIES}
+
+
+def kvstore(path: str, below: str = "") -> dict[str, Any]:
+    """Return TensorStore's description of the folder `below` in `path`, a local folder or a URL.
+
+    For s3, ``AWS_ENDPOINT_URL`` and the usual credentials of AWS are honoured; with no credentials at all the request
+    is anonymous, as public buckets want it.
+    """
+    folder = "/".join(part.strip("/") for part in (path, below) if part.strip("/"))
+    if not is_url(path):
+        return {"driver": "file", "path": f"{'/' if path.startswith('/') else ''}{folder}/"}
+    scheme, _, rest = folder.partition("://")
+    if scheme in ("http", "https"):
+        return {"driver": "http", "base_url": f"{scheme}://{rest}/"}
+    bucket, _, key = rest.partition("/")
+    if scheme == "gs":
+        return {"driver": "gcs", "bucket": bucket, "path": f"{key}/"}
+    return {"driver": "s3", "bucket": bucket, "path": f"{key}/", **_s3_options()}
+
+
+@functools.cache
+def _s3_options() -> dict[str, Any]:
+    import boto3
+
+    session = boto3.Session()
+    options: dict[str, Any] = {}
+    if endpoint := os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"):
+        options |= {"endpoint": endpoint.rstrip("/"), "aws_region": session.region_name or "us-east-1"}
+    if session.get_credentials() is None:
+        options["aws_credentials"] = {"type": "anonymous"}
+    return options
+
+
+def read_json(path: str, name: str) -> dict[str, Any] | None:
+    """Read a JSON file below `path`; None if there is none.
+
+    Raises
+    ------
+    SourceError
+        If the place cannot be reached in time, or the file is not JSON.
+    """
+    data = _read_bytes(path, name)
+    if data is None:
+        return None
+    try:
+        found = json.loads(data)
+    except ValueError as error:
+        raise SourceError(f"{name} of {path} is not JSON ({error}); is it truncated?") from error
+    if not isinstance(found, dict):
+        raise SourceError(f"{name} of {path} is not a JSON object")
+    return found
+
+
+def _read_bytes(path: str, name: str) -> bytes | None:
+    if not is_url(path):
+        file = Path(path) / name
+        return file.read_bytes() if file.is_file() else None
+    import tensorstore as ts
+
+    try:
+        store = ts.KvStore.open(kvstore(path), context=ts.Context(CONTEXT)).result(timeout=OPEN_SECONDS)
+        answer = store.read(name).result(timeout=OPEN_SECONDS)
+    except (ValueError, OSError, TimeoutError) as error:
+        raise unreachable(path, error) from error
+    return bytes(answer.value) if answer.state == "value" else None
+
+
+def unreachable(path: str, error: BaseException) -> SourceError:
+    """Return the error for a place that does not answer."""
+    cause = f"no answer within {OPEN_SECONDS:g} s" if isinstance(error, TimeoutError) else reason(error)
+    return SourceError(f"{path} cannot be reached ({cause}); check the address, the network and your credentials")
+
+
+def open_store(path: str, below: str, driver: str, **options: Any) -> Any:
+    """Open an array for reading.
+
+    Raises
+    ------
+    SourceError
+        If it cannot be opened, or does not answer in time.
+    """
+    import tensorstore as ts
+
+    spec = {"driver": driver, "kvstore": kvstore(path, below), **options}
+    try:
+        return ts.open(spec, read=True, open=True, context=ts.Context(CONTEXT)).result(timeout=OPEN_SECONDS)
+    except TimeoutError as error:
+        raise unreachable(path, error) from error
+    except (ValueError, OSError) as error:
+        where = f"{below} of {path}" if below else path
+        raise SourceError(f"{where} cannot be opened as {driver} ({reason(error)})") from error
+
+
+def store_reader(store: Any, order: Sequence[int | None]) -> Callable[[Box], np.ndarray]:
+    """Return a reader of boxes from a store whose axes c, z, y, x stand at the positions `order` (None: no channels).
+
+    Axes that are not in `order` have the extent 1 and are read at their first position.
+    """
+
+    def read(box: Box) -> np.ndarray:
+        view = store
+        index: list[Any] = [store.domain[i].inclusive_min for i in range(store.rank)]
+        for axis, part in zip(order[1:], box.slices(), strict=True):
+            index[axis] = part  # type: ignore[index]
+        if order[0] is not None:
+            index[order[0]] = slice(None)
+        kept = sorted(a for a in order if a is not None)
+        data = view[tuple(index)].read(order="C").result(timeout=READ_SECONDS)
+        data = np.asarray(data).transpose([kept.index(a) for a in order if a is not None])
+        return data if order[0] is not None else data[None]
+
+    return read

@@ -1,0 +1,291 @@
+"""Every format gives back the voxels that numpy has, for any box."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import imagecodecs
+import numpy as np
+import pytest
+import tensorstore as ts
+import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from connectomake.geometry import Box
+from connectomake.layers import LayerSpec, read_block, read_record, write_block
+from connectomake.sources import Source, ingest_block, is_url, open_source, resolve_local
+from connectomake.sources.paths import natural_key
+
+SIZE = (40.0, 4.0, 8.0)
+SHAPE = (13, 11, 9)
+Made = tuple[str, dict, np.ndarray]
+
+
+def volume(dtype: str, channels: int = 1, shape: tuple[int, int, int] = SHAPE, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    if dtype == "bool":
+        return rng.random((channels, *shape)) > 0.5
+    if dtype.startswith("float"):
+        return rng.random((channels, *shape)).astype(dtype)
+    info = np.iinfo(dtype)
+    return rng.integers(info.min, info.max, (channels, *shape), dtype=dtype, endpoint=True)
+
+
+def make_hdf5(folder: Path, array: np.ndarray) -> Made:
+    path = folder / "v.h5"
+    with h5py.File(path, "w") as f:
+        f.create_dataset("g/raw", data=array[0] if len(array) == 1 else array, chunks=True)
+    return str(path), {"dataset": "g/raw", "voxel_size": SIZE}, array
+
+
+def make_tiff(folder: Path, array: np.ndarray, **options: object) -> Made:
+    path = folder / "v.tif"
+    data = array[0] if len(array) == 1 else array
+    axes = "ZYX" if len(array) == 1 else "CZYX"
+    tifffile.imwrite(path, data, photometric="minisblack", metadata={"axes": axes}, **options)
+    return str(path), {"voxel_size": SIZE}, array
+
+
+def make_tiff_compressed(folder: Path, array: np.ndarray) -> Made:
+    return make_tiff(folder, array, compression="zlib")
+
+
+def make_tiff_appended(folder: Path, array: np.ndarray) -> Made:
+    for section in array[0]:
+        tifffile.imwrite(folder / "v.tif", section, append=True, photometric="minisblack", contiguous=False)
+    return str(folder / "v.tif"), {"voxel_size": SIZE}, array[:1]
+
+
+def make_tiff_big_endian(folder: Path, array: np.ndarray) -> Made:
+    return make_tiff(folder, array, byteorder=">")
+
+
+def make_tiff_folder(folder: Path, array: np.ndarray) -> Made:
+    for z, section in enumerate(array[0]):
+        tifffile.imwrite(folder / f"s{z}.tif", section, photometric="minisblack")
+    return str(folder), {"voxel_size": SIZE}, array[:1]
+
+
+def make_png(folder: Path, array: np.ndarray) -> Made:
+    for z, section in enumerate(array[0]):
+        (folder / f"s{z}.png").write_bytes(imagecodecs.png_encode(section))
+    return str(folder), {"voxel_size": SIZE}, array[:1]
+
+
+def _store(folder: Path, driver: str, data: np.ndarray, **metadata: object) -> None:
+    spec = {"driver": driver, "kvstore": {"driver": "file", "path": f"{folder}/"}}
+    if metadata:
+        spec["metadata"] = metadata
+    ts.open(spec, create=True, dtype=data.dtype.name, shape=data.shape).result().write(data).result()
+
+
+def make_zarr(folder: Path, array: np.ndarray, driver: str = "zarr") -> Made:
+    _store(folder / "v.zarr/raw", driver, array[0] if len(array) == 1 else array)
+    return str(folder / "v.zarr"), {"dataset": "raw", "voxel_size": SIZE}, array
+
+
+def make_zarr3(folder: Path, array: np.ndarray) -> Made:
+    return make_zarr(folder, array, "zarr3")
+
+
+def make_n5(folder: Path, array: np.ndarray) -> Made:
+    data = (array[0] if len(array) == 1 else array).T
+    block = [4, 5, 6, 1][: data.ndim]
+    _store(
+        folder / "v.n5/a/raw", "n5", np.ascontiguousarray(data), dimensions=list(data.shape), blockSize=block,
+        dataType=array.dtype.name, compression={"type": "gzip"},
+    )  # fmt: skip
+    attributes = folder / "v.n5/a/raw/attributes.json"
+    attributes.write_text(json.dumps(json.loads(attributes.read_text()) | {"resolution": [*SIZE[::-1], 1][: data.ndim]}))
+    return str(folder / "v.n5"), {"dataset": "a/raw"}, array
+
+
+def make_precomputed(
+    folder: Path, array: np.ndarray, start: tuple[int, int, int] = (-5, 7, -11), sharded: bool = True
+) -> Made:
+    spec = LayerSpec("image", array.dtype.name, len(array), Box.of_shape(array.shape[1:], start), (8,) * 3, (4,) * 3, SIZE)
+    info = spec.info()
+    if not sharded:
+        del info["scales"][0]["sharding"]
+    (folder / "info").write_text(json.dumps(info))
+    if sharded:
+        for block in spec.grid.ids:
+            part = array[(slice(None), *spec.grid.box(block).slices(start))]
+            write_block(folder / spec.shard_name(block), spec, block, part)
+    else:
+        store = {"driver": "neuroglancer_precomputed", "kvstore": {"driver": "file", "path": f"{folder}/"}}
+        ts.open(store).result().write(np.ascontiguousarray(array.T)).result()
+    return f"file://{folder}", {}, array
+
+
+def make_precomputed_unsharded(folder: Path, array: np.ndarray) -> Made:
+    return make_precomputed(folder, array, sharded=False)
+
+
+MAKERS: dict[str, tuple[Callable[[Path, np.ndarray], Made], tuple[str, ...], str]] = {
+    "hdf5": (make_hdf5, ("uint8", "int16", "float32", "uint64", "bool", "float64"), "hdf5"),
+    "tiff": (make_tiff, ("uint8", "uint16", "float32", "int8"), "tiff"),
+    "tiff compressed": (make_tiff_compressed, ("uint8", "uint32"), "tiff"),
+    "tiff appended": (make_tiff_appended, ("uint16",), "tiff"),
+    "tiff big-endian": (make_tiff_big_endian, ("uint16", "float32"), "tiff"),
+    "tiff folder": (make_tiff_folder, ("uint8", "uint16"), "tiff"),
+    "png": (make_png, ("uint8", "uint16"), "png"),
+    "zarr": (make_zarr, ("uint8", "float32", "bool", "uint64"), "zarr"),
+    "zarr3": (make_zarr3, ("uint16", "float64", "int16"), "zarr"),
+    "n5": (make_n5, ("uint8", "float32", "uint64"), "n5"),
+    "precomputed": (make_precomputed, ("uint8", "uint16", "float32", "uint64"), "precomputed"),
+    "precomputed unsharded": (make_precomputed_unsharded, ("uint8", "int16"), "precomputed"),
+}
+CASES = [(name, dtype, channels) for name, (_, dtypes, _) in MAKERS.items() for dtype in dtypes for channels in (1, 3)]
+
+
+@pytest.mark.parametrize(("name", "dtype", "channels"), CASES)
+def test_round_trip(tmp_path: Path, name: str, dtype: str, channels: int) -> None:
+    make, _, kind = MAKERS[name]
+    path, options, array = make(tmp_path, volume(dtype, channels))
+    source = open_source(path, **options)
+    expected = array.astype("uint8") * 255 if dtype == "bool" else array.astype("float32") if dtype == "float64" else array
+    start = (-5, 7, -11) if kind == "precomputed" else (0, 0, 0)
+    assert (source.kind, source.channels, source.dtype) == (kind, len(array), expected.dtype.name)
+    assert source.bounds == Box.of_shape(SHAPE, start)
+    assert source.voxel_size == SIZE
+    check_boxes(source, expected)
+
+
+def check_boxes(source: Source, expected: np.ndarray) -> None:
+    @settings(max_examples=15)
+    @given(st.tuples(*(st.tuples(st.integers(0, n - 1), st.integers(1, n)) for n in SHAPE)))
+    def check(ranges: tuple[tuple[int, int], ...]) -> None:
+        local = Box(tuple(a for a, _ in ranges), tuple(min(a + n, s) for (a, n), s in zip(ranges, SHAPE, strict=True)))
+        found = source.read(local.translate(source.bounds.start))
+        assert found.flags.c_contiguous
+        assert found.dtype == source.dtype
+        assert found.dtype.isnative
+        np.testing.assert_array_equal(found, expected[(slice(None), *local.slices())])
+
+    check()
+    np.testing.assert_array_equal(source.read(source.bounds), expected)
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_identity(tmp_path: Path, name: str) -> None:
+    """The fingerprint follows the content, not the path; another image of the same form has another."""
+    make, dtypes, _ = MAKERS[name]
+    found = []
+    for i, seed in enumerate((0, 0, 1)):
+        folder = tmp_path / str(i)
+        folder.mkdir()
+        path, options, _ = make(folder, volume(dtypes[0], seed=seed))
+        found.append(open_source(path, **options).identity)
+    if kind_times(name):
+        assert found[0] == found[1]
+    assert found[0] != found[2]
+
+
+def kind_times(name: str) -> bool:
+    """Whether two files of the same voxels are the same bytes."""
+    return True
+
+
+def test_explicit_voxel_size_wins(tmp_path: Path) -> None:
+    path, options, _ = make_n5(tmp_path, volume("uint8"))
+    assert open_source(path, **options).voxel_size == SIZE
+    assert open_source(path, **options, voxel_size=(1, 2, 3)).voxel_size == (1.0, 2.0, 3.0)
+
+
+@pytest.mark.parametrize(("name", "value", "expected"), [
+    ("resolution_nm", [30, 5, 6], (30, 5, 6)), ("voxel_size", (1.5, 2, 2), (1.5, 2, 2)),
+    ("resolution", [8, 8, 8], (8, 8, 8)), ("element_size_um", [0.05, 0.01, 0.01], (50, 10, 10)),
+])  # fmt: skip
+def test_hdf5_voxel_size(tmp_path: Path, name: str, value: object, expected: tuple[float, ...]) -> None:
+    path, options, _ = make_hdf5(tmp_path, volume("uint8"))
+    with h5py.File(path, "r+") as f:
+        f["g/raw"].attrs[name] = value
+    assert open_source(path, "g/raw").voxel_size == expected
+
+
+def test_precomputed_scales(tmp_path: Path) -> None:
+    path, _, array = make_precomputed(tmp_path, volume("uint8"), sharded=False)
+    info = json.loads((tmp_path / "info").read_text())
+    coarse = info["scales"][0] | {"key": "coarse", "size": [3, 4, 5], "resolution": [16, 8, 80], "voxel_offset": [-1, 2, 3]}
+    info["scales"].append(coarse)
+    (tmp_path / "info").write_text(json.dumps(info))
+    for scale in (1, "coarse"):
+        source = open_source(path, scale=scale)
+        assert source.voxel_size == (80, 8, 16)
+        assert source.bounds == Box((3, 2, -1), (8, 6, 2))
+    assert open_source(path, scale=0).identity != source.identity
+    np.testing.assert_array_equal(open_source(path, scale="8_4_40").read(Box.of_shape(SHAPE, (-5, 7, -11))), array)
+
+
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("axes", ["tczyx", "zyx", "czyx", "xyz"])
+def test_ome_zarr(tmp_path: Path, version: int, axes: str) -> None:
+    array = volume("uint8", 2)
+    zyxc = {"c": 0, "z": 1, "y": 2, "x": 3}
+    data = (array if "c" in axes else array[:1]).transpose([zyxc[a] for a in ("c" + axes.replace("c", "").replace("t", ""))])
+    data = data if "c" in axes else data[0]
+    data = data[None] if "t" in axes else data
+    _store(tmp_path / "s0", "zarr" if version == 2 else "zarr3", np.ascontiguousarray(data))
+    named = [{"name": a, "type": {"t": "time", "c": "channel"}.get(a, "space")} for a in axes]
+    for a in named:
+        a |= {"unit": "micrometer"} if a["type"] == "space" else {}
+    size = {"t": 1, "c": 1, "z": 0.04, "y": 0.004, "x": 0.008}
+    scales = [{"type": "scale", "scale": [size[a] for a in axes]}]
+    multiscales = [{"axes": named, "datasets": [{"path": "s0", "coordinateTransformations": scales}]}]
+    if version == 2:
+        (tmp_path / ".zgroup").write_text('{"zarr_format": 2}')
+        (tmp_path / ".zattrs").write_text(json.dumps({"multiscales": multiscales}))
+    else:
+        group = {"zarr_format": 3, "node_type": "group", "attributes": {"ome": {"multiscales": multiscales}}}
+        (tmp_path / "zarr.json").write_text(json.dumps(group))
+    for options in ({}, {"scale": 0}, {"scale": "s0"}, {"dataset": "s0"}):
+        source = open_source(str(tmp_path), **options)
+        assert (source.kind, source.voxel_size, source.bounds.shape) == ("zarr", SIZE, SHAPE)
+        np.testing.assert_array_equal(source.read(source.bounds), array if "c" in axes else array[:1])
+
+
+@settings(max_examples=10)
+@given(st.tuples(*[st.integers(0, 3)] * 3), st.tuples(*[st.integers(5, 9)] * 3), st.sampled_from(["uint8", "float32"]))
+def test_ingest(tmp_path_factory: pytest.TempPathFactory, start: tuple, shape: tuple, dtype: str) -> None:
+    folder = tmp_path_factory.mktemp("ingest")
+    path, options, array = make_hdf5(folder, volume(dtype, 2))
+    roi = Box.of_shape(shape, start).intersect(Box.of_shape(SHAPE))
+    spec = LayerSpec("image", dtype, 2, roi, (4, 8, 8), (2, 4, 4), SIZE)
+    source = open_source(path, **options)
+    for block in spec.grid.ids:
+        shard = folder / spec.shard_name(block)
+        ingest_block(source, spec, block, shard, {"stage": "image"})
+        np.testing.assert_array_equal(read_block(shard, spec, block), array[(slice(None), *spec.grid.box(block).slices())])
+        assert read_record(shard) == {"stage": "image"}
+
+
+def test_sections_only_as_needed(tmp_path: Path) -> None:
+    """A damaged section is met only by the boxes that need it."""
+    path, options, array = make_png(tmp_path, volume("uint8"))
+    source = open_source(path, **options)
+    (tmp_path / "s12.png").unlink()
+    np.testing.assert_array_equal(source.read(Box((0, 0, 0), (12, 11, 9))), array[:, :12])
+
+
+def test_natural_order() -> None:
+    assert sorted(["s10", "s9", "s1b2", "s1b10", "a"], key=natural_key) == ["a", "s1b2", "s1b10", "s9", "s10"]
+
+
+@pytest.mark.parametrize(("path", "url"), [
+    ("s3://b/k", True), ("gs://b/k", True), ("https://h/k", True), ("http://h/k", True), ("precomputed://gs://b/k", True),
+    ("zarr://s3://b/k", True), ("file:///a/b", False), ("/a/b", False), ("a/b.h5", False), ("zarr:///a", False),
+])  # fmt: skip
+def test_is_url(path: str, url: bool) -> None:
+    assert is_url(path) is url
+    if url:
+        assert resolve_local(path, "/base") == path
+
+
+def test_resolve_local() -> None:
+    assert resolve_local("a/b.h5", "/base") == "/base/a/b.h5"
+    assert resolve_local("/a/b.h5", "/base") == "/a/b.h5"
+    assert resolve_local("file:///a/b%20c", "/base") == "/a/b c"
+    assert resolve_local("zarr://a.zarr", "/base") == "zarr:///base/a.zarr"
