@@ -69,7 +69,7 @@ def _check_channel(config: dict[str, Any]) -> None:
     channel, channels = config["segmentation"]["channel"], config["inference"]["channels"]
     if channel >= channels:
         raise ConfigError(
-            f"segmentation.channel {channel} does not exist: inference.channels is {channels}, so channels are 0 to {channels - 1}"
+            f"segmentation.channel {channel} does not exist: inference.channels is {channels}, so the last channel is {channels - 1}"
         )
 
 
@@ -81,7 +81,9 @@ def _check_fan_out(fan_out: int) -> None:
 def _check_cell(config: dict[str, Any]) -> None:
     block, cell = as_vec(config["block"]), config["meshes"]["cell"]
     if cell is None:
-        raise ConfigError("meshes.cell is missing; give a shape that divides the block, such as the storage chunk, or disable meshes")
+        raise ConfigError(
+            "meshes.cell is missing; give a shape that divides the block, such as the storage chunk, or disable meshes"
+        )
     for axis, b, c in zip(AXES, block, cell, strict=True):
         if b % c:
             raise ConfigError(f"block {list(block)} is not a multiple of meshes.cell {cell} along {axis}: {b} % {c} = {b % c}")

@@ -41,5 +41,4 @@ class CellLattice:
             range(-(-(a - r) // c), -(-(e - r) // c))
             for a, e, r, c in zip(inside.start, inside.stop, self.roi.start, self.cell, strict=True)
         ]
-        for z, y, x in itertools.product(*ranges):
-            yield (z, y, x)
+        yield from itertools.product(ranges[0], ranges[1], ranges[2])

@@ -70,7 +70,8 @@ class BlockGrid:
     @functools.cached_property
     def ids(self) -> tuple[int, ...]:
         """Ids of all blocks, ascending."""
-        return tuple(sorted(self.id_at(p) for p in itertools.product(*(range(n) for n in self.shape))))
+        z, y, x = (range(n) for n in self.shape)
+        return tuple(sorted(self.id_at(p) for p in itertools.product(z, y, x)))
 
     @functools.cached_property
     def _order(self) -> list[tuple[int, int]]:
@@ -160,8 +161,7 @@ class BlockGrid:
             range((a - r) // b, (e - 1 - r) // b + 1)
             for a, e, r, b in zip(inside.start, inside.stop, self.roi.start, self.block, strict=True)
         ]
-        for z, y, x in itertools.product(*ranges):
-            yield (z, y, x)
+        yield from itertools.product(ranges[0], ranges[1], ranges[2])
 
     def ids_meeting(self, box: Box) -> list[int]:
         """Return the ids of the blocks that share a voxel with `box`, in raster order of their positions."""

@@ -59,8 +59,7 @@ class PatchLattice:
                 raise ConfigError(f"inference.output_patch must be at least 1 along {name}, got {patch}")
             if not 0 <= overlap < patch:
                 raise ConfigError(
-                    f"inference.overlap must be at least 0 and less than the output patch ({patch}) along {name}, "
-                    f"got {overlap}"
+                    f"inference.overlap must be at least 0 and less than the output patch ({patch}) along {name}, got {overlap}"
                 )
 
     @property

@@ -181,9 +181,7 @@ class ShardWriter:
         if not self._box.contains(box):
             raise LayerError(f"the box {box} is not in the block {self._box} of {self._final}")
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if error is not None:
             self._file.close()
             self._context.__exit__(kind, error, trace)

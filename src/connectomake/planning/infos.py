@@ -32,5 +32,3 @@ def info_text(plan: Plan, layer: str) -> str:
 def is_info_stale(plan: Plan, layer: str, path: str | os.PathLike[str]) -> bool:
     """Return whether an info file exists but describes another layer."""
     return Path(path).exists() and Path(path).read_text() != info_text(plan, layer)
-
-

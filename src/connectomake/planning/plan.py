@@ -179,9 +179,17 @@ class Plan:
         if not self.source.in_place:
             specs.append(
                 LayerSpec(
-                    "image", self.source.dtype, self.source.channels, self.image_box, self.block, self.chunk,
-                    self.source.voxel_size, "image", "raw", int(self.config["compression"]),
-                )  # fmt: skip
+                    "image",
+                    self.source.dtype,
+                    self.source.channels,
+                    self.image_box,
+                    self.block,
+                    self.chunk,
+                    self.source.voxel_size,
+                    "image",
+                    "raw",
+                    int(self.config["compression"]),
+                )
             )
         return {spec.name: spec for spec in specs}
 

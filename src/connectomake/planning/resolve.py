@@ -55,7 +55,9 @@ def write_plan(config: dict[str, Any]) -> Plan:
         try:
             write_json(path, value)
         except OSError as error:
-            raise ConfigError(f"the plan {path} cannot be written ({error.strerror}); make the working directory writable") from error
+            raise ConfigError(
+                f"the plan {path} cannot be written ({error.strerror}); make the working directory writable"
+            ) from error
     _check_writable(plan.outdir)
     return plan
 
@@ -123,5 +125,3 @@ def _check_dtype(plan: Plan) -> None:
         channel = plan.config["segmentation"]["channel"]
         if channel >= source.channels:
             raise ConfigError(f"segmentation.channel {channel} does not exist: the source has {source.channels} channel(s)")
-
-
