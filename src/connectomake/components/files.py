@@ -1,0 +1,20 @@
+"""The file beside a components shard: the table and the face planes of the block."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from connectomake.components.block import BlockLabels
+from connectomake.layers import write_tables
+
+
+def block_tables(result: BlockLabels) -> dict[str, np.ndarray]:
+    """Return the datasets of the block's file: ``table/*`` and ``faces/*``, see `ComponentTable` and `Faces`."""
+    return {**result.table.arrays("table"), **result.faces.arrays()}
+
+
+def write_block_tables(path: str | os.PathLike[str], result: BlockLabels, record: Mapping[str, Any]) -> None:
+    """Write the block's file, whole or not at all."""
+    write_tables(path, block_tables(result), record)

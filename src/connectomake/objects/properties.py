@@ -1,0 +1,44 @@
+"""Neuroglancer segment properties: sizes of the largest objects, to search and sort by in the viewer.
+
+Format: Neuroglancer, "Segment properties" of the precomputed format, inline form.
+"""
+
+import os
+from typing import Any
+
+import numpy as np
+
+from connectomake.atomic import write_json
+from connectomake.tables import ComponentTable
+
+
+def segment_properties(table: ComponentTable, limit: int) -> dict[str, Any]:
+    """Return the ``info`` of a segment properties folder.
+
+    Parameters
+    ----------
+    table
+        All objects.
+    limit
+        How many to list, the largest first (ties: smaller id first); the viewer loads the whole file.
+
+    Returns
+    -------
+    dict
+        Label "#1" for the largest object, "#2", …; number ``voxels`` (uint32, or float32 where a size exceeds uint32).
+    """
+    largest = np.lexsort((table.key, np.iinfo(np.uint64).max - table.voxels))[: max(limit, 0)]
+    voxels = table.voxels[largest]
+    small = not len(voxels) or int(voxels[0]) < 2**32
+    sizes = voxels.tolist() if small else voxels.astype(np.float32).astype(np.float64).tolist()
+    size = {"id": "voxels", "type": "number", "data_type": "uint32" if small else "float32", "values": sizes}
+    label = {"id": "label", "type": "label", "values": [f"#{i}" for i in range(1, len(largest) + 1)]}
+    return {
+        "@type": "neuroglancer_segment_properties",
+        "inline": {"ids": [str(i) for i in table.key[largest].tolist()], "properties": [label, size]},
+    }
+
+
+def write_segment_properties(path: str | os.PathLike[str], table: ComponentTable, limit: int) -> None:
+    """Write the ``info`` file of a segment properties folder, whole or not at all."""
+    write_json(path, segment_properties(table, limit))

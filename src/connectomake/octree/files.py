@@ -1,0 +1,153 @@
+"""The merge on files: one HDF5 file per node and direction.
+
+========================  ==================================================================================
+file                      datasets
+========================  ==================================================================================
+block (components)        ``table/*``, ``faces/z0`` … ``faces/x1``
+node, up                  ``open/*``, ``members/*``, ``pairs/*`` (read by the parent); ``closed/*`` (objects);
+                          ``slots/<child>`` (read on the way down)
+node, down                ``ids/<child>``: see `tables_for_children`
+========================  ==================================================================================
+"""
+
+import functools
+import os
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from connectomake.geometry import Octree
+from connectomake.layers import read_tables, write_tables
+from connectomake.octree.contacts import EdgeRule
+from connectomake.octree.down import tables_for_children
+from connectomake.octree.merge import merge_blocks, merge_nodes
+from connectomake.octree.summary import NodeSummary, Passed
+from connectomake.tables import ComponentTable
+
+Path: TypeAlias = str | os.PathLike[str]
+_PLANES_KEPT = 96
+
+
+class FileBlocks:
+    """Blocks in files, by id; tables and planes are read when asked for, and some planes are kept.
+
+    Parameters
+    ----------
+    paths
+        The file beside the components shard, per block.
+    """
+
+    def __init__(self, paths: Mapping[int, Path]) -> None:
+        self._paths = dict(paths)
+        self.plane = functools.lru_cache(_PLANES_KEPT)(self._plane)
+        self.keys = functools.lru_cache(_PLANES_KEPT)(self._keys)
+
+    def table(self, block: int) -> ComponentTable:
+        """Return the table of a block."""
+        return ComponentTable.from_arrays(read_tables(self._paths[block], ComponentTable.names("table")), "table")
+
+    def _keys(self, block: int) -> np.ndarray:
+        return read_tables(self._paths[block], ["table/key"])["table/key"]
+
+    def _plane(self, block: int, name: str) -> np.ndarray:
+        return read_tables(self._paths[block], [f"faces/{name}"])[f"faces/{name}"]
+
+
+def up_blocks(
+    output: Path,
+    octree: Octree,
+    node: int,
+    files: Mapping[int, Path],
+    rule: EdgeRule,
+    min_size: int,
+    record: Mapping[str, Any],
+) -> NodeSummary:
+    """Merge a level-1 node and write its up file.
+
+    Parameters
+    ----------
+    output
+        The up file to write.
+    octree, node
+        The node.
+    files
+        Block files of the node's blocks and of `lower_neighbours`.
+    rule, min_size
+        See `merge_blocks`.
+    record
+        What to note in the file.
+    """
+    summary = merge_blocks(octree, node, FileBlocks(files), rule, min_size)
+    write_summary(output, octree, 1, summary, record)
+    return summary
+
+
+def up_nodes(
+    output: Path,
+    octree: Octree,
+    level: int,
+    node: int,
+    files: Mapping[int, Path],
+    min_size: int,
+    record: Mapping[str, Any],
+) -> NodeSummary:
+    """Merge a node above level 1 and write its up file; `files` are its children's up files, by id."""
+    children = {child: read_passed(files[child]) for child in octree.children(level, node)}
+    summary = merge_nodes(octree, level, node, children, min_size)
+    write_summary(output, octree, level, summary, record)
+    return summary
+
+
+def down_node(
+    output: Path, octree: Octree, level: int, node: int, up: Path, parent: Path | None, record: Mapping[str, Any]
+) -> None:
+    """Write a node's down file.
+
+    Parameters
+    ----------
+    output
+        The down file to write.
+    octree, level, node
+        The node.
+    up
+        Its own up file.
+    parent
+        Its parent's down file; None at the top.
+    record
+        What to note in the file.
+    """
+    summary = read_summary(up, octree, level, node)
+    name = octree.name(level, node)
+    open_ids = np.zeros(0, np.uint64) if parent is None else read_ids(parent, name)
+    tables = tables_for_children(summary, open_ids, f"node {name} of level {level}")
+    write_tables(output, {f"ids/{octree.name(level - 1, child)}": ids for child, ids in tables.items()}, record)
+
+
+def read_ids(path: Path, child: str) -> np.ndarray:
+    """Read the look-up table of one child (block or node, by name) from a down file."""
+    return read_tables(path, [f"ids/{child}"])[f"ids/{child}"]
+
+
+def read_passed(path: Path) -> Passed:
+    """Read of an up file what the parent needs."""
+    return Passed.from_arrays(read_tables(path, Passed.names()))
+
+
+def read_closed(path: Path) -> ComponentTable:
+    """Read of an up file the whole objects that ended there."""
+    return ComponentTable.from_arrays(read_tables(path, ComponentTable.names("closed")), "closed")
+
+
+def write_summary(path: Path, octree: Octree, level: int, summary: NodeSummary, record: Mapping[str, Any]) -> None:
+    """Write an up file, whole or not at all."""
+    slots = {f"slots/{octree.name(level - 1, child)}": slot for child, slot in summary.slots.items()}
+    write_tables(path, {**summary.passed.arrays(), **summary.closed.arrays("closed"), **slots}, record)
+
+
+def read_summary(path: Path, octree: Octree, level: int, node: int) -> NodeSummary:
+    """Read a whole up file."""
+    names = {f"slots/{octree.name(level - 1, child)}": child for child in octree.children(level, node)}
+    arrays = read_tables(path, [*Passed.names(), *ComponentTable.names("closed"), *names])
+    slots = {child: arrays[name] for name, child in names.items()}
+    return NodeSummary(Passed.from_arrays(arrays), ComponentTable.from_arrays(arrays, "closed"), slots)

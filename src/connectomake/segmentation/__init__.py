@@ -1,0 +1,5 @@
+"""Segmentation of one block: local labels through the look-up table that the merge made."""
+
+from connectomake.segmentation.remap import halo_planes, remap
+
+__all__ = ["halo_planes", "remap"]

@@ -1,0 +1,146 @@
+"""Tables of components and face planes: what the stages from components to objects hand on to each other."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numba import njit
+
+from connectomake.geometry import Box
+
+PLANES = ("z0", "z1", "y0", "y1", "x0", "x1")
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentTable:
+    """One row per component (of a block, or merged from several blocks).
+
+    Parameters
+    ----------
+    key
+        (n,) uint64: 1 + raster index (z, y, x in the region of interest) of the component's first voxel. Unique over
+        the whole volume, since no voxel is in two components of one partition.
+    voxels
+        (n,) uint64: number of voxels.
+    start, stop
+        (n, 3) int64, z y x: the half-open bounding box, in absolute voxel coordinates.
+    sums
+        (n, 3) uint64, z y x: sums of the voxels' coordinates relative to the start of the region of interest.
+    """
+
+    key: np.ndarray
+    voxels: np.ndarray
+    start: np.ndarray
+    stop: np.ndarray
+    sums: np.ndarray
+
+    @classmethod
+    def empty(cls) -> "ComponentTable":
+        """Return the table without rows."""
+        column = np.zeros(0, np.uint64)
+        return cls(column, column, np.zeros((0, 3), np.int64), np.zeros((0, 3), np.int64), np.zeros((0, 3), np.uint64))
+
+    @classmethod
+    def concat(cls, tables: Iterable["ComponentTable"]) -> "ComponentTable":
+        """Return the rows of all tables, in order."""
+        parts = [cls.empty(), *tables]
+        return cls(*(np.concatenate([getattr(t, f.name) for t in parts]) for f in fields(cls)))
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray], prefix: str) -> "ComponentTable":
+        """Pick the columns ``prefix/key``, ``prefix/voxels``, … out of named arrays."""
+        return cls(**{f.name: arrays[f"{prefix}/{f.name}"] for f in fields(cls)})
+
+    @classmethod
+    def names(cls, prefix: str) -> list[str]:
+        """Return the names of the columns in a file."""
+        return [f"{prefix}/{f.name}" for f in fields(cls)]
+
+    def arrays(self, prefix: str) -> dict[str, np.ndarray]:
+        """Return the columns by the names they have in a file."""
+        return {f"{prefix}/{f.name}": getattr(self, f.name) for f in fields(self)}
+
+    def __len__(self) -> int:
+        return len(self.key)
+
+    def take(self, rows: np.ndarray) -> "ComponentTable":
+        """Return some rows, by index or mask."""
+        return ComponentTable(*(getattr(self, f.name)[rows] for f in fields(self)))
+
+    def touches(self, box: Box, roi: Box) -> np.ndarray:
+        """Tell which components touch a face of `box` that is not a face of `roi`.
+
+        Returns
+        -------
+        (n,) bool
+        """
+        return touching(self.start, self.stop, box, roi)
+
+    def grouped(self, group: np.ndarray, count: int) -> "ComponentTable":
+        """Merge rows: row i goes into row ``group[i]`` of a table of `count` rows; every row gets at least one.
+
+        Counts and coordinate sums add up, boxes unite, the smallest key stays.
+        """
+        out = ComponentTable(
+            np.full(count, np.iinfo(np.uint64).max, np.uint64),
+            np.zeros(count, np.uint64),
+            np.full((count, 3), np.iinfo(np.int64).max, np.int64),
+            np.full((count, 3), np.iinfo(np.int64).min, np.int64),
+            np.zeros((count, 3), np.uint64),
+        )
+        _group(group, self.key, self.voxels, self.start, self.stop, self.sums, *out._columns())
+        return out
+
+    def _columns(self) -> tuple[np.ndarray, ...]:
+        return (self.key, self.voxels, self.start, self.stop, self.sums)
+
+
+@dataclass(frozen=True, slots=True)
+class Faces:
+    """The six face planes of a block's local labels, each (rows, columns) uint32 in z, y, x order of what is left."""
+
+    z0: np.ndarray
+    z1: np.ndarray
+    y0: np.ndarray
+    y1: np.ndarray
+    x0: np.ndarray
+    x1: np.ndarray
+
+    @classmethod
+    def of(cls, labels: np.ndarray) -> "Faces":
+        """Copy the face planes of an array (z, y, x)."""
+        planes = (labels[0], labels[-1], labels[:, 0], labels[:, -1], labels[:, :, 0], labels[:, :, -1])
+        return cls(*(p.copy() for p in planes))
+
+    def arrays(self, prefix: str = "faces") -> dict[str, np.ndarray]:
+        """Return the planes by the names they have in a file."""
+        return {f"{prefix}/{name}": getattr(self, name) for name in PLANES}
+
+
+def touching(start: np.ndarray, stop: np.ndarray, box: Box, roi: Box) -> np.ndarray:
+    """Tell which boxes (n, 3) inside `box` reach a face of it that is not a face of `roi`: (n,) bool."""
+    reached = np.zeros(len(start), bool)
+    for axis in range(3):
+        if box.start[axis] != roi.start[axis]:
+            reached |= start[:, axis] == box.start[axis]
+        if box.stop[axis] != roi.stop[axis]:
+            reached |= stop[:, axis] == box.stop[axis]
+    return reached
+
+
+def voxel_of_key(key: np.ndarray, roi: Box) -> np.ndarray:
+    """Return the absolute position (n, 3) int64, z y x, of the first voxel that a key (n,) stands for."""
+    raster = np.asarray(key, np.uint64) - np.uint64(1)
+    return np.stack(np.unravel_index(raster.astype(np.int64), roi.shape), axis=-1) + np.array(roi.start, np.int64)
+
+
+@njit(cache=True, nogil=True)
+def _group(group, key, voxels, start, stop, sums, out_key, out_voxels, out_start, out_stop, out_sums):  # type: ignore[no-untyped-def]
+    for i in range(group.size):
+        g = group[i]
+        out_key[g] = min(out_key[g], key[i])
+        out_voxels[g] += voxels[i]
+        for axis in range(3):
+            out_start[g, axis] = min(out_start[g, axis], start[i, axis])
+            out_stop[g, axis] = max(out_stop[g, axis], stop[i, axis])
+            out_sums[g, axis] += sums[i, axis]
