@@ -37,9 +37,7 @@ def axis_order(labels: Sequence[str | None] | None, shape: Sequence[int], defaul
     if names is None or len(names) != len(shape):
         kept = default if len(shape) == 4 else default.replace("c", "")
         if len(shape) != len(kept):
-            raise SourceError(
-                f"{where} has {len(shape)} dimensions {list(shape)}; it must have three, or four with channels"
-            )
+            raise SourceError(f"{where} has {len(shape)} dimensions {list(shape)}; it must have three, or four with channels")
         names = list(kept)
     spare = [n for n, extent in zip(names, shape, strict=True) if n not in "czyx" and extent != 1]
     if spare:

@@ -10,9 +10,7 @@ from connectomake.layers import LayerSpec, ShardWriter
 from connectomake.sources.source import Source
 
 
-def ingest_block(
-    source: Source, spec: LayerSpec, block_id: int, path: str | os.PathLike[str], record: dict[str, Any]
-) -> None:
+def ingest_block(source: Source, spec: LayerSpec, block_id: int, path: str | os.PathLike[str], record: dict[str, Any]) -> None:
     """Copy the voxels of one block, in slabs of one storage chunk's height, so that memory is one slab.
 
     NaN and infinities of a float image are copied as they are; inference complains about them.

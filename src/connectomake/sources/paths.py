@@ -8,9 +8,7 @@ from connectomake.errors import ConfigError, SourceError
 
 REMOTE = ("s3", "gs", "http", "https")
 KINDS = ("precomputed", "hdf5", "tiff", "png", "zarr", "n5")
-_KNOWN = (
-    "precomputed (info), Zarr (.zarray, zarr.json), N5 (attributes.json), HDF5, TIFF, PNG or a folder of TIFF or PNG"
-)
+_KNOWN = "precomputed (info), Zarr (.zarray, zarr.json), N5 (attributes.json), HDF5, TIFF, PNG or a folder of TIFF or PNG"
 _MAGIC = (
     (b"\x89HDF\r\n\x1a\n", "hdf5"), (b"II*\0", "tiff"), (b"MM\0*", "tiff"), (b"II+\0", "tiff"), (b"MM\0+", "tiff"),
     (b"\x89PNG\r\n\x1a\n", "png"),
@@ -42,10 +40,10 @@ def resolve_local(path: str, base: str | Path) -> str:
     ``file://`` is taken off; ``~`` is the home folder; a kind in front, as in ``zarr://``, stays.
     """
     kind, rest = split_kind(path)
-    if is_url(rest):
-        return path
     if rest.startswith("file://"):
         rest = unquote(urlparse(rest).path)
+    elif "://" in rest:
+        return path
     absolute = str(Path(base).expanduser().absolute() / Path(rest).expanduser())
     return f"{kind}://{absolute}" if kind else absolute
 
@@ -69,9 +67,7 @@ def find_kind(path: str) -> str:
     scheme, found, _ = path.partition("://")
     if found:
         if scheme not in REMOTE:
-            raise ConfigError(
-                f"source.path {path} has the unknown scheme {scheme}; use file, {', '.join(REMOTE)} or a path"
-            )
+            raise ConfigError(f"source.path {path} has the unknown scheme {scheme}; use file, {', '.join(REMOTE)} or a path")
         return _SUFFIXES.get(_container_suffix(path), "precomputed")
     place = Path(path)
     if place.is_dir():
@@ -96,9 +92,7 @@ def _kind_of_folder(place: Path) -> str:
         return suffix
     kinds = {_SUFFIXES.get(f.suffix.lower()) for f in place.iterdir() if not f.name.startswith(".")} & {"tiff", "png"}
     if len(kinds) == 2:
-        raise SourceError(
-            f"the folder {place} holds both TIFF and PNG files; leave only the sections of one volume there"
-        )
+        raise SourceError(f"the folder {place} holds both TIFF and PNG files; leave only the sections of one volume there")
     if not kinds:
         raise SourceError(f"the folder {place} is of no known format; it must be {_KNOWN}")
     return str(kinds.pop())
@@ -118,7 +112,5 @@ def _kind_of_file(place: Path) -> str:
         if head.startswith(magic):
             return kind
     if named:
-        raise SourceError(
-            f"{place} is named like {named} but does not begin like it; it is truncated or something else"
-        )
+        raise SourceError(f"{place} is named like {named} but does not begin like it; it is truncated or something else")
     raise SourceError(f"{place} is of no known format; it must be {_KNOWN}")

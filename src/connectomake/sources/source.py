@@ -68,9 +68,7 @@ class Source:
         except ConnectomakeError:
             raise
         except Exception as error:
-            raise SourceError(
-                f"{box} of {self.path} cannot be read ({reason(error)}); is the file complete?"
-            ) from error
+            raise SourceError(f"{box} of {self.path} cannot be read ({reason(error)}); is the file complete?") from error
         if raw.shape != (self.channels, *box.shape):
             raise SourceError(f"{box} of {self.path} gave shape {raw.shape}, not {(self.channels, *box.shape)}")
         return _converted(raw, self.dtype)

@@ -42,9 +42,7 @@ def common_header(files: Sequence[Path], header: Callable[[Path], Header]) -> He
     return first
 
 
-def read_sections(
-    files: Sequence[Path], decode: Callable[[Path], np.ndarray], expected: Header, box: Box
-) -> np.ndarray:
+def read_sections(files: Sequence[Path], decode: Callable[[Path], np.ndarray], expected: Header, box: Box) -> np.ndarray:
     """Read the box (1, z, y, x) from the sections that it needs, one at a time."""
     out = np.empty((1, *box.shape), expected[1])
     _, rows, columns = box.slices()

@@ -59,8 +59,16 @@ def _decode(path: Path) -> np.ndarray:
 
 def _open_file(path: str, voxel_size: VoxelSize | None) -> Source:
     file, series = _series(Path(path))
-    if len(file.series) > 1 and all((s.axes, s.shape, s.dtype) == ("YX", *_form(series)) for s in file.series):
-        return _open_pages(path, file, voxel_size)
+    try:
+        if len(file.series) > 1 and all((s.axes, s.shape, s.dtype) == ("YX", *_form(series)) for s in file.series):
+            return _open_pages(path, file, voxel_size)
+        return _open_series(path, file, series, voxel_size)
+    except BaseException:
+        file.close()
+        raise
+
+
+def _open_series(path: str, file: Any, series: Any, voxel_size: VoxelSize | None) -> Source:
     order = _axis_order(series.axes, series.shape, path)
     channels, shape = volume_shape([1 if axis is None else series.shape[axis] for axis in order], path)
     return Source(
@@ -117,6 +125,7 @@ def _series(path: Path) -> tuple[Any, Any]:
     finally:
         log.removeHandler(complaints)
     if complaints.texts or pages == 0:
+        file.close()
         raise SourceError(f"{path} is a damaged TIFF ({'; '.join(complaints.texts)[:200]}); is it truncated?")
     return file, series
 
@@ -138,9 +147,7 @@ def _axis_order(axes: str, shape: tuple[int, ...], path: str) -> Order:
     sections = [i for i, a in enumerate(axes) if a in _SECTION_AXES]
     known = set(axes) <= {"C", "Y", "X", *_SECTION_AXES}
     if len(sections) > 1 or not known or "Y" not in axes or "X" not in axes:
-        raise SourceError(
-            f"{path} has the axes {axes} {shape}; it must be sections of grey images, with or without channels"
-        )
+        raise SourceError(f"{path} has the axes {axes} {shape}; it must be sections of grey images, with or without channels")
     channel = axes.index("C") if "C" in axes else None
     return channel, (sections[0] if sections else None), axes.index("Y"), axes.index("X")
 
@@ -150,9 +157,7 @@ def _file_reader(path: str, file: Any, series: Any, order: Order) -> Callable[[B
         file.close()
         return _mapped_reader(path, series, np.dtype(series.dtype).newbyteorder(file.byteorder), order)
     if series.axes[-2:] != "YX" or len(series.pages) != int(np.prod(series.shape[:-2])):
-        raise SourceError(
-            f"{path} stores its axes {series.axes} in a way that is not read; save it with one section per page"
-        )
+        raise SourceError(f"{path} stores its axes {series.axes} in a way that is not read; save it with one section per page")
     lead = [(i, int(n)) for i, n in enumerate(series.shape[:-2])]
 
     def page_of(channel: int, z: int) -> int:

@@ -35,9 +35,7 @@ def open_zarr(path: str, dataset: str | None, scale: int | str | None, voxel_siz
     return _open_array(path, group, metadata, _entry(multiscale, group.rpartition("/")[2]), voxel_size)
 
 
-def _open_array(
-    path: str, name: str, metadata: Metadata, entry: Metadata | None, voxel_size: VoxelSize | None
-) -> Source:
+def _open_array(path: str, name: str, metadata: Metadata, entry: Metadata | None, voxel_size: VoxelSize | None) -> Source:
     where = f"dataset {name} of {path}" if name else path
     version = 3 if metadata.get("zarr_format") == 3 else 2
     store = tensor.open_store(path, name, "zarr3" if version == 3 else "zarr")
@@ -106,8 +104,7 @@ def _entry(multiscale: Metadata | None, name: str) -> Metadata | None:
     for scale in scales:
         factors = [f * float(s) for f, s in zip(factors, scale, strict=True)]
     size = [
-        nanometres(f, a.get("unit")) or (1.0 if a.get("type") != "space" else None)
-        for f, a in zip(factors, axes, strict=True)
+        nanometres(f, a.get("unit")) or (1.0 if a.get("type") != "space" else None) for f, a in zip(factors, axes, strict=True)
     ]
     return {"labels": [a.get("name") for a in axes] or None, "size": size if scales and None not in size else None}
 
