@@ -12,12 +12,15 @@ import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from connectomake.errors import ConnectomakeError
+from connectomake.errors import ConnectomakeError, SourceError
 from connectomake.planning.plan import Plan
 from connectomake.planning.stages import Stages
 from connectomake.planning.targets import Targets
+
+if TYPE_CHECKING:
+    from connectomake.sources import Source
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,22 @@ class Job:
         """Return the block that the wildcards name."""
         return self.plan.layers[layer].grid.parse(self.wildcards.block)
 
+    def open_source(self) -> "Source":
+        """Open the source that the plan was made for.
+
+        Raises
+        ------
+        SourceError
+            If it cannot be reached, or another lies in its place.
+        """
+        from connectomake.sources import open_source
+
+        facts = self.plan.source
+        source = open_source(facts.path, facts.dataset, facts.voxel_size, facts.scale)
+        if source.identity != facts.identity:
+            raise SourceError(f"source {facts.path} has changed since the plan was made; start snakemake on the head again")
+        return source
+
     def node(self) -> tuple[int, int]:
         """Return level and node of the octree that the wildcards name."""
         level = int(self.wildcards.level)
@@ -82,6 +101,23 @@ def run(snakemake: Any, main: Callable[[Job], None]) -> None:
             traceback.print_exc()
             _fail(f"connectomake: unexpected error in {snakemake.rule}; please report it with the log above")
         print(f"done in {time.perf_counter() - started:.1f} s", file=sys.stderr)  # noqa: T201
+
+
+def progress(what: str, seconds: float = 10.0) -> Callable[[int, int], None]:
+    """Return a function of (done, total) that writes a line with the time to go, every so many seconds, to the log."""
+    started = time.perf_counter()
+    written = started
+
+    def report(done: int, total: int) -> None:
+        nonlocal written
+        now = time.perf_counter()
+        if now - written < seconds and done < total:
+            return
+        written = now
+        left = (now - started) / done * (total - done)
+        print(f"{done} of {total} {what}, {left:.0f} s to go", file=sys.stderr, flush=True)  # noqa: T201
+
+    return report
 
 
 def _fail(message: str) -> None:

@@ -69,7 +69,7 @@ def _check_channel(config: dict[str, Any]) -> None:
     channel, channels = config["segmentation"]["channel"], config["inference"]["channels"]
     if channel >= channels:
         raise ConfigError(
-            f"segmentation.channel {channel} does not exist: inference.channels is {channels}, so the last channel is {channels - 1}"
+            f"segmentation.channel {channel} does not exist: inference.channels is {channels}, the last is {channels - 1}"
         )
 
 

@@ -10,7 +10,7 @@ import mmap
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -304,8 +304,17 @@ def read_block(path: str | os.PathLike[str], spec: LayerSpec, block_id: int) -> 
     return ShardReader(path, spec, block_id).read()
 
 
-def read_box(root: str | os.PathLike[str], spec: LayerSpec, box: Box) -> np.ndarray:
-    """Read the voxels of `box` from the shards under the layer's folder `root`, shape (c, z, y, x).
+def read_box(shards: str | os.PathLike[str] | Mapping[int, str], spec: LayerSpec, box: Box) -> np.ndarray:
+    """Read the voxels of `box` from a layer's shards, shape (c, z, y, x).
+
+    Parameters
+    ----------
+    shards
+        The layer's folder, or the shard of each block that may be needed.
+    spec
+        The layer.
+    box
+        What to read.
 
     Raises
     ------
@@ -317,6 +326,7 @@ def read_box(root: str | os.PathLike[str], spec: LayerSpec, box: Box) -> np.ndar
     out = np.empty((spec.channels, *box.shape), np.dtype(spec.dtype))
     for block_id in spec.grid.ids_meeting(box):
         common = spec.grid.box(block_id).intersect(box)
-        part = ShardReader(Path(root) / spec.shard_name(block_id), spec, block_id).read(common)
+        path = shards[block_id] if isinstance(shards, Mapping) else Path(shards) / spec.shard_name(block_id)
+        part = ShardReader(path, spec, block_id).read(common)
         out[(slice(None), *common.slices(box.start))] = part
     return out

@@ -40,7 +40,7 @@ class SourceFacts:
 
     path: str
     dataset: str | None
-    scale: int | str
+    scale: int | str | None
     kind: str
     bounds: Box
     channels: int

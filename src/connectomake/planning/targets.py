@@ -98,15 +98,10 @@ class Targets:
             return [self.merge(level - 1, c) for c in children]
         return [self.tables("components", b) for b in [*children, *self.lower_blocks(node)]]
 
-    def lookup_inputs(self, level: int, node: int) -> dict[str, str | list[str]]:
-        """Return what an octree node reads going down: its own file, its children's and its parent's."""
+    def lookup_inputs(self, level: int, node: int) -> dict[str, str]:
+        """Return what an octree node reads going down: what it passed up itself, and what its parent passed down."""
         octree = self.plan.octree
-        children = octree.children(level, node)
-        below = [self.tables("components", b) for b in children]
-        inputs: dict[str, str | list[str]] = {
-            "own": self.merge(level, node),
-            "children": below if level == 1 else [self.merge(level - 1, c) for c in children],
-        }
+        inputs = {"own": self.merge(level, node)}
         if level < octree.levels:
             inputs["parent"] = self.lookup(level + 1, octree.parent(level, node))
         return inputs

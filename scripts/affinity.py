@@ -1,0 +1,35 @@
+"""Run the network over one block."""
+
+from connectomake.inference.engine import infer_block
+from connectomake.inference.models import load_network
+from connectomake.jobs import Job, progress, run
+from connectomake.layers import ShardWriter, read_box
+
+
+def main(job: Job) -> None:
+    plan, block = job.plan, job.block()
+    inference, spec = plan.inference, plan.layers["affinity"]
+    model = plan.config["inference"]
+    network = load_network(model["model"], model["weights"], inference)
+    if plan.source.in_place:
+        read = job.open_source().read
+    else:
+        shards = dict(zip(job.targets.image_blocks(block), job.input.image, strict=True))
+        read = lambda box: read_box(shards, plan.layers["image"], box)  # noqa: E731
+    record = job.stages.record("affinity", network=network.record())
+    with ShardWriter(job.output.shard, spec, block, record) as writer:
+        stats = infer_block(
+            read=read,
+            bounds=plan.source.bounds,
+            network=network,
+            spec=inference,
+            lattice=inference.lattice(plan.roi),
+            box=spec.grid.box(block),
+            write=writer.write,
+            slab=spec.chunk[0],
+            progress=progress("patches"),
+        )
+    print(stats)
+
+
+run(snakemake, main)
