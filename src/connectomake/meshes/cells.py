@@ -1,0 +1,166 @@
+"""From the labels of one cell to the stored fragments of its objects."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from connectomake.geometry import Vec
+from connectomake.layers.precomputed import xyz
+from connectomake.meshes.lattice import MARGIN, MeshSpec
+from connectomake.meshes.simplify import simplify
+
+_AXIS_BITS = 21
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """One object's surface in one cell, as stored.
+
+    Parameters
+    ----------
+    object_id
+        The object.
+    code
+        Morton code of the cell's place in the fragment lattice; the format's order.
+    data
+        Draco bytes; vertices are integers in x, y, z.
+    triangles
+        How many there are.
+    """
+
+    object_id: int
+    code: int
+    data: bytes
+    triangles: int
+
+
+def cell_code(position: Vec) -> int:
+    """Return the Morton code (lowest bit x, then y, z) of a cell's place in the fragment lattice.
+
+    Examples
+    --------
+    >>> cell_code((-1, -1, 0)), cell_code((0, -1, -1))
+    (1, 4)
+    """
+    z, y, x = (p + MARGIN for p in position)
+    code = 0
+    for bit in range(_AXIS_BITS):
+        low = (x >> bit & 1) | (y >> bit & 1) << 1 | (z >> bit & 1) << 2
+        code |= low << 3 * bit
+    return code
+
+
+def code_places(codes: np.ndarray) -> np.ndarray:
+    """Return the places in the fragment lattice, (n, 3) uint32 in z, y, x, all at least 0, of Morton codes."""
+    places = np.zeros((len(codes), 3), np.uint32)
+    for bit in range(_AXIS_BITS):
+        for shift, axis in enumerate((2, 1, 0)):
+            one = codes >> np.uint64(3 * bit + shift) & np.uint64(1)
+            places[:, axis] |= (one << np.uint64(bit)).astype(np.uint32)
+    return places
+
+
+def marching_cubes(labels: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Yield the surface of every object between the centres of the voxels of an array.
+
+    Parameters
+    ----------
+    labels : (z, y, x) uint64
+        0 is background. Objects are left open where they touch the array's faces.
+
+    Yields
+    ------
+    object_id : int
+        Ascending.
+    vertices : (n, 3) int32
+        z, y, x in half voxels from the centre of the first voxel.
+    faces : (m, 3) int32
+        Corners, counter-clockwise seen from outside *in z, y, x taken as right-handed axes*.
+    """
+    import zmesh
+
+    mesher = zmesh.Mesher((2, 2, 2))
+    mesher.mesh(np.ascontiguousarray(labels), close=False)
+    for object_id in sorted(mesher.ids()):
+        mesh = mesher.get(object_id)
+        yield int(object_id), mesh.vertices.astype(np.int32), mesh.faces.astype(np.int32)
+
+
+def cell_triangles(labels: np.ndarray, spec: MeshSpec, position: Vec) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Yield the unsimplified surface of every object in a cell, as `marching_cubes` but placed in the region.
+
+    Vertices are in absolute half voxels: twice the position at which Neuroglancer draws, voxel i from i to i + 1. Over all
+    cells the triangles are those of the whole region padded by one background voxel.
+    """
+    offset = 2 * np.array(spec.reach(position).start, np.int64) + 1
+    for object_id, vertices, faces in marching_cubes(labels):
+        yield object_id, vertices + offset, faces
+
+
+def stored_mesh(vertices: np.ndarray, faces: np.ndarray, spec: MeshSpec) -> tuple[np.ndarray, np.ndarray]:
+    """Put a mesh on the grid of stored vertices and simplify it there.
+
+    Vertices on the planes between cells keep their place, and both cells round it alike, so fragments join without cracks.
+
+    Parameters
+    ----------
+    vertices : (n, 3) int32
+        Half voxels from the centre of the cell's first voxel, 0 to twice the cell.
+    faces : (m, 3) int32
+        Corners.
+    spec
+        The meshes.
+
+    Returns
+    -------
+    vertices : (k, 3) int32
+        Stored coordinates, 0 to ``spec.top``, z, y, x.
+    faces : (j, 3) int32
+        Corners.
+    """
+    extent = 2 * np.array(spec.cell, np.int64)
+    stored = ((vertices.astype(np.int64) * (2 * spec.top) + extent) // (2 * extent)).astype(np.int32)
+    if not spec.max_error:
+        return stored, faces
+    locked = ((vertices == 0) | (vertices == extent)).any(axis=1)
+    return simplify(stored, faces, locked, spec.step, spec.top, float(spec.factor), float(spec.max_error))
+
+
+def encode(vertices: np.ndarray, faces: np.ndarray) -> bytes:
+    """Encode stored vertices (z, y, x) and faces as Draco with integer positions in x, y, z.
+
+    Reversing the axes mirrors space, so the corners of the faces are reversed too.
+    """
+    import DracoPy
+
+    points = np.stack(xyz(list(vertices.T)), axis=1).astype(np.int32)
+    return bytes(DracoPy.encode(np.ascontiguousarray(points), np.ascontiguousarray(faces[:, ::-1]).astype(np.uint32)))
+
+
+def mesh_cell(labels: np.ndarray, spec: MeshSpec, position: Vec) -> list[Fragment]:
+    """Mesh, simplify and encode every object of one cell.
+
+    Parameters
+    ----------
+    labels : (z, y, x) uint64
+        Voxels of ``spec.reach(position)``; 0 outside the region.
+    spec
+        The meshes.
+    position
+        Lattice position of the cell; -1 below the region's start.
+
+    Returns
+    -------
+    list of Fragment
+        By ascending object id.
+    """
+    if not labels.any():
+        return []
+    shift = 2 * (np.array(spec.reach(position).start) - np.array(spec.start(position))).astype(np.int32)
+    code = cell_code(position)
+    fragments = []
+    for object_id, vertices, faces in marching_cubes(labels):
+        stored, corners = stored_mesh(vertices + shift, faces, spec)
+        fragments.append(Fragment(object_id, code, encode(stored, corners), len(corners)))
+    return fragments

@@ -1,0 +1,117 @@
+"""What a run's meshes are: the cell lattice with its grid of stored vertices, and how far meshes are simplified."""
+
+import functools
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from connectomake.errors import ConfigError
+from connectomake.geometry import Box, CellLattice, Vec
+from connectomake.meshes.sharding import MeshSharding
+
+MARGIN = 1
+
+
+@dataclass(frozen=True)
+class MeshSpec:
+    """The meshes of a segmentation.
+
+    Marching cubes lie between the centres of voxels, so the cubes of a cell with its high halo reach from the centre of its
+    first voxel to that of the next cell's. The lattice of mesh fragments is therefore the cell lattice half a voxel up, with
+    one more cell below the region's start for the half voxel of surface there (``p`` is padding)::
+
+        voxels          p | 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | p
+        cells               |0              |1
+        fragments     -1| 0               | 1               |
+
+    Parameters
+    ----------
+    roi
+        Region of interest, in voxels.
+    cell
+        Shape of a cell, in voxels; a block is a multiple of it.
+    voxel_size
+        Nanometres, z, y, x.
+    bits
+        Vertex coordinates are stored as integers of this many bits per cell, 10 or 16.
+    factor
+        Simplify a fragment to no fewer than its triangles over this.
+    max_error
+        Bound of how far simplification may move the surface, in nm; None or 0 does not simplify.
+
+    Raises
+    ------
+    ConfigError
+        If a value is out of range.
+    """
+
+    roi: Box
+    cell: Vec
+    voxel_size: tuple[float, float, float]
+    bits: int = 16
+    factor: float = 100.0
+    max_error: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.bits not in {10, 16}:
+            raise ConfigError(f"meshes.bits must be 10 or 16, as Neuroglancer demands, got {self.bits}")
+        if min(self.cell) < 1 or 2 * max(self.cell) > self.top:
+            raise ConfigError(f"meshes.cell must lie between 1 and {self.top // 2} voxels per axis, got {list(self.cell)}")
+        if not min(self.voxel_size) > 0:
+            raise ConfigError(f"meshes need a voxel size above 0 nm per axis, got {list(self.voxel_size)}")
+        if not self.factor >= 1 or (self.max_error is not None and not self.max_error >= 0):
+            raise ConfigError(
+                f"meshes.simplify wants factor >= 1 and max_error >= 0 nm, got {self.factor} and {self.max_error}"
+            )
+
+    @property
+    def top(self) -> int:
+        """Greatest stored coordinate of a vertex: the cell's high plane."""
+        return (1 << self.bits) - 1
+
+    @functools.cached_property
+    def step(self) -> np.ndarray:
+        """Distance between neighbouring stored coordinates, (3,) float64 in nm."""
+        return np.array([c * v / self.top for c, v in zip(self.cell, self.voxel_size, strict=True)])
+
+    @functools.cached_property
+    def lattice(self) -> CellLattice:
+        """The cells of the region of interest."""
+        return CellLattice(self.roi, self.cell)
+
+    @functools.cached_property
+    def sharding(self) -> MeshSharding:
+        """How objects are spread over shards; follows from the region alone."""
+        return MeshSharding.for_voxels(self.roi.volume)
+
+    @property
+    def origin(self) -> tuple[float, float, float]:
+        """Where the fragment lattice begins, in voxels as Neuroglancer draws them (voxel i from i to i + 1)."""
+        z, y, x = (s + 0.5 - MARGIN * c for s, c in zip(self.roi.start, self.cell, strict=True))
+        return (z, y, x)
+
+    def start(self, position: Vec) -> Vec:
+        """Return the first voxel of the cell at a lattice position, which may be -1 along an axis."""
+        z, y, x = (r + p * c for r, p, c in zip(self.roi.start, position, self.cell, strict=True))
+        return (z, y, x)
+
+    def reach(self, position: Vec) -> Box:
+        """Return the voxels that the fragment at a position needs: cell and high halo, with one voxel around the region."""
+        start = self.start(position)
+        stop = tuple(s + c + 1 for s, c in zip(start, self.cell, strict=True))
+        return Box(start, stop).intersect(self.roi.grow(1))  # type: ignore[arg-type]
+
+    def positions(self, block: Box) -> Iterator[Vec]:
+        """Yield the positions of the fragments that a block makes, in raster order.
+
+        Blocks at the start of the region also make the fragments below it.
+        """
+        ranges = []
+        for a, e, r, c, name in zip(block.start, block.stop, self.roi.start, self.cell, "zyx", strict=True):
+            if (a - r) % c:
+                raise ConfigError(f"meshes.cell {c} does not divide the block along {name}: {block}; make the block a multiple")
+            first = (a - r) // c
+            ranges.append(range(first if first else -1, -(-(e - r) // c)))
+        yield from itertools.product(*ranges)
