@@ -1,4 +1,4 @@
-# Requires: config. Makes: plan, targets, stages, resources, and the few helpers that every rule uses.
+# Requires: config. Makes: plan, targets, stages, demands, and the few helpers that every rule uses.
 #
 # The head resolves config and source into the plan, a small file named by the config's hash, and Snakemake ships it to every
 # job as a configfile. A job never opens the source while it parses, and fails at once if its plan is missing.
@@ -6,7 +6,7 @@ from connectomake.errors import ConnectomakeError
 from connectomake.planning.freshness import is_stale
 from connectomake.planning.plan import Plan
 from connectomake.planning.resolve import plan_path, write_plan
-from connectomake.planning.resources import Resources
+from connectomake.planning.demands import Demands
 from connectomake.planning.stages import Stages
 from connectomake.planning.targets import Targets
 
@@ -27,7 +27,7 @@ if "plan" not in config:
     raise WorkflowError(f"the plan {PLAN} is missing; start snakemake on the head again, it writes the plan")
 
 plan = Plan.from_json(config["plan"])
-targets, stages, resources = Targets(plan), Stages(plan), Resources(plan)
+targets, stages, demands = Targets(plan), Stages(plan), Demands(plan)
 SEGMENTATION_SCALE = targets.scale
 
 
@@ -62,12 +62,12 @@ def remake_if_stale(stage, *paths):
 
 def memory(stage):
     """Memory in MB as a function of the attempt."""
-    return lambda wildcards, attempt: resources.memory(stage, attempt)
+    return lambda wildcards, attempt: demands.memory(stage, attempt)
 
 
 def minutes(stage):
     """Time in minutes as a function of the attempt."""
-    return lambda wildcards, attempt: resources.minutes(stage, attempt)
+    return lambda wildcards, attempt: demands.minutes(stage, attempt)
 
 
 def depends_on(stage):

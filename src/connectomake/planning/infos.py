@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from connectomake.atomic import canonical_json
-from connectomake.meshes import mesh_info
 from connectomake.planning.plan import Plan
 
 MESH_LAYER = "segmentation/mesh"
@@ -14,8 +13,9 @@ MESH_LAYER = "segmentation/mesh"
 def info_of(plan: Plan, layer: str) -> dict[str, Any]:
     """Return the info of a layer, or of the meshes for ``segmentation/mesh``."""
     if layer == MESH_LAYER:
-        meshes = plan.config["meshes"]
-        return mesh_info(plan.source.voxel_size, int(meshes["quantization_bits"]), plan.mesh_shard_bits)
+        from connectomake.meshes.shards import mesh_info
+
+        return mesh_info(plan.mesh_spec)
     info = plan.layers[layer].info()
     if layer == "segmentation":
         info["segment_properties"] = "properties"

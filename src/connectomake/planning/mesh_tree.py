@@ -60,10 +60,9 @@ class MeshTree:
         return self._levels[level][pack]
 
     def neighbours(self, group: int) -> list[int]:
-        """Return the ids of the blocks outside a group that touch its blocks across high faces, edges and corners."""
-        blocks = self.members(0, group)
-        around = {n for block in blocks for n in self.grid.neighbours(block, upper_offsets())}
-        return sorted(around.difference(blocks))
+        """Return the ids of the blocks, of the group or not, that touch one of its blocks across a high face, edge or corner."""
+        around = {n for block in self.members(0, group) for n in self.grid.neighbours(block, upper_offsets())}
+        return sorted(around)
 
     def name(self, level: int, pack: int) -> str:
         """Return a pack's id as it stands in file names."""

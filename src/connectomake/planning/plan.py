@@ -2,7 +2,7 @@
 
 import functools
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,8 +14,10 @@ from connectomake.inference.spec import InferenceSpec
 from connectomake.layers import LayerSpec
 from connectomake.planning.mesh_tree import MeshTree
 
+if TYPE_CHECKING:
+    from connectomake.meshes.lattice import MeshSpec
+
 FORMAT = 1
-VOXELS_PER_MESH_SHARD_BITS = 30
 
 
 @dataclass(frozen=True)
@@ -221,16 +223,16 @@ class Plan:
         return MeshTree.of(self.grid, int(self.config["meshes"]["voxels_per_job"]), self.octree.bits)
 
     @functools.cached_property
-    def mesh_shard_bits(self) -> int:
-        """Binary logarithm of the number of mesh files; follows from the region of interest, never from the block."""
-        bits = self.config["meshes"]["shard_bits"]
-        return max((self.roi.volume >> VOXELS_PER_MESH_SHARD_BITS).bit_length(), 0) if bits is None else int(bits)
+    def mesh_spec(self) -> "MeshSpec":
+        """How meshes are cut, simplified and stored."""
+        from connectomake.meshes.lattice import MeshSpec
 
-    @functools.cached_property
-    def mesh_max_error(self) -> float:
-        """Largest deviation of simplified meshes in nm."""
-        value = self.config["meshes"]["simplify"]["max_error"]
-        return float(max(self.source.voxel_size) if value is None else value)
+        meshes = self.config["meshes"]
+        voxel_size, simplify = self.source.voxel_size, meshes["simplify"]
+        max_error = max(voxel_size) if simplify["max_error"] is None else simplify["max_error"]
+        return MeshSpec(
+            self.roi, as_vec(meshes["cell"]), voxel_size, meshes["quantization_bits"], float(simplify["factor"]), float(max_error)
+        )
 
     def keeps(self, name: str) -> bool:
         """Whether an intermediate stays when no job needs it any more."""

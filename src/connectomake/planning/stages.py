@@ -28,7 +28,7 @@ VERSIONS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Stages:
     """Params and fingerprints of the stages of a plan.
 
@@ -111,16 +111,8 @@ class Stages:
         return {"objects": self.plan.config["objects"], "voxel_size": self.plan.source.voxel_size}
 
     def _fragments(self) -> dict[str, Any]:
-        meshes = self.plan.config["meshes"]
-        read = {k: meshes[k] for k in ("cell", "simplify", "quantization_bits")}
-        return {
-            "meshes": read,
-            "max_error": self.plan.mesh_max_error,
-            "group_bits": self.plan.mesh_tree.group_bits,
-            "bits": self.plan.mesh_tree.bits,
-            "shard_bits": self.plan.mesh_shard_bits,
-            "voxel_size": self.plan.source.voxel_size,
-        }
+        tree = self.plan.mesh_tree
+        return {"meshes": asdict(self.plan.mesh_spec), "group_bits": tree.group_bits, "gather_bits": tree.bits}
 
     def _meshes(self) -> dict[str, Any]:
         return {}

@@ -51,8 +51,7 @@ class Targets:
 
     def mesh_shard(self, number: int) -> str:
         """Return a file of meshes."""
-        width = max(-(-self.plan.mesh_shard_bits // 4), 1)
-        return f"{self.plan.outdir}/segmentation/mesh/{number:0{width}x}.shard"
+        return f"{self.plan.outdir}/segmentation/mesh/{self.plan.mesh_spec.sharding.name(number)}"
 
     @property
     def mesh_info(self) -> str:
@@ -142,7 +141,7 @@ class Targets:
 
     def mesh_shards(self) -> list[str]:
         """Return all files of meshes."""
-        return [self.mesh_shard(n) for n in range(1 << self.plan.mesh_shard_bits)]
+        return [self.mesh_shard(n) for n in range(self.plan.mesh_spec.sharding.count)]
 
     def infos(self) -> list[str]:
         """Return the info of every layer that a run leaves."""

@@ -18,7 +18,7 @@ SECONDS_PER_MEGAVOXEL = {"image": 0.1, "affinity": 20.0, "components": 0.2, "seg
 
 
 @dataclass(frozen=True)
-class Resources:
+class Demands:
     """Memory in MB and time in minutes of one job of a stage; `attempt` doubles both at each retry.
 
     Parameters
