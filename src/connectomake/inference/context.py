@@ -129,6 +129,4 @@ def check_finite(image: NDArray[Any], box: Box, what: str) -> None:
         channel, *offset = (int(v) for v in bad[0])
         z, y, x = (o + s for o, s in zip(offset, box.start, strict=True))
         value = image[tuple(bad[0])]
-        raise RunError(
-            f"{what} has the value {value} in channel {channel} at z, y, x = {z}, {y}, {x}: it must be finite"
-        )
+        raise RunError(f"{what} has the value {value} in channel {channel} at z, y, x = {z}, {y}, {x}: it must be finite")

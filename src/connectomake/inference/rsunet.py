@@ -74,9 +74,7 @@ class BilinearUp(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return (n, c, z, y, x), larger by the factor per axis."""
         padding = [f // 2 for f in self.factor]
-        return nn.functional.conv_transpose3d(
-            x, self.tent, stride=self.factor, padding=padding, groups=self.tent.shape[0]
-        )
+        return nn.functional.conv_transpose3d(x, self.tent, stride=self.factor, padding=padding, groups=self.tent.shape[0])
 
 
 def _tent(factor: int) -> torch.Tensor:
@@ -191,9 +189,7 @@ def load_rsunet(path: str | Path | None) -> RSUNet:
         raise ModelError("RSUNet needs inference.weights: a file that save_rsunet wrote")
     content = read_checkpoint(Path(path))
     if not isinstance(content, dict) or not isinstance(content.get(_METADATA), dict):
-        raise ModelError(
-            f"{path}: has no settings of an RSUNet: write it with connectomake.inference.rsunet.save_rsunet"
-        )
+        raise ModelError(f"{path}: has no settings of an RSUNet: write it with connectomake.inference.rsunet.save_rsunet")
     network = RSUNet(**content[_METADATA])
     fit(network, state_dict_of(content, Path(path)), Path(path))
     return network
