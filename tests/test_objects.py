@@ -14,7 +14,7 @@ SHAPE, START, VOXEL = (13, 14, 15), (-4, 100, 7), (40.0, 4.0, 4.5)
 
 
 def run(folder, block, bits):
-    values = (np.random.default_rng(5).random(SHAPE) < 0.25).astype(np.uint8)
+    values = (np.random.default_rng(5).random(SHAPE) < 0.08).astype(np.uint8)
     octree = Octree(BlockGrid(Box.of_shape(SHAPE, START), block), bits)
     _, up = merge_on_files(label_blocks(values, octree, 0, 18), octree, 18, 4, folder)
     return list(up.values()), octree.grid.roi, reference(values > 0, 18, 4)

@@ -1,5 +1,7 @@
 """The merge octree against cc3d of the whole volume."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +9,15 @@ from hypothesis import strategies as st
 
 from connectomake.errors import LayerError, RunError
 from connectomake.geometry import BlockGrid, Box, Octree
-from connectomake.octree import Adjacency, down_node, lower_neighbours, up_blocks, up_nodes
+from connectomake.octree import (
+    Adjacency,
+    MemoryBlocks,
+    down_node,
+    lower_neighbours,
+    merge_blocks,
+    up_blocks,
+    up_nodes,
+)
 from connectomake.octree.contacts import touching_labels
 from connectomake.tables import ComponentTable
 from octree_reference import (
@@ -186,6 +196,27 @@ def test_faces_of_another_shape_are_an_error():
     results[1] = label_blocks(np.ones((4, 4, 5), np.uint8), other, 0, 6)[1]
     with pytest.raises(RunError, match="have shapes"):
         merge_in_memory(results, octree, 6, 0)
+
+
+def test_faces_and_tables_that_differ_are_an_error():
+    octree = Octree(BlockGrid(Box.of_shape((4, 4, 4)), (2, 4, 4)), 1)
+    results = label_blocks(np.ones((4, 4, 4), np.uint8), octree, 0, 6)
+    empty = label_blocks(np.zeros((4, 4, 4), np.uint8), octree, 0, 6)
+    for bits in (1, 6):
+        for block in (0, 1):
+            mixed = {**results, block: dataclasses.replace(results[block], table=empty[block].table)}
+            with pytest.raises(RunError, match=f"table of block {block} do not fit"):
+                merge_in_memory(mixed, Octree(octree.grid, bits), 6, 0)
+
+
+def test_a_neighbour_outside_the_node_whose_table_differs_is_an_error():
+    octree = Octree(BlockGrid(Box.of_shape((8, 2, 2)), (2, 2, 2)), 1)
+    results = label_blocks(np.ones((8, 2, 2), np.uint8), octree, 0, 6)
+    empty = label_blocks(np.zeros((8, 2, 2), np.uint8), octree, 0, 6)[1]
+    tables = {b: empty.table if b == 1 else r.table for b, r in results.items()}
+    blocks = MemoryBlocks(tables, {b: r.faces for b, r in results.items()})
+    with pytest.raises(RunError, match="table of block 1 do not fit"):
+        merge_blocks(octree, 1, blocks, Adjacency(6), 0)
 
 
 def test_empty_tables_concatenate():

@@ -153,8 +153,14 @@ def _compare_blocks(
                     pairs.append(np.stack([element, outer[far].elements(found[:, 1])], axis=-1))
                 else:
                     elements.append(element)
-                    keys.append(blocks.keys(far)[found[:, 1].astype(np.int64) - 1])
+                    keys.append(_keys_of(blocks.keys(far), found[:, 1], grid.name(far)))
     return np.concatenate(pairs), np.concatenate(elements), np.concatenate(keys)
+
+
+def _keys_of(keys: np.ndarray, labels: np.ndarray, name: str) -> np.ndarray:
+    if int(labels.max()) > len(keys):
+        raise RunError(f"faces and table of block {name} do not fit each other; delete its files and rerun")
+    return keys[labels.astype(np.int64) - 1]
 
 
 def _close(place: _Place, table: ComponentTable, pairs: np.ndarray, inner: ComponentTable) -> _Sets:
