@@ -66,7 +66,7 @@ def check_objects(objects, segmentation, roi):
             np.testing.assert_array_equal(getattr(objects, column)[:, axis], edge[keep])
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(octrees(), CONNECTIVITY, st.floats(0, 1), st.integers(0, 30), st.integers(0, 2**32 - 1))
 def test_segmentation_equals_the_whole_volume(octree, connectivity, density, min_size, seed):
     rng = np.random.default_rng(seed)
@@ -84,7 +84,7 @@ def test_smooth_objects_across_many_blocks(octree, connectivity, threshold, min_
 
 
 @pytest.mark.parametrize("connectivity", [6, 18, 26])
-@pytest.mark.parametrize("bits", [1, 2, 3, 5])
+@pytest.mark.parametrize("bits", [1, 3])
 @pytest.mark.parametrize("block", [(1, 1, 1), (2, 1, 3), (4, 4, 4), (3, 5, 2)])
 def test_checkerboards_touch_by_edges_and_corners_only(connectivity, bits, block):
     z, y, x = np.indices((5, 6, 7))
