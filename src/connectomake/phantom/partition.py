@@ -4,14 +4,14 @@ import numpy as np
 from numba import njit
 
 from connectomake.phantom.centrelines import Tubes
+from connectomake.phantom.noise import WARP_REACH, Warp, warped
 
+_STEEP = 1.2  # a wall distance changes at most so much per nm: tubes taper by less than 0.66 nm per nm
 _LEAF = 8  # voxels: largest side of a box whose voxels share one candidate list
-_WARP_SPACING = (420.0, 150.0)  # nm between lattice points of the two octaves of the warp
-_WARP_SIZE = (70.0, 16.0)  # nm, largest displacement per axis
 
 
 def partition(
-    tubes: Tubes, shape: tuple[int, int, int], voxel_size: tuple[float, float, float], rng: np.random.Generator
+    tubes: Tubes, shape: tuple[int, int, int], voxel_size: tuple[float, float, float], warp: Warp
 ) -> tuple[np.ndarray, np.ndarray]:
     """Assign every voxel to the tube whose wall is nearest (distance to the axis minus radius).
 
@@ -28,20 +28,18 @@ def partition(
     """
     owner, wall = np.zeros(shape, np.int32), np.zeros(shape, np.float32)
     size = np.array(voxel_size)
-    warps = tuple(_lattice(np.array(shape) * size, spacing, rng) for spacing in _WARP_SPACING)
     table = _table(tubes)
 
     def descend(start: np.ndarray, stop: np.ndarray, candidates: np.ndarray) -> None:
         extent = stop - start
-        slack = 0.5 * float(np.sqrt((((extent - 1) * size) ** 2).sum())) + 1.7321 * sum(_WARP_SIZE)
-        kept = _contenders(table, candidates, 0.5 * (start + stop - 1) * size, slack)
         if extent.max() <= _LEAF:
-            _fill(owner, wall, start, stop, size, *warps, table, kept)
+            _fill(owner, wall, start, stop, size, warp.coarse, warp.fine, table, candidates)
             return
+        reach = 0.5 * float(np.sqrt((((extent - 1) * size) ** 2).sum())) + WARP_REACH
+        kept = _contenders(table, candidates, 0.5 * (start + stop - 1) * size, reach)
         axis = int(np.argmax(extent * size * (extent > _LEAF)))
-        middle = start[axis] + extent[axis] // 2
         upper, lower = start.copy(), stop.copy()
-        upper[axis] = lower[axis] = middle
+        upper[axis] = lower[axis] = start[axis] + extent[axis] // 2
         descend(start, lower, kept)
         descend(upper, stop, kept)
 
@@ -58,27 +56,6 @@ def _table(tubes: Tubes) -> np.ndarray:
     return np.ascontiguousarray(np.concatenate(columns, axis=1))
 
 
-def _lattice(extent: np.ndarray, spacing: float, rng: np.random.Generator) -> np.ndarray:
-    """Random values in -1..1 on a lattice, three per point: (3, z, y, x) float64."""
-    points = tuple(int(np.ceil(e / spacing)) + 2 for e in extent)
-    return 2.0 * rng.random((3, *points)) - 1.0
-
-
-@njit(cache=True, nogil=True)
-def _smooth_noise(lattice: np.ndarray, channel: int, z: float, y: float, x: float) -> float:
-    """Value between lattice points (z, y, x in lattice steps), blended with a smooth step."""
-    iz, iy, ix = int(z), int(y), int(x)
-    fz, fy, fx = z - iz, y - iy, x - ix
-    fz, fy, fx = fz * fz * (3 - 2 * fz), fy * fy * (3 - 2 * fy), fx * fx * (3 - 2 * fx)
-    total = 0.0
-    for cz in range(2):
-        for cy in range(2):
-            row = lattice[channel, iz + cz, iy + cy]
-            value = row[ix] + fx * (row[ix + 1] - row[ix])
-            total += value * (fz if cz else 1 - fz) * (fy if cy else 1 - fy)
-    return total
-
-
 @njit(cache=True, nogil=True)
 def _distance(tube: np.ndarray, z: float, y: float, x: float) -> float:
     """Distance to the tube's wall, negative inside."""
@@ -89,8 +66,8 @@ def _distance(tube: np.ndarray, z: float, y: float, x: float) -> float:
 
 
 @njit(cache=True, nogil=True)
-def _contenders(table: np.ndarray, candidates: np.ndarray, centre: np.ndarray, slack: float) -> np.ndarray:
-    """Candidates that may be nearest, or nearest of another owner, within `slack` of the centre."""
+def _contenders(table: np.ndarray, candidates: np.ndarray, centre: np.ndarray, reach: float) -> np.ndarray:
+    """Candidates that may be nearest, or nearest of another owner, within `reach` of the centre."""
     distances = np.empty(candidates.size)
     first, second, winner = np.inf, np.inf, -1.0
     for i in range(candidates.size):
@@ -103,35 +80,49 @@ def _contenders(table: np.ndarray, candidates: np.ndarray, centre: np.ndarray, s
             second, first, winner = first, d, tube[9]
         else:
             second = min(second, d)
-    # a tube's radius may change along it by its whole length: that adds at most |change| / length per nm of slack
-    return candidates[distances <= second + 4.0 * slack] if second < np.inf else candidates
+    return candidates[distances <= second + 2.0 * _STEEP * reach]
 
 
 @njit(cache=True, nogil=True)
 def _fill(
-    owner: np.ndarray, wall: np.ndarray, start: np.ndarray, stop: np.ndarray, size: np.ndarray, coarse: np.ndarray,
-    fine: np.ndarray, table: np.ndarray, kept: np.ndarray,
+    owner: np.ndarray,
+    wall: np.ndarray,
+    start: np.ndarray,
+    stop: np.ndarray,
+    size: np.ndarray,
+    coarse: np.ndarray,
+    fine: np.ndarray,
+    table: np.ndarray,
+    candidates: np.ndarray,
 ) -> None:
     """Owner and wall distance of every voxel of one leaf."""
+    points = np.empty((stop[0] - start[0], stop[1] - start[1], stop[2] - start[2], 3))
+    for i in np.ndindex(points.shape[:3]):
+        z, y, x = (start[0] + i[0]) * size[0], (start[1] + i[1]) * size[1], (start[2] + i[2]) * size[2]
+        points[i] = warped(z, y, x, coarse, fine)
+    flat = points.reshape(-1, 3)
+    centre, reach = _ball(flat)
+    kept = _contenders(table, candidates, centre, reach)
     tubes = np.empty((kept.size, table.shape[1]))
-    for i in range(kept.size):
-        tubes[i] = table[kept[i]]
-    for z in range(start[0], stop[0]):
-        for y in range(start[1], stop[1]):
-            for x in range(start[2], stop[2]):
-                pz, py, px = _warped(z * size[0], y * size[1], x * size[2], coarse, fine)
-                owner[z, y, x], wall[z, y, x] = _nearest(tubes, pz, py, px)
+    for k in range(kept.size):
+        tubes[k] = table[kept[k]]
+    for i in np.ndindex(points.shape[:3]):
+        at = start[0] + i[0], start[1] + i[1], start[2] + i[2]
+        owner[at], wall[at] = _nearest(tubes, points[i][0], points[i][1], points[i][2])
 
 
 @njit(cache=True, nogil=True)
-def _warped(z: float, y: float, x: float, coarse: np.ndarray, fine: np.ndarray) -> tuple[float, float, float]:
-    a, b = _WARP_SPACING
-    u, v = _WARP_SIZE
-    return (
-        z + u * _smooth_noise(coarse, 0, z / a, y / a, x / a) + v * _smooth_noise(fine, 0, z / b, y / b, x / b),
-        y + u * _smooth_noise(coarse, 1, z / a, y / a, x / a) + v * _smooth_noise(fine, 1, z / b, y / b, x / b),
-        x + u * _smooth_noise(coarse, 2, z / a, y / a, x / a) + v * _smooth_noise(fine, 2, z / b, y / b, x / b),
-    )
+def _ball(points: np.ndarray) -> tuple[np.ndarray, float]:
+    """Centre and radius of a ball around the points."""
+    centre = np.zeros(3)
+    for i in range(points.shape[0]):
+        centre += points[i]
+    centre /= points.shape[0]
+    square = 0.0
+    for i in range(points.shape[0]):
+        dz, dy, dx = points[i, 0] - centre[0], points[i, 1] - centre[1], points[i, 2] - centre[2]
+        square = max(square, dz * dz + dy * dy + dx * dx)
+    return centre, np.sqrt(square)
 
 
 @njit(cache=True, nogil=True)
