@@ -1,0 +1,5 @@
+"""The command line, ``connectomake``."""
+
+from connectomake.cli.app import main
+
+__all__ = ["main"]

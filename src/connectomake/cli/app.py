@@ -1,0 +1,66 @@
+"""All commands in one program, and what becomes of an error: one sentence, no traceback."""
+
+import os
+import sys
+
+import typer
+
+from connectomake.cli.block import block
+from connectomake.cli.check import check
+from connectomake.cli.phantom import phantom
+from connectomake.cli.plan import plan
+from connectomake.cli.progress import progress
+from connectomake.cli.summary import summary
+from connectomake.cli.verify import verify
+from connectomake.cli.view import view
+from connectomake.cli.where import where
+from connectomake.errors import ConnectomakeError
+
+app = typer.Typer(
+    name="connectomake",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Look at a connectomake run: before (plan, check, where), during (progress) and after (verify, summary, view). "
+    "The run itself is Snakemake's: snakemake --profile profiles/local",
+)
+NEGATIVE_NUMBERS = {"ignore_unknown_options": True}
+
+app.command("plan")(plan)
+app.command("check")(check)
+app.command("where", context_settings=NEGATIVE_NUMBERS)(where)
+app.command("block")(block)
+app.command("progress")(progress)
+app.command("summary")(summary)
+app.command("verify")(verify)
+app.command("view", context_settings=NEGATIVE_NUMBERS)(view)
+app.command("phantom")(phantom)
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the command line.
+
+    Parameters
+    ----------
+    args
+        Without the program's name; default those of the process.
+
+    Raises
+    ------
+    SystemExit
+        With 0 if all is well, 1 after an error, 2 for a wrong call.
+    """
+    try:
+        app(args)
+    except ConnectomakeError as error:
+        _fail(str(error))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        _fail(f"{error.filename or 'a file'}: {error.strerror or error}")
+
+
+def _fail(message: str) -> None:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(1)

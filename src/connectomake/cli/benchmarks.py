@@ -1,0 +1,40 @@
+"""What Snakemake measured of each job: the TSV files of its ``benchmark:`` directive."""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """All measured jobs of a stage: their number, seconds together, and the largest memory of one in MB (None: unknown)."""
+
+    jobs: int
+    seconds: float
+    memory_mb: float | None
+
+
+def measured(outdir: str, stage: str) -> Measured | None:
+    """Return what was measured of a stage's jobs; None if nothing was."""
+    rows = list(_rows(Path(outdir) / "benchmarks" / stage))
+    if not rows:
+        return None
+    memory = [m for _, m in rows if m is not None]
+    return Measured(len(rows), sum(s for s, _ in rows), max(memory, default=None))
+
+
+def _rows(folder: Path) -> Iterator[tuple[float, float | None]]:
+    for path in sorted(folder.glob("**/*.tsv")):
+        with path.open(newline="") as stream:
+            for row in csv.DictReader(stream, delimiter="\t"):
+                seconds = _number(row.get("s"))
+                if seconds is not None:
+                    yield seconds, _number(row.get("max_rss"))
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return float(text or "")
+    except ValueError:
+        return None

@@ -1,0 +1,73 @@
+"""``connectomake block``: where a block lies, its neighbours and its files."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from connectomake.cli import common
+from connectomake.cli.common import DEFAULT_CONFIG, ConfigPath, shape_text
+
+if TYPE_CHECKING:
+    from connectomake.geometry import Vec
+    from connectomake.planning.plan import Plan
+
+FACES: dict[str, "Vec"] = {
+    "z -": (-1, 0, 0), "z +": (1, 0, 0), "y -": (0, -1, 0), "y +": (0, 1, 0), "x -": (0, 0, -1), "x +": (0, 0, 1),
+}  # fmt: skip
+
+
+def block(
+    name: str = typer.Argument(metavar="ID", help="The block's id, hexadecimal, as in its file names."),
+    config: ConfigPath = DEFAULT_CONFIG,
+) -> None:
+    """Show the block ID: its position, its box, its neighbours, its files and which of them exist."""
+    plan = common.read_plan(config)
+    grid = plan.grid
+    number = grid.parse(name.lower().removeprefix("0x").zfill(grid.width))
+    box = grid.box(number)
+    rows = [
+        ("block", f"{grid.name(number)}, grid position {grid.position(number)} of {shape_text(grid.shape)}"),
+        ("box", f"{box}: {shape_text(box.shape)} voxels"),
+        ("neighbours", _neighbours(plan, number)),
+    ]
+    common.console().print(common.facts_table([*rows, *target_rows(plan, number)]))
+
+
+def _neighbours(plan: "Plan", block: int) -> str:
+    around = {side: plan.grid.neighbours(block, [offset]) for side, offset in FACES.items()}
+    return ", ".join(f"{side} {plan.grid.name(ids[0])}" for side, ids in around.items() if ids) or "none"
+
+
+def target_rows(plan: "Plan", block: int) -> list[tuple[str, str]]:
+    """Return the files of a block, in the order in which they are made, with their sizes where they exist."""
+    return [(name, _with_size(path)) for name, path in _targets(plan, block)]
+
+
+def _targets(plan: "Plan", block: int) -> list[tuple[str, str]]:
+    from connectomake.planning.targets import Targets
+
+    targets = Targets(plan)
+    parent = plan.octree.parent(0, block)
+    found = [] if plan.inference is None else [("affinity", targets.shard("affinity", block))]
+    if "image" in plan.layers:
+        names = [("image", targets.shard("image", i)) for i in targets.image_blocks(block)]
+        found = [*names[:8], *([("", f"and {len(names) - 8} more of image")] if len(names) > 8 else []), *found]
+    found += [
+        ("components", targets.shard("components", block)),
+        ("their tables", targets.tables("components", block)),
+        ("merge, up", targets.merge(1, parent)),
+        ("merge, down", targets.lookup(1, parent)),
+        ("segmentation", targets.shard("segmentation", block)),
+        ("its halo", targets.tables("segmentation", block)),
+    ]
+    if plan.meshes_enabled:
+        found.append(("fragments", targets.pack(0, block >> plan.mesh_tree.group_bits)))
+    return found
+
+
+def _with_size(path: str) -> str:
+    if path.startswith("and "):
+        return path
+    file = Path(path)
+    return f"{path}  ({common.bytes_text(file.stat().st_size)})" if file.exists() else f"{path}  (not there)"

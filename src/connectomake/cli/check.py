@@ -1,0 +1,120 @@
+"""``connectomake check``: whether a run could start here and now."""
+
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from connectomake.cli import common
+from connectomake.cli.common import DEFAULT_CONFIG, ConfigPath, bytes_text, seconds_text, shape_text
+from connectomake.errors import ConfigError, RunError
+
+if TYPE_CHECKING:
+    from connectomake.geometry import Box
+    from connectomake.planning.plan import Plan
+    from connectomake.sources import Source
+
+
+def check(
+    config: ConfigPath = DEFAULT_CONFIG,
+    fast: Annotated[bool, typer.Option("--fast", help="Load the model, but do not run it.")] = False,
+) -> None:
+    """Check that the config is valid, the source readable, the results writable and the model working."""
+    plan = common.open_plan(config)
+    _done(f"{config} is valid: {plan.grid.count:,} blocks of {shape_text(plan.block)}")
+    source = _check_source(plan)
+    _check_outdir(plan)
+    _check_space(plan)
+    if plan.inference is not None:
+        _check_model(plan, source, fast)
+
+
+def _done(text: str) -> None:
+    print(f"✓ {text}", flush=True)
+
+
+def _check_source(plan: "Plan") -> "Source":
+    from connectomake.sources import open_source
+
+    facts = plan.source
+    source = open_source(facts.path, facts.dataset, facts.voxel_size, facts.scale)
+    box = _first_chunk(plan)
+    voxels = source.read(box)
+    _done(f"{facts.path} is readable: {box} holds {facts.dtype} from {voxels.min():g} to {voxels.max():g}")
+    return source
+
+
+def _first_chunk(plan: "Plan") -> "Box":
+    chunks = plan.layers["segmentation"].chunks
+    return chunks.box_at((0, 0, 0))
+
+
+def _check_outdir(plan: "Plan") -> None:
+    folder = _existing(plan.outdir)
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigError(f"outdir {plan.outdir!r} cannot be written: {folder} is not a writable folder; name another outdir")
+    _done(f"{plan.outdir} {'can be written' if Path(plan.outdir).exists() else 'can be made'}")
+
+
+def _existing(path: str) -> Path:
+    """Return the nearest folder above a path that is there."""
+    folder = Path(path)
+    while not folder.exists():
+        folder = folder.parent
+    return folder
+
+
+def _check_space(plan: "Plan") -> None:
+    from connectomake.cli.estimates import layer_costs
+
+    free = shutil.disk_usage(_existing(plan.outdir)).free
+    needed = sum(cost.bytes for cost in layer_costs(plan))
+    text = f"{bytes_text(free)} free on disk; the layers take at most {bytes_text(needed)} before compression"
+    if needed > free:
+        print(f"! {text}; labels compress well, images do not: free some or take another outdir")
+    else:
+        _done(text)
+
+
+def _check_model(plan: "Plan", source: "Source", fast: bool) -> None:
+    from connectomake.inference.models import load_network
+
+    spec, section = plan.inference, plan.config["inference"]
+    if spec is None:
+        return
+    network = load_network(section["model"], section["weights"], spec)
+    facts = network.record()
+    _done(f"{section['model']} loads: torch {facts['torch']} on {facts['device_name']}, {facts['threads']} thread(s)")
+    if not fast:
+        _forward(plan, source, network)
+
+
+def _forward(plan: "Plan", source: "Source", network: Any) -> None:
+    """Run the network over the first patch of the lattice, as a job would."""
+    import numpy as np
+
+    from connectomake.cli.estimates import passes
+    from connectomake.geometry import Box
+    from connectomake.inference.context import check_finite, read_reflected, scale_into
+
+    spec, counted = plan.inference, passes(plan)
+    if spec is None or counted is None:
+        return
+    box = Box.of_shape(spec.output_patch, plan.roi.start).grow(spec.margin)
+    image = read_reflected(source.read, box, plan.source.bounds)
+    check_finite(image, box, "the image")
+    batch = np.zeros((network.steady_batch(image.shape[0]), *image.shape), np.float32)
+    scale_into(batch[0], image)
+    network.forward(batch)
+    started = time.perf_counter()
+    output = network.forward(batch)
+    seconds = time.perf_counter() - started
+    wanted = (len(batch), spec.channels, *spec.output_patch)
+    if output.shape != wanted:
+        raise RunError(f"the network gave an output of shape {output.shape}, not {wanted} (batch, channels, z, y, x)")
+    _done(f"the network turns {image.shape} into {output.shape[1:]}, values {output[0].min():.3g} to {output[0].max():.3g}")
+    total = seconds * counted.forward_passes / len(batch)
+    _done(f"{seconds:.3g} s for a batch of {len(batch)} here: {seconds_text(total)} for all {counted.forward_passes:,} patches")

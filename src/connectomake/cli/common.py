@@ -1,0 +1,148 @@
+"""What all commands share: the config's argument, the plan, the console, numbers made readable."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import typer
+
+from connectomake.errors import ConfigError, SourceError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from connectomake.planning.plan import Plan
+
+ConfigPath: TypeAlias = Annotated[str, typer.Argument(metavar="[CONFIG]", help="The run's config.", show_default=True)]
+DEFAULT_CONFIG = "config.yaml"
+WIDTH_OF_FILES = 140
+
+
+def read_plan(config: str) -> "Plan":
+    """Return the plan of a config; if its source is out of reach, the plan that the last run wrote.
+
+    Raises
+    ------
+    ConfigError
+        If the config is wrong.
+    SourceError
+        If the source cannot be opened and no run has written the plan.
+    """
+    from connectomake.planning.resolve import plan_path, resolve
+
+    values = _load(config)
+    try:
+        return resolve(values)
+    except SourceError as error:
+        stored = Path(plan_path(values))
+        if not stored.exists():
+            raise
+        note(f"the source is out of reach ({error}); taking the plan of the last run, {stored}")
+        return _stored_plan(stored)
+
+
+def open_plan(config: str) -> "Plan":
+    """Return the plan of a config, whose source must be within reach.
+
+    Raises
+    ------
+    ConfigError, SourceError
+        If the config is wrong or the source cannot be opened.
+    """
+    from connectomake.planning.resolve import resolve
+
+    return resolve(_load(config))
+
+
+def _load(config: str) -> dict:
+    from connectomake.config import load_config
+
+    if config.startswith("-"):
+        raise ConfigError(f"there is no option {config}; see --help")
+    return load_config(config)
+
+
+def _stored_plan(path: Path) -> "Plan":
+    import json
+
+    from connectomake.planning.plan import Plan
+
+    try:
+        return Plan.from_json(json.loads(path.read_text())["plan"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"the plan {path} is damaged; delete it and run again where the source is in reach") from error
+
+
+def console() -> "Console":
+    """Return the console to print to: as wide as the terminal, or wide enough for paths where there is none."""
+    from rich.console import Console
+
+    wide = None if sys.stdout.isatty() else WIDTH_OF_FILES
+    return Console(width=wide, highlight=False, emoji=False)
+
+
+def facts_table(rows: Sequence[tuple[str, str]]) -> "Table":
+    """Return a table of names and values without lines."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(name, Text(value))
+    return table
+
+
+def columns_table(title: str, left: Sequence[str], right: Sequence[str]) -> "Table":
+    """Return an empty table with columns of text and, after them, columns of numbers."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in left:
+        table.add_column(name, overflow="fold")
+    for name in right:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def note(text: str) -> None:
+    """Print a remark to stderr."""
+    print(f"note: {text}", file=sys.stderr)
+
+
+def shape_text(values: Sequence[float]) -> str:
+    """Write a triple, ``128 x 256 x 256``."""
+    return " x ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in values)
+
+
+def scaled(value: float, units: Sequence[str], base: float = 1000.0) -> str:
+    """Write a number with three digits or so and the unit that suits it."""
+    index = 0
+    while abs(value) >= base * 0.9995 and index < len(units) - 1:
+        value /= base
+        index += 1
+    digits = 0 if index == 0 or value >= 100 else 1
+    return f"{value:.{digits}f} {units[index]}"
+
+
+def bytes_text(value: float) -> str:
+    """Write a number of bytes, ``1.2 GB``."""
+    return scaled(value, ("B", "kB", "MB", "GB", "TB", "PB"))
+
+
+def voxels_text(value: float) -> str:
+    """Write a number of voxels, ``27.0 Mvox``."""
+    return scaled(value, ("vox", "kvox", "Mvox", "Gvox", "Tvox", "Pvox"))
+
+
+def seconds_text(value: float) -> str:
+    """Write a duration, ``45 s``, ``12 min``, ``3.5 h`` or ``2.1 days``."""
+    for limit, unit, divisor in ((120, "s", 1), (7200, "min", 60), (172800, "h", 3600)):
+        if value < limit:
+            number = value / divisor
+            return f"{number:.1f} {unit}" if number < 10 and unit != "min" else f"{number:.0f} {unit}"
+    return f"{value / 86400:.1f} days"

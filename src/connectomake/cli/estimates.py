@@ -1,0 +1,250 @@
+"""What a plan will cost: jobs, bytes, forward passes; counted from the geometry, never by listing the blocks."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from connectomake.config import default_chunk
+from connectomake.geometry import BlockGrid, Vec, as_vec, volume_of
+from connectomake.geometry.lattice import PatchLattice
+from connectomake.geometry.morton import bit_order
+from connectomake.planning.demands import SECONDS_PER_MEGAVOXEL, Demands
+from connectomake.planning.plan import Plan
+
+RECOMPUTE_LIMIT = 2.0
+LARGEST_PROPOSAL = 1 << 30
+DAG_SECONDS_PER_JOB = 0.6e-3
+DAG_BYTES_PER_JOB = 14_000
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCost:
+    """A layer: its shards, its bytes before compression, and whether it stays after the run."""
+
+    name: str
+    dtype: str
+    channels: int
+    shards: int
+    bytes: int
+    kept: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RuleCost:
+    """A rule: its jobs; memory and time limit of one; seconds on one core for all of them, None where they are negligible."""
+
+    rule: str
+    jobs: int
+    memory_mb: int
+    minutes: int
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Passes:
+    """Patches of the lattice, forward passes of all blocks, and their ratio."""
+
+    lattice: Vec
+    patches: int
+    forward_passes: int
+    recompute_factor: float
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A block shape that recomputes less."""
+
+    block: Vec
+    chunk: Vec
+    blocks: int
+    recompute_factor: float
+    memory_mb: int
+
+
+def prefix_count(grid: BlockGrid, low_bits: int) -> int:
+    """Return how many different ids the blocks have once their low bits are cut off.
+
+    Blocks that share a prefix are a box of the grid, so the count is a product over the axes.
+    """
+    low = [axis for axis, _ in bit_order(grid.bits)[:low_bits]]
+    return math.prod(-(-n // (1 << low.count(axis))) for axis, n in enumerate(grid.shape))
+
+
+def octree_counts(plan: Plan) -> list[int]:
+    """Return the number of octree nodes per level, from level 1 up."""
+    octree = plan.octree
+    return [prefix_count(plan.grid, level * octree.bits) for level in range(1, octree.levels + 1)]
+
+
+def pack_counts(plan: Plan) -> list[int]:
+    """Return the number of mesh packs per level, from level 0 up."""
+    tree = plan.mesh_tree
+    counts = [prefix_count(plan.grid, tree.group_bits)]
+    while counts[-1] > 1 << tree.bits:
+        counts.append(prefix_count(plan.grid, tree.group_bits + len(counts) * tree.bits))
+    return counts
+
+
+def layer_costs(plan: Plan) -> list[LayerCost]:
+    """Return the layers of a run in the order in which they are made."""
+    order = [name for name in ("image", "affinity", "components", "segmentation") if name in plan.layers]
+    return [_layer_cost(plan, name) for name in order]
+
+
+def _layer_cost(plan: Plan, name: str) -> LayerCost:
+    spec = plan.layers[name]
+    raw = spec.roi.volume * spec.channels * np.dtype(spec.dtype).itemsize
+    kept = name in ("components", "segmentation") or plan.keeps(name)
+    return LayerCost(name, spec.dtype, spec.channels, spec.grid.count, raw, kept)
+
+
+def rule_costs(plan: Plan) -> list[RuleCost]:
+    """Return the rules of a run, their jobs and what a job takes."""
+    demands = Demands(plan)
+    return [
+        RuleCost(rule, jobs, demands.memory(rule), demands.minutes(rule), _seconds(plan, rule))
+        for rule, jobs in _jobs(plan)
+    ]
+
+
+def _jobs(plan: Plan) -> Iterator[tuple[str, int]]:
+    if "image" in plan.layers:
+        yield "image", plan.layers["image"].grid.count
+    if plan.inference is not None:
+        yield "affinity", plan.grid.count
+    yield "components", plan.grid.count
+    nodes = sum(octree_counts(plan))
+    yield from (("merge", nodes), ("lookup", nodes), ("segmentation", plan.grid.count), ("objects", 1))
+    infos = sum(cost.kept for cost in layer_costs(plan))
+    if plan.meshes_enabled:
+        groups, *above = pack_counts(plan)
+        yield from (("fragments", groups), ("gather", sum(above)), ("meshes", plan.mesh_spec.sharding.count))
+        infos += 1
+    yield "info", infos
+
+
+def _seconds(plan: Plan, rule: str) -> float | None:
+    rate = SECONDS_PER_MEGAVOXEL.get(rule)
+    voxels = plan.layers["image"].roi.volume if rule == "image" else plan.roi.volume
+    return None if rate is None else rate * voxels / 1e6
+
+
+def passes(plan: Plan) -> Passes | None:
+    """Return the forward passes of a run; None without a network."""
+    if plan.inference is None:
+        return None
+    lattice = plan.inference.lattice(plan.roi)
+    return Passes(lattice.counts, lattice.total, lattice.forward_passes(plan.block), lattice.recompute_factor(plan.block))
+
+
+def proposals(plan: Plan) -> list[Proposal]:
+    """Return legal block shapes with a smaller recompute factor, smallest first; at most three.
+
+    Candidates double the block along any axes, as long as that changes the grid, so they stay multiples of the cell.
+    """
+    if plan.inference is None:
+        return []
+    lattice = plan.inference.lattice(plan.roi)
+    before = lattice.recompute_factor(plan.block)
+    found = sorted(_candidates(plan, lattice), key=lambda c: (volume_of(c[0]), c[1]))
+    chosen: dict[Vec, float] = {}
+    for wanted in (RECOMPUTE_LIMIT, 1.5, 1.25):
+        best = next(((block, factor) for block, factor in found if factor <= min(wanted, before)), None)
+        if best is not None and best[1] < before:
+            chosen[best[0]] = best[1]
+    if not chosen and found:
+        block, factor = min(found, key=lambda c: c[1])
+        chosen = {block: factor} if factor < before else {}
+    return [_proposal(plan, block, factor) for block, factor in chosen.items()]
+
+
+def _candidates(plan: Plan, lattice: PatchLattice) -> Iterator[tuple[Vec, float]]:
+    options = [_axis_options(plan, lattice, axis) for axis in range(3)]
+    for z, passes_z in options[0]:
+        for y, passes_y in options[1]:
+            for x, passes_x in options[2]:
+                block = (z, y, x)
+                if block != plan.block and volume_of(block) <= LARGEST_PROPOSAL:
+                    yield block, passes_z * passes_y * passes_x / lattice.total
+
+
+def _axis_options(plan: Plan, lattice: PatchLattice, axis: int) -> list[tuple[int, int]]:
+    """Sizes along one axis, and the patches per axis that all blocks compute together."""
+    size, extent = plan.block[axis], plan.roi.shape[axis]
+    sizes = [size]
+    while sizes[-1] < extent and len(sizes) < 5:
+        sizes.append(2 * sizes[-1])
+    return [(s, _axis_passes(lattice, axis, s)) for s in sizes]
+
+
+def _axis_passes(lattice: PatchLattice, axis: int, size: int) -> int:
+    begin, end = lattice.roi.start[axis], lattice.roi.stop[axis]
+    return sum(len(lattice.axis_starts(axis, a, min(a + size, end))) for a in range(begin, end, size))
+
+
+def _proposal(plan: Plan, block: Vec, factor: float) -> Proposal:
+    other = Plan({**plan.config, "block": list(block), "chunk": None}, plan.source, plan.model, plan.weights)
+    return Proposal(block, default_chunk(block), other.grid.count, factor, Demands(other).memory("affinity"))
+
+
+def dag_cost(jobs: int) -> tuple[float, float]:
+    """Return the seconds and bytes that Snakemake needs to plan so many jobs, as measured on a skeleton of this workflow."""
+    return jobs * DAG_SECONDS_PER_JOB, jobs * DAG_BYTES_PER_JOB
+
+
+def warnings(plan: Plan) -> list[str]:
+    """Return what is legal in a plan but likely not what its author wants, one sentence each."""
+    return [*_recompute_warnings(plan), *_shape_warnings(plan), *_size_warnings(plan)]
+
+
+def _recompute_warnings(plan: Plan) -> Iterator[str]:
+    counted = passes(plan)
+    if counted is None or counted.recompute_factor <= RECOMPUTE_LIMIT:
+        return
+    text = f"every patch is computed {counted.recompute_factor:.2f} times on average, by each block that it meets"
+    ways = [
+        f"block: {list(p.block)} ({p.recompute_factor:.2f} times, {p.blocks:,} blocks, {p.memory_mb / 1000:.1f} GB a job)"
+        for p in proposals(plan)
+    ]
+    yield f"{text}; larger blocks recompute less: {' or '.join(ways)}" if ways else text
+
+
+def _shape_warnings(plan: Plan) -> Iterator[str]:
+    volume = volume_of(plan.chunk)
+    if not 1 << 12 <= volume <= 1 << 23:
+        yield (
+            f"storage chunks of {list(plan.chunk)} are {'small' if volume < 1 << 12 else 'large'} for a viewer; "
+            "about 64 voxels a side suit it: change block or chunk"
+        )
+    if plan.inference is not None:
+        patch = plan.inference.output_patch
+        thin = [f"{a} ({s} < {p})" for a, s, p in zip("zyx", plan.roi.shape, patch, strict=True) if s < p]
+        if thin:
+            yield f"the region is thinner than the output patch along {', '.join(thin)}; the image is mirrored up to the patch"
+    if plan.meshes_enabled and volume_of(as_vec(plan.config["meshes"]["cell"])) < 1 << 12:
+        yield f"mesh cells of {plan.config['meshes']['cell']} make many small fragments; cells of 64 to 512 voxels a side suit"
+
+
+def _size_warnings(plan: Plan) -> Iterator[str]:
+    jobs = sum(jobs for _, jobs in _jobs(plan))
+    seconds, memory = dag_cost(jobs)
+    if jobs > 100_000:
+        yield (
+            f"{jobs:,} jobs: Snakemake needs about {seconds / 60:.0f} min and {memory / 1e9:.0f} GB to plan them; larger "
+            "blocks or a region in parts (source.start, source.stop) make it less"
+        )
+
+
+def summary_values(plan: Plan) -> dict[str, Any]:
+    """Return the figures of the geometry as plain values, for JSON."""
+    grid = plan.grid
+    return {
+        "roi": {"start": plan.roi.start, "stop": plan.roi.stop, "voxels": plan.roi.volume},
+        "blocks": {"grid": grid.shape, "count": grid.count, "shape": plan.block, "id_bits": grid.id_bits},
+        "chunk": plan.chunk,
+        "octree": {"fan_out": 1 << plan.octree.bits, "nodes": octree_counts(plan)},
+        "mesh_packs": pack_counts(plan) if plan.meshes_enabled else [],
+    }

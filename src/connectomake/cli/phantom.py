@@ -1,0 +1,20 @@
+"""``connectomake phantom``: write the demo's synthetic image."""
+
+from typing import Annotated
+
+import typer
+
+from connectomake.cli import common
+
+
+def phantom(
+    path: str = typer.Argument(help="HDF5 file to write."),
+    shape: Annotated[tuple[int, int, int], typer.Option(metavar="Z Y X", help="Voxels.")] = (272, 280, 288),
+    seed: Annotated[int, typer.Option(help="Another seed is another piece of tissue.")] = 0,
+    voxel_size: Annotated[tuple[float, float, float], typer.Option(metavar="Z Y X", help="Nanometres.")] = (16.0, 16.0, 16.0),
+) -> None:
+    """Write an EM-like image, the same for the same seed: membranes, neurites that branch, organelles, noise."""
+    from connectomake.phantom import write_phantom
+
+    write_phantom(path, shape, seed, voxel_size)
+    print(f"{path}: {common.shape_text(shape)} voxels of {common.shape_text(voxel_size)} nm, seed {seed}")

@@ -1,0 +1,163 @@
+"""``connectomake plan``: what a config means, before anything is computed."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from connectomake.cli import common
+from connectomake.cli.common import DEFAULT_CONFIG, ConfigPath, bytes_text, seconds_text, shape_text, voxels_text
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from connectomake.planning.plan import Plan
+
+
+def plan(
+    config: ConfigPath = DEFAULT_CONFIG,
+    json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Show what a config means: region, blocks, patches, bytes, jobs, memory and time."""
+    made = common.open_plan(config)
+    if json:
+        _print_json(made)
+        return
+    out = common.console()
+    out.print(common.facts_table(_facts(made)))
+    _print_layers(out, made)
+    _print_rules(out, made)
+    _print_warnings(out, made)
+
+
+def _facts(plan: "Plan") -> list[tuple[str, str]]:
+    rows = [("source", _source(plan)), ("region", _region(plan)), ("blocks", _blocks(plan)), ("chunks", _chunks(plan))]
+    if plan.inference is not None:
+        rows += _network(plan)
+    rows += _segmentation(plan)
+    return rows
+
+
+def _source(plan: "Plan") -> str:
+    s = plan.source
+    dataset = f" [{s.dataset}]" if s.dataset else ""
+    use = "read in place" if s.in_place else "ingested into the layer image"
+    channels = f"{s.channels} channel{'s' * (s.channels != 1)}"
+    return f"{s.path}{dataset}, {s.kind}, {s.dtype}, {channels}, voxels of {shape_text(s.voxel_size)} nm; {use}"
+
+
+def _region(plan: "Plan") -> str:
+    size = [n * v / 1000 for n, v in zip(plan.roi.shape, plan.source.voxel_size, strict=True)]
+    whole = " (all of the source)" if plan.roi == plan.source.bounds else ""
+    return f"{plan.roi}: {voxels_text(plan.roi.volume)}, {' x '.join(f'{v:.3g}' for v in size)} µm{whole}"
+
+
+def _blocks(plan: "Plan") -> str:
+    grid = plan.grid
+    cut = [a for a, r, b in zip("zyx", plan.roi.shape, plan.block, strict=True) if r % b]
+    ends = f", cut off at the end along {', '.join(cut)}" if cut else ""
+    ids = f"ids {grid.name(0)} to {grid.name(grid.id_at((grid.shape[0] - 1, grid.shape[1] - 1, grid.shape[2] - 1)))}"
+    gaps = " with gaps" if grid.count < 1 << grid.id_bits else ""
+    shape = f"{shape_text(plan.block)} ({voxels_text(plan.block[0] * plan.block[1] * plan.block[2])})"
+    return f"{shape_text(grid.shape)} = {grid.count:,} blocks of {shape}{ends}; {ids}{gaps}"
+
+
+def _chunks(plan: "Plan") -> str:
+    per_axis = plan.block[0] // plan.chunk[0]
+    return f"storage chunks of {shape_text(plan.chunk)}, {per_axis**3:,} in a block"
+
+
+def _network(plan: "Plan") -> list[tuple[str, str]]:
+    from connectomake.cli.estimates import passes
+
+    spec, counted = plan.inference, passes(plan)
+    if spec is None or counted is None:
+        return []
+    output = "" if spec.output_patch == spec.patch else f" -> {shape_text(spec.output_patch)}"
+    network = f"{plan.config['inference']['model']}: patch {shape_text(spec.patch)}{output}, overlap {shape_text(spec.overlap)}"
+    batches = f" in batches of {spec.batch}" if spec.batch > 1 else ""
+    lattice = f"{shape_text(counted.lattice)} = {counted.patches:,} patches"
+    work = f"{counted.forward_passes:,} forward passes{batches}, recompute factor {counted.recompute_factor:.2f}"
+    return [
+        ("network", f"{network}; {spec.channels} channel{'s' * (spec.channels != 1)} of {spec.dtype}, device {spec.device}"),
+        ("patch lattice", f"{lattice}; {work}"),
+    ]
+
+
+def _segmentation(plan: "Plan") -> list[tuple[str, str]]:
+    from connectomake.cli.estimates import octree_counts, pack_counts
+
+    section = plan.config["segmentation"]
+    text = f"{section['method']} {section['threshold']}, connectivity {section['connectivity']}, min_size {section['min_size']}"
+    levels = octree_counts(plan)
+    tree = f"fan-out {1 << plan.octree.bits}, {len(levels)} level{'s' * (len(levels) != 1)}: "
+    rows = [("segmentation", text), ("octree", tree + ", ".join(f"{n:,} nodes" if n != 1 else "1 node" for n in levels))]
+    if plan.meshes_enabled:
+        groups, *above = pack_counts(plan)
+        cells = shape_text(plan.config["meshes"]["cell"])
+        rows.append(
+            (
+                "meshes",
+                f"cells of {cells}, {shape_text(plan.cells.shape)} of them; {groups:,} jobs of up to "
+                f"{1 << plan.mesh_tree.group_bits} blocks, {sum(above):,} to gather, {plan.mesh_spec.sharding.count:,} files",
+            )
+        )
+    return rows
+
+
+def _print_layers(out: "Console", plan: "Plan") -> None:
+    from connectomake.cli.estimates import layer_costs
+
+    table = common.columns_table(f"\nlayers in {plan.outdir}", ["layer", "voxel type", "stays"], ["shards", "raw size"])
+    costs = layer_costs(plan)
+    for c in costs:
+        dtype = c.dtype if c.channels == 1 else f"{c.dtype} x {c.channels}"
+        table.add_row(c.name, dtype, "yes" if c.kept else "deleted when used", f"{c.shards:,}", bytes_text(c.bytes))
+    table.add_section()
+    table.add_row("together", "", "", f"{sum(c.shards for c in costs):,}", bytes_text(sum(c.bytes for c in costs)))
+    out.print(table)
+
+
+def _print_rules(out: "Console", plan: "Plan") -> None:
+    from connectomake.cli.estimates import dag_cost, rule_costs
+
+    table = common.columns_table("jobs", ["rule"], ["jobs", "memory of a job", "time limit of a job", "about, all on one core"])
+    costs = [c for c in rule_costs(plan) if c.jobs]
+    for c in costs:
+        about = "" if c.seconds is None else seconds_text(c.seconds)
+        table.add_row(c.rule, f"{c.jobs:,}", bytes_text(c.memory_mb * 1e6), seconds_text(60 * c.minutes), about)
+    table.add_section()
+    jobs = sum(c.jobs for c in costs)
+    total = seconds_text(sum(c.seconds or 0 for c in costs))
+    table.add_row("together", f"{jobs:,}", bytes_text(max(c.memory_mb for c in costs) * 1e6), "", total)
+    out.print(table)
+    seconds, memory = dag_cost(jobs)
+    if jobs > 2000:
+        out.print(f"Snakemake itself takes about {seconds_text(seconds)} and {bytes_text(memory)} to plan these jobs.")
+
+
+def _print_warnings(out: "Console", plan: "Plan") -> None:
+    from rich.text import Text
+
+    from connectomake.cli.estimates import warnings
+
+    for text in warnings(plan):
+        out.print(Text.assemble(("warning: ", "yellow"), text))
+
+
+def _print_json(plan: "Plan") -> None:
+    import json
+    from dataclasses import asdict
+
+    from connectomake.cli.estimates import layer_costs, passes, proposals, rule_costs, summary_values, warnings
+
+    counted = passes(plan)
+    value: dict[str, Any] = {
+        **summary_values(plan),
+        "source": plan.to_json()["source"],
+        "patches": None if counted is None else asdict(counted),
+        "layers": [asdict(c) for c in layer_costs(plan)],
+        "rules": [asdict(c) for c in rule_costs(plan)],
+        "better_blocks": [asdict(p) for p in proposals(plan)],
+        "warnings": warnings(plan),
+    }
+    print(json.dumps(value, indent=2))

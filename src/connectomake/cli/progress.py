@@ -1,0 +1,97 @@
+"""``connectomake progress``: how far a run is."""
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from connectomake.cli import common
+from connectomake.cli.common import DEFAULT_CONFIG, ConfigPath, seconds_text
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from connectomake.cli.tally import Tally
+    from connectomake.planning.plan import Plan
+
+BAR_WIDTH = 24
+SECONDS_BETWEEN_LOOKS = 2.0
+
+
+def progress(
+    config: ConfigPath = DEFAULT_CONFIG,
+    watch: Annotated[bool, typer.Option("--watch", help="Look again every two seconds until all is done.")] = False,
+) -> None:
+    """Show how many files of each stage are there, at what rate they come, and when all will be there."""
+    from connectomake.cli.tally import stage_files, tallies
+
+    plan = common.read_plan(config)
+    files = stage_files(plan)
+    if not watch:
+        common.console().print(_table(plan, tallies(plan, files)))
+        return
+    _watch(plan, files)
+
+
+def _watch(plan: "Plan", files: dict[str, list[str]]) -> None:
+    from rich.live import Live
+
+    from connectomake.cli.tally import tallies
+
+    found = tallies(plan, files)
+    try:
+        with Live(_table(plan, found), console=common.console(), auto_refresh=False) as live:
+            while not all(t.done or t.temporary for t in found):
+                time.sleep(SECONDS_BETWEEN_LOOKS)
+                found = tallies(plan, files)
+                live.update(_table(plan, found), refresh=True)
+    except KeyboardInterrupt:
+        return
+
+
+def _table(plan: "Plan", found: "list[Tally]") -> "Table":
+    table = common.columns_table(f"{plan.outdir}", ["stage", ""], ["files", "of", "%", "rate", "left"])
+    for t in _with_used(found):
+        table.add_row(t.stage, _bar(t), f"{t.there:,}", f"{t.total:,}", f"{_percent(t):.0f}", *_pace(t))
+    return table
+
+
+def _with_used(found: "list[Tally]") -> "list[Tally]":
+    """Count files of temporary stages as done where the stage that uses them is."""
+    from dataclasses import replace
+
+    by_name = {t.stage: t for t in found}
+    users = {"affinity": "components", "fragments": "meshes", "gather": "meshes"}
+    users["image"] = "affinity" if "affinity" in by_name else "components"
+    out = []
+    for t in found:
+        user = by_name[users[t.stage]] if t.temporary else t
+        if t.temporary and (user.done or (t.stage == "affinity" and user.there > t.there)):
+            out.append(replace(t, there=t.total if user.done else min(t.there + user.there, t.total)))
+        else:
+            out.append(t)
+    return out
+
+
+def _percent(tally: "Tally") -> float:
+    return 100.0 if tally.done else min(100 * tally.there / tally.total, 99.0)
+
+
+def _bar(tally: "Tally") -> str:
+    full = int(BAR_WIDTH * tally.there / tally.total)
+    return "█" * full + "░" * (BAR_WIDTH - full)
+
+
+def _pace(tally: "Tally") -> tuple[str, str]:
+    """Return the rate, and the time left or why there is none."""
+    from connectomake.cli.tally import is_active, rate
+
+    speed = rate(tally.times)
+    text = "" if speed is None else f"{speed:.3g}/s" if speed >= 1 else f"{speed * 3600:.3g}/h"
+    if tally.done:
+        return text, "done"
+    if not tally.times:
+        return "", "deleted when used" if tally.temporary else "not begun"
+    if speed is None or not is_active(tally.times, speed):
+        return text, f"last file {seconds_text(max(time.time() - tally.times[-1], 0))} ago"
+    return text, seconds_text((tally.total - tally.there) / speed)

@@ -1,0 +1,118 @@
+"""``connectomake summary``: what a run made."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from connectomake.cli import common
+from connectomake.cli.common import DEFAULT_CONFIG, ConfigPath, bytes_text, seconds_text, shape_text, voxels_text
+
+if TYPE_CHECKING:
+    import numpy as np
+    from rich.table import Table
+
+    from connectomake.cli.tally import Tally
+    from connectomake.planning.plan import Plan
+
+LARGEST = 5
+
+
+def summary(config: ConfigPath = DEFAULT_CONFIG) -> None:
+    """Show what a run made: blocks, objects, speed of each stage, bytes, and where to look."""
+    from rich.panel import Panel
+
+    from connectomake.cli.tally import stage_files, tallies
+
+    plan = common.read_plan(config)
+    found = tallies(plan, stage_files(plan))
+    out = common.console()
+    out.print(Panel(common.facts_table(_facts(plan, found)), title=plan.outdir, title_align="left", expand=False))
+    out.print(_stage_table(plan, found))
+    out.print(common.facts_table(_where_to_look(plan, config)))
+
+
+def _facts(plan: "Plan", found: "list[Tally]") -> list[tuple[str, str]]:
+    by_name = {t.stage: t for t in found}
+    blocks = by_name["segmentation"]
+    whole = "all" if blocks.done else f"{blocks.there:,} of"
+    rows = [
+        ("image", f"{plan.source.path}: {shape_text(plan.roi.shape)} voxels, {voxels_text(plan.roi.volume)}"),
+        ("blocks", f"{whole} {blocks.total:,} segmented, {shape_text(plan.grid.shape)} of {shape_text(plan.block)}"),
+    ]
+    rows += _object_rows(plan)
+    missing = [t for t in found if not t.done and not t.temporary]
+    if missing:
+        rows.append(("not finished", ", ".join(f"{t.stage} {t.there:,}/{t.total:,}" for t in missing)))
+    return rows
+
+
+def _object_rows(plan: "Plan") -> list[tuple[str, str]]:
+    from connectomake.planning.targets import Targets
+
+    path = Targets(plan).objects
+    if not Path(path).exists():
+        return [("objects", "not yet counted")]
+    from connectomake.objects import read_parquet
+
+    table = read_parquet(path)
+    voxels = table["voxels"]
+    if not len(voxels):
+        return [("objects", "none: no object reaches min_size; is the threshold right?")]
+    share = 100 * float(voxels.sum()) / plan.roi.volume
+    several = int(_spans_blocks(plan, table).sum())
+    order = voxels.argsort(kind="stable")[::-1][:LARGEST]
+    largest = ", ".join(f"{table['id'][i]} ({voxels_text(int(voxels[i]))})" for i in order)
+    return [
+        ("objects", f"{len(voxels):,}, {share:.1f} % of the voxels; {several:,} of them cross blocks"),
+        ("largest", largest),
+    ]
+
+
+def _spans_blocks(plan: "Plan", table: "dict[str, np.ndarray]") -> "np.ndarray":
+    """Tell which objects' boxes lie in more than one block."""
+    import numpy as np
+
+    spans = np.zeros(len(table["id"]), bool)
+    for axis, start, block in zip("zyx", plan.roi.start, plan.block, strict=True):
+        spans |= (table[f"start_{axis}"] - start) // block != (table[f"stop_{axis}"] - 1 - start) // block
+    return spans
+
+
+def _stage_table(plan: "Plan", found: "list[Tally]") -> "Table":
+    from connectomake.cli.benchmarks import measured
+
+    table = common.columns_table(
+        "", ["stage"], ["files", "size", "time of all jobs", "voxels/s per job", "most memory of a job"]
+    )
+    for t in found:
+        files = f"{t.there:,}" if t.done or t.temporary else f"{t.there:,} of {t.total:,}"
+        timed = measured(plan.outdir, t.stage)
+        row = [t.stage, files, bytes_text(t.bytes)]
+        if timed is None:
+            table.add_row(*row)
+            continue
+        voxels = plan.roi.volume * timed.jobs / t.total
+        speed = f"{common.scaled(voxels / timed.seconds, ('', 'k', 'M', 'G')).rstrip()}vox/s" if timed.seconds else ""
+        memory = "" if timed.memory_mb is None else bytes_text(timed.memory_mb * 2**20)
+        table.add_row(*row, seconds_text(timed.seconds), speed, memory)
+    table.add_section()
+    table.add_row("together", f"{sum(t.there for t in found):,}", bytes_text(sum(t.bytes for t in found)), *_wall(found))
+    return table
+
+
+def _wall(found: "list[Tally]") -> tuple[str, ...]:
+    """Return the time from the first file to the last."""
+    times = [time for t in found for time in t.times]
+    return (f"{seconds_text(max(times) - min(times))} from first to last file",) if times else ()
+
+
+def _where_to_look(plan: "Plan", config: str) -> list[tuple[str, str]]:
+    from connectomake.planning.targets import Targets
+
+    argument = "" if config == DEFAULT_CONFIG else f" {config}"
+    meshes = ", with meshes" if plan.meshes_enabled else ""
+    return [
+        ("look", f"connectomake view{argument}"),
+        ("check", f"connectomake verify{argument} --deep"),
+        ("segmentation", f"{plan.outdir}/segmentation  (Neuroglancer precomputed{meshes})"),
+        ("object table", Targets(plan).objects),
+    ]

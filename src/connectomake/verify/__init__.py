@@ -1,0 +1,6 @@
+"""Whether all that a run should have left is there, opens, and fits its plan."""
+
+from connectomake.verify.expected import STAGES, Expected, expected
+from connectomake.verify.report import Report, verify
+
+__all__ = ["STAGES", "Expected", "Report", "expected", "verify"]

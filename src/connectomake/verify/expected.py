@@ -1,0 +1,90 @@
+"""Every file that a whole run leaves, with the way to look into it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from connectomake.planning.plan import Plan
+from connectomake.planning.targets import Targets
+from connectomake.verify import inspect
+
+STAGES = ("image", "affinity", "components", "merge", "segmentation", "objects", "fragments", "meshes", "info")
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """A file that should be there.
+
+    Parameters
+    ----------
+    stage
+        One of `STAGES`.
+    path
+        The file.
+    look
+        Opens the file and raises a ConnectomakeError if it does not fit.
+    recorded
+        Whether the file ends in a record with its stage's fingerprint.
+    layer, block
+        Of shards.
+    """
+
+    stage: str
+    path: str
+    look: Callable[[str], Any]
+    recorded: bool = True
+    layer: str | None = None
+    block: int = 0
+
+
+def expected(plan: Plan) -> Iterator[Expected]:
+    """Yield every file that should lie there after a whole run: those of ``Targets.kept()``, in order of the stages."""
+    targets = Targets(plan)
+    for name in ("image", "affinity"):
+        if name in plan.layers and plan.keeps(name):
+            yield from _shards(plan, targets, name)
+    yield from _shards(plan, targets, "components")
+    for block in plan.grid.ids:
+        yield Expected("components", targets.tables("components", block), partial(inspect.components, plan, block))
+    yield from _merge(plan, targets)
+    yield from _shards(plan, targets, "segmentation")
+    for block in plan.grid.ids:
+        yield Expected("segmentation", targets.tables("segmentation", block), partial(inspect.halo, plan, block))
+    yield Expected("objects", targets.objects, inspect.objects, recorded=False)
+    yield Expected("objects", targets.properties, inspect.properties, recorded=False)
+    if plan.meshes_enabled:
+        yield from _meshes(plan, targets)
+    yield from _infos(plan, targets)
+
+
+def _shards(plan: Plan, targets: Targets, layer: str) -> Iterator[Expected]:
+    spec = plan.layers[layer]
+    for block in spec.grid.ids:
+        look = partial(inspect.shard, spec, block)
+        yield Expected(layer, targets.shard(layer, block), look, layer=layer, block=block)
+
+
+def _merge(plan: Plan, targets: Targets) -> Iterator[Expected]:
+    for level, node in targets.nodes():
+        yield Expected("merge", targets.merge(level, node), inspect.tables)
+    for level, node in targets.nodes():
+        yield Expected("merge", targets.lookup(level, node), partial(inspect.lookup, plan, level, node))
+
+
+def _meshes(plan: Plan, targets: Targets) -> Iterator[Expected]:
+    tree = plan.mesh_tree
+    if plan.keeps("fragments"):
+        for level in range(tree.top + 1):
+            for pack in tree.packs(level):
+                yield Expected("fragments", targets.pack(level, pack), partial(inspect.pack, plan))
+    for path in targets.mesh_shards():
+        yield Expected("meshes", path, partial(inspect.mesh_shard, plan))
+
+
+def _infos(plan: Plan, targets: Targets) -> Iterator[Expected]:
+    for path in targets.infos():
+        layer = path.removeprefix(f"{plan.outdir}/").removesuffix("/info")
+        yield Expected("info", path, partial(inspect.info, plan, layer), recorded=False)
+    if plan.meshes_enabled:
+        yield Expected("info", targets.mesh_info, partial(inspect.info, plan, "segmentation/mesh"), recorded=False)

@@ -1,0 +1,161 @@
+"""One look into each kind of file: does it open, and is it of the right form? Each raises a LayerError if not."""
+
+import json
+import mmap
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from connectomake.errors import LayerError
+from connectomake.geometry import Vec
+from connectomake.layers import LayerSpec, ShardReader, read_tables
+from connectomake.planning.infos import info_text
+from connectomake.planning.plan import Plan
+
+OBJECT_COLUMNS = ("id", "voxels", "start_z", "start_y", "start_x", "stop_z", "stop_y", "stop_x")
+_ENTRY = struct.Struct("<QQ")
+
+
+def shard(spec: LayerSpec, block: int, path: str) -> None:
+    """Open a shard, and decode its first and its last storage chunk: index, dtype and shape."""
+    reader = ShardReader(path, spec, block)
+    chunks = list(spec.chunks.positions_meeting(spec.grid.box(block)))
+    for position in {chunks[0], chunks[-1]}:
+        reader.read(spec.chunks.box_at(position))
+
+
+def tables(path: str) -> dict[str, np.ndarray]:
+    """Read all tables of an HDF5 file."""
+    return read_tables(path)
+
+
+def components(plan: Plan, block: int, path: str) -> None:
+    """Read the tables and faces of a block's components."""
+    found = read_tables(path)
+    shape = plan.grid.box(block).shape
+    for axis, name in enumerate("zyx"):
+        for side in (0, 1):
+            _check_plane(path, f"faces/{name}{side}", found, _without(shape, axis))
+
+
+def halo(plan: Plan, block: int, path: str) -> None:
+    """Read the halo planes of a block's segmentation."""
+    found = read_tables(path)
+    shape = plan.grid.box(block).shape
+    for axis, name in enumerate("zyx"):
+        _check_plane(path, f"halo/{name}", found, _without(shape, axis))
+
+
+def _without(shape: Vec, axis: int) -> tuple[int, ...]:
+    return tuple(n for i, n in enumerate(shape) if i != axis)
+
+
+def _check_plane(path: str, name: str, found: dict[str, np.ndarray], shape: tuple[int, ...]) -> None:
+    if name not in found or found[name].shape != shape:
+        what = f"of shape {found[name].shape}" if name in found else "missing"
+        raise LayerError(f"{path} is of another block: {name} is {what}, not {shape}; delete it and rerun")
+
+
+def lookup(plan: Plan, level: int, node: int, path: str) -> None:
+    """Read the look-up tables that a node hands to its children."""
+    found = read_tables(path)
+    for child in plan.octree.children(level, node):
+        name = f"ids/{plan.octree.name(level - 1, child)}"
+        if name not in found:
+            raise LayerError(f"{path} has no table {name} for its child; delete it and rerun")
+
+
+def objects(path: str) -> dict[str, np.ndarray]:
+    """Read the object table, ids ascending."""
+    from connectomake.objects import read_parquet
+
+    found = read_parquet(path)
+    lacking = [name for name in OBJECT_COLUMNS if name not in found]
+    if lacking:
+        raise LayerError(f"{path} has no column {lacking[0]}; delete it and rerun")
+    if np.any(found["id"][1:] <= found["id"][:-1]):
+        raise LayerError(f"{path} names an object twice or not in order; delete it and rerun")
+    return found
+
+
+def properties(path: str) -> None:
+    """Read the segment properties."""
+    value = _json(path)
+    inline = value.get("inline", {}) if isinstance(value, dict) else {}
+    lengths = {len(p["values"]) for p in inline.get("properties", [])}
+    if "ids" not in inline or lengths - {len(inline["ids"])}:
+        raise LayerError(f"{path} does not hold segment properties; delete it and rerun")
+
+
+def info(plan: Plan, layer: str, path: str) -> None:
+    """Read an info and compare it with the plan's."""
+    if _json(path) != json.loads(info_text(plan, layer)):
+        raise LayerError(f"{path} describes another layer than the config; delete it and rerun")
+
+
+def _json(path: str) -> Any:
+    try:
+        return json.loads(Path(path).read_text())
+    except ValueError as error:
+        raise LayerError(f"{path} is not JSON; delete it and rerun") from error
+
+
+def pack(plan: Plan, path: str) -> None:
+    """Open a pack of mesh pieces and follow its index to the end of the data."""
+    from connectomake.meshes.pack import PackReader
+
+    sharding = plan.mesh_spec.sharding
+    with PackReader(path, sharding) as reader:
+        last = max((n for n in range(sharding.count) if reader.counts[n]), default=None)
+        if last is not None:
+            row = reader.index(last)[-1]
+            reader.data(int(reader.offsets(last)[-1]), int(row["size"]), int(row["checksum"]))
+
+
+def pack_deep(plan: Plan, path: str) -> None:
+    """Read every mesh piece of a pack and compare its checksum."""
+    from connectomake.meshes.pack import PackReader
+
+    sharding = plan.mesh_spec.sharding
+    with PackReader(path, sharding) as reader:
+        for number in range(sharding.count):
+            rows = zip(reader.offsets(number).tolist(), reader.index(number), strict=True)
+            for offset, row in rows:
+                reader.data(offset, int(row["size"]), int(row["checksum"]))
+
+
+def mesh_shard(plan: Plan, path: str) -> int:
+    """Follow the index of a file of meshes to every manifest; return the number of objects.
+
+    Raises
+    ------
+    LayerError
+        If the index is damaged or a manifest lies outside the file.
+    """
+    minishards = 1 << plan.mesh_spec.sharding.minishard_bits
+    base = _ENTRY.size * minishards
+    size = Path(path).stat().st_size
+    if size < base:
+        raise LayerError(f"{path} is truncated; delete it and rerun")
+    count = 0
+    with Path(path).open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        for number in range(minishards):
+            start, stop = _ENTRY.unpack_from(data, number * _ENTRY.size)
+            if start < stop:
+                count += _manifests(path, data[base + start : base + stop], base, size)
+    return count
+
+
+def _manifests(path: str, packed: bytes, base: int, size: int) -> int:
+    """Return how many manifests a minishard's index names, all of them inside the file."""
+    try:
+        table = np.frombuffer(zlib.decompress(packed, 31), "<u8").reshape(3, -1)
+    except (zlib.error, ValueError) as error:
+        raise LayerError(f"the index of {path} is corrupted; delete it and rerun") from error
+    ends = base + np.cumsum(table[1].astype(np.int64) + table[2].astype(np.int64))
+    if len(ends) and ends[-1] > size:
+        raise LayerError(f"{path} is truncated; delete it and rerun")
+    return table.shape[1]

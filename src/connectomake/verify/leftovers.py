@@ -1,0 +1,71 @@
+"""Files that do not belong: temporary ones of killed jobs, shards of another grid."""
+
+import os
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from connectomake.planning.plan import Plan
+
+LAYERS = ("image", "affinity", "components", "segmentation")
+OTHER_FOLDERS = ("merge", "fragments")
+
+
+def leftovers(plan: Plan, known: Collection[str]) -> list[str]:
+    """Return sentences on files under the run's folder that no job of this plan makes.
+
+    Parameters
+    ----------
+    plan
+        The plan.
+    known
+        Files that belong to the run.
+    """
+    parts, strays, bytes_ = [], [], 0
+    for entry in _files(Path(plan.outdir)):
+        if entry.name.endswith(".part"):
+            parts.append(entry.path)
+            bytes_ += entry.stat().st_size
+        elif _is_stray(plan, entry.path, known):
+            strays.append(entry.path)
+    notes = []
+    if parts:
+        notes.append(
+            f"{len(parts):,} temporary file(s) of killed or running jobs, {bytes_ / 1e6:.1f} MB, such as {min(parts)}; if no "
+            f"job runs: find {plan.outdir} -name '.*.part' -delete"
+        )
+    if strays:
+        notes.append(f"{len(strays):,} file(s) belong to no block of this plan, such as {min(strays)}; they may be deleted")
+    return notes
+
+
+def _files(folder: Path) -> Iterator[os.DirEntry[str]]:
+    if not folder.is_dir():
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _files(Path(entry.path))
+            else:
+                yield entry
+
+
+def _is_stray(plan: Plan, path: str, known: Collection[str]) -> bool:
+    if path in known or not path.endswith((".shard", ".h5", ".pack")):
+        return False
+    relative = Path(path).relative_to(plan.outdir)
+    if relative.parts[0] in OTHER_FOLDERS:
+        return relative.parts[0] != "fragments" or plan.keeps("fragments")
+    layer = relative.parts[0]
+    if layer not in LAYERS or layer not in plan.layers:
+        return layer in LAYERS
+    spec = plan.layers[layer]
+    stem = relative.stem
+    return not (relative.parent.name == spec.scale_key and _has(spec.grid, stem))
+
+
+def _has(grid, name: str) -> bool:  # type: ignore[no-untyped-def]
+    try:
+        number = int(name, 16)
+    except ValueError:
+        return False
+    return bool(grid.has_id(number) and grid.name(number) == name)

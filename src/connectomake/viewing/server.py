@@ -1,0 +1,240 @@
+"""A local web server for layers: ranges, CORS, nothing outside its folders.
+
+A viewer in the browser reads a shard's index and chunks with HTTP range requests. The static Neuroglancer client that comes
+with the `neuroglancer` package is served too, so that nothing has to be fetched from elsewhere.
+"""
+
+import errno
+import importlib.util
+import json
+import shutil
+from collections.abc import Mapping
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import unquote, urlsplit
+
+from connectomake.errors import ConfigError, SourceError
+from connectomake.viewing.ranges import parse_range
+from connectomake.viewing.state import CLIENT, STATE
+
+SECONDS_IDLE = 60
+SECONDS_BETWEEN_PINGS = 15
+TYPES = {
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".json": "application/json",
+    ".wasm": "application/wasm",
+}
+CORS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "GET, HEAD, OPTIONS",
+    "Access-Control-Allow-Headers": "Range, If-Range, Content-Type",
+    "Access-Control-Expose-Headers": "Accept-Ranges, Content-Length, Content-Range, Content-Encoding",
+    "Access-Control-Allow-Private-Network": "true",
+    "Access-Control-Max-Age": "86400",
+}
+
+
+def client_folder() -> Path | None:
+    """Return the folder of the static Neuroglancer client; None if it is not installed."""
+    found = importlib.util.find_spec("neuroglancer")
+    places = (found.submodule_search_locations or []) if found else []
+    folders = [Path(place) / "static" / "client" for place in places]
+    return next((folder for folder in folders if (folder / "index.html").exists()), None)
+
+
+class LayerServer(ThreadingHTTPServer):
+    """The server: folders by the first parts of their URL, and the viewer's state."""
+
+    daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], folders: Mapping[str, Path]) -> None:
+        self.folders = {name: folder.resolve() for name, folder in folders.items()}
+        self.state: dict[str, Any] = {}
+        super().__init__(address, _Handler)
+
+    @property
+    def base(self) -> str:
+        """URL of the server, without a slash at its end."""
+        host, port = self.server_address[:2]
+        return f"http://{host!s}:{port}"
+
+    def find(self, path: str) -> Path | None:
+        """Return the file behind a URL's path; None if there is none inside the served folders."""
+        parts = unquote(path).lstrip("/").split("/")
+        for count in (1, 2):
+            folder = self.folders.get("/".join(parts[:count]))
+            if folder is None:
+                continue
+            try:
+                file = folder.joinpath(*parts[count:]).resolve()
+            except (OSError, ValueError):
+                return None
+            return file if file.is_relative_to(folder) else None
+        return None
+
+
+def make_server(host: str, port: int, folders: Mapping[str, Path]) -> LayerServer:
+    """Return a server that listens; its `serve_forever` serves.
+
+    Parameters
+    ----------
+    host, port
+        Where to listen; port 0 takes any free one.
+    folders
+        What to serve, by the first part of the URL.
+
+    Raises
+    ------
+    ConfigError
+        If the port is taken or not allowed.
+    SourceError
+        If a folder is not there.
+    """
+    for name, folder in folders.items():
+        if not folder.is_dir():
+            raise SourceError(f"{folder} is not there, so there is nothing to view at /{name}; has the workflow run?")
+    client = client_folder()
+    served = {**folders, **({CLIENT: client} if client else {})}
+    try:
+        return LayerServer((host, port), served)
+    except OSError as error:
+        taken = error.errno == errno.EADDRINUSE
+        reason = "is in use" if taken else f"cannot be opened at {host} ({error.strerror})"
+        raise ConfigError(f"port {port} {reason}; take another with --port, or --port 0 for any free one") from error
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: LayerServer
+    protocol_version = "HTTP/1.1"
+    server_version = "connectomake"
+    timeout = SECONDS_IDLE
+
+    def log_message(self, *args: Any) -> None:
+        """Keep quiet: a viewer makes thousands of requests."""
+
+    def do_OPTIONS(self) -> None:
+        """Answer a preflight request."""
+        self._head(HTTPStatus.NO_CONTENT, {"Content-Length": "0"})
+
+    def do_HEAD(self) -> None:
+        """Answer with headers only."""
+        self._answer(body=False)
+
+    def do_GET(self) -> None:
+        """Answer with a file, or a range of it."""
+        self._answer(body=True)
+
+    def _answer(self, body: bool) -> None:
+        path = urlsplit(self.path).path
+        if path == "/":
+            self._redirect()
+        elif path == f"/{STATE}":
+            self._bytes(json.dumps(self.server.state).encode(), "application/json", body)
+        elif path == "/events/connectomake":
+            self._keep_client_content(body)
+        else:
+            self._send_file(path, body)
+
+    def _redirect(self) -> None:
+        """Send a browser to the viewer with the run's state."""
+        if CLIENT not in self.server.folders:
+            self._error(HTTPStatus.NOT_FOUND)
+            return
+        host = self.headers.get("Host") or self.server.base.removeprefix("http://")
+        self._head(HTTPStatus.FOUND, {"Location": f"/{CLIENT}/#!http://{host}/{STATE}", "Content-Length": "0"})
+
+    def _keep_client_content(self, body: bool) -> None:
+        """Hold the stream open on which the client awaits news from Python; there are none."""
+        self.close_connection = True
+        self._head(HTTPStatus.OK, {"Content-Type": "text/event-stream", "Connection": "close"})
+        try:
+            while body:
+                self.wfile.write(b": nothing new\n\n")
+                self.wfile.flush()
+                self.connection.settimeout(SECONDS_BETWEEN_PINGS)
+                try:
+                    if not self.connection.recv(1):
+                        return
+                except TimeoutError:
+                    continue
+        except OSError:
+            return
+
+    def _send_file(self, path: str, body: bool) -> None:
+        file = self.server.find(path)
+        if file is not None and file.is_dir() and (file / "index.html").exists() and path.endswith("/"):
+            file = file / "index.html"
+        encoding = None
+        if file is not None and not file.is_file():
+            file, encoding = _compressed(file)
+        if file is None:
+            self._error(HTTPStatus.NOT_FOUND)
+            return
+        try:
+            with file.open("rb") as stream:
+                self._send_stream(stream, file.stat().st_size, _headers(file, path, encoding), body)
+        except PermissionError:
+            self._error(HTTPStatus.FORBIDDEN)
+        except (BrokenPipeError, ConnectionResetError):
+            self.close_connection = True
+
+    def _send_stream(self, stream: BinaryIO, size: int, headers: dict[str, str], body: bool) -> None:
+        wanted = None if "Content-Encoding" in headers else parse_range(self.headers.get("Range"), size)
+        if wanted is None:
+            self._head(HTTPStatus.OK, {**headers, "Accept-Ranges": "bytes", "Content-Length": str(size)})
+            if body:
+                shutil.copyfileobj(stream, self.wfile, 1 << 20)
+            return
+        start, stop = wanted
+        if start >= stop:
+            self._error(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, {"Content-Range": f"bytes */{size}"})
+            return
+        ranged = {"Accept-Ranges": "bytes", "Content-Range": f"bytes {start}-{stop - 1}/{size}"}
+        self._head(HTTPStatus.PARTIAL_CONTENT, {**headers, **ranged, "Content-Length": str(stop - start)})
+        if body:
+            stream.seek(start)
+            self._copy(stream, stop - start)
+
+    def _copy(self, stream: BinaryIO, left: int) -> None:
+        while left > 0:
+            data = stream.read(min(left, 1 << 20))
+            if not data:
+                self.close_connection = True
+                return
+            self.wfile.write(data)
+            left -= len(data)
+
+    def _bytes(self, data: bytes, kind: str, body: bool) -> None:
+        self._head(HTTPStatus.OK, {"Content-Type": kind, "Content-Length": str(len(data))})
+        if body:
+            self.wfile.write(data)
+
+    def _error(self, status: HTTPStatus, headers: dict[str, str] | None = None) -> None:
+        text = f"{status.value} {status.phrase}\n".encode()
+        self._head(status, {"Content-Type": "text/plain", "Content-Length": str(len(text)), **(headers or {})})
+        if self.command != "HEAD":
+            self.wfile.write(text)
+
+    def _head(self, status: HTTPStatus, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in {**CORS, "Cache-Control": "no-cache", **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+
+def _compressed(file: Path) -> tuple[Path | None, str | None]:
+    """Return the compressed form in which other software may have stored a file, and its encoding."""
+    for suffix, encoding in ((".gz", "gzip"), (".br", "br")):
+        packed = file.with_name(file.name + suffix)
+        if file.name and packed.is_file():
+            return packed, encoding
+    return None, None
+
+
+def _headers(file: Path, path: str, encoding: str | None) -> dict[str, str]:
+    kind = "application/json" if path.endswith("/info") else TYPES.get(file.suffix, "application/octet-stream")
+    return {"Content-Type": kind, **({"Content-Encoding": encoding} if encoding else {})}

@@ -1,0 +1,131 @@
+"""The state of Neuroglancer that shows a run: layers, position, scales."""
+
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from connectomake.geometry import Vec
+from connectomake.layers.precomputed import xyz
+from connectomake.planning.plan import Plan
+from connectomake.sources import is_url, resolve_local
+
+PUBLIC_CLIENT = "https://neuroglancer-demo.appspot.com/"
+RUN, SOURCE, CLIENT, STATE = "run", "source", "v/connectomake", "state.json"
+OBJECTS_SHOWN = 24
+VOXELS_ACROSS = 400
+GREY = "#uicontrol invlerp normalized\nvoid main() {\n  emitGrayscale(normalized());\n}\n"
+PROBABILITY = "#uicontrol invlerp normalized(range={range})\nvoid main() {{\n  emitGrayscale(normalized());\n}}\n"
+THREE_CHANNELS = (
+    "void main() {\n  emitRGB(vec3(toNormalized(getDataValue(0)), toNormalized(getDataValue(1)), "
+    "toNormalized(getDataValue(2))));\n}\n"
+)
+
+
+def mounts(plan: Plan) -> dict[str, Path]:
+    """Return the folders to serve, by the first part of their URL: the run's, and that of a local source read in place."""
+    folders = {RUN: Path(plan.outdir)}
+    if plan.source.in_place and not is_url(plan.source.path):
+        folders[SOURCE] = Path(resolve_local(plan.source.path, "."))
+    return folders
+
+
+def viewer_state(plan: Plan, base: str, position: Vec, object_id: int | None = None) -> dict[str, Any]:
+    """Return the viewer's state for the layers that exist.
+
+    Parameters
+    ----------
+    plan
+        The plan.
+    base
+        URL of the server, without a slash at its end.
+    position
+        Voxel to look at, z, y, x.
+    object_id
+        Object to select; default the largest ones.
+    """
+    metres = [v * 1e-9 for v in xyz(plan.source.voxel_size)]
+    finest = min(plan.source.voxel_size)
+    depth = max(n * v for n, v in zip(plan.roi.shape, plan.source.voxel_size, strict=True)) / finest
+    state: dict[str, Any] = {
+        "dimensions": {name: [size, "m"] for name, size in zip("xyz", metres, strict=True)},
+        "position": [p + 0.5 for p in xyz(position)],
+        "crossSectionScale": max(min(depth / VOXELS_ACROSS, 4), 0.25),
+        "projectionScale": 1.5 * depth,
+        "layers": _layers(plan, base, object_id),
+        "layout": "4panel",
+        "showSlices": False,
+    }
+    if (Path(plan.outdir) / "segmentation" / "info").exists():
+        state["selectedLayer"] = {"layer": "segmentation", "visible": True}
+    return state
+
+
+def _layers(plan: Plan, base: str, object_id: int | None) -> list[dict[str, Any]]:
+    layers = [_image(plan, base)]
+    if _exists(plan, "affinity"):
+        layers.append(_affinity(plan, base))
+    if _exists(plan, "components"):
+        layers.append({"type": "segmentation", "name": "components", "source": _url(base, "components"), "visible": False})
+    if _exists(plan, "segmentation"):
+        layers.append(_segmentation(plan, base, object_id))
+    return [layer for layer in layers if layer is not None]
+
+
+def _exists(plan: Plan, layer: str) -> bool:
+    return layer in plan.layers and (Path(plan.outdir) / layer / "info").exists()
+
+
+def _url(base: str, layer: str) -> str:
+    return f"precomputed://{base}/{RUN}/{layer}"
+
+
+def _image(plan: Plan, base: str) -> dict[str, Any] | None:
+    """The image, or what the source holds: the probability if there is no network."""
+    if plan.source.in_place:
+        path = plan.source.path
+        url = f"precomputed://{path.removeprefix('precomputed://')}" if is_url(path) else f"precomputed://{base}/{SOURCE}"
+    elif _exists(plan, "image"):
+        url = _url(base, "image")
+    else:
+        return None
+    return {"type": "image", "name": "image", "source": url, "shader": GREY}
+
+
+def _affinity(plan: Plan, base: str) -> dict[str, Any]:
+    spec = plan.layers["affinity"]
+    bounds = [0, 255] if spec.dtype == "uint8" else [0, 1]
+    shader = THREE_CHANNELS if spec.channels >= 3 else PROBABILITY.format(range=bounds)
+    layer = {"type": "image", "name": "affinity", "source": _url(base, "affinity"), "shader": shader, "visible": False}
+    return layer | ({"channelDimensions": {"c^": [1, ""]}} if spec.channels > 1 else {})
+
+
+def _segmentation(plan: Plan, base: str, object_id: int | None) -> dict[str, Any]:
+    chosen = _largest(plan) if object_id is None else [str(object_id)]
+    return {
+        "type": "segmentation",
+        "name": "segmentation",
+        "source": _url(base, "segmentation"),
+        "tab": "segments",
+        "segments": chosen,
+        "selectedAlpha": 0.35,
+        "notSelectedAlpha": 0.15 if object_id is None else 0,
+    }
+
+
+def _largest(plan: Plan) -> list[str]:
+    """Return the ids of the largest objects, as the segment properties list them."""
+    path = Path(plan.outdir) / "segmentation" / "properties" / "info"
+    try:
+        return [str(i) for i in json.loads(path.read_text())["inline"]["ids"][:OBJECTS_SHOWN]]
+    except (OSError, ValueError, KeyError):
+        return []
+
+
+def links(base: str, state: dict[str, Any]) -> dict[str, str]:
+    """Return the links to open: with the viewer served locally, if it is installed, and with the public one."""
+    from connectomake.viewing.server import client_folder
+
+    fragment = quote(json.dumps(state, separators=(",", ":")), safe="")
+    local = {"here": f"{base}/"} if client_folder() is not None else {}
+    return {**local, "public viewer": f"{PUBLIC_CLIENT}#!{fragment}", "layers": f"{base}/{RUN}/"}
