@@ -7,7 +7,7 @@ from connectomake.phantom.centrelines import Tubes
 from connectomake.phantom.noise import Warp, unwarped
 
 FAR = np.float32(1e4)
-_MITO_RADIUS = (90.0, 260.0)  # nm
+_MITO_RADIUS = (80.0, 280.0)  # nm
 _VESICLE_RADIUS = 24.0
 _RETICULUM_RADIUS = 38.0
 
@@ -20,15 +20,15 @@ def mitochondria(tubes: Tubes, rng: np.random.Generator) -> np.ndarray:
         while at + 2 < len(pieces):
             length = int(rng.integers(3, 9))
             run = pieces[at : at + length]
-            if tubes.radii[run].min() > 1.5 * _MITO_RADIUS[0] and len(run) > 2 and rng.random() < 0.75:
+            if tubes.radii[run].min() > 1.5 * _MITO_RADIUS[0] and len(run) > 2 and rng.random() < 0.85:
                 rows.append(_mitochondrion(tubes, run, rng))
-            at += length + int(rng.integers(2, 12))
+            at += length + int(rng.integers(2, 9))
     return _stacked(rows)
 
 
 def _mitochondrion(tubes: Tubes, run: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     along = np.linspace(0.0, 1.0, len(run) + 1)
-    radius = min(float(tubes.radii[run].min()) * rng.uniform(0.42, 0.62), _MITO_RADIUS[1])
+    radius = min(float(tubes.radii[run].min()) * rng.uniform(0.45, 0.68), _MITO_RADIUS[1])
     profile = np.maximum(radius * np.sqrt(np.maximum(1.0 - (2 * along - 1) ** 2 * 0.75, 0.0)), 30.0)
     offset = (rng.random(3) - 0.5) * (tubes.radii[run].min() - radius) * 0.8
     rows = np.empty((len(run), 9))
@@ -44,8 +44,8 @@ def membranous(tubes: Tubes, rng: np.random.Generator) -> np.ndarray:
         thick = tubes.radii[pieces].min(axis=1)
         if len(pieces) > 6 and thick.min() > 110 and rng.random() < 0.7:
             rows.append(_reticulum(tubes, pieces, thick.min(), rng))
-        for piece in pieces[(rng.random(len(pieces)) < 0.06) & (thick > 90)]:
-            rows.append(_vesicles(tubes, int(piece), rng))
+        boutons = pieces[(rng.random(len(pieces)) < 0.09) & (thick > 90)]
+        rows.extend(_vesicles(tubes, int(piece), rng) for piece in boutons)
     return _stacked(rows)
 
 
@@ -60,7 +60,7 @@ def _reticulum(tubes: Tubes, pieces: np.ndarray, radius: float, rng: np.random.G
 
 def _vesicles(tubes: Tubes, piece: int, rng: np.random.Generator) -> np.ndarray:
     radius = float(tubes.radii[piece].min())
-    count = int(rng.integers(8, 30))
+    count = int(rng.integers(12, 40))
     places = tubes.ends[piece, 0] + (rng.random((count, 3)) - 0.5) * 1.5 * radius
     rows = np.empty((count, 9))
     rows[:, :3] = rows[:, 3:6] = places

@@ -12,7 +12,7 @@ _DENSITY = 58.0
 _MITO = 94.0
 _CORE, _EDGE = 9.0, 27.0  # nm from the wall: dark up to the first, cytoplasm from the second
 _PATCHES = 260.0  # nm between lattice points of membrane thickness and synaptic densities
-_ROUGH = np.float32(8.0)
+_ROUGH = np.float32(10.0)
 _SHOT = np.float32(8.5)
 
 
@@ -48,11 +48,12 @@ def _shades(count: int, rng: np.random.Generator) -> np.ndarray:
 def _sections(count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Gain and offset per section: a slow drift with a little jump at each section."""
     walks = rng.standard_normal((2, count + 32))
-    kernel = np.convolve(np.ones(17), np.ones(17)) / 17**2
-    slow = np.stack([np.convolve(w, kernel, "valid")[:count] for w in walks])
+    slow = np.zeros((2, count))
+    for lag in range(33):
+        slow += walks[:, lag : lag + count] * (17 - abs(lag - 16)) / 17**2
     jumps = rng.standard_normal((2, count))
-    gain = 1.0 + 0.12 * slow[0] + 0.006 * jumps[0]
-    offset = 14.0 * slow[1] + 0.8 * jumps[1]
+    gain = 1.0 + 0.2 * slow[0] + 0.012 * jumps[0]
+    offset = 24.0 * slow[1] + 1.6 * jumps[1]
     return gain.astype(np.float32), offset.astype(np.float32)
 
 
@@ -119,7 +120,7 @@ def _with_reticulum(value: float, distance: float) -> float:
     if distance > 20.0:
         return value
     lumen = value + 6.0 * _ramp(-distance, 8.0, 20.0)
-    return lumen - 42.0 * (1.0 - _ramp(abs(distance), 3.0, 18.0))
+    return lumen - 56.0 * (1.0 - _ramp(abs(distance), 3.0, 18.0))
 
 
 @njit(cache=True, nogil=True)

@@ -21,12 +21,7 @@ def open_hdf5(path: str, dataset: str | None, voxel_size: VoxelSize | None) -> S
     The voxel size is read from the dataset's attribute ``resolution_nm``, ``voxel_size`` or ``resolution`` (nm, z y x),
     or ``element_size_um`` (µm, z y x).
     """
-    import h5py
-
-    try:
-        file = h5py.File(path, "r", locking=False)
-    except OSError as error:
-        raise SourceError(f"{path} cannot be opened as HDF5 ({reason(error)}); is it truncated?") from error
+    file = _opened(path)
     array = _dataset(file, dataset, path)
     where = f"dataset {dataset} of {path}"
     channels, shape = volume_shape(array.shape, where)
@@ -45,6 +40,21 @@ def open_hdf5(path: str, dataset: str | None, voxel_size: VoxelSize | None) -> S
         identity=identity.of_file(Path(path), "hdf5", array.name),
         _reader=read,
     )
+
+
+def _opened(path: str) -> Any:
+    """Open a file for reading; without a lock where locks are refused, as on some network file systems."""
+    import h5py
+
+    try:
+        try:
+            return h5py.File(path, "r")
+        except OSError as error:
+            if "lock" not in str(error):
+                raise
+            return h5py.File(path, "r", locking=False)
+    except OSError as error:
+        raise SourceError(f"{path} cannot be opened as HDF5 ({reason(error)}); is it truncated?") from error
 
 
 def _dataset(file: Any, dataset: str | None, path: str) -> Any:
