@@ -6,7 +6,7 @@ from connectomake.objects import collect, write_parquet, write_segment_propertie
 
 def main(job: Job) -> None:
     table = collect(job.input)
-    write_parquet(job.output.table, table, job.plan.roi, job.plan.source.voxel_size)
+    write_parquet(job.output.table, table, job.plan.roi, job.plan.source.voxel_size, job.stages.record("objects"))
     write_segment_properties(job.output.properties, table, job.plan.config["objects"]["properties_limit"])
 
 

@@ -5,7 +5,7 @@
 from connectomake.errors import ConnectomakeError
 from connectomake.planning.freshness import is_stale
 from connectomake.planning.plan import Plan
-from connectomake.planning.resolve import plan_path, write_plan
+from connectomake.planning.resolve import plan_path, prepare_plan
 from connectomake.planning.demands import Demands
 from connectomake.planning.stages import Stages
 from connectomake.planning.targets import Targets
@@ -15,16 +15,20 @@ PLAN = plan_path(config)
 
 if HEAD:
     try:
-        write_plan(config)
+        warning = prepare_plan(config)
     except ConnectomakeError as error:
         raise WorkflowError(str(error)) from None
+    if warning:
+        logger.warning(warning)
 
 
 configfile: PLAN
 
 
 if "plan" not in config:
-    raise WorkflowError(f"the plan {PLAN} is missing; start snakemake on the head again, it writes the plan")
+    raise WorkflowError(
+        f"the plan {PLAN} is missing; start snakemake on the head again, it writes the plan"
+    )
 
 plan = Plan.from_json(config["plan"])
 targets, stages, demands = Targets(plan), Stages(plan), Demands(plan)

@@ -1,10 +1,5 @@
 # Requires: the block's affinity (or probability) shard. Makes: <outdir>/components, per block a shard of local labels and one
 # HDF5 file with their table and face planes.
-def components_inputs(wildcards):
-    block = block_of(wildcards)
-    remake_if_stale("components", targets.shard("components", block), targets.tables("components", block))
-    return targets.components_inputs(block)
-
 
 rule components:
     """Label the connected components within one block."""
@@ -17,10 +12,12 @@ rule components:
         f"{plan.outdir}/logs/components/{{block}}.log",
     benchmark:
         f"{plan.outdir}/benchmarks/components/{{block}}.tsv"
-    params:
-        stage=depends_on("components"),
+    conda:
+        "../../envs/connectomake.yaml"
     resources:
         mem_mb=memory("components"),
         runtime=minutes("components"),
+    params:
+        stage=depends_on("components"),
     script:
         "../../scripts/components.py"

@@ -1,16 +1,5 @@
 # Requires: the HDF5 files of components. Makes: <outdir>/merge/LEVEL/NODE.up.h5, what an octree node passes to its parent, and
 # NODE.down.h5, the look-up tables that it passes to its children.
-def merge_inputs(wildcards):
-    level, node = node_of(wildcards)
-    remake_if_stale("merge", targets.merge(level, node))
-    return targets.merge_inputs(level, node)
-
-
-def lookup_inputs(wildcards):
-    level, node = node_of(wildcards)
-    remake_if_stale("merge", targets.lookup(level, node))
-    return targets.lookup_inputs(level, node)
-
 
 rule merge:
     """Join what the children of an octree node have in common across their faces."""
@@ -20,14 +9,15 @@ rule merge:
         up=f"{plan.outdir}/merge/{{level}}/{{node}}.up.h5",
     log:
         f"{plan.outdir}/logs/merge/{{level}}.{{node}}.log",
-    params:
-        stage=depends_on("merge"),
+    conda:
+        "../../envs/connectomake.yaml"
     resources:
         mem_mb=memory("merge"),
         runtime=minutes("merge"),
+    params:
+        stage=depends_on("merge"),
     script:
         "../../scripts/merge.py"
-
 
 rule lookup:
     """Hand the final ids down from an octree node to its children."""
@@ -37,10 +27,12 @@ rule lookup:
         down=f"{plan.outdir}/merge/{{level}}/{{node}}.down.h5",
     log:
         f"{plan.outdir}/logs/lookup/{{level}}.{{node}}.log",
-    params:
-        stage=depends_on("merge"),
+    conda:
+        "../../envs/connectomake.yaml"
     resources:
         mem_mb=memory("merge"),
         runtime=minutes("merge"),
+    params:
+        stage=depends_on("merge"),
     script:
         "../../scripts/lookup.py"

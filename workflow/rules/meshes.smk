@@ -2,21 +2,6 @@
 # until no more packs than the fan-out are left; <outdir>/segmentation/mesh, files of meshes that Neuroglancer reads.
 if plan.meshes_enabled:
 
-    def fragments_inputs(wildcards):
-        group = plan.mesh_tree.parse(0, wildcards.node)
-        remake_if_stale("fragments", targets.pack(0, group))
-        return targets.pack_inputs(group)
-
-    def gather_inputs(wildcards):
-        level = int(wildcards.level)
-        pack = plan.mesh_tree.parse(level, wildcards.node)
-        remake_if_stale("fragments", targets.pack(level, pack))
-        return targets.gather_inputs(level, pack)
-
-    def meshes_inputs(wildcards):
-        remake_if_stale("meshes", targets.mesh_shard(int(wildcards.number, 16)))
-        return targets.top_packs()
-
     rule fragments:
         """Cut out and simplify the surfaces in all cells of a group of blocks."""
         input:
@@ -27,11 +12,13 @@ if plan.meshes_enabled:
             f"{plan.outdir}/logs/fragments/{{node}}.log",
         benchmark:
             f"{plan.outdir}/benchmarks/fragments/{{node}}.tsv"
-        params:
-            stage=depends_on("fragments"),
+        conda:
+            "../../envs/connectomake.yaml"
         resources:
             mem_mb=memory("fragments"),
             runtime=minutes("fragments"),
+        params:
+            stage=depends_on("fragments"),
         script:
             "../../scripts/fragments.py"
 
@@ -40,14 +27,19 @@ if plan.meshes_enabled:
         input:
             packs=gather_inputs,
         output:
-            pack=intermediate("fragments", f"{plan.outdir}/fragments/{{level,[1-9][0-9]*}}/{{node}}.pack"),
+            pack=intermediate(
+                "fragments",
+                f"{plan.outdir}/fragments/{{level,[1-9][0-9]*}}/{{node}}.pack",
+            ),
         log:
             f"{plan.outdir}/logs/gather/{{level}}.{{node}}.log",
-        params:
-            stage=depends_on("fragments"),
+        conda:
+            "../../envs/connectomake.yaml"
         resources:
             mem_mb=memory("gather"),
             runtime=minutes("gather"),
+        params:
+            stage=depends_on("fragments"),
         script:
             "../../scripts/gather.py"
 
@@ -59,10 +51,12 @@ if plan.meshes_enabled:
             shard=f"{plan.outdir}/segmentation/mesh/{{number}}.shard",
         log:
             f"{plan.outdir}/logs/meshes/{{number}}.log",
-        params:
-            stage=depends_on("meshes"),
+        conda:
+            "../../envs/connectomake.yaml"
         resources:
             mem_mb=memory("meshes"),
             runtime=minutes("meshes"),
+        params:
+            stage=depends_on("meshes"),
         script:
             "../../scripts/meshes.py"

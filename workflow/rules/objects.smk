@@ -2,16 +2,18 @@
 rule objects:
     """List all objects: id, voxels, box, centroid."""
     input:
-        targets.all_merges(),
+        objects_inputs,
     output:
         table=targets.objects,
         properties=targets.properties,
     log:
         f"{plan.outdir}/logs/objects.log",
-    params:
-        stage=depends_on("objects"),
+    conda:
+        "../../envs/connectomake.yaml"
     resources:
         mem_mb=memory("objects"),
         runtime=minutes("objects"),
+    params:
+        stage=depends_on("objects"),
     script:
         "../../scripts/objects.py"

@@ -20,6 +20,7 @@ def check_config(config: dict[str, Any]) -> None:
     """
     _check_outdir(config["outdir"])
     _check_region(config["source"])
+    _check_block(as_vec(config["block"]))
     if config["chunk"] is not None:
         chunk_levels(as_vec(config["block"]), as_vec(config["chunk"]))
     if config["inference"] is not None:
@@ -46,6 +47,12 @@ def _check_region(source: dict[str, Any]) -> None:
     for axis, a, b in zip(AXES, start, stop, strict=True):
         if a >= b:
             raise ConfigError(f"source.start {start} is not below source.stop {stop} along {axis}: {a} >= {b}")
+
+
+def _check_block(block: Vec) -> None:
+    z, y, x = block
+    if z * y * (x // 2 + 1) >= 1 << 31:
+        raise ConfigError(f"block {list(block)} has {z * y * x} voxels, too many to be labelled; stay below 4 billion")
 
 
 def _check_inference(inference: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ from connectomake.atomic import canonical_json
 from connectomake.errors import LayerError
 
 MAGIC = b"cmkRecrd"
+PARQUET_KEY = b"connectomake"
 _TAIL = struct.Struct("<II8s")
 _GUESS = 4096
 
@@ -41,6 +42,8 @@ def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
     LayerError
         If the file is missing or does not end in a whole record.
     """
+    if Path(path).suffix == ".parquet":
+        return _read_parquet_record(path)
     try:
         with Path(path).open("rb") as stream:
             size = stream.seek(0, os.SEEK_END)
@@ -54,6 +57,18 @@ def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise LayerError(f"{path} is missing; run snakemake to make it") from error
     return decode_record(tail, path)
+
+
+def _read_parquet_record(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Parquet has its own place for such notes, and must end in its footer."""
+    import pyarrow.parquet as pq
+
+    try:
+        metadata = pq.read_metadata(path).metadata or {}
+        record: dict[str, Any] = json.loads(metadata[PARQUET_KEY])
+    except (OSError, ValueError, KeyError) as error:
+        raise LayerError(f"{path} is missing, damaged or not made by connectomake; delete it and rerun") from error
+    return record
 
 
 def decode_record(tail: bytes, path: str | os.PathLike[str]) -> dict[str, Any]:

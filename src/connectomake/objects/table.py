@@ -1,14 +1,16 @@
 """The object table: id, voxels, box and centroid of every object."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
-from connectomake.atomic import atomic_path
+from connectomake.atomic import atomic_path, canonical_json
 from connectomake.errors import LayerError, RunError
 from connectomake.geometry import Box
 from connectomake.layers import read_tables
+from connectomake.layers.records import PARQUET_KEY
 from connectomake.tables import ComponentTable
 
 Nm = tuple[float, float, float]
@@ -49,8 +51,10 @@ def centroids(table: ComponentTable, roi: Box, voxel_size: Nm) -> np.ndarray:
     return centres
 
 
-def write_parquet(path: str | os.PathLike[str], table: ComponentTable, roi: Box, voxel_size: Nm) -> None:
-    """Write the object table, whole or not at all; equal tables give equal bytes.
+def write_parquet(
+    path: str | os.PathLike[str], table: ComponentTable, roi: Box, voxel_size: Nm, record: Mapping[str, Any] | None = None
+) -> None:
+    """Write the object table, whole or not at all; equal tables and records give equal bytes.
 
     Columns: ``id`` and ``voxels`` (uint64); ``start_z`` … ``stop_x`` (int64): the half-open box in voxels;
     ``centroid_z_nm`` … (float64), see `centroids`. Rows are in the order of ids.
@@ -65,6 +69,8 @@ def write_parquet(path: str | os.PathLike[str], table: ComponentTable, roi: Box,
         Region of interest, which the coordinate sums are relative to.
     voxel_size
         In nm, z y x.
+    record
+        What to note in the file's metadata.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -75,6 +81,7 @@ def write_parquet(path: str | os.PathLike[str], table: ComponentTable, roi: Box,
     columns |= {f"stop_{a}": table.stop[:, i] for i, a in enumerate("zyx")}
     columns |= {f"centroid_{a}_nm": centres[:, i] for i, a in enumerate("zyx")}
     arrow = pa.table({name: pa.array(np.ascontiguousarray(column)) for name, column in columns.items()})
+    arrow = arrow.replace_schema_metadata({PARQUET_KEY: canonical_json(record or {})})
     with atomic_path(path) as temporary:
         pq.write_table(arrow, temporary, compression="zstd")
 

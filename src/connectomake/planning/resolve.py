@@ -7,7 +7,7 @@ from typing import Any
 
 from connectomake.atomic import canonical_json, write_json
 from connectomake.config import check_config, normalise
-from connectomake.errors import ConfigError
+from connectomake.errors import ConfigError, SourceError
 from connectomake.planning.plan import Plan, SourceFacts
 from connectomake.sources import open_source
 
@@ -40,16 +40,28 @@ def plan_path(config: dict[str, Any]) -> str:
     return f"{PLAN_FOLDER}/plan-{hashlib.sha256(canonical_json(config).encode()).hexdigest()[:16]}.json"
 
 
-def write_plan(config: dict[str, Any]) -> Plan:
+def prepare_plan(config: dict[str, Any]) -> str | None:
     """Resolve a config and write its plan to `plan_path`, unless the same plan lies there already.
+
+    A source that cannot be reached is no reason to stop if the plan was made before: stages after the ingest can go on.
+
+    Returns
+    -------
+    str or None
+        A warning, if the plan of an earlier run is used because the source is out of reach.
 
     Raises
     ------
     ConfigError, SourceError
         See `resolve`.
     """
-    plan = resolve(config)
     path = Path(plan_path(config))
+    try:
+        plan = resolve(config)
+    except SourceError as error:
+        if not path.exists():
+            raise
+        return f"{error}; going on with the plan of an earlier run, {path}"
     value = {"plan": plan.to_json()}
     if not path.exists() or json.loads(path.read_text()) != json.loads(json.dumps(value)):
         try:
@@ -59,7 +71,7 @@ def write_plan(config: dict[str, Any]) -> Plan:
                 f"the plan {path} cannot be written ({error.strerror}); make the working directory writable"
             ) from error
     _check_writable(plan.outdir)
-    return plan
+    return None
 
 
 def _check_writable(outdir: str) -> None:

@@ -4,6 +4,7 @@ import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from connectomake.errors import ConfigError
 from connectomake.geometry import lower_offsets
 from connectomake.planning.plan import Plan
 
@@ -52,6 +53,20 @@ class Targets:
     def mesh_shard(self, number: int) -> str:
         """Return a file of meshes."""
         return f"{self.plan.outdir}/segmentation/mesh/{self.plan.mesh_spec.sharding.name(number)}"
+
+    def parse_mesh_shard(self, name: str) -> int:
+        """Return the number of a file of meshes.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such file.
+        """
+        count = self.plan.mesh_spec.sharding.count
+        number = int(name, 16)
+        if number >= count or self.mesh_shard(number) != f"{self.plan.outdir}/segmentation/mesh/{name}.shard":
+            raise ConfigError(f"mesh file {name!r} does not exist: there are {count}")
+        return number
 
     @property
     def mesh_info(self) -> str:

@@ -1,0 +1,77 @@
+# Requires: common.smk. Makes: the input function of each rule: it checks the wildcards and names the files that the job reads.
+from connectomake.planning.infos import info_text, is_info_stale
+
+
+def image_inputs(wildcards):
+    block = block_of(wildcards, "image")
+    remake_if_stale("image", targets.shard("image", block))
+    return []
+
+
+def affinity_inputs(wildcards):
+    block = block_of(wildcards)
+    remake_if_stale("affinity", targets.shard("affinity", block))
+    return targets.affinity_inputs(block)
+
+
+def components_inputs(wildcards):
+    block = block_of(wildcards)
+    remake_if_stale(
+        "components",
+        targets.shard("components", block),
+        targets.tables("components", block),
+    )
+    return targets.components_inputs(block)
+
+
+def merge_inputs(wildcards):
+    level, node = node_of(wildcards)
+    remake_if_stale("merge", targets.merge(level, node))
+    return targets.merge_inputs(level, node)
+
+
+def lookup_inputs(wildcards):
+    level, node = node_of(wildcards)
+    remake_if_stale("merge", targets.lookup(level, node))
+    return targets.lookup_inputs(level, node)
+
+
+def segmentation_inputs(wildcards):
+    block = block_of(wildcards)
+    remake_if_stale(
+        "segmentation",
+        targets.shard("segmentation", block),
+        targets.tables("segmentation", block),
+    )
+    return targets.segmentation_inputs(block)
+
+
+def fragments_inputs(wildcards):
+    group = plan.mesh_tree.parse(0, wildcards.node)
+    remake_if_stale("fragments", targets.pack(0, group))
+    return targets.pack_inputs(group)
+
+
+def gather_inputs(wildcards):
+    level = int(wildcards.level)
+    pack = plan.mesh_tree.parse(level, wildcards.node)
+    remake_if_stale("fragments", targets.pack(level, pack))
+    return targets.gather_inputs(level, pack)
+
+
+def meshes_inputs(wildcards):
+    number = targets.parse_mesh_shard(wildcards.number)
+    remake_if_stale("meshes", targets.mesh_shard(number))
+    return targets.top_packs()
+
+
+def info_inputs(wildcards):
+    path = f"{plan.outdir}/{wildcards.layer}/info"
+    if HEAD and is_info_stale(plan, wildcards.layer, path):
+        workflow.dag.forcefiles.add(path)
+    return []
+
+
+def objects_inputs(wildcards):
+    remake_if_stale("objects", targets.objects)
+    return targets.all_merges()
