@@ -1,7 +1,8 @@
 """Every format gives back the voxels that numpy has, for any box."""
 
 import json
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import h5py
@@ -13,9 +14,10 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from connectomake.errors import SourceError
 from connectomake.geometry import Box
 from connectomake.layers import LayerSpec, read_block, read_record, write_block
-from connectomake.sources import Source, ingest_block, is_url, open_source, resolve_local
+from connectomake.sources import Source, ingest_block, is_url, open_source, resolve_local, tensor
 from connectomake.sources.paths import natural_key
 
 SIZE = (40.0, 4.0, 8.0)
@@ -261,6 +263,42 @@ def test_sections_only_as_needed(tmp_path: Path) -> None:
     source = open_source(path, **options)
     (tmp_path / "s12.png").unlink()
     np.testing.assert_array_equal(source.read(Box((0, 0, 0), (12, 11, 9))), array[:, :12])
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
+    server = pytest.importorskip("moto.server").ThreadedMotoServer(port=0, verbose=False)
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server.start()
+    host, port = server.get_host_and_port()
+    values = {"AWS_ENDPOINT_URL": f"http://{host.replace('0.0.0.0', '127.0.0.1')}:{port}", "AWS_ACCESS_KEY_ID": "a",
+              "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-1"}  # fmt: skip
+    for key, value in values.items():
+        monkeypatch.setenv(key, value)
+    tensor._s3_options.cache_clear()
+    import boto3
+
+    client = boto3.client("s3")
+    client.create_bucket(Bucket="bucket")
+    yield client
+    tensor._s3_options.cache_clear()
+    server.stop()
+
+
+def test_s3(bucket: object, tmp_path: Path) -> None:
+    """Precomputed, Zarr and N5 in a bucket behind AWS_ENDPOINT_URL."""
+    for make, name in ((make_precomputed, "p"), (make_zarr, "v.zarr"), (make_n5, "v.n5")):
+        folder = tmp_path / name[-1]
+        folder.mkdir()
+        _, options, array = make(folder, volume("uint8", 2))
+        root = folder if name == "p" else folder / name
+        for file in root.rglob("*"):
+            if file.is_file():
+                bucket.upload_file(str(file), "bucket", f"{name}/{file.relative_to(root)}")  # type: ignore[attr-defined]
+        source = open_source(f"s3://bucket/{name}", **options)
+        np.testing.assert_array_equal(source.read(source.bounds), array)
+    with pytest.raises(SourceError, match="no info file"):
+        open_source("s3://bucket/nothing")
 
 
 def test_natural_order() -> None:

@@ -41,27 +41,26 @@ def open_source(
         raise ConfigError("source.path is empty; name the image")
     kind, place = split_kind(resolve_local(path, "."))
     kind = kind or find_kind(place)
-    size = None if voxel_size is None else tuple(voxel_size)
     _refuse_spare(kind, dataset, scale, path)
     if kind == "hdf5":
         from connectomake.sources.hdf5 import open_hdf5
 
-        return open_hdf5(place, dataset, size)  # type: ignore[arg-type]
+        return open_hdf5(place, dataset, voxel_size)
     if kind == "precomputed":
         from connectomake.sources.precomputed import open_precomputed
 
-        return open_precomputed(place, scale, size)  # type: ignore[arg-type]
+        return open_precomputed(place, scale, voxel_size)
     if kind == "zarr":
         from connectomake.sources.zarr import open_zarr
 
-        return open_zarr(place, dataset, scale, size)  # type: ignore[arg-type]
+        return open_zarr(place, dataset, scale, voxel_size)
     if kind == "n5":
         from connectomake.sources.n5 import open_n5
 
-        return open_n5(place, dataset, size)  # type: ignore[arg-type]
+        return open_n5(place, dataset, voxel_size)
     from connectomake.sources import png, tiff
 
-    return (png.open_png if kind == "png" else tiff.open_tiff)(place, size)  # type: ignore[arg-type]
+    return (png.open_png if kind == "png" else tiff.open_tiff)(place, voxel_size)
 
 
 def _refuse_spare(kind: str, dataset: str | None, scale: int | str | None, path: str) -> None:

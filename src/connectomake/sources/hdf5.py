@@ -9,13 +9,13 @@ import numpy as np
 from connectomake.errors import ConfigError, SourceError
 from connectomake.geometry import Box
 from connectomake.sources import identity
-from connectomake.sources.source import Source, VoxelSize, choose_voxel_size, read_dtype, reason, volume_shape
+from connectomake.sources.source import Source, choose_voxel_size, read_dtype, reason, volume_shape
 
 _NM_ATTRIBUTES = ("resolution_nm", "voxel_size", "resolution")
 _UM_ATTRIBUTE = "element_size_um"
 
 
-def open_hdf5(path: str, dataset: str | None, voxel_size: VoxelSize | None) -> Source:
+def open_hdf5(path: str, dataset: str | None, voxel_size: Sequence[float] | None) -> Source:
     """Open `dataset` (z, y, x) or (c, z, y, x) of an HDF5 file.
 
     The voxel size is read from the dataset's attribute ``resolution_nm``, ``voxel_size`` or ``resolution`` (nm, z y x),

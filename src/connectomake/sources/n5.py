@@ -10,12 +10,12 @@ from connectomake.geometry import Box
 from connectomake.sources import identity, tensor
 from connectomake.sources.axes import Order, axis_order, nanometres
 from connectomake.sources.paths import is_url
-from connectomake.sources.source import Source, VoxelSize, choose_voxel_size, read_dtype
+from connectomake.sources.source import Source, choose_voxel_size, read_dtype
 
 Metadata = dict[str, Any]
 
 
-def open_n5(path: str, dataset: str | None, voxel_size: VoxelSize | None) -> Source:
+def open_n5(path: str, dataset: str | None, voxel_size: Sequence[float] | None) -> Source:
     """Open a dataset of an N5 container.
 
     Axes are x, y, z or x, y, z, c unless the attribute ``axes`` names them otherwise. The voxel size comes from

@@ -1,6 +1,7 @@
 """PNG: a folder of grey sections (or a single one)."""
 
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,14 +9,14 @@ import numpy as np
 from connectomake.errors import SourceError
 from connectomake.geometry import Box
 from connectomake.sources import identity
-from connectomake.sources.source import Source, VoxelSize, choose_voxel_size, read_dtype
+from connectomake.sources.source import Source, choose_voxel_size, read_dtype
 from connectomake.sources.stack import Header, common_header, section_reader, stack_files
 
 _COLOURS = {2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGB with alpha"}
 _DEPTHS = {1: "bool", 8: "uint8", 16: "uint16"}
 
 
-def open_png(path: str, voxel_size: VoxelSize | None) -> Source:
+def open_png(path: str, voxel_size: Sequence[float] | None) -> Source:
     """Open a folder of PNG sections, natural order, 1, 8 or 16 bit grey, all of one shape and dtype."""
     files = stack_files(path, (".png",))
     shape, dtype = common_header(files, _header)

@@ -1,5 +1,6 @@
 """Neuroglancer precomputed: local, in a bucket or on a web server, sharded or not."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,10 @@ from connectomake.geometry import Box
 from connectomake.layers.precomputed import xyz
 from connectomake.sources import identity, tensor
 from connectomake.sources.paths import is_url
-from connectomake.sources.source import Source, VoxelSize, choose_voxel_size, read_dtype
+from connectomake.sources.source import Source, choose_voxel_size, read_dtype
 
 
-def open_precomputed(path: str, scale: int | str | None, voxel_size: VoxelSize | None) -> Source:
+def open_precomputed(path: str, scale: int | str | None, voxel_size: Sequence[float] | None) -> Source:
     """Open one scale, by index (0 is the finest, the default) or by key; the voxel offset is that of the scale."""
     info = tensor.read_json(path, "info")
     if info is None:
@@ -24,7 +25,7 @@ def open_precomputed(path: str, scale: int | str | None, voxel_size: VoxelSize |
         raise SourceError(f"the info file of {path} lacks or garbles {error}; is it precomputed?") from error
 
 
-def _open_scale(path: str, info: dict[str, Any], index: int, voxel_size: VoxelSize | None) -> Source:
+def _open_scale(path: str, info: dict[str, Any], index: int, voxel_size: Sequence[float] | None) -> Source:
     chosen = info["scales"][index]
     where = f"scale {chosen['key']} of {path}"
     dtype = read_dtype(info["data_type"], where)

@@ -41,13 +41,20 @@ def kvstore(path: str, below: str = "") -> dict[str, Any]:
 @functools.cache
 def _s3_options() -> dict[str, Any]:
     import boto3
+    from botocore.exceptions import BotoCoreError
 
-    session = boto3.Session()
+    try:
+        session = boto3.Session()
+        credentials = session.get_credentials()
+    except BotoCoreError as error:
+        raise SourceError(f"the settings of AWS are wrong ({reason(error)}); check AWS_PROFILE and the like") from error
     options: dict[str, Any] = {}
     if endpoint := os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"):
         options |= {"endpoint": endpoint.rstrip("/"), "aws_region": session.region_name or "us-east-1"}
-    if session.get_credentials() is None:
+    if credentials is None:
         options["aws_credentials"] = {"type": "anonymous"}
+    elif credentials.method == "env":
+        options["aws_credentials"] = {"type": "environment"}
     return options
 
 

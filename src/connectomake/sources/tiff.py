@@ -3,7 +3,7 @@
 import itertools
 import logging
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from connectomake.errors import SourceError
 from connectomake.geometry import Box
 from connectomake.sources import identity
-from connectomake.sources.source import Source, VoxelSize, choose_voxel_size, read_dtype, reason, volume_shape
+from connectomake.sources.source import Source, choose_voxel_size, read_dtype, reason, volume_shape
 from connectomake.sources.stack import Header, common_header, section_reader, stack_files
 
 Order = tuple[int | None, int | None, int, int]
@@ -20,12 +20,12 @@ Order = tuple[int | None, int | None, int, int]
 _SECTION_AXES = "ZIQTR"  # what programs call the third axis
 
 
-def open_tiff(path: str, voxel_size: VoxelSize | None) -> Source:
+def open_tiff(path: str, voxel_size: Sequence[float] | None) -> Source:
     """Open a multi-page TIFF, (z, y, x) or with a channel axis, or a folder of 2-D TIFFs in natural order."""
     return _open_folder(path, voxel_size) if Path(path).is_dir() else _open_file(path, voxel_size)
 
 
-def _open_folder(path: str, voxel_size: VoxelSize | None) -> Source:
+def _open_folder(path: str, voxel_size: Sequence[float] | None) -> Source:
     files = stack_files(path, (".tif", ".tiff"))
     shape, dtype = common_header(files, _section_header)
     return Source(
@@ -57,7 +57,7 @@ def _decode(path: Path) -> np.ndarray:
         return section.astype(section.dtype.newbyteorder("="), copy=False)
 
 
-def _open_file(path: str, voxel_size: VoxelSize | None) -> Source:
+def _open_file(path: str, voxel_size: Sequence[float] | None) -> Source:
     file, series = _series(Path(path))
     try:
         if len(file.series) > 1 and all((s.axes, s.shape, s.dtype) == ("YX", *_form(series)) for s in file.series):
@@ -68,7 +68,7 @@ def _open_file(path: str, voxel_size: VoxelSize | None) -> Source:
         raise
 
 
-def _open_series(path: str, file: Any, series: Any, voxel_size: VoxelSize | None) -> Source:
+def _open_series(path: str, file: Any, series: Any, voxel_size: Sequence[float] | None) -> Source:
     order = _axis_order(series.axes, series.shape, path)
     channels, shape = volume_shape([1 if axis is None else series.shape[axis] for axis in order], path)
     return Source(
@@ -87,7 +87,7 @@ def _form(series: Any) -> tuple[Any, Any]:
     return series.shape, series.dtype
 
 
-def _open_pages(path: str, file: Any, voxel_size: VoxelSize | None) -> Source:
+def _open_pages(path: str, file: Any, voxel_size: Sequence[float] | None) -> Source:
     """Open a file whose pages were appended one by one."""
     pages = [s.pages[0] for s in file.series]
     dtype = read_dtype(pages[0].dtype, path)

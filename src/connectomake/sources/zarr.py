@@ -10,13 +10,13 @@ from connectomake.geometry import Box
 from connectomake.sources import identity, tensor
 from connectomake.sources.axes import axis_order, nanometres
 from connectomake.sources.paths import is_url
-from connectomake.sources.source import Source, VoxelSize, choose_voxel_size, read_dtype
+from connectomake.sources.source import Source, choose_voxel_size, read_dtype
 
 _SIZE_ATTRIBUTES = ("resolution_nm", "voxel_size", "resolution")
 Metadata = dict[str, Any]
 
 
-def open_zarr(path: str, dataset: str | None, scale: int | str | None, voxel_size: VoxelSize | None) -> Source:
+def open_zarr(path: str, dataset: str | None, scale: int | str | None, voxel_size: Sequence[float] | None) -> Source:
     """Open an array of a Zarr container; for OME-Zarr the dataset may be left out and `scale` (0: finest) chosen.
 
     Axes are z, y, x or c, z, y, x unless ``multiscales`` or ``dimension_names`` say otherwise. The voxel size comes
@@ -35,7 +35,7 @@ def open_zarr(path: str, dataset: str | None, scale: int | str | None, voxel_siz
     return _open_array(path, group, metadata, _entry(multiscale, group.rpartition("/")[2]), voxel_size)
 
 
-def _open_array(path: str, name: str, metadata: Metadata, entry: Metadata | None, voxel_size: VoxelSize | None) -> Source:
+def _open_array(path: str, name: str, metadata: Metadata, entry: Metadata | None, voxel_size: Sequence[float] | None) -> Source:
     where = f"dataset {name} of {path}" if name else path
     version = 3 if metadata.get("zarr_format") == 3 else 2
     store = tensor.open_store(path, name, "zarr3" if version == 3 else "zarr")
