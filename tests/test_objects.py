@@ -8,7 +8,7 @@ import pytest
 from connectomake.errors import LayerError, RunError
 from connectomake.geometry import BlockGrid, Box, Octree
 from connectomake.objects import collect, read_parquet, segment_properties, write_parquet, write_segment_properties
-from octree_reference import label_blocks, merge_on_files, reference
+from tests.octree_reference import label_blocks, merge_on_files, reference
 
 SHAPE, START, VOXEL = (13, 14, 15), (-4, 100, 7), (40.0, 4.0, 4.5)
 

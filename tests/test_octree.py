@@ -20,7 +20,7 @@ from connectomake.octree import (
 )
 from connectomake.octree.contacts import touching_labels
 from connectomake.tables import ComponentTable
-from octree_reference import (
+from tests.octree_reference import (
     assemble,
     down_path,
     label_blocks,
