@@ -249,13 +249,13 @@ def test_missing_files(tmp_path: Path) -> None:
 
 def test_a_state_dict_is_no_model(tmp_path: Path) -> None:
     torch.save(network().state_dict(), tmp_path / "weights.pt")
-    with pytest.raises(ModelError, match="is not TorchScript; a state dict goes to inference.weights"):
+    with pytest.raises(ModelError, match=r"is not TorchScript; a state dict goes to inference.weights"):
         load_network(tmp_path / "weights.pt", None, SPEC)
 
 
 def test_kind_must_be_there(tmp_path: Path) -> None:
     spec = InferenceSpec(SPEC.patch, SPEC.patch, SPEC.overlap, kind="universal")
-    with pytest.raises(ModelError, match="as inference.kind 'universal' needs"):
+    with pytest.raises(ModelError, match=r"as inference.kind 'universal' needs"):
         load_network(write(tmp_path, NET), None, spec)
 
 
@@ -330,7 +330,7 @@ def test_rsunet_model_file(tmp_path: Path) -> None:
     torch.save(net.state_dict(), tmp_path / "bare.pt")
     with pytest.raises(ModelError, match="has no settings of an RSUNet"):
         load_network(MODELS / "rsunet.py", tmp_path / "bare.pt", SPEC)
-    with pytest.raises(ModelError, match="needs inference.weights"):
+    with pytest.raises(ModelError, match=r"needs inference.weights"):
         load_rsunet(None)
 
 
