@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from connectomake.geometry import Vec
     from connectomake.planning.plan import Plan
 
+IMAGES_SHOWN = 2
 FACES: dict[str, "Vec"] = {
     "z -": (-1, 0, 0), "z +": (1, 0, 0), "y -": (0, -1, 0), "y +": (0, 1, 0), "x -": (0, 0, -1), "x +": (0, 0, 1),
 }  # fmt: skip
@@ -52,7 +53,8 @@ def _targets(plan: "Plan", block: int) -> list[tuple[str, str]]:
     found = [] if plan.inference is None else [("affinity", targets.shard("affinity", block))]
     if "image" in plan.layers:
         names = [("image", targets.shard("image", i)) for i in targets.image_blocks(block)]
-        found = [*names[:8], *([("", f"and {len(names) - 8} more of image")] if len(names) > 8 else []), *found]
+        more = len(names) - IMAGES_SHOWN
+        found = [*names[:IMAGES_SHOWN], *([("", f"and {more} more")] if more > 0 else []), *found]
     found += [
         ("components", targets.shard("components", block)),
         ("their tables", targets.tables("components", block)),

@@ -114,6 +114,11 @@ def note(text: str) -> None:
     print(f"note: {text}", file=sys.stderr)
 
 
+def counted(number: int, what: str) -> str:
+    """Write a number of things, ``1 block`` or ``1,200 blocks``."""
+    return f"{number:,} {what}{'s' * (number != 1)}"
+
+
 def shape_text(values: Sequence[float]) -> str:
     """Write a triple, ``128 x 256 x 256``."""
     return " x ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in values)

@@ -149,7 +149,7 @@ def proposals(plan: Plan) -> list[Proposal]:
         return []
     lattice = plan.inference.lattice(plan.roi)
     before = lattice.recompute_factor(plan.block)
-    found = sorted(_candidates(plan, lattice), key=lambda c: (volume_of(c[0]), c[1]))
+    found = sorted(_candidates(plan, lattice), key=lambda c: (volume_of(c[0]), c[1], c[0]))
     chosen: dict[Vec, float] = {}
     for wanted in (RECOMPUTE_LIMIT, 1.5, 1.25):
         best = next(((block, factor) for block, factor in found if factor <= min(wanted, before)), None)
@@ -206,10 +206,16 @@ def _recompute_warnings(plan: Plan) -> Iterator[str]:
         return
     text = f"every patch is computed {counted.recompute_factor:.2f} times on average, by each block that it meets"
     ways = [
-        f"block: {list(p.block)} ({p.recompute_factor:.2f} times, {p.blocks:,} blocks, {p.memory_mb / 1000:.1f} GB a job)"
+        f"block: {list(p.block)}{_chunk_hint(plan, p)} ({p.recompute_factor:.2f} times, {p.blocks:,} blocks, "
+        f"{p.memory_mb / 1000:.1f} GB a job)"
         for p in proposals(plan)
     ]
     yield f"{text}; larger blocks recompute less: {' or '.join(ways)}" if ways else text
+
+
+def _chunk_hint(plan: Plan, proposal: Proposal) -> str:
+    """The chunk to go with a block, where the config names one."""
+    return "" if plan.config["chunk"] is None else f", chunk: {list(proposal.chunk)}"
 
 
 def _shape_warnings(plan: Plan) -> Iterator[str]:

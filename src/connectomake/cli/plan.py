@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from connectomake.cli import common
-from connectomake.cli.common import DEFAULT_CONFIG, ConfigPath, bytes_text, seconds_text, shape_text, voxels_text
+from connectomake.cli.common import DEFAULT_CONFIG, ConfigPath, bytes_text, counted, seconds_text, shape_text, voxels_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,7 +41,7 @@ def _source(plan: "Plan") -> str:
     s = plan.source
     dataset = f" [{s.dataset}]" if s.dataset else ""
     use = "read in place" if s.in_place else "ingested into the layer image"
-    channels = f"{s.channels} channel{'s' * (s.channels != 1)}"
+    channels = counted(s.channels, "channel")
     return f"{s.path}{dataset}, {s.kind}, {s.dtype}, {channels}, voxels of {shape_text(s.voxel_size)} nm; {use}"
 
 
@@ -58,7 +58,7 @@ def _blocks(plan: "Plan") -> str:
     ids = f"ids {grid.name(0)} to {grid.name(grid.id_at((grid.shape[0] - 1, grid.shape[1] - 1, grid.shape[2] - 1)))}"
     gaps = " with gaps" if grid.count < 1 << grid.id_bits else ""
     shape = f"{shape_text(plan.block)} ({voxels_text(plan.block[0] * plan.block[1] * plan.block[2])})"
-    return f"{shape_text(grid.shape)} = {grid.count:,} blocks of {shape}{ends}; {ids}{gaps}"
+    return f"{shape_text(grid.shape)} = {counted(grid.count, 'block')} of {shape}{ends}; {ids}{gaps}"
 
 
 def _chunks(plan: "Plan") -> str:
@@ -69,17 +69,17 @@ def _chunks(plan: "Plan") -> str:
 def _network(plan: "Plan") -> list[tuple[str, str]]:
     from connectomake.cli.estimates import passes
 
-    spec, counted = plan.inference, passes(plan)
-    if spec is None or counted is None:
+    spec, work = plan.inference, passes(plan)
+    if spec is None or work is None:
         return []
     output = "" if spec.output_patch == spec.patch else f" -> {shape_text(spec.output_patch)}"
     network = f"{plan.config['inference']['model']}: patch {shape_text(spec.patch)}{output}, overlap {shape_text(spec.overlap)}"
     batches = f" in batches of {spec.batch}" if spec.batch > 1 else ""
-    lattice = f"{shape_text(counted.lattice)} = {counted.patches:,} patches"
-    work = f"{counted.forward_passes:,} forward passes{batches}, recompute factor {counted.recompute_factor:.2f}"
+    lattice = f"{shape_text(work.lattice)} = {work.patches:,} patches"
+    cost = f"{work.forward_passes:,} forward passes{batches}, recompute factor {work.recompute_factor:.2f}"
     return [
-        ("network", f"{network}; {spec.channels} channel{'s' * (spec.channels != 1)} of {spec.dtype}, device {spec.device}"),
-        ("patch lattice", f"{lattice}; {work}"),
+        ("network", f"{network}; {counted(spec.channels, 'channel')} of {spec.dtype}, device {spec.device}"),
+        ("patch lattice", f"{lattice}; {cost}"),
     ]
 
 
@@ -89,16 +89,17 @@ def _segmentation(plan: "Plan") -> list[tuple[str, str]]:
     section = plan.config["segmentation"]
     text = f"{section['method']} {section['threshold']}, connectivity {section['connectivity']}, min_size {section['min_size']}"
     levels = octree_counts(plan)
-    tree = f"fan-out {1 << plan.octree.bits}, {len(levels)} level{'s' * (len(levels) != 1)}: "
-    rows = [("segmentation", text), ("octree", tree + ", ".join(f"{n:,} nodes" if n != 1 else "1 node" for n in levels))]
+    tree = f"fan-out {1 << plan.octree.bits}, {counted(len(levels), 'level')}: "
+    rows = [("segmentation", text), ("octree", tree + ", ".join(counted(n, "node") for n in levels))]
     if plan.meshes_enabled:
         groups, *above = pack_counts(plan)
         cells = shape_text(plan.config["meshes"]["cell"])
         rows.append(
             (
                 "meshes",
-                f"cells of {cells}, {shape_text(plan.cells.shape)} of them; {groups:,} jobs of up to "
-                f"{1 << plan.mesh_tree.group_bits} blocks, {sum(above):,} to gather, {plan.mesh_spec.sharding.count:,} files",
+                f"cells of {cells}, {shape_text(plan.cells.shape)} of them; {counted(groups, 'job')} of up to "
+                f"{counted(1 << plan.mesh_tree.group_bits, 'block')}, {sum(above):,} to gather, "
+                f"{counted(plan.mesh_spec.sharding.count, 'file')}",
             )
         )
     return rows
@@ -150,11 +151,11 @@ def _print_json(plan: "Plan") -> None:
 
     from connectomake.cli.estimates import layer_costs, passes, proposals, rule_costs, summary_values, warnings
 
-    counted = passes(plan)
+    work = passes(plan)
     value: dict[str, Any] = {
         **summary_values(plan),
         "source": plan.to_json()["source"],
-        "patches": None if counted is None else asdict(counted),
+        "patches": None if work is None else asdict(work),
         "layers": [asdict(c) for c in layer_costs(plan)],
         "rules": [asdict(c) for c in rule_costs(plan)],
         "better_blocks": [asdict(p) for p in proposals(plan)],

@@ -51,7 +51,7 @@ def expected(plan: Plan) -> Iterator[Expected]:
     yield from _shards(plan, targets, "segmentation")
     for block in plan.grid.ids:
         yield Expected("segmentation", targets.tables("segmentation", block), partial(inspect.halo, plan, block))
-    yield Expected("objects", targets.objects, inspect.objects, recorded=False)
+    yield Expected("objects", targets.objects, inspect.objects)
     yield Expected("objects", targets.properties, inspect.properties, recorded=False)
     if plan.meshes_enabled:
         yield from _meshes(plan, targets)

@@ -1,6 +1,7 @@
 """Verification of a whole run: problems, each with its way out, and remarks."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from connectomake.verify.leftovers import leftovers
 from connectomake.verify.mixtures import Mixtures
 
 Progress = Callable[[int, int], None]
+FEW = 4
 
 
 @dataclass
@@ -42,7 +44,11 @@ class Report:
 
 
 def verify(
-    plan: Plan, stages: Collection[str] | None = None, every_chunk: bool = False, progress: Progress | None = None
+    plan: Plan,
+    stages: Collection[str] | None = None,
+    every_chunk: bool = False,
+    progress: Progress | None = None,
+    command: str = "snakemake --profile profiles/local",
 ) -> Report:
     """Look at every file that should be there.
 
@@ -56,18 +62,40 @@ def verify(
         Decode every storage chunk, compare halos with their shards, and the segmentation with the object table.
     progress
         Told after each file how many are done, and of how many.
+    command
+        What runs the workflow; named where a file is missing.
     """
     files = [f for f in expected(plan) if stages is None or f.stage in stages]
     run = _Run(plan, Report(), every_chunk)
+    present = _present(files)
     for done, file in enumerate(files, start=1):
-        run.look(file)
+        run.report.checked += 1
+        if file.path in present:
+            run.look(file)
         if progress is not None:
             progress(done, len(files))
+    run.report.problems += _missing_texts([f for f in files if f.path not in present], files, command)
     run.compare_objects()
     run.report.notes += run.mixtures.notes()
     if stages is None:
         run.report.notes += leftovers(plan, {f.path for f in files})
     return run.report
+
+
+def _present(files: Collection[Expected]) -> set[str]:
+    return {file.path for file in files if Path(file.path).exists()}
+
+
+def _missing_texts(missing: Collection[Expected], files: Collection[Expected], command: str) -> list[str]:
+    """Return a sentence per missing file, or one for a stage of which nothing is there."""
+    texts, lost = [], Counter(f.stage for f in missing)
+    totals = Counter(f.stage for f in files)
+    absent = {stage for stage, count in lost.items() if count == totals[stage] and count > FEW}
+    for stage in absent:
+        first = next(f.path for f in missing if f.stage == stage)
+        texts.append(f"all {lost[stage]:,} files of the stage {stage} are missing, such as {first}; run `{command}`")
+    texts += [f"{f.path} is missing; `{command} {f.path}` makes it" for f in missing if f.stage not in absent]
+    return texts
 
 
 class _Run:
@@ -83,10 +111,6 @@ class _Run:
 
     def look(self, file: Expected) -> None:
         """Look at one file and note what is wrong with it."""
-        self.report.checked += 1
-        if not Path(file.path).exists():
-            self.report.problems.append(f"{file.path} is missing; `snakemake --profile profiles/local {file.path}` makes it")
-            return
         try:
             self._look(file)
         except Exception as error:  # whatever a damaged file makes a library raise
