@@ -17,7 +17,7 @@ from connectomake.inference.context import read_reflected, reflect
 from connectomake.inference.engine import infer_block
 from connectomake.inference.networks import TorchNetwork, UniversalNetwork, configure_torch
 from connectomake.inference.spec import InferenceSpec
-from test_inference_lattice import plain_starts, plain_weights
+from tests.test_inference_lattice import plain_starts, plain_weights
 
 Vec = tuple[int, int, int]
 
