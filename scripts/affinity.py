@@ -4,12 +4,14 @@ from connectomake.inference.engine import infer_block
 from connectomake.inference.models import load_network
 from connectomake.jobs import Job, progress, run
 from connectomake.layers import ShardWriter, read_box
+from connectomake.planning.resolve import check_models
 
 
 def main(job: Job) -> None:
     plan, block = job.plan, job.block()
     inference, spec = plan.inference, plan.layers["affinity"]
     model = plan.config["inference"]
+    check_models(plan)
     network = load_network(model["model"], model["weights"], inference)
     if plan.source.in_place:
         read = job.open_source().read

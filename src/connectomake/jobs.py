@@ -94,7 +94,8 @@ def run(snakemake: Any, main: Callable[[Job], None]) -> None:
         except ConnectomakeError as error:
             _fail(f"connectomake: error: {error}")
         except OSError as error:
-            _fail(f"connectomake: error: {error.filename or 'a file'}: {error.strerror or error}; free space or permissions?")
+            reason = f"{error.filename or 'a file'}: {error.strerror or error}"
+            _fail(f"connectomake: error: {reason}; check space and permissions, then rerun")
         except MemoryError:
             _fail("connectomake: error: out of memory; take a smaller block or give the job more memory (mem_mb)")
         except Exception:
@@ -121,7 +122,7 @@ def progress(what: str, seconds: float = 10.0) -> Callable[[int, int], None]:
 
 
 def _fail(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)  # noqa: T201
+    print(" ".join(message.split("\n")), file=sys.stderr, flush=True)  # noqa: T201
     sys.exit(1)
 
 

@@ -11,15 +11,14 @@ from connectomake.planning.stages import Stages
 from connectomake.planning.targets import Targets
 
 HEAD = workflow.is_main_process
-PLAN = plan_path(config)
 
-if HEAD:
-    try:
-        warning = prepare_plan(config)
-    except ConnectomakeError as error:
-        raise WorkflowError(str(error)) from None
-    if warning:
-        logger.warning(warning)
+try:
+    PLAN = plan_path(config)
+    warning = prepare_plan(config) if HEAD else None
+except ConnectomakeError as error:
+    raise WorkflowError(str(error)) from None
+if warning:
+    logger.warning(warning)
 
 
 configfile: PLAN

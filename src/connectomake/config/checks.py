@@ -1,13 +1,17 @@
 """Checks of a config that need several keys at once. Each names the values and the way out."""
 
+import math
 from pathlib import PurePosixPath
 from typing import Any
 
 from connectomake.errors import ConfigError
-from connectomake.geometry import Vec, as_vec
+from connectomake.geometry import Vec, as_vec, volume_of
 from connectomake.layers.spec import chunk_levels
 
 AXES = "zyx"
+RESERVED = (".snakemake", ".connectomake")
+MODEL_SUFFIXES = (".py", ".pt", ".pth", ".ts")
+MOST_VOXELS = 1 << 31
 
 
 def check_config(config: dict[str, Any]) -> None:
@@ -33,11 +37,14 @@ def check_config(config: dict[str, Any]) -> None:
 
 def _check_outdir(outdir: str) -> None:
     path = PurePosixPath(outdir)
-    if "://" in outdir or path.is_absolute() or ".." in path.parts or "{" in outdir or path.parts[:1] in ((), (".",)):
+    odd = set(outdir) & set("{}*?[]\"'\\~") or outdir != outdir.strip()
+    if "://" in outdir or path.is_absolute() or ".." in path.parts or not path.parts or odd:
         raise ConfigError(
             f"outdir {outdir!r} must be a folder below the working directory, such as results/run1; "
             "a bucket is given by the profile (default-storage-prefix), another disk by snakemake --directory"
         )
+    if path.parts[0] in RESERVED:
+        raise ConfigError(f"outdir {outdir!r} is a folder that the workflow itself needs; name another, such as results/run1")
 
 
 def _check_region(source: dict[str, Any]) -> None:
@@ -46,7 +53,9 @@ def _check_region(source: dict[str, Any]) -> None:
         return
     for axis, a, b in zip(AXES, start, stop, strict=True):
         if a >= b:
-            raise ConfigError(f"source.start {start} is not below source.stop {stop} along {axis}: {a} >= {b}")
+            raise ConfigError(
+                f"source.start {start} is not below source.stop {stop} along {axis}, {a} >= {b}; change one of them"
+            )
 
 
 def _check_block(block: Vec) -> None:
@@ -56,11 +65,19 @@ def _check_block(block: Vec) -> None:
 
 
 def _check_inference(inference: dict[str, Any]) -> None:
-    patch, overlap = inference["patch"], inference["overlap"]
+    _check_model(inference["model"])
+    patch, overlap, batch = inference["patch"], inference["overlap"], inference["batch"]
+    if batch * volume_of(as_vec(patch)) >= MOST_VOXELS:
+        raise ConfigError(
+            f"inference.patch {patch} and batch {batch} make {batch * volume_of(as_vec(patch))} voxels a forward pass, more "
+            f"than the {MOST_VOXELS} that torch can count; take a smaller patch or batch"
+        )
     output = inference["output_patch"] or patch
     for axis, p, o, v in zip(AXES, patch, output, overlap, strict=True):
         if o > p:
-            raise ConfigError(f"inference.output_patch {output} is larger than inference.patch {patch} along {axis}")
+            raise ConfigError(
+                f"inference.output_patch {output} is larger than inference.patch {patch} along {axis}; make it smaller"
+            )
         if (p - o) % 2:
             raise ConfigError(
                 f"inference.patch {patch} minus output_patch {output} is odd along {axis}, so the output cannot lie in the "
@@ -70,6 +87,14 @@ def _check_inference(inference: dict[str, Any]) -> None:
             raise ConfigError(
                 f"inference.overlap {overlap} must be smaller than the output patch {output} along {axis}, got {v} >= {o}"
             )
+
+
+def _check_model(model: str) -> None:
+    if PurePosixPath(model).suffix not in MODEL_SUFFIXES:
+        raise ConfigError(
+            f"inference.model {model!r} is neither a Python file (.py) nor TorchScript (.pt, .pth, .ts); name the model file "
+            "(a checkpoint goes to inference.weights)"
+        )
 
 
 def _check_channel(config: dict[str, Any]) -> None:
@@ -93,10 +118,13 @@ def _check_cell(config: dict[str, Any]) -> None:
         )
     for axis, b, c in zip(AXES, block, cell, strict=True):
         if b % c:
-            raise ConfigError(f"block {list(block)} is not a multiple of meshes.cell {cell} along {axis}: {b} % {c} = {b % c}")
+            raise ConfigError(
+                f"block {list(block)} is not a multiple of meshes.cell {cell} along {axis}, {b} % {c} = {b % c}; "
+                "change one of them"
+            )
 
 
 def default_chunk(block: Vec) -> Vec:
     """Return block / 2^k for the k that brings the chunk nearest to 64^3 voxels."""
     candidates = [as_vec([b >> k for b in block]) for k in range(12) if all(b % (1 << k) == 0 for b in block)]
-    return min(candidates, key=lambda c: abs((c[0] * c[1] * c[2]).bit_length() - 19))
+    return min(candidates, key=lambda c: abs(math.log2(volume_of(c) / 64**3)))

@@ -1,12 +1,13 @@
 """Read a config, check it against the schema, fill in the defaults."""
 
 import copy
-import difflib
 import functools
+import math
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from connectomake.config.messages import message_of, shown
 from connectomake.errors import ConfigError
 
 
@@ -51,9 +52,34 @@ def normalise(config: dict[str, Any]) -> dict[str, Any]:
     ConfigError
         For the first key that is unknown, missing or of a wrong value.
     """
+    check_plain(config)
     filled = _fill(copy.deepcopy(config), schema())
     _validate(filled)
     return filled
+
+
+def check_plain(value: Any, place: str = "") -> None:
+    """Refuse what YAML can say but JSON cannot (dates, NaN, keys that are numbers), and texts with control characters.
+
+    Raises
+    ------
+    ConfigError
+        For the first such value.
+    """
+    if isinstance(value, dict):
+        for key, part in value.items():
+            if not isinstance(key, str):
+                raise ConfigError(f"key {key!r} in {place or 'config'} is not a text; take it out or correct it")
+            check_plain(part, f"{place}.{key}" if place else key)
+    elif isinstance(value, list):
+        for index, part in enumerate(value):
+            check_plain(part, f"{place}[{index}]")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{place}: {value} is not a finite number; write a number, or leave the key out for its default")
+    elif isinstance(value, str) and not value.isprintable():
+        raise ConfigError(f"{place}: {shown(value)} holds a line break or control character; write it on one line")
+    elif value is not None and not isinstance(value, str | int | float):
+        raise ConfigError(f"{place}: {value} is read as a {type(value).__name__}; put it in quotes if it is a text")
 
 
 def _fill(value: Any, part: dict[str, Any]) -> Any:
@@ -67,48 +93,19 @@ def _fill(value: Any, part: dict[str, Any]) -> Any:
     return value
 
 
+@functools.cache
+def _validator() -> Any:
+    """Return the validator of the schema, for which 32.0 is no integer: a param must not depend on how it is written."""
+    import jsonschema
+
+    base = jsonschema.Draft202012Validator
+    types = base.TYPE_CHECKER.redefine("integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool))
+    return jsonschema.validators.extend(base, type_checker=types)(schema())
+
+
 def _validate(config: dict[str, Any]) -> None:
     import jsonschema
 
-    validator = jsonschema.Draft202012Validator(schema())
-    error = jsonschema.exceptions.best_match(validator.iter_errors(config), key=lambda e: -len(e.absolute_path))
+    error = jsonschema.exceptions.best_match(_validator().iter_errors(config), key=lambda e: -len(e.absolute_path))
     if error is not None:
-        raise ConfigError(_message(error))
-
-
-def _message(error: Any) -> str:
-    place = ".".join(str(p) for p in error.absolute_path) or "config"
-    if error.validator == "additionalProperties":
-        known = list(error.schema["properties"])
-        unknown = next(k for k in error.instance if k not in known)
-        close = difflib.get_close_matches(str(unknown), known, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
-        return f"unknown key {unknown!r} in {place}; {hint}"
-    if error.validator == "required":
-        missing = next(k for k in error.validator_value if k not in error.instance)
-        return f"key {missing!r} is missing in {place}: {_about(error.schema['properties'][missing])}"
-    if error.validator == "anyOf" or not error.schema.get("description"):
-        return f"{place}: {error.instance!r} is not allowed; wanted: {_expected(error)}"
-    return f"{place}: {error.instance!r} is not allowed; wanted: {_expected(error)} ({_about(error.schema)})"
-
-
-def _about(part: dict[str, Any]) -> str:
-    return " ".join(str(part.get("description", "see the schema")).split()).rstrip(".")
-
-
-def _expected(error: Any) -> str:
-    value = error.validator_value
-    texts = {
-        "enum": lambda: "one of " + ", ".join(map(str, value)),
-        "type": lambda: " or ".join(value) if isinstance(value, list) else value,
-        "minimum": lambda: f">= {value}",
-        "maximum": lambda: f"<= {value}",
-        "exclusiveMinimum": lambda: f"> {value}",
-        "exclusiveMaximum": lambda: f"< {value}",
-        "minItems": lambda: "three numbers, z, y, x",
-        "maxItems": lambda: "three numbers, z, y, x",
-        "anyOf": lambda: "three integers, z, y, x, of the allowed range, or null",
-        "uniqueItems": lambda: "no item twice",
-        "minLength": lambda: "a text that is not empty",
-    }
-    return texts.get(error.validator, lambda: str(error.message))()
+        raise ConfigError(message_of(error))

@@ -25,9 +25,10 @@ def chunk_levels(block: Vec, chunk: Vec) -> int:
     factors = [b / c for b, c in zip(block, chunk, strict=True)]
     k = max(round(factors[0]), 1).bit_length() - 1
     if any(f != 2**k for f in factors):
+        half = [b // 2 for b in block] if all(b % 2 == 0 for b in block) else list(block)
         raise ConfigError(
             f"block {list(block)} is not 2^k storage chunks of {list(chunk)} with one k for all axes; "
-            f"take chunk = block / 2^k, for example {[b / 2 ** max(k, 1) for b in block]}, or leave `chunk` out"
+            f"take chunk = block / 2^k, for example {half}, or leave `chunk` out"
         )
     return k
 

@@ -2,14 +2,15 @@
 
 import hashlib
 import json
-from pathlib import Path
+import os
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from connectomake.atomic import canonical_json, write_json
-from connectomake.config import check_config, normalise
-from connectomake.errors import ConfigError, SourceError
+from connectomake.config import check_config, check_plain, normalise
+from connectomake.errors import ConfigError, ModelError, SourceError
 from connectomake.planning.plan import Plan, SourceFacts
-from connectomake.sources import open_source
+from connectomake.sources import is_url, open_source, resolve_local
 
 PLAN_FOLDER = ".connectomake"
 IMAGE_DTYPES = ("uint8", "uint16", "uint32", "int8", "int16", "float32")
@@ -28,15 +29,24 @@ def resolve(config: dict[str, Any]) -> Plan:
     """
     filled = normalise(config)
     check_config(filled)
+    filled["outdir"] = str(PurePosixPath(filled["outdir"]))
     model, weights = _model_hashes(filled["inference"])
     plan = Plan(filled, _source_facts(filled["source"]), model, weights)
     _check_region(plan)
     _check_dtype(plan)
+    _check_source_stays(plan)
     return plan
 
 
 def plan_path(config: dict[str, Any]) -> str:
-    """Return where the plan of a config lies: named by the config's hash, so that a job finds it without the source."""
+    """Return where the plan of a config lies: named by the config's hash, so that a job finds it without the source.
+
+    Raises
+    ------
+    ConfigError
+        If the config holds what JSON cannot, such as NaN or a date.
+    """
+    check_plain(config)
     return f"{PLAN_FOLDER}/plan-{hashlib.sha256(canonical_json(config).encode()).hexdigest()[:16]}.json"
 
 
@@ -62,23 +72,30 @@ def prepare_plan(config: dict[str, Any]) -> str | None:
         if not path.exists():
             raise
         return f"{error}; going on with the plan of an earlier run, {path}"
+    check_writable(plan.outdir)
     value = {"plan": plan.to_json()}
-    if not path.exists() or json.loads(path.read_text()) != json.loads(json.dumps(value)):
+    if _stored(path) != json.loads(json.dumps(value)):
         try:
             write_json(path, value)
         except OSError as error:
             raise ConfigError(
                 f"the plan {path} cannot be written ({error.strerror}); make the working directory writable"
             ) from error
-    _check_writable(plan.outdir)
     return None
 
 
-def _check_writable(outdir: str) -> None:
-    import os
+def _stored(path: Path) -> Any:
+    """Return what a plan file holds, or None if there is none or it is damaged."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
 
+
+def check_writable(outdir: str) -> None:
+    """Raise a ConfigError unless the folder of results, or the nearest above it that is there, can be written."""
     folder = Path(outdir)
-    while not folder.exists():
+    while not os.path.lexists(folder):
         folder = folder.parent
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         raise ConfigError(f"outdir {outdir!r} cannot be written: {folder} is not a writable folder; name another outdir")
@@ -102,6 +119,17 @@ def _model_hashes(section: dict[str, Any] | None) -> tuple[str | None, str | Non
     return _file_hash(section["model"], "inference.model"), _file_hash(section["weights"], "inference.weights")
 
 
+def check_models(plan: Plan) -> None:
+    """Raise a ModelError unless the model file and its weights are still those that the plan was made with."""
+    section = plan.config["inference"]
+    hashes = zip(("model", "weights"), _model_hashes(section), (plan.model, plan.weights), strict=True)
+    for key, found, planned in hashes:
+        if found != planned:
+            raise ModelError(
+                f"inference.{key} {section[key]!r} has changed since the plan was made; start snakemake on the head again"
+            )
+
+
 def _file_hash(path: str | None, key: str) -> str | None:
     if path is None:
         return None
@@ -121,13 +149,16 @@ def _check_region(plan: Plan) -> None:
         if point is not None and not all(a <= p <= b for a, p, b in zip(bounds.start, point, bounds.stop, strict=True)):
             raise ConfigError(f"source.{key} {point} is outside the source, which holds {bounds}; null takes all of it")
     if plan.roi.empty:
-        raise ConfigError(f"the region of interest {plan.roi} holds no voxel; check source.start and source.stop")
+        raise ConfigError(f"the region of interest {plan.roi} holds no voxel; change source.start or source.stop")
 
 
 def _check_dtype(plan: Plan) -> None:
     source = plan.source
     if plan.inference is not None and source.dtype not in IMAGE_DTYPES:
-        raise ConfigError(f"source dtype {source.dtype} is no image; networks read {', '.join(IMAGE_DTYPES)}")
+        raise ConfigError(
+            f"source.path {source.path!r} has dtype {source.dtype}, which is no image; convert it to one of "
+            f"{', '.join(IMAGE_DTYPES)}"
+        )
     if plan.inference is None:
         if source.dtype not in PROBABILITY_DTYPES:
             raise ConfigError(
@@ -136,4 +167,19 @@ def _check_dtype(plan: Plan) -> None:
             )
         channel = plan.config["segmentation"]["channel"]
         if channel >= source.channels:
-            raise ConfigError(f"segmentation.channel {channel} does not exist: the source has {source.channels} channel(s)")
+            raise ConfigError(
+                f"segmentation.channel {channel} does not exist: the source has {source.channels} channel(s), the last is "
+                f"{source.channels - 1}"
+            )
+
+
+def _check_source_stays(plan: Plan) -> None:
+    """Refuse a source that lies where this run writes its own layers."""
+    path = plan.source.path
+    if is_url(path):
+        return
+    place = Path(resolve_local(path, ".").rpartition("://")[2]).resolve()
+    for name in plan.layers:
+        folder = Path(plan.outdir, name).resolve()
+        if place == folder or folder in place.parents:
+            raise ConfigError(f"source.path {path!r} lies in {plan.outdir}/{name}, which this run writes; name another outdir")

@@ -73,7 +73,7 @@ def find_kind(path: str) -> str:
     if place.is_dir():
         return _kind_of_folder(place)
     if not place.exists():
-        raise SourceError(f"source.path {path} does not exist; is the path relative to the config's folder right?")
+        raise SourceError(f"source.path {path} does not exist; a relative path counts from the working directory, not from the config's folder")
     return _kind_of_file(place)
 
 
