@@ -56,7 +56,8 @@ def test_missing_file(run):
     path = Targets(run).shard("affinity", 3)
     Path(path).unlink()
     (problem,) = verify(run).problems
-    assert problem.startswith(f"{path} is missing") and f"snakemake --profile profiles/local {path}" in problem
+    assert problem.startswith(f"{path} is missing")
+    assert f"snakemake --profile profiles/local {path}" in problem
 
 
 def test_a_stage_without_files_is_one_problem(run):
@@ -73,7 +74,8 @@ def test_truncated_shard(run, layer):
     path = Path(Targets(run).shard(layer, 1))
     path.write_bytes(path.read_bytes()[:-40])
     (problem,) = verify(run).problems
-    assert str(path) in problem and "delete it and rerun" in problem
+    assert str(path) in problem
+    assert "delete it and rerun" in problem
 
 
 @pytest.mark.parametrize("kept", [0, 1, 15])
@@ -81,7 +83,8 @@ def test_shard_of_a_few_bytes(run, kept):
     path = Path(Targets(run).shard("affinity", 1))
     path.write_bytes(path.read_bytes()[:kept])
     (problem,) = verify(run).problems
-    assert str(path) in problem and "rerun" in problem
+    assert str(path) in problem
+    assert "rerun" in problem
 
 
 def test_garbage_with_a_record_is_no_shard(run):
@@ -89,7 +92,8 @@ def test_garbage_with_a_record_is_no_shard(run):
     Path(path).write_bytes(b"garbage" * 3)
     append_record(Path(path), Stages(run).record("segmentation"))
     (problem,) = verify(run).problems
-    assert path in problem and "rerun" in problem
+    assert path in problem
+    assert "rerun" in problem
 
 
 def flip(path, place):
@@ -110,7 +114,8 @@ def test_damaged_tables(run, name):
     data = Path(path).read_bytes()
     Path(path).write_bytes(bytes(2000) + data[2000:])
     (problem,) = verify(run, stages={name}).problems
-    assert path in problem and "delete it and rerun" in problem
+    assert path in problem
+    assert "delete it and rerun" in problem
 
 
 def test_halo_of_another_block(run):
@@ -126,7 +131,8 @@ def test_halo_that_differs_is_found_deep(run):
     write_tables(path, planes, read_record(path))
     assert verify(run).problems == []
     (problem,) = verify(run, every_chunk=True).problems
-    assert path in problem and "plane y differs" in problem
+    assert path in problem
+    assert "plane y differs" in problem
 
 
 @pytest.mark.parametrize("change", ["lost", "moved"])
@@ -146,7 +152,8 @@ def test_objects_that_differ_are_found_deep(run, change):
 def test_other_settings(run):
     changed = resolve({**CONFIG, "segmentation": {"threshold": 0.6, "min_size": 5}})
     problems = verify(changed).problems
-    assert problems and all("other settings" in p for p in problems)
+    assert problems
+    assert all("other settings" in p for p in problems)
     assert not any("/affinity/" in p or "/image/" in p for p in problems)
 
 
@@ -166,7 +173,8 @@ def test_damaged_object_files(run, file):
     path = Path(getattr(Targets(run), file))
     path.write_bytes(path.read_bytes()[:-30])
     (problem,) = verify(run, stages={"objects"}).problems
-    assert str(path) in problem and "rerun" in problem
+    assert str(path) in problem
+    assert "rerun" in problem
 
 
 def test_damaged_meshes(run):
@@ -176,10 +184,12 @@ def test_damaged_meshes(run):
         data = Path(path).read_bytes()
         Path(path).write_bytes(data[: len(data) // 2])
         (problem,) = verify(run, stages={stage}).problems
-        assert path in problem and "rerun" in problem
+        assert path in problem
+        assert "rerun" in problem
         append_record(Path(path), Stages(run).record(stage))
         (problem,) = verify(run, stages={stage}).problems
-        assert path in problem and "rerun" in problem
+        assert path in problem
+        assert "rerun" in problem
 
 
 def test_flipped_bit_in_a_pack_is_found_deep(run):
@@ -198,8 +208,10 @@ def test_mixture_of_machines_is_a_note(run):
     report = verify(run)
     assert report.problems == []
     torch, isa, void = report.notes
-    assert "versions of torch: 2.13.0" in torch and "2.12.0 (1 blocks)" in torch
-    assert "AVX512 (1 blocks)" in isa and "void" in void
+    assert "versions of torch: 2.13.0" in torch
+    assert "2.12.0 (1 blocks)" in torch
+    assert "AVX512 (1 blocks)" in isa
+    assert "void" in void
 
 
 def test_leftovers_are_notes(run):
@@ -211,7 +223,8 @@ def test_leftovers_are_notes(run):
     report = verify(run)
     assert report.problems == []
     temporary, strays = report.notes
-    assert str(part) in temporary and "2 file(s) belong to no block" in strays
+    assert str(part) in temporary
+    assert "2 file(s) belong to no block" in strays
 
 
 def test_stray_files_without_kept_layers(run):
@@ -222,7 +235,8 @@ def test_stray_files_without_kept_layers(run):
 def test_progress_counts_every_file(run):
     seen = []
     report = verify(run, progress=lambda done, total: seen.append((done, total)))
-    assert seen[-1] == (report.checked, report.checked) and len(seen) == report.checked
+    assert seen[-1] == (report.checked, report.checked)
+    assert len(seen) == report.checked
 
 
 def test_sizes_add_up_over_many_additions(monkeypatch):
@@ -233,7 +247,8 @@ def test_sizes_add_up_over_many_additions(monkeypatch):
         sizes.add(array)
     ids, counts = np.unique(arrays[arrays > 0], return_counts=True)
     found = sizes.totals()
-    assert np.array_equal(found[0], ids) and np.array_equal(found[1], counts)
+    assert np.array_equal(found[0], ids)
+    assert np.array_equal(found[1], counts)
 
 
 def call(capsys, *args):
@@ -247,17 +262,24 @@ def call(capsys, *args):
 
 def test_command(run, capsys):
     code, out, err = call(capsys, "verify")
-    assert (code, err) == (0, "") and out.startswith("✓")
+    assert (code, err) == (0, "")
+    assert out.startswith("✓")
     code, out, err = call(capsys, "verify", "--deep")
-    assert (code, err) == (0, "") and "every storage chunk decoded" in out
+    assert (code, err) == (0, "")
+    assert "every storage chunk decoded" in out
     for block in run.grid.ids[:5]:
         Path(Targets(run).shard("affinity", block)).unlink()
     code, out, err = call(capsys, "verify", "--limit", "2")
     lines = out.splitlines()
-    assert code == 1 and len(lines) == 4 and "and 3 more" in lines[2] and lines[3].startswith("✗ 5 problem(s)")
+    assert code == 1
+    assert len(lines) == 4
+    assert "and 3 more" in lines[2]
+    assert lines[3].startswith("✗ 5 problem(s)")
     assert call(capsys, "verify", "--stage", "merge", "--stage", "objects")[0] == 0
     code, out, err = call(capsys, "verify", "--stage", "merg")
-    assert code == 1 and err.startswith("error: there is no stage 'merg'") and err.count("\n") == 1
+    assert code == 1
+    assert err.startswith("error: there is no stage 'merg'")
+    assert err.count("\n") == 1
 
 
 def test_command_names_the_config_to_use(run, capsys):

@@ -62,18 +62,16 @@ class LayerServer(ThreadingHTTPServer):
         host, port = self.server_address[:2]
         return f"http://{host!s}:{port}"
 
-    def find(self, path: str) -> Path | None:
-        """Return the file behind a URL's path; None if there is none inside the served folders."""
+    def find(self, path: str) -> tuple[Path, str | None] | None:
+        """Return the file behind a URL's path, and its encoding; None if there is none inside the served folders."""
         parts = unquote(path).lstrip("/").split("/")
         for count in (1, 2):
             folder = self.folders.get("/".join(parts[:count]))
-            if folder is None:
-                continue
-            try:
-                file = folder.joinpath(*parts[count:]).resolve()
-            except (OSError, ValueError):
-                return None
-            return file if file.is_relative_to(folder) else None
+            if folder is not None:
+                try:
+                    return _file_in(folder, parts[count:])
+                except (OSError, ValueError):  # names that no file can have
+                    return None
         return None
 
 
@@ -165,15 +163,11 @@ class _Handler(BaseHTTPRequestHandler):
             return
 
     def _send_file(self, path: str, body: bool) -> None:
-        file = self.server.find(path)
-        if file is not None and file.is_dir() and (file / "index.html").exists() and path.endswith("/"):
-            file = file / "index.html"
-        encoding = None
-        if file is not None and not file.is_file():
-            file, encoding = _compressed(file)
-        if file is None:
+        found = self.server.find(path)
+        if found is None:
             self._error(HTTPStatus.NOT_FOUND)
             return
+        file, encoding = found
         try:
             with file.open("rb") as stream:
                 self._send_stream(stream, file.stat().st_size, _headers(file, path, encoding), body)
@@ -226,13 +220,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
 
-def _compressed(file: Path) -> tuple[Path | None, str | None]:
-    """Return the compressed form in which other software may have stored a file, and its encoding."""
-    for suffix, encoding in ((".gz", "gzip"), (".br", "br")):
-        packed = file.with_name(file.name + suffix)
-        if file.name and packed.is_file():
-            return packed, encoding
-    return None, None
+def _file_in(folder: Path, parts: list[str]) -> tuple[Path, str | None] | None:
+    """Return a file inside a folder, or the compressed form in which other software may have stored it, and its encoding."""
+    file = folder.joinpath(*(parts if parts[-1:] != [""] else [*parts[:-1], "index.html"]))
+    for suffix, encoding in (("", None), (".gz", "gzip"), (".br", "br")):
+        candidate = file.with_name(file.name + suffix).resolve()
+        if candidate.is_relative_to(folder) and candidate.is_file():
+            return candidate, encoding
+    return None
 
 
 def _headers(file: Path, path: str, encoding: str | None) -> dict[str, str]:

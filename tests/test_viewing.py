@@ -1,0 +1,309 @@
+"""Viewing: the server answers as viewers need it, keeps to its folders, and the state fits what is there."""
+
+import http.client
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+import tensorstore as ts
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connectomake.cli import main
+from connectomake.errors import ConfigError, SourceError
+from connectomake.layers import read_box
+from connectomake.planning.resolve import resolve
+from connectomake.viewing import make_server, mounts, viewer_state
+from connectomake.viewing.ranges import parse_range
+from connectomake.viewing.server import client_folder
+from tests.tiny_run import make_run, write_inputs
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("viewing")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        write_inputs(folder)
+        yield make_run()
+
+
+@pytest.fixture(scope="module")
+def server(plan):
+    with make_server("127.0.0.1", 0, mounts(plan)) as made:
+        made.state = viewer_state(plan, made.base, (1, 2, 3))
+        threading.Thread(target=made.serve_forever, args=(0.05,), daemon=True).start()
+        yield made
+        made.shutdown()
+
+
+def ask(server, path, method="GET", **headers):
+    connection = http.client.HTTPConnection(*server.server_address[:2], timeout=10)
+    connection.request(method, path, headers={k.replace("_", "-"): v for k, v in headers.items()})
+    answer = connection.getresponse()
+    body = answer.read()
+    connection.close()
+    return answer.status, dict(answer.getheaders()), body
+
+
+def first_shard(plan):
+    return f"segmentation/{plan.layers['segmentation'].shard_name(0)}"
+
+
+def test_whole_file_and_ranges(plan, server):
+    path = first_shard(plan)
+    data = (Path(plan.outdir) / path).read_bytes()
+    status, headers, body = ask(server, f"/run/{path}")
+    assert (status, body) == (200, data)
+    assert headers["Accept-Ranges"] == "bytes"
+    assert headers["Access-Control-Allow-Origin"] == "*"
+    for text, part in (("0-15", data[:16]), ("16-", data[16:]), ("-7", data[-7:]), (f"5-{len(data) + 99}", data[5:])):
+        status, headers, body = ask(server, f"/run/{path}", Range=f"bytes={text}")
+        assert (status, body) == (206, part)
+        start = len(data) - 7 if text == "-7" else int(text.split("-")[0])
+        assert headers["Content-Range"] == f"bytes {start}-{start + len(part) - 1}/{len(data)}"
+        assert "Content-Range" in headers["Access-Control-Expose-Headers"]
+
+
+def test_range_without_a_byte(plan, server):
+    path = first_shard(plan)
+    size = (Path(plan.outdir) / path).stat().st_size
+    status, headers, _ = ask(server, f"/run/{path}", Range=f"bytes={size}-")
+    assert status == 416
+    assert headers["Content-Range"] == f"bytes */{size}"
+    assert headers["Access-Control-Allow-Origin"] == "*"
+
+
+def test_head_and_preflight(plan, server):
+    path = first_shard(plan)
+    size = (Path(plan.outdir) / path).stat().st_size
+    status, headers, body = ask(server, f"/run/{path}", "HEAD")
+    assert (status, body, headers["Content-Length"]) == (200, b"", str(size))
+    status, headers, body = ask(server, f"/run/{path}", "HEAD", Range="bytes=0-9")
+    assert (status, headers["Content-Length"]) == (206, "10")
+    status, headers, _ = ask(
+        server, f"/run/{path}", "OPTIONS", Origin="https://neuroglancer-demo.appspot.com",
+        Access_Control_Request_Method="GET", Access_Control_Request_Headers="range",
+    )  # fmt: skip
+    assert status == 204
+    assert "GET" in headers["Access-Control-Allow-Methods"]
+    assert "Range" in headers["Access-Control-Allow-Headers"]
+    assert headers["Access-Control-Allow-Private-Network"] == "true"
+
+
+def test_one_connection_serves_many_requests(plan, server):
+    connection = http.client.HTTPConnection(*server.server_address[:2], timeout=10)
+    for path, status in ((f"/run/{first_shard(plan)}", 200), ("/run/nothing", 404), ("/run/segmentation/info", 200)):
+        for method in ("HEAD", "GET"):
+            connection.request(method, path)
+            answer = connection.getresponse()
+            assert answer.status == status
+            answer.read()
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/run/../raw.h5", "/run/%2e%2e/raw.h5", "/run/segmentation/../../raw.h5", "/run//etc/passwd", "/run/%2Fetc/passwd",
+        "/../raw.h5", "/raw.h5", "//etc/passwd", "/run/..%2fraw.h5", "/run", "/run/", "/run/segmentation", "/nothing/info",
+        "/run/link/raw.h5", "/run/%00", "/run/" + "x" * 5000, "/run/segmentation/", 
+        "/v/connectomake/../../../raw.h5", "/runx/info", "/run/link/",
+    ],
+)  # fmt: skip
+def test_nothing_outside_the_folders_is_served(plan, server, path):
+    link = Path(plan.outdir) / "link"
+    if not link.is_symlink():
+        link.symlink_to("..")
+    assert Path("raw.h5").exists()
+    status, headers, body = ask(server, path)
+    assert status == 404
+    assert b"HDF" not in body
+    assert b"root:" not in body
+    assert headers["Access-Control-Allow-Origin"] == "*"
+
+
+def test_info_is_json(server):
+    status, headers, body = ask(server, "/run/segmentation/info")
+    assert status == 200
+    assert headers["Content-Type"] == "application/json"
+    assert json.loads(body)["mesh"] == "mesh"
+
+
+def test_files_stored_compressed(plan, server):
+    import gzip
+
+    folder = Path(plan.outdir) / "elsewhere"
+    folder.mkdir(exist_ok=True)
+    (folder / "0-8_0-8_0-8.gz").write_bytes(gzip.compress(b"voxels"))
+    status, headers, body = ask(server, "/run/elsewhere/0-8_0-8_0-8")
+    assert status == 200
+    assert headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(body) == b"voxels"
+
+
+@pytest.mark.parametrize("layer", ["image", "affinity", "components", "segmentation"])
+def test_tensorstore_reads_the_served_layers(plan, server, layer):
+    path = f"{server.base}/run/{layer}/"
+    store = ts.open({"driver": "neuroglancer_precomputed", "kvstore": path}).result()
+    spec = plan.layers[layer]
+    found = np.asarray(store.read().result()).transpose(3, 2, 1, 0)
+    assert tuple(store.domain.origin[:3])[::-1] == spec.roi.start
+    assert np.array_equal(found, read_box(Path(plan.outdir) / layer, spec, spec.roi))
+
+
+def test_cloudvolume_reads_meshes_that_are_served(plan, server):
+    from cloudvolume import CloudVolume
+
+    from connectomake.objects import read_parquet
+
+    table = read_parquet(f"{plan.outdir}/objects/objects.parquet")
+    row = int(np.argmax(table["voxels"]))
+    volume = CloudVolume(f"precomputed://{server.base}/run/segmentation", progress=False, use_https=True)
+    mesh = volume.mesh.get(int(table["id"][row]))[int(table["id"][row])]
+    low = [table[f"start_{a}"][row] * v for a, v in zip("xyz", (10, 10, 20), strict=True)]
+    high = [table[f"stop_{a}"][row] * v for a, v in zip("xyz", (10, 10, 20), strict=True)]
+    assert len(mesh.faces)
+    assert np.allclose(mesh.vertices.min(0), low, atol=10)
+    assert np.allclose(mesh.vertices.max(0), high, atol=10)
+
+
+def test_state(plan, server):
+    status, headers, body = ask(server, "/state.json")
+    state = json.loads(body)
+    assert status == 200
+    assert headers["Access-Control-Allow-Origin"] == "*"
+    assert state["dimensions"] == {"x": [1e-8, "m"], "y": [1e-8, "m"], "z": [2e-8, "m"]}
+    assert state["position"] == [3.5, 2.5, 1.5]
+    layers = {layer["name"]: layer for layer in state["layers"]}
+    assert list(layers) == ["image", "affinity", "components", "segmentation"]
+    assert layers["segmentation"]["source"] == f"precomputed://{server.base}/run/segmentation"
+    assert 1 <= len(layers["segmentation"]["segments"]) <= 24
+    assert "emitGrayscale" in layers["affinity"]["shader"]
+
+
+def test_root_leads_to_the_viewer(server):
+    if client_folder() is None:
+        pytest.skip("no bundled client")
+    status, headers, _ = ask(server, "/")
+    assert status == 302
+    assert headers["Location"].startswith("/v/connectomake/#!http://127.0.0.1:")
+    status, headers, body = ask(server, "/v/connectomake/")
+    assert status == 200
+    assert headers["Content-Type"] == "text/html"
+    assert b"<script" in body
+    script = next(p.name for p in client_folder().glob("main*.js"))
+    assert ask(server, f"/v/connectomake/{script}")[1]["Content-Type"] == "text/javascript"
+
+
+def test_client_finds_its_event_stream(server):
+    with socket.create_connection(server.server_address[:2], timeout=5) as connection:
+        connection.sendall(b"GET /events/connectomake?c=1 HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = b""
+        while b"\n\n" not in answer:
+            answer += connection.recv(4096)
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b"text/event-stream" in answer
+    assert b": nothing new" in answer
+
+
+@given(st.binary(min_size=1, max_size=40), st.integers(0, 50), st.integers(0, 50))
+def test_ranges_as_the_rfc_has_them(data, first, last):
+    start, stop = parse_range(f"bytes={first}-", len(data))
+    assert data[start:stop] == data[first:]
+    start, stop = parse_range(f"bytes=-{last}", len(data))
+    assert data[start:stop] == (data[-last:] if last else b"")
+    assert (start < stop) == (last > 0)
+    found = parse_range(f"bytes={first}-{last}", len(data))
+    assert (found is None) == (last < first)
+    if found:
+        assert data[found[0] : max(found)] == data[first : last + 1]
+        assert (found[0] < found[1]) == (first < len(data))
+
+
+@pytest.mark.parametrize("header", [None, "", "bytes=", "bytes=-", "bytes=a-b", "lines=1-2", "bytes=0-1,4-5", "bytes=5-2"])
+def test_headers_that_ask_for_the_whole(header):
+    assert parse_range(header, 100) is None
+
+
+def test_state_of_what_is_there(plan, tmp_path, monkeypatch):
+    shutil.copytree(plan.outdir, tmp_path / "out", symlinks=True)
+    monkeypatch.chdir(tmp_path)
+    shutil.rmtree("out/affinity")
+    shutil.rmtree("out/segmentation/properties")
+    state = viewer_state(plan, "http://h:1", (0, 0, 0), 7)
+    assert [layer["name"] for layer in state["layers"]] == ["image", "components", "segmentation"]
+    assert state["layers"][-1]["segments"] == ["7"]
+    assert viewer_state(plan, "http://h:1", (0, 0, 0))["layers"][-1]["segments"] == []
+    shutil.rmtree("out/segmentation")
+    assert "selectedLayer" not in viewer_state(plan, "http://h:1", (0, 0, 0))
+
+
+def test_source_in_place_is_a_layer(plan, tmp_path, monkeypatch):
+    shutil.copytree(Path(plan.outdir) / "image", tmp_path / "vol")
+    monkeypatch.chdir(tmp_path)
+    Path("out").mkdir()
+    other = resolve({"outdir": "out", "source": {"path": "vol"}, "block": [16, 16, 16], "meshes": {"enabled": False}})
+    assert set(mounts(other)) == {"run", "source"}
+    (layer,) = viewer_state(other, "http://h:1", (0, 0, 0))["layers"]
+    assert layer["source"] == "precomputed://http://h:1/source"
+
+
+def test_port_in_use(plan, server, capsys):
+    with pytest.raises(ConfigError, match="in use; take another with --port"):
+        make_server("127.0.0.1", server.server_address[1], mounts(plan))
+    with pytest.raises(SystemExit) as end:
+        main(["view", "--port", str(server.server_address[1])])
+    assert end.value.code == 1
+    assert capsys.readouterr().err.startswith(f"error: port {server.server_address[1]} is in use")
+
+
+def test_nothing_to_view(tmp_path):
+    with pytest.raises(SourceError, match="has the workflow run"):
+        make_server("127.0.0.1", 0, {"run": tmp_path / "out"})
+
+
+def test_print_only(plan, capsys):
+    middle, voxel = ((), [20.5, 12.5, 10.5]), (("--at", "1", "2", "3"), [3.5, 2.5, 1.5])
+    for args, position in (middle, voxel, (("--id", "971"), [10.5, 0.5, 1.5])):
+        with pytest.raises(SystemExit) as end:
+            main(["view", "--print-only", *args])
+        assert end.value.code == 0
+        out = capsys.readouterr().out
+        link = next(line for line in out.splitlines() if "#!" in line)
+        state = json.loads(unquote(link.partition("#!")[2]))
+        assert link.partition(": ")[2].startswith("https://neuroglancer-demo.appspot.com/#!%7B")
+        assert state["position"] == position
+
+
+@pytest.mark.parametrize("args", [("--at", "-1", "0", "0"), ("--id", "0"), ("--id", "99999999")])
+def test_nowhere_to_look(plan, capsys, args):
+    with pytest.raises(SystemExit) as end:
+        main(["view", "--print-only", *args])
+    assert end.value.code == 1
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_served_until_interrupted(plan):
+    import signal
+
+    command = [sys.executable, "-c", "from connectomake.cli import main; main()", "view", "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    lines = []
+    while not lines or not lines[-1].startswith("serving"):
+        lines.append(process.stdout.readline())
+        assert lines[-1], process.stderr.read()
+    base = lines[-2].split(": ", 1)[1].strip().removesuffix("/run/")
+    host, port = base.removeprefix("http://").split(":")
+    assert ask(SimpleNamespace(server_address=(host, int(port))), "/run/segmentation/info")[0] == 200
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (0, "")
