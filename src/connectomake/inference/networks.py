@@ -26,7 +26,7 @@ def configure_torch(spec: InferenceSpec) -> torch.device:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(spec.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # else 40 % of a forward pass goes into it
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # else 40 % of a pass
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.allow_tf32 = False
