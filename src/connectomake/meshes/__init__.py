@@ -1,16 +1,13 @@
 """Meshes: fragments per (object, cell), packs of them, and the shards that Neuroglancer reads."""
 
-from connectomake.meshes.blocks import block_fragments, block_labels, halo_blocks, mesh_fragments
+from connectomake.meshes.blocks import block_slabs, halo_blocks, mesh_fragments, slab_fragments
 from connectomake.meshes.cells import Fragment, cell_triangles, marching_cubes, mesh_cell, stored_mesh
 from connectomake.meshes.lattice import MeshSpec
 from connectomake.meshes.pack import PackReader, merge_packs, write_pack
 from connectomake.meshes.sharding import MeshSharding
 from connectomake.meshes.shards import mesh_info, mesh_shard
 
-mesh_gather = merge_packs
-
 __all__ = [
-    "Fragment", "MeshSharding", "MeshSpec", "PackReader", "block_fragments", "block_labels", "cell_triangles", "halo_blocks",
-    "marching_cubes", "merge_packs", "mesh_cell", "mesh_fragments", "mesh_gather", "mesh_info", "mesh_shard", "stored_mesh",
-    "write_pack",
+    "Fragment", "MeshSharding", "MeshSpec", "PackReader", "block_slabs", "cell_triangles", "halo_blocks", "marching_cubes",
+    "merge_packs", "mesh_cell", "mesh_fragments", "mesh_info", "mesh_shard", "slab_fragments", "stored_mesh", "write_pack",
 ]  # fmt: skip

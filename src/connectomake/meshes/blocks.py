@@ -1,5 +1,6 @@
 """The fragments of a group of blocks, from their shards and the halo files of their high-side neighbours."""
 
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -8,7 +9,7 @@ import numpy as np
 
 from connectomake.errors import LayerError
 from connectomake.geometry import BlockGrid, Box, Vec, upper_offsets
-from connectomake.layers import LayerSpec, read_block, read_tables
+from connectomake.layers import LayerSpec, ShardReader, read_tables
 from connectomake.meshes.cells import Fragment, mesh_cell
 from connectomake.meshes.lattice import MeshSpec
 from connectomake.meshes.pack import write_pack
@@ -28,8 +29,31 @@ def _low_part(path: PathLike, offset: Vec) -> np.ndarray:
     return plane[tuple(slice(0, 1) if o else slice(None) for o in offset)]
 
 
-def block_labels(shard: PathLike, layer: LayerSpec, block: int, halos: Mapping[int, PathLike]) -> tuple[np.ndarray, Box]:
-    """Read a block with one voxel more at its high sides, and at its low sides where the region begins.
+def _halo_parts(layer: LayerSpec, block: int, halos: Mapping[int, PathLike]) -> list[tuple[Box, np.ndarray]]:
+    """Read the voxels one beyond the block's high sides, as boxes and their labels."""
+    grid = layer.grid
+    z, y, x = grid.position(block)
+    around = grid.box(block).grow(0, 1)
+    parts = []
+    for offset in upper_offsets():
+        position = (z + offset[0], y + offset[1], x + offset[2])
+        if not grid.exists(position):
+            continue
+        common = grid.box_at(position).intersect(around)
+        path = halos[grid.id_at(position)]
+        part = _low_part(path, offset)
+        if part.shape != common.shape:
+            raise LayerError(f"{path} has a halo of {part.shape}, not {common.shape}; delete it and rerun")
+        parts.append((common, part))
+    return parts
+
+
+def block_slabs(
+    shard: PathLike, layer: LayerSpec, block: int, halos: Mapping[int, PathLike], thickness: int
+) -> Iterator[tuple[Box, np.ndarray, Box]]:
+    """Yield a block in slabs along z, each with one voxel more at its high sides, and at low sides where the region begins.
+
+    Slabs come from high z to low, so that the first plane of one is kept as the halo of the next and nothing is read twice.
 
     Parameters
     ----------
@@ -41,54 +65,65 @@ def block_labels(shard: PathLike, layer: LayerSpec, block: int, halos: Mapping[i
         The block's id.
     halos
         Halo file of every high-side neighbour; see `halo_blocks`.
+    thickness
+        Planes of a slab.
 
-    Returns
-    -------
+    Yields
+    ------
+    own : Box
+        The slab.
     labels : (z, y, x) uint64
-        Background beyond the region.
+        The slab and the voxels around it; background beyond the region.
     box : Box
-        Which voxels they are.
+        Which voxels `labels` are.
 
     Raises
     ------
     LayerError
         If a file is missing, damaged or of the wrong shape.
     """
-    grid = layer.grid
-    inner = grid.box(block)
-    z, y, x = (int(a == r) for a, r in zip(inner.start, layer.roi.start, strict=True))
-    outer = inner.grow((z, y, x), 1)
-    labels = np.zeros(outer.shape, np.uint64)
-    labels[inner.slices(outer.start)] = read_block(shard, layer, block)[0]
-    position = grid.position(block)
-    for offset in upper_offsets():
-        neighbour = (position[0] + offset[0], position[1] + offset[1], position[2] + offset[2])
-        if not grid.exists(neighbour):
-            continue
-        common = grid.box_at(neighbour).intersect(outer)
-        halo = halos[grid.id_at(neighbour)]
-        part = _low_part(halo, offset)
-        if part.shape != common.shape:
-            raise LayerError(f"{halo} has a halo of {part.shape}, not {common.shape}; delete it and rerun")
-        labels[common.slices(outer.start)] = part
-    return labels, outer
+    inner = layer.grid.box(block)
+    low_z, low_y, low_x = (int(a == r) for a, r in zip(inner.start, layer.roi.start, strict=True))
+    parts = _halo_parts(layer, block, halos)
+    reader = ShardReader(shard, layer, block)
+    above: np.ndarray | None = None
+    for z in reversed(range(inner.start[0], inner.stop[0], thickness)):
+        own = Box((z, *inner.start[1:]), (min(z + thickness, inner.stop[0]), *inner.stop[1:]))
+        below = low_z if z == inner.start[0] else 0
+        box = own.grow((below, low_y, low_x), 1)
+        labels = np.zeros(box.shape, np.uint64)
+        labels[own.slices(box.start)] = reader.read(own)[0]
+        for place, part in parts:
+            common = place.intersect(box)
+            if not common.empty:
+                labels[common.slices(box.start)] = part[common.slices(place.start)]
+        if above is not None:
+            labels[-1] = above
+        above = labels[below].copy()
+        yield own, labels, box
 
 
-def block_fragments(labels: np.ndarray, box: Box, block: Box, spec: MeshSpec) -> Iterator[Fragment]:
-    """Yield the fragments of a block, cell by cell.
+def slab_fragments(
+    own: Box, labels: np.ndarray, box: Box, spec: MeshSpec, keep: np.ndarray | None = None
+) -> Iterator[Fragment]:
+    """Yield the fragments of a slab or block, cell by cell.
 
     Parameters
     ----------
+    own
+        The slab.
     labels : (z, y, x) uint64
-        Voxels of `box`, which is the block and what its cells reach beyond it.
-    box, block
-        The voxels read and those of the block.
+        Voxels of `box`, which is the slab and what its cells reach beyond it.
+    box
+        See `labels`.
     spec
         The meshes.
+    keep : (n,) uint64, optional
+        Ascending ids of the objects to mesh; default all.
     """
-    for position in spec.positions(block):
+    for position in spec.positions(own):
         reach = spec.reach(position)
-        yield from mesh_cell(labels[reach.slices(box.start)], spec, position)
+        yield from mesh_cell(labels[reach.slices(box.start)], spec, position, keep)
 
 
 def mesh_fragments(
@@ -100,7 +135,7 @@ def mesh_fragments(
     keep: np.ndarray | None = None,
     record: dict[str, Any] | None = None,
 ) -> None:
-    """Write the pack of a group of blocks; whole or not at all. One block is in memory at a time.
+    """Write the pack of a group of blocks; whole or not at all. One slab of one block is in memory at a time.
 
     Parameters
     ----------
@@ -118,21 +153,19 @@ def mesh_fragments(
         Ascending ids of the objects to mesh; default all.
     record
         What to note at the end of the file.
+
+    Raises
+    ------
+    ConfigError
+        If the cell does not divide the block.
+    LayerError
+        If a file is missing or damaged.
     """
+    thickness = math.lcm(spec.cell[0], layer.chunk[0])
 
     def fragments() -> Iterator[Fragment]:
         for block in sorted(shards):
-            labels, box = block_labels(shards[block], layer, block, halos)
-            if keep is not None:
-                labels[~is_in(labels, keep)] = 0
-            yield from block_fragments(labels, box, layer.grid.box(block), spec)
+            for own, labels, box in block_slabs(shards[block], layer, block, halos, thickness):
+                yield from slab_fragments(own, labels, box, spec, keep)
 
     write_pack(path, spec.sharding, fragments(), record)
-
-
-def is_in(labels: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """Return where `labels` is one of the ascending `ids`, as bool of the same shape."""
-    if not len(ids):
-        return np.zeros(labels.shape, bool)
-    place = np.minimum(np.searchsorted(ids, labels), len(ids) - 1)
-    return np.asarray(ids[place] == labels)

@@ -61,13 +61,15 @@ def code_places(codes: np.ndarray) -> np.ndarray:
     return places
 
 
-def marching_cubes(labels: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+def marching_cubes(labels: np.ndarray, keep: np.ndarray | None = None) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """Yield the surface of every object between the centres of the voxels of an array.
 
     Parameters
     ----------
     labels : (z, y, x) uint64
         0 is background. Objects are left open where they touch the array's faces.
+    keep : (n,) uint64, optional
+        Ascending ids of the objects wanted; default all.
 
     Yields
     ------
@@ -82,9 +84,12 @@ def marching_cubes(labels: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.nda
 
     mesher = zmesh.Mesher((2, 2, 2))
     mesher.mesh(np.ascontiguousarray(labels), close=False)
-    for object_id in sorted(mesher.ids()):
+    ids = np.array(sorted(mesher.ids()), np.uint64)
+    if keep is not None:
+        ids = ids[np.searchsorted(keep, ids, side="right") > np.searchsorted(keep, ids)]
+    for object_id in ids.tolist():
         mesh = mesher.get(object_id)
-        yield int(object_id), mesh.vertices.astype(np.int32), mesh.faces.astype(np.int32)
+        yield object_id, mesh.vertices.astype(np.int32), mesh.faces.astype(np.int32)
 
 
 def cell_triangles(labels: np.ndarray, spec: MeshSpec, position: Vec) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
@@ -138,7 +143,7 @@ def encode(vertices: np.ndarray, faces: np.ndarray) -> bytes:
     return bytes(DracoPy.encode(np.ascontiguousarray(points), np.ascontiguousarray(faces[:, ::-1]).astype(np.uint32)))
 
 
-def mesh_cell(labels: np.ndarray, spec: MeshSpec, position: Vec) -> list[Fragment]:
+def mesh_cell(labels: np.ndarray, spec: MeshSpec, position: Vec, keep: np.ndarray | None = None) -> list[Fragment]:
     """Mesh, simplify and encode every object of one cell.
 
     Parameters
@@ -149,6 +154,8 @@ def mesh_cell(labels: np.ndarray, spec: MeshSpec, position: Vec) -> list[Fragmen
         The meshes.
     position
         Lattice position of the cell; -1 below the region's start.
+    keep : (n,) uint64, optional
+        Ascending ids of the objects wanted; default all.
 
     Returns
     -------
@@ -160,7 +167,7 @@ def mesh_cell(labels: np.ndarray, spec: MeshSpec, position: Vec) -> list[Fragmen
     shift = 2 * (np.array(spec.reach(position).start) - np.array(spec.start(position))).astype(np.int32)
     code = cell_code(position)
     fragments = []
-    for object_id, vertices, faces in marching_cubes(labels):
+    for object_id, vertices, faces in marching_cubes(labels, keep):
         stored, corners = stored_mesh(vertices + shift, faces, spec)
         fragments.append(Fragment(object_id, code, encode(stored, corners), len(corners)))
     return fragments
