@@ -141,7 +141,8 @@ class Flow:
     def digests(self, config=None):
         """SHA-256 of everything a run ends with that must not depend on blocks: voxels, table, meshes."""
         plan = self.plan(config)
-        found = {layer: sha(self.array(layer, config).tobytes()) for layer in ("affinity", "segmentation") if layer in plan.layers}
+        layers = [layer for layer in ("affinity", "segmentation") if layer in plan.layers]
+        found = {layer: sha(self.array(layer, config).tobytes()) for layer in layers}
         columns = read_parquet(self.folder / Targets(plan).objects)
         found["objects"] = sha(b"".join(name.encode() + column.tobytes() for name, column in columns.items()))
         found["properties"] = sha((self.folder / Targets(plan).properties).read_bytes())

@@ -262,5 +262,6 @@ def test_report(copied):
 
 
 def test_job_counts_are_parsed():
-    text = "x\nJob stats:\njob         count\n--------  -------\nall             1\naffinity       12\ntotal          13\n\nrest"
+    rows = ["job         count", "--------  -------", "all             1", "affinity       12", "total          13"]
+    text = "\n".join(["x", "Job stats:", *rows, "", "rest"])
     assert job_counts(text) == {"affinity": 12}

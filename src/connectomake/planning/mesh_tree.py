@@ -60,7 +60,7 @@ class MeshTree:
         return self._levels[level][pack]
 
     def neighbours(self, group: int) -> list[int]:
-        """Return the ids of the blocks, of the group or not, that touch one of its blocks across a high face, edge or corner."""
+        """Return the ids of all blocks that touch a block of the group across a high face, edge or corner."""
         around = {n for block in self.members(0, group) for n in self.grid.neighbours(block, upper_offsets())}
         return sorted(around)
 

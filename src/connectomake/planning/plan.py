@@ -231,7 +231,12 @@ class Plan:
         voxel_size, simplify = self.source.voxel_size, meshes["simplify"]
         max_error = max(voxel_size) if simplify["max_error"] is None else simplify["max_error"]
         return MeshSpec(
-            self.roi, as_vec(meshes["cell"]), voxel_size, meshes["quantization_bits"], float(simplify["factor"]), float(max_error)
+            self.roi,
+            as_vec(meshes["cell"]),
+            voxel_size,
+            bits=int(meshes["quantization_bits"]),
+            factor=float(simplify["factor"]),
+            max_error=float(max_error),
         )
 
     def keeps(self, name: str) -> bool:
