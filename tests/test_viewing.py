@@ -115,7 +115,7 @@ def test_one_connection_serves_many_requests(plan, server):
     [
         "/run/../raw.h5", "/run/%2e%2e/raw.h5", "/run/segmentation/../../raw.h5", "/run//etc/passwd", "/run/%2Fetc/passwd",
         "/../raw.h5", "/raw.h5", "//etc/passwd", "/run/..%2fraw.h5", "/run", "/run/", "/run/segmentation", "/nothing/info",
-        "/run/link/raw.h5", "/run/%00", "/run/" + "x" * 5000, "/run/segmentation/", 
+        "/run/link/raw.h5", "/run/%00", "/run/" + "x" * 5000, "/run/segmentation/",
         "/v/connectomake/../../../raw.h5", "/runx/info", "/run/link/",
     ],
 )  # fmt: skip

@@ -25,7 +25,7 @@ def block(
     """Show the block ID: its position, its box, its neighbours, its files and which of them exist."""
     plan = common.read_plan(config)
     grid = plan.grid
-    number = grid.parse(name.lower().removeprefix("0x").zfill(grid.width))
+    number = grid.parse(name.lower().removeprefix("0x").lstrip("0").zfill(grid.width))
     box = grid.box(number)
     rows = [
         ("block", f"{grid.name(number)}, grid position {grid.position(number)} of {shape_text(grid.shape)}"),

@@ -105,8 +105,7 @@ def rule_costs(plan: Plan) -> list[RuleCost]:
     """Return the rules of a run, their jobs and what a job takes."""
     demands = Demands(plan)
     return [
-        RuleCost(rule, jobs, demands.memory(rule), demands.minutes(rule), _seconds(plan, rule))
-        for rule, jobs in _jobs(plan)
+        RuleCost(rule, jobs, demands.memory(rule), demands.minutes(rule), _seconds(plan, rule)) for rule, jobs in _jobs(plan)
     ]
 
 

@@ -151,5 +151,3 @@ class _Run:
             deep.compare_objects(table, self._sizes, path)
         except ConnectomakeError as error:
             self.report.add(path, error)
-
-

@@ -1,0 +1,473 @@
+"""The command line: what each command prints, and errors in one sentence."""
+
+import copy
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from connectomake.cli import common, estimates, main
+from connectomake.cli.benchmarks import measured
+from connectomake.cli.tally import rate, stage_files
+from connectomake.config import check_config, normalise
+from connectomake.geometry import Box
+from connectomake.planning.plan import Plan, SourceFacts
+from connectomake.planning.resolve import resolve
+from connectomake.planning.targets import Targets
+from tests.tiny_run import CONFIG, SHAPE, make_run, write_inputs
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A folder with a whole run."""
+    folder = tmp_path_factory.mktemp("cli")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        write_inputs(folder)
+        make_run()
+    return folder
+
+
+@pytest.fixture
+def here(made, monkeypatch):
+    monkeypatch.chdir(made)
+    return resolve(CONFIG)
+
+
+@pytest.fixture
+def fresh(tmp_path, monkeypatch):
+    """A folder with the inputs of a run that has not begun."""
+    monkeypatch.chdir(tmp_path)
+    write_inputs(tmp_path)
+    return tmp_path
+
+
+def call(capsys, *args):
+    with pytest.raises(SystemExit) as end:
+        main(list(args))
+    out, err = capsys.readouterr()
+    return end.value.code or 0, out, err
+
+
+def change(**sections):
+    config = copy.deepcopy(CONFIG)
+    for name, value in sections.items():
+        config[name] = {**config[name], **value} if isinstance(value, dict) else value
+    Path("config.yaml").write_text(yaml.safe_dump(config))
+
+
+def make_plan(shape, block, chunk=None, start=(0, 0, 0), patch=(20, 40, 40), overlap=(4, 8, 8), fan_out=64, per_job=1):
+    """A plan without any file."""
+    inference = {"model": "m.py", "patch": list(patch), "overlap": list(overlap)}
+    config = normalise({
+        "outdir": "out", "source": {"path": "s"}, "block": list(block), "chunk": chunk, "inference": inference,
+        "meshes": {"cell": list(block), "voxels_per_job": per_job}, "merge": {"fan_out": fan_out},
+    })  # fmt: skip
+    check_config(config)
+    facts = SourceFacts("s", None, 0, "hdf5", Box.of_shape(shape, start), 1, "uint8", (40.0, 4.0, 4.0), "x")
+    return Plan(config, facts)
+
+
+# plan
+
+
+def test_plan_shows_what_a_config_means(fresh, capsys):
+    code, out, err = call(capsys, "plan")
+    assert (code, err) == (0, "")
+    for text in (
+        "raw.h5 [raw], hdf5, uint8",
+        "2 x 2 x 3 = 12 blocks of 16 x 16 x 16",
+        "recompute factor",
+        "segmentation",
+        "octree",
+    ):
+        assert text in out
+
+
+def test_plan_as_json(here, capsys):
+    code, out, _ = call(capsys, "plan", "--json")
+    value = json.loads(out)
+    assert code == 0
+    assert value["roi"] == {"start": [0, 0, 0], "stop": list(SHAPE), "voxels": 20 * 24 * 40}
+    rules = {rule["rule"]: rule["jobs"] for rule in value["rules"]}
+    files = stage_files(here)
+    assert {name: len(files.get(name, ())) for name in rules if name != "info"} == {
+        n: c for n, c in rules.items() if n != "info"
+    }
+    assert rules["info"] == sum(path.endswith("info") and "properties" not in path for path in Targets(here).final())
+    assert value["patches"]["forward_passes"] >= value["patches"]["patches"]
+    layers = {layer["name"]: layer for layer in value["layers"]}
+    assert layers["segmentation"]["bytes"] == 8 * 20 * 24 * 40
+    assert [layers[n]["shards"] for n in ("image", "segmentation")] == [12, 12]
+
+
+@settings(max_examples=60)
+@given(
+    st.tuples(*[st.integers(1, 60)] * 3), st.tuples(*[st.integers(1, 9)] * 3), st.sampled_from([2, 4, 8, 64]),
+    st.integers(1, 3000),
+)  # fmt: skip
+def test_nodes_and_packs_are_counted_without_listing_them(shape, block, fan_out, per_job):
+    plan = make_plan(shape, block, fan_out=fan_out, per_job=per_job)
+    octree, tree = plan.octree, plan.mesh_tree
+    assert estimates.octree_counts(plan) == [len(octree.nodes(level)) for level in range(1, octree.levels + 1)]
+    assert estimates.pack_counts(plan) == [len(tree.packs(level)) for level in range(tree.top + 1)]
+
+
+def test_a_plan_of_very_many_blocks_is_quick():
+    started = time.process_time()
+    plan = make_plan((14000, 200_000, 200_000), (128, 2048, 2048), patch=(64, 256, 256), overlap=(16, 64, 64))
+    assert plan.grid.count > 1_000_000
+    jobs = sum(c.jobs for c in estimates.rule_costs(plan))
+    assert jobs > 3_000_000
+    assert 1.6 < estimates.passes(plan).recompute_factor < 1.7
+    assert any("needs about" in w for w in estimates.warnings(plan))
+    estimates.layer_costs(plan), estimates.proposals(plan), estimates.summary_values(plan)
+    assert time.process_time() - started < 10
+
+
+@pytest.mark.parametrize("chunk", [None, [16, 32, 32]])
+def test_better_blocks_are_legal_and_recompute_less(chunk):
+    plan = make_plan((512, 2048, 2048), (32, 64, 64), chunk)
+    before = estimates.passes(plan).recompute_factor
+    assert before > 2
+    found = estimates.proposals(plan)
+    assert found
+    for proposal in found:
+        config = {**plan.config, "block": list(proposal.block), "chunk": list(proposal.chunk)}
+        check_config(config)
+        after = estimates.passes(Plan(config, plan.source))
+        assert after.recompute_factor == pytest.approx(proposal.recompute_factor)
+        assert proposal.recompute_factor < before
+        assert proposal.blocks == Plan(config, plan.source).grid.count
+    assert min(p.recompute_factor for p in found) <= 1.5
+    (warning,) = (w for w in estimates.warnings(plan) if "computed" in w)
+    assert ("chunk:" in warning) == (chunk is not None)
+    assert str(list(found[0].block)) in warning
+
+
+def test_no_better_block_than_the_whole():
+    plan = make_plan((30, 60, 60), (32, 64, 64))
+    assert estimates.passes(plan).recompute_factor == 1
+    assert estimates.proposals(plan) == []
+    assert estimates.warnings(plan) == []
+
+
+def test_warnings_do_not_fail(fresh, capsys):
+    change(block=[4, 4, 4], chunk=[2, 2, 2], meshes={"cell": [4, 4, 4]}, inference={"patch": [24, 8, 8]})
+    code, out, _ = call(capsys, "plan")
+    text = " ".join(out.split())
+    assert code == 0
+    for part in (
+        "larger blocks recompute less",
+        "are small for a viewer",
+        "thinner than the output patch along z (20 < 24)",
+        "mesh cells",
+    ):
+        assert part in text
+
+
+# where, block
+
+
+def test_where(here, capsys):
+    code, out, err = call(capsys, "where", "17", "3", "39")
+    block = here.grid.id_of_voxel((17, 3, 39))
+    assert (code, err) == (0, "")
+    for text in (
+        here.grid.name(block),
+        "z 16:20, y 0:16, x 32:40",
+        Targets(here).shard("segmentation", block),
+        "raw.h5 [raw]",
+        "node, level 2",
+    ):
+        assert text in out
+
+
+def test_where_below_zero(tmp_path, monkeypatch, capsys):
+    """A precomputed source with a negative offset, read in place."""
+    from connectomake.layers import LayerSpec, write_block
+
+    monkeypatch.chdir(tmp_path)
+    spec = LayerSpec("vol", "uint8", 1, Box((-20, -5, 3), (-4, 11, 19)), (16, 16, 16), (8, 8, 8), (20.0, 10.0, 10.0))
+    write_block(f"vol/{spec.shard_name(0)}", spec, 0, np.zeros((16, 16, 16), np.uint8))
+    Path("vol/info").write_text(json.dumps(spec.info()))
+    Path("c.yaml").write_text(
+        yaml.safe_dump({"outdir": "out", "source": {"path": "vol"}, "block": [8, 8, 8], "meshes": {"enabled": False}})
+    )
+    code, out, _ = call(capsys, "where", "-20", "-1", "12", "c.yaml")
+    assert code == 0
+    assert "z -20:-12, y -5:3, x 11:19" in out
+    code, _, err = call(capsys, "where", "-21", "0", "12", "c.yaml")
+    assert (code, err) == (
+        1,
+        "error: voxel (-21, 0, 12) (z, y, x) is outside the region of interest, z -20:-4, y -5:11, x 3:19\n",
+    )
+
+
+def test_where_without_the_source(made, tmp_path, monkeypatch, capsys):
+    import shutil
+
+    shutil.copytree(made, tmp_path / "copy")
+    monkeypatch.chdir(tmp_path / "copy")
+    Path("raw.h5").unlink()
+    code, out, err = call(capsys, "where", "0", "0", "0")
+    assert code == 0
+    assert "out/segmentation" in out
+    assert err.startswith("note: the source is out of reach")
+    assert call(capsys, "plan")[0] == 1
+
+
+@pytest.mark.parametrize("name", ["01", "1", "0x1", "0X001"])
+def test_block(here, capsys, name):
+    code, out, _ = call(capsys, "block", name)
+    assert code == 0
+    for text in (f"{here.grid.name(1)}, grid position (0, 0, 1) of 2 x 2 x 3", "16 x 16 x 16 voxels", "x - 0", "kB)"):
+        assert text in out
+
+
+@pytest.mark.parametrize("name", ["ff", "zz", "1234", "-1"])
+def test_no_such_block(here, capsys, name):
+    code, _, err = call(capsys, "block", "--", name)
+    assert code == 1
+    assert err.startswith("error: block '")
+    assert err.count("\n") == 1
+
+
+# check
+
+
+def test_check(fresh, capsys):
+    code, out, err = call(capsys, "check")
+    lines = out.splitlines()
+    assert (code, err) == (0, "")
+    assert len(lines) == 7
+    assert all(line.startswith("✓ ") for line in lines)
+    assert len(call(capsys, "check", "--fast")[1].splitlines()) == 5
+    assert not Path("out").exists()
+
+
+def test_check_needs_no_torch_without_a_network(fresh):
+    change(inference=None)
+    code = "import sys; from connectomake.cli import main\ntry: main(['check'])\nfinally: assert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+MODELS = {
+    "import torch\nInstantiatedModel = torch.nn.Conv3d(1, 3, 1)\n": "channel",
+    "raise ValueError('no such layer')\n": "no such layer",
+    "x = (\n": "line 1",
+    "import torch\nInstantiatedModel = torch.nn.Conv3d(2, 1, 1)\n": "model.py",
+}
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_check_of_bad_models(fresh, capsys, model):
+    Path("model.py").write_text(model)
+    code, out, err = call(capsys, "check")
+    assert code == 1
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert MODELS[model] in err
+    assert "Traceback" not in out + err
+    assert out.startswith("✓ config.yaml is valid")
+
+
+def test_check_of_a_region_that_cannot_be_written(fresh, capsys):
+    Path("out").write_text("a file")
+    code, _, err = call(capsys, "check")
+    assert code == 1
+    assert "not a writable folder" in err
+
+
+def test_space_that_lacks_is_a_warning(fresh, capsys, monkeypatch):
+    usage = type("Usage", (), {"free": 1000})
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
+    code, out, _ = call(capsys, "check", "--fast")
+    assert code == 0
+    assert "! 1.0 kB free" in out
+
+
+# errors
+
+
+@pytest.mark.parametrize("command", ["plan", "check", "verify", "progress", "summary", "view"])
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        (None, "cannot be read"),
+        ("block: [", "is not YAML"),
+        ("outdir: x\n", "is missing in config"),
+        ("a: 1\n", "unknown key 'a'"),
+    ],
+)
+def test_bad_configs(tmp_path, monkeypatch, capsys, command, text, wanted):
+    monkeypatch.chdir(tmp_path)
+    if text is not None:
+        Path("config.yaml").write_text(text)
+    code, out, err = call(capsys, command)
+    assert code == 1
+    assert out == ""
+    assert wanted in err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+
+
+def test_unknown_options(here, capsys):
+    code, _, err = call(capsys, "where", "1", "2", "3", "--nothing")
+    assert (code, err) == (1, "error: there is no option --nothing; see --help\n")
+    assert call(capsys, "plan", "--nothing")[0] == 2
+    assert call(capsys, "where", "1", "2")[0] == 2
+
+
+def imports_of(args):
+    """Run a command in its own process, which prints its modules to stderr."""
+    call = f"from connectomake.cli import main\ntry: main({args})"
+    code = f"import sys\n{call}\nfinally: print(sorted(sys.modules), file=sys.stderr)"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+
+def test_help_is_quick_and_names_all_commands():
+    done = imports_of(["--help"])
+    for name in ("plan", "check", "where", "block", "progress", "summary", "verify", "view", "phantom"):
+        assert name in done.stdout
+    for heavy in ("'torch'", "'cloudvolume'", "'numba'", "'tensorstore'", "'h5py'", "'pyarrow'", "'numpy'"):
+        assert heavy not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "args", [["plan"], ["where", "1", "2", "3"], ["progress"], ["verify"], ["summary"], ["view", "--print-only"]]
+)
+def test_neither_torch_nor_cloudvolume_is_imported(here, args):
+    done = imports_of(args)
+    assert "'torch'" not in done.stderr
+    assert "'cloudvolume'" not in done.stderr
+
+
+# progress
+
+
+def test_progress_of_a_whole_run(here, capsys):
+    code, out, _ = call(capsys, "progress")
+    rows = [line.split() for line in out.splitlines() if "█" in line]
+    assert code == 0
+    assert [row[0] for row in rows] == list(stage_files(here))
+    assert all(row[-1] == "done" and row[2] == row[3] and row[4] == "100" for row in rows)
+
+
+def test_progress_before_the_first_file(fresh, capsys):
+    out = call(capsys, "progress")[1]
+    assert out.count("not begun") == len(stage_files(resolve(CONFIG)))
+
+
+def test_progress_while_running(made, tmp_path, monkeypatch, capsys):
+    import shutil
+
+    shutil.copytree(made, tmp_path / "copy")
+    monkeypatch.chdir(tmp_path / "copy")
+    plan = resolve(CONFIG)
+    targets, now = Targets(plan), time.time()
+    for i, block in enumerate(plan.grid.ids):
+        path = targets.shard("affinity", block)
+        os.utime(path, (now - 100 + 10 * i,) * 2)
+        if i >= 6:
+            Path(path).unlink()
+    (row,) = (line.split() for line in call(capsys, "progress")[1].splitlines() if line.strip().startswith("affinity"))
+    assert row[2:7] == ["6", "12", "50", "360/h", "60"]
+    os.utime(targets.shard("affinity", 0), (now - 9000,) * 2)
+
+
+def test_watching_a_finished_run_ends(here, capsys):
+    code, out, _ = call(capsys, "progress", "--watch")
+    assert code == 0
+    assert "done" in out
+
+
+def test_temporary_files_count_once_used(made, tmp_path, monkeypatch, capsys):
+    import shutil
+
+    shutil.copytree(made, tmp_path / "copy")
+    monkeypatch.chdir(tmp_path / "copy")
+    change(keep=[])
+    shutil.rmtree("out/affinity")
+    shutil.rmtree("out/image")
+    shutil.rmtree("out/fragments")
+    code, out, _ = call(capsys, "progress", "--watch")
+    assert code == 0
+    assert all(line.split()[-1] == "done" for line in out.splitlines() if "█" in line)
+
+
+def test_rate_leaves_out_pauses():
+    assert rate(()) is None
+    assert rate((5.0,)) is None
+    assert rate((0.0, 2.0, 4.0)) == 0.5
+    assert rate((0.0, 2.0, 4.0, 90_000.0, 90_002.0)) == 0.5
+    assert rate((1.0, 1.0)) is None
+
+
+# summary
+
+
+def test_summary(here, capsys):
+    from connectomake.objects import read_parquet
+
+    folder = Path("out/benchmarks/affinity")
+    folder.mkdir(parents=True, exist_ok=True)
+    for block in here.grid.ids:
+        (folder / f"{here.grid.name(block)}.tsv").write_text("s\th:m:s\tmax_rss\tcpu_time\n0.1600\t0:00:00\t120.5\tNA\n")
+    (folder / "broken.tsv").write_text("s\tmax_rss\nNA\t-\n")
+    found = measured("out", "affinity")
+    assert (found.jobs, found.memory_mb) == (12, 120.5)
+    assert found.seconds == pytest.approx(1.92)
+    assert measured("out", "merge") is None
+    code, out, err = call(capsys, "summary")
+    count = len(read_parquet(Targets(here).objects)["id"])
+    assert (code, err) == (0, "")
+    for text in (
+        f"{count:,}, ",
+        "all 12 segmented",
+        "10.0 kvox/s",
+        "126 MB",
+        "connectomake view",
+        "out/objects/objects.parquet",
+        "together",
+    ):
+        assert text in out
+    assert "not finished" not in out
+
+
+def test_summary_of_an_unfinished_run(fresh, capsys):
+    code, out, _ = call(capsys, "summary")
+    assert code == 0
+    assert "not yet counted" in out
+    assert "not finished" in out
+
+
+# numbers
+
+
+def test_numbers_are_readable():
+    assert [common.bytes_text(n) for n in (0, 999, 1000, 999_960, 2.5e9)] == ["0 B", "999 B", "1.0 kB", "1.0 MB", "2.5 GB"]
+    assert common.voxels_text(27e6) == "27.0 Mvox"
+    assert [common.seconds_text(s) for s in (0.4, 45, 720, 9000, 500_000)] == ["0.4 s", "45 s", "12 min", "2.5 h", "5.8 days"]
+    assert common.shape_text((1, 2, 3)) == "1 x 2 x 3"
+    assert common.shape_text((40.0, 4.5, 4.5)) == "40 x 4.5 x 4.5"
+    assert (common.counted(1, "block"), common.counted(1200, "block")) == ("1 block", "1,200 blocks")
+
+
+def test_phantom(fresh, capsys):
+    import h5py
+
+    code, out, _ = call(capsys, "phantom", "p/phantom.h5", "--shape", "24", "28", "32", "--seed", "3")
+    assert code == 0
+    assert "24 x 28 x 32" in out
+    with h5py.File("p/phantom.h5") as file:
+        assert file["raw"].shape == (24, 28, 32)
