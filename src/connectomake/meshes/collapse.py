@@ -1,0 +1,196 @@
+"""A triangle mesh whose edges can be collapsed: state, checks and the collapse itself."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from connectomake.meshes.quadrics import evaluate, minimum, normal
+
+NONE = -1
+_MIN_COSINE = 0.2
+
+
+class CollapsibleMesh(NamedTuple):
+    """A mesh while it is simplified: n vertices, m triangles."""
+
+    positions: np.ndarray  # (n, 3) float64, nm
+    quadrics: np.ndarray  # (n, 11) float64
+    locked: np.ndarray  # (n,) bool
+    drift: np.ndarray  # (n,) float64: how far the surface may have moved, nm
+    version: np.ndarray  # (n,) int64: changes with the vertex
+    faces: np.ndarray  # (m, 3) int32
+    alive: np.ndarray  # (m,) bool
+    head: np.ndarray  # (n,) int32: first corner (3 * triangle + place) of each vertex
+    chain: np.ndarray  # (3 m,) int32: next corner of the same vertex
+    mark: np.ndarray  # (n,) int64: scratch
+    stamp: np.ndarray  # (1,) int64: scratch
+    step: np.ndarray  # (3,) float64, nm
+    top: float
+    limit: float
+
+
+@njit(cache=True, nogil=True)
+def corner_lists(faces, count):  # type: ignore[no-untyped-def]
+    """Chain the corners (3 * triangle + place) of every vertex into a list."""
+    head = np.full(count, NONE, np.int32)
+    chain = np.full(3 * len(faces), NONE, np.int32)
+    for corner in range(3 * len(faces) - 1, -1, -1):
+        vertex = faces[corner // 3, corner % 3]
+        chain[corner] = head[vertex]
+        head[vertex] = corner
+    return head, chain
+
+
+@njit(cache=True, nogil=True)
+def place_collapse(m, a, b):  # type: ignore[no-untyped-def]
+    """Return cost and position of the collapse of (a, b): the best of the minimum on the grid and both ends."""
+    q, r = m.quadrics[a], m.quadrics[b]
+    ax, ay, az = m.positions[a, 0], m.positions[a, 1], m.positions[a, 2]
+    bx, by, bz = m.positions[b, 0], m.positions[b, 1], m.positions[b, 2]
+    if m.locked[a]:
+        return evaluate(q, r, ax, ay, az), ax, ay, az
+    best, x, y, z = evaluate(q, r, bx, by, bz), bx, by, bz
+    if m.locked[b]:
+        return best, x, y, z
+    cost = evaluate(q, r, ax, ay, az)
+    if cost < best:
+        best, x, y, z = cost, ax, ay, az
+    px, py, pz = minimum(q, r, 0.5 * (ax + bx), 0.5 * (ay + by), 0.5 * (az + bz))
+    sx, sy, sz = m.step[0], m.step[1], m.step[2]
+    px, py, pz = np.rint(px / sx) * sx, np.rint(py / sy) * sy, np.rint(pz / sz) * sz
+    inside = 0.0 <= px <= m.top * sx and 0.0 <= py <= m.top * sy and 0.0 <= pz <= m.top * sz
+    cost = evaluate(q, r, px, py, pz)
+    if inside and cost < best:
+        best, x, y, z = cost, px, py, pz
+    return best, x, y, z
+
+
+@njit(cache=True, nogil=True)
+def _keeps_topology(m, a, b):  # type: ignore[no-untyped-def]
+    """Whether the edge has two triangles, its ends just their two other corners in common, and the rest does not fold."""
+    m.stamp[0] += 2
+    seen = m.stamp[0]
+    shared = around = common = 0
+    corner = m.head[a]
+    while corner != NONE:
+        t, place = corner // 3, corner % 3
+        if m.alive[t]:
+            for turn in (1, 2):
+                other = m.faces[t, (place + turn) % 3]
+                shared += other == b
+                if other != b and m.mark[other] != seen:
+                    m.mark[other] = seen
+                    around += 1
+        corner = m.chain[corner]
+    corner = m.head[b]
+    while corner != NONE:
+        t, place = corner // 3, corner % 3
+        if m.alive[t]:
+            for turn in (1, 2):
+                other = m.faces[t, (place + turn) % 3]
+                if other == a or m.mark[other] == seen + 1:
+                    continue
+                common += m.mark[other] == seen
+                around += m.mark[other] != seen
+                m.mark[other] = seen + 1
+        corner = m.chain[corner]
+    return shared == 2 and common == 2 and around > 2
+
+
+@njit(cache=True, nogil=True)
+def _shift(m, a, b, x, y, z):  # type: ignore[no-untyped-def]
+    """Return how far the surface moves when `a` goes to a point; infinite if a triangle without `b` turns over.
+
+    The greater of the distances of the point from the old planes around `a` and of `a` from the new ones.
+    """
+    dx, dy, dz = x - m.positions[a, 0], y - m.positions[a, 1], z - m.positions[a, 2]
+    farthest = 0.0
+    corner = m.head[a]
+    while corner != NONE:
+        t, place = corner // 3, corner % 3
+        u, w = m.faces[t, (place + 1) % 3], m.faces[t, (place + 2) % 3]
+        corner = m.chain[corner]
+        if not m.alive[t]:
+            continue
+        nx, ny, nz = normal(m.positions, a, u, w)
+        length = np.sqrt(nx * nx + ny * ny + nz * nz)
+        if length == 0.0:
+            continue
+        farthest = max(farthest, abs(nx * dx + ny * dy + nz * dz) / length)
+        if b in (u, w):
+            continue
+        ux, uy, uz = m.positions[u, 0] - x, m.positions[u, 1] - y, m.positions[u, 2] - z
+        vx, vy, vz = m.positions[w, 0] - x, m.positions[w, 1] - y, m.positions[w, 2] - z
+        mx, my, mz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
+        moved = np.sqrt(mx * mx + my * my + mz * mz)
+        if nx * mx + ny * my + nz * mz <= _MIN_COSINE * length * moved:
+            return np.inf
+        farthest = max(farthest, abs(mx * dx + my * dy + mz * dz) / moved)
+    return farthest
+
+
+@njit(cache=True, nogil=True)
+def _merge(m, a, b):  # type: ignore[no-untyped-def]
+    """Let `a` take the triangles of `b`, drop those of both; return how many were dropped."""
+    dropped = 0
+    first = last = NONE
+    for vertex in (a, b):
+        corner = m.head[vertex]
+        while corner != NONE:
+            following = m.chain[corner]
+            t, place = corner // 3, corner % 3
+            if m.alive[t]:
+                if vertex == a and b in (m.faces[t, (place + 1) % 3], m.faces[t, (place + 2) % 3]):
+                    m.alive[t] = False
+                    dropped += 1
+                else:
+                    m.faces[t, place] = a
+                    first = corner if first == NONE else first
+                    if last != NONE:
+                        m.chain[last] = corner
+                    last = corner
+            corner = following
+    if last != NONE:
+        m.chain[last] = NONE
+    m.head[a], m.head[b] = first, NONE
+    return dropped
+
+
+@njit(cache=True, nogil=True)
+def collapse(m, a, b):  # type: ignore[no-untyped-def]
+    """Collapse (a, b) into a if topology and limit allow; return the number of triangles dropped."""
+    if not _keeps_topology(m, a, b):
+        return 0
+    _, x, y, z = place_collapse(m, a, b)
+    moved = max(_shift(m, a, b, x, y, z), _shift(m, b, a, x, y, z)) + max(m.drift[a], m.drift[b])
+    if moved > m.limit:
+        return 0
+    dropped = _merge(m, a, b)
+    m.positions[a, 0], m.positions[a, 1], m.positions[a, 2] = x, y, z
+    for i in range(11):
+        m.quadrics[a, i] += m.quadrics[b, i]
+    m.drift[a], m.locked[a] = moved, m.locked[a] or m.locked[b]
+    m.version[a] += 1
+    m.version[b] += 1 << 40
+    return dropped
+
+
+@njit(cache=True, nogil=True)
+def compact(positions, faces, alive, step, vertices_out, faces_out):  # type: ignore[no-untyped-def]
+    """Write the vertices in use, as grid integers, and the triangles left; return how many."""
+    place = np.full(len(positions), NONE, np.int32)
+    n_vertices = n_faces = 0
+    for t in range(len(faces)):
+        if not alive[t]:
+            continue
+        for corner in range(3):
+            vertex = faces[t, corner]
+            if place[vertex] == NONE:
+                place[vertex] = n_vertices
+                for axis in range(3):
+                    vertices_out[n_vertices, axis] = np.int32(np.rint(positions[vertex, axis] / step[axis]))
+                n_vertices += 1
+            faces_out[n_faces, corner] = place[vertex]
+        n_faces += 1
+    return n_vertices, n_faces
