@@ -5,16 +5,16 @@ nonzero label) where that folder is given, else a synthetic one: smoothed noise,
 """
 
 import gc
-import gzip
 import os
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
+from benchmarks.data import load_foreground
+from benchmarks.rows import Row
 from connectomake.components import label_block
 from connectomake.components.block import BlockLabels
 from connectomake.geometry import BlockGrid, Box, Octree
@@ -24,32 +24,7 @@ from connectomake.segmentation import halo_planes, remap
 T = TypeVar("T")
 CONNECTIVITY = 26
 MIN_SIZE = 0
-REPEATS = 5
-
-
-def load_foreground(folder: Path) -> tuple[np.ndarray, str]:
-    """Return the foreground (z, y, x) bool and where it comes from."""
-    path = folder / "connectomics" / "connectomics.npy.ckl.gz"
-    if not path.exists():
-        return _synthetic(256), "synthetic"
-    import crackle
-
-    labels = np.ascontiguousarray(crackle.decompress(gzip.decompress(path.read_bytes())).T)
-    foreground = labels != 0
-    for axis in range(3):
-        voxels, mask = np.moveaxis(labels, axis, 0), np.moveaxis(foreground, axis, 0)
-        same = voxels[1:] == voxels[:-1]
-        mask[1:] &= same
-        mask[:-1] &= same
-    return foreground, "connectomics"
-
-
-def _synthetic(size: int) -> np.ndarray:
-    from scipy.ndimage import uniform_filter
-
-    noise = np.random.default_rng(0).random((size, size, size), np.float32)
-    smooth = uniform_filter(uniform_filter(noise, 9), 9)
-    return np.asarray(smooth > np.quantile(smooth[::4, ::4, ::4], 0.35))
+REPEATS = int(os.environ.get("CONNECTOMAKE_REPEATS", "5"))
 
 
 def _timed(times: dict[str, float], name: str, function: Callable[[], T]) -> T:
@@ -100,20 +75,9 @@ def _in_core(foreground: np.ndarray) -> tuple[float, int]:
     return time.process_time() - before, count
 
 
-def run(data: Path | None = None) -> dict[str, Any]:
-    """Measure 8 and 64 blocks; every repeat times cc3d and both block counts, one after another.
-
-    Parameters
-    ----------
-    data
-        Folder with the real data; default is the environment variable CONNECTOMAKE_DATA.
-
-    Returns
-    -------
-    dict
-        `rows`: per number of blocks the medians in CPU seconds and their ratio to cc3d; `volume`: what was labelled.
-    """
-    foreground, source = load_foreground(data or Path(os.environ.get("CONNECTOMAKE_DATA", "data")))
+def run() -> dict[str, Any]:
+    """Measure 8 and 64 blocks; every repeat times cc3d and both block counts, one after another."""
+    foreground, source = load_foreground()
     roi = Box.of_shape(foreground.shape)
     side = foreground.shape[0]
     octrees = {n**3: Octree(BlockGrid(roi, (side // n,) * 3), 3) for n in (2, 4)}
@@ -130,26 +94,25 @@ def run(data: Path | None = None) -> dict[str, Any]:
             if objects != expected:
                 raise RuntimeError(f"{n} blocks gave {objects} objects, cc3d {expected}")
             steps[n].append(times)
-    rows = [_row(n, steps[n], core) for n in octrees]
-    return {"name": "components", "volume": source, "shape": list(foreground.shape), "objects": expected, "rows": rows}
-
-
-def _row(blocks: int, repeats: list[dict[str, float]], core: list[float]) -> dict[str, Any]:
-    totals = [sum(times.values()) for times in repeats]
-    medians = {f"{step}_s": round(statistics.median(t[step] for t in repeats), 4) for step in repeats[0]}
-    ratio = statistics.median(totals) / statistics.median(core)
     return {
-        "blocks": blocks,
-        **medians,
-        "total_s": round(statistics.median(totals), 4),
-        "cc3d_s": round(statistics.median(core), 4),
-        "ratio": round(ratio, 3),
-        "target": 3.0,
-        "repeats": len(totals),
+        "title": f"Label, merge and remap by blocks, CPU time: {source} {side}³, {CONNECTIVITY}-connected",
+        "volume": source,
+        "shape": list(foreground.shape),
+        "objects": expected,
+        "rows": [_row(n, steps[n], core) for n in octrees],
     }
 
 
-if __name__ == "__main__":
-    import json
-
-    print(json.dumps(run(), indent=2))
+def _row(blocks: int, repeats: list[dict[str, float]], core: list[float]) -> Row:
+    totals = [sum(times.values()) for times in repeats]
+    medians = {f"{step}_s": statistics.median(t[step] for t in repeats) for step in repeats[0]}
+    return Row(
+        f"{blocks} blocks",
+        statistics.median(totals),
+        "s",
+        statistics.median(core),
+        "one in-core cc3d call",
+        limit=3.0,
+        samples=totals,
+        details=medians,
+    )

@@ -1,0 +1,7 @@
+"""Benchmarks: ``python -m benchmarks [name ...]`` measures, prints a table and writes ``benchmarks/results.json``.
+
+Every module of `MODULES` has a function `run() -> dict` whose `rows` come from `benchmarks.rows.Row`; its other keys are
+figures beside them. What another program is needed for, or data that is not there, raises `Skipped`.
+"""
+
+MODULES = ("imports", "recompute", "inference", "components", "workflow", "memory", "dryrun")
