@@ -1,10 +1,9 @@
-"""Read a config, check it against the schema, fill in the defaults."""
+"""Check a config against the schema, fill in the defaults."""
 
 import copy
 import functools
 import math
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 from connectomake.config.messages import message_of, shown
@@ -19,29 +18,6 @@ def schema() -> dict[str, Any]:
     text = resources.files("connectomake.config").joinpath("schema.yaml").read_text()
     loaded: dict[str, Any] = yaml.safe_load(text)
     return loaded
-
-
-def load_config(path: str | Path) -> dict[str, Any]:
-    """Read a YAML config as it stands, without defaults.
-
-    Raises
-    ------
-    ConfigError
-        If the file is missing or not a YAML mapping.
-    """
-    import yaml
-
-    try:
-        value = yaml.safe_load(Path(path).read_text())
-    except OSError as error:
-        raise ConfigError(f"config {path} cannot be read ({error.strerror}); name a YAML file") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        place = getattr(error, "problem_mark", None)
-        where = f", line {place.line + 1}" if place else ""
-        raise ConfigError(f"config {path}{where} is not YAML: {getattr(error, 'problem', None) or error}") from error
-    if not isinstance(value, dict):
-        raise ConfigError(f"config {path} holds {type(value).__name__}, not keys and values; see the demo's config.yaml")
-    return value
 
 
 def normalise(config: dict[str, Any]) -> dict[str, Any]:

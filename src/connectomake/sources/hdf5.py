@@ -54,7 +54,7 @@ def _opened(path: str) -> Any:
                 raise
             return h5py.File(path, "r", locking=False)
     except OSError as error:
-        raise SourceError(f"{path} cannot be opened as HDF5 ({reason(error)}); is it truncated?") from error
+        raise SourceError(f"{path} cannot be opened as HDF5 ({reason(error)}); it may be truncated: copy it again") from error
 
 
 def _dataset(file: Any, dataset: str | None, path: str) -> Any:
@@ -66,7 +66,7 @@ def _dataset(file: Any, dataset: str | None, path: str) -> Any:
             return found
         there = _listing(file)
     except (OSError, RuntimeError, KeyError) as error:
-        raise SourceError(f"{path} cannot be read as HDF5 ({reason(error)}); is it truncated?") from error
+        raise SourceError(f"{path} cannot be read as HDF5 ({reason(error)}); it may be truncated: copy it again") from error
     listing = ", ".join(there) or "no dataset"
     if not dataset:
         raise ConfigError(f"source.dataset is missing; {path} holds {listing}")

@@ -67,7 +67,7 @@ def _add_file(digest: "hashlib._Hash", path: Path) -> None:
                 stream.seek(offset)
                 digest.update(stream.read(_PIECE))
     except OSError as error:
-        raise SourceError(f"{path} cannot be read ({error.strerror}); is it complete and readable?") from error
+        raise SourceError(f"{path} cannot be read ({error.strerror}); copy it again or permit reading") from error
 
 
 def _walk(folder: Path) -> Iterator[Path]:

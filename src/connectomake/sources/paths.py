@@ -73,7 +73,9 @@ def find_kind(path: str) -> str:
     if place.is_dir():
         return _kind_of_folder(place)
     if not place.exists():
-        raise SourceError(f"source.path {path} does not exist; a relative path counts from the working directory, not from the config's folder")
+        raise SourceError(
+            f"source.path {path} does not exist; a relative path counts from the working directory, not from the config's folder"
+        )
     return _kind_of_file(place)
 
 
@@ -105,12 +107,12 @@ def _kind_of_file(place: Path) -> str:
     except OSError as error:
         raise SourceError(f"{place} cannot be opened ({error.strerror}); check its permissions") from error
     if place.name == "info" or place.stat().st_size == 0:
-        fault = "is empty" if place.name != "info" else "is a file; name the folder that holds it"
+        fault = "is empty; copy it again" if place.name != "info" else "is a file; name the folder that holds it"
         raise SourceError(f"source.path {place} {fault}")
     named = _SUFFIXES.get(place.suffix.lower())
     for magic, kind in _MAGIC:
         if head.startswith(magic):
             return kind
     if named:
-        raise SourceError(f"{place} is named like {named} but does not begin like it; it is truncated or something else")
+        raise SourceError(f"{place} is named like {named} but does not begin like it; copy it again, or name it as what it is")
     raise SourceError(f"{place} is of no known format; it must be {_KNOWN}")

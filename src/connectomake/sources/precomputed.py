@@ -16,13 +16,13 @@ def open_precomputed(path: str, scale: int | str | None, voxel_size: Sequence[fl
     """Open one scale, by index (0 is the finest, the default) or by key; the voxel offset is that of the scale."""
     info = tensor.read_json(path, "info")
     if info is None:
-        raise SourceError(f"{path} has no info file, so it is not precomputed; is source.path complete?")
+        raise SourceError(f"{path} has no info file, so it is not precomputed; correct source.path")
     try:
         scales = info["scales"]
         index = _scale_index([str(s["key"]) for s in scales], scale, path)
         return _open_scale(path, info, index, voxel_size)
     except (KeyError, TypeError, IndexError) as error:
-        raise SourceError(f"the info file of {path} lacks or garbles {error}; is it precomputed?") from error
+        raise SourceError(f"the info file of {path} lacks or garbles {error}; correct it, or source.path") from error
 
 
 def _open_scale(path: str, info: dict[str, Any], index: int, voxel_size: Sequence[float] | None) -> Source:

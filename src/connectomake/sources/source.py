@@ -68,7 +68,8 @@ class Source:
         except ConnectomakeError:
             raise
         except Exception as error:
-            raise SourceError(f"{box} of {self.path} cannot be read ({reason(error)}); is the file complete?") from error
+            text = f"{box} of {self.path} cannot be read ({reason(error)}); it may be incomplete: copy it again"
+            raise SourceError(text) from error
         if raw.shape != (self.channels, *box.shape):
             raise SourceError(f"{box} of {self.path} gave shape {raw.shape}, not {(self.channels, *box.shape)}")
         return _converted(raw, self.dtype)

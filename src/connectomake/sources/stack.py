@@ -68,7 +68,7 @@ def _decoded(path: Path, decode: Callable[[Path], np.ndarray]) -> np.ndarray:
     except SourceError:
         raise
     except Exception as error:
-        raise SourceError(f"{path} cannot be decoded ({reason(error)}); is it truncated?") from error
+        raise SourceError(f"{path} cannot be decoded ({reason(error)}); it may be truncated: copy it again") from error
 
 
 def _words(header: Header) -> str:

@@ -72,7 +72,7 @@ def read_json(path: str, name: str) -> dict[str, Any] | None:
     try:
         found = json.loads(data)
     except ValueError as error:
-        raise SourceError(f"{name} of {path} is not JSON ({error}); is it truncated?") from error
+        raise SourceError(f"{name} of {path} is not JSON ({error}); it may be truncated: copy it again") from error
     if not isinstance(found, dict):
         raise SourceError(f"{name} of {path} is not a JSON object")
     return found

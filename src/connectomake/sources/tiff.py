@@ -121,12 +121,12 @@ def _series(path: Path) -> tuple[Any, Any]:
         series = file.series[0]
         pages = len(series.pages)
     except Exception as error:
-        raise SourceError(f"{path} cannot be opened as TIFF ({reason(error)}); is it truncated?") from error
+        raise SourceError(f"{path} cannot be opened as TIFF ({reason(error)}); it may be truncated: copy it again") from error
     finally:
         log.removeHandler(complaints)
     if complaints.texts or pages == 0:
         file.close()
-        raise SourceError(f"{path} is a damaged TIFF ({'; '.join(complaints.texts)[:200]}); is it truncated?")
+        raise SourceError(f"{path} is a damaged TIFF ({'; '.join(complaints.texts)[:200]}); it may be truncated: copy it again")
     return file, series
 
 

@@ -1,0 +1,63 @@
+"""Bad configs, images, model files and damaged results: each is one sentence with the way out, and nothing is written."""
+
+import copy
+import re
+from pathlib import Path
+
+import pytest
+
+from connectomake.config import load_config
+from connectomake.errors import ConfigError, ConnectomakeError
+from connectomake.planning.resolve import prepare_plan
+from tests.bad_input_cases import CONFIGS, FILES, SHAPE
+from tests.flow import Flow
+
+
+def tree(folder: Path) -> dict:
+    """Everything below a folder, byte for byte; Snakemake's own folder is left out."""
+    paths = [p for p in folder.rglob("*") if ".snakemake" not in p.relative_to(folder).parts]
+    return {p: p.read_bytes() if p.is_file() else None for p in paths}
+
+
+def check_sentence(message: str, says: tuple[str, ...]) -> None:
+    """A message must be one sentence of moderate length with certain pieces."""
+    for piece in says:
+        assert piece in message
+    assert message.isprintable()
+    assert len(message) < 400
+    assert not re.search(r"\. [A-Z]", message), "more than one sentence"
+    assert "Traceback" not in message
+
+
+@pytest.fixture
+def flow(tmp_path, monkeypatch):
+    """A good run's folder before it is run, as working directory."""
+    flow = Flow(tmp_path / "run", SHAPE).make()
+    monkeypatch.chdir(flow.folder)
+    return flow
+
+
+def test_the_good_config_is_good(flow):
+    assert prepare_plan(flow.config) is None
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_config(flow, name):
+    case = CONFIGS[name]
+    case.spoil(flow.folder)
+    before = tree(flow.folder)
+    with pytest.raises(ConnectomakeError) as caught:
+        prepare_plan(case.config(copy.deepcopy(flow.config)))
+    check_sentence(str(caught.value), case.says)
+    assert tree(flow.folder) == before
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_config_file(tmp_path, name):
+    content, *says = FILES[name]
+    path = tmp_path / "bad.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    check_sentence(str(caught.value), (str(path), *says))
