@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from connectomake.cli import common, estimates, main
 from connectomake.cli.benchmarks import measured
+from connectomake.cli.proposals import proposals
 from connectomake.cli.tally import rate, stage_files
 from connectomake.config import check_config, normalise
 from connectomake.geometry import Box
@@ -129,7 +130,7 @@ def test_a_plan_of_very_many_blocks_is_quick():
     assert jobs > 3_000_000
     assert 1.6 < estimates.passes(plan).recompute_factor < 1.7
     assert any("needs about" in w for w in estimates.warnings(plan))
-    estimates.layer_costs(plan), estimates.proposals(plan), estimates.summary_values(plan)
+    estimates.layer_costs(plan), proposals(plan), estimates.summary_values(plan)
     assert time.process_time() - started < 10
 
 
@@ -138,7 +139,7 @@ def test_better_blocks_are_legal_and_recompute_less(chunk):
     plan = make_plan((512, 2048, 2048), (32, 64, 64), chunk)
     before = estimates.passes(plan).recompute_factor
     assert before > 2
-    found = estimates.proposals(plan)
+    found = proposals(plan)
     assert found
     for proposal in found:
         config = {**plan.config, "block": list(proposal.block), "chunk": list(proposal.chunk)}
@@ -156,7 +157,7 @@ def test_better_blocks_are_legal_and_recompute_less(chunk):
 def test_no_better_block_than_the_whole():
     plan = make_plan((30, 60, 60), (32, 64, 64))
     assert estimates.passes(plan).recompute_factor == 1
-    assert estimates.proposals(plan) == []
+    assert proposals(plan) == []
     assert estimates.warnings(plan) == []
 
 
@@ -389,6 +390,19 @@ def test_watching_a_finished_run_ends(here, capsys):
     code, out, _ = call(capsys, "progress", "--watch")
     assert code == 0
     assert "done" in out
+
+
+def test_files_of_other_settings_do_not_count(made, tmp_path, monkeypatch, capsys):
+    import shutil
+
+    shutil.copytree(made, tmp_path / "copy")
+    monkeypatch.chdir(tmp_path / "copy")
+    change(segmentation={"threshold": 0.61})
+    _, out, err = call(capsys, "progress")
+    rows = {line.split()[0]: line.split()[2:4] for line in out.splitlines() if "█" in line or "░" in line}
+    assert (rows["affinity"], rows["components"], rows["objects"]) == (["12", "12"], ["0", "12"], ["0", "1"])
+    assert "of other settings" in err
+    assert "out of date" in call(capsys, "summary")[1]
 
 
 def test_temporary_files_count_once_used(made, tmp_path, monkeypatch, capsys):

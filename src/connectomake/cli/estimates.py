@@ -7,15 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from connectomake.config import default_chunk
+from connectomake.cli.proposals import RECOMPUTE_LIMIT, Proposal, proposals
 from connectomake.geometry import BlockGrid, Vec, as_vec, volume_of
-from connectomake.geometry.lattice import PatchLattice
 from connectomake.geometry.morton import bit_order
 from connectomake.planning.demands import SECONDS_PER_MEGAVOXEL, Demands
 from connectomake.planning.plan import Plan
 
-RECOMPUTE_LIMIT = 2.0
-LARGEST_PROPOSAL = 1 << 30
 DAG_SECONDS_PER_JOB = 0.6e-3
 DAG_BYTES_PER_JOB = 14_000
 
@@ -51,17 +48,6 @@ class Passes:
     patches: int
     forward_passes: int
     recompute_factor: float
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """A block shape that recomputes less."""
-
-    block: Vec
-    chunk: Vec
-    blocks: int
-    recompute_factor: float
-    memory_mb: int
 
 
 def prefix_count(grid: BlockGrid, low_bits: int) -> int:
@@ -139,56 +125,6 @@ def passes(plan: Plan) -> Passes | None:
     return Passes(lattice.counts, lattice.total, lattice.forward_passes(plan.block), lattice.recompute_factor(plan.block))
 
 
-def proposals(plan: Plan) -> list[Proposal]:
-    """Return legal block shapes with a smaller recompute factor, smallest first; at most three.
-
-    Candidates double the block along any axes, as long as that changes the grid, so they stay multiples of the cell.
-    """
-    if plan.inference is None:
-        return []
-    lattice = plan.inference.lattice(plan.roi)
-    before = lattice.recompute_factor(plan.block)
-    found = sorted(_candidates(plan, lattice), key=lambda c: (volume_of(c[0]), c[1], c[0]))
-    chosen: dict[Vec, float] = {}
-    for wanted in (RECOMPUTE_LIMIT, 1.5, 1.25):
-        best = next(((block, factor) for block, factor in found if factor <= min(wanted, before)), None)
-        if best is not None and best[1] < before:
-            chosen[best[0]] = best[1]
-    if not chosen and found:
-        block, factor = min(found, key=lambda c: c[1])
-        chosen = {block: factor} if factor < before else {}
-    return [_proposal(plan, block, factor) for block, factor in chosen.items()]
-
-
-def _candidates(plan: Plan, lattice: PatchLattice) -> Iterator[tuple[Vec, float]]:
-    options = [_axis_options(plan, lattice, axis) for axis in range(3)]
-    for z, passes_z in options[0]:
-        for y, passes_y in options[1]:
-            for x, passes_x in options[2]:
-                block = (z, y, x)
-                if block != plan.block and volume_of(block) <= LARGEST_PROPOSAL:
-                    yield block, passes_z * passes_y * passes_x / lattice.total
-
-
-def _axis_options(plan: Plan, lattice: PatchLattice, axis: int) -> list[tuple[int, int]]:
-    """Sizes along one axis, and the patches per axis that all blocks compute together."""
-    size, extent = plan.block[axis], plan.roi.shape[axis]
-    sizes = [size]
-    while sizes[-1] < extent and len(sizes) < 5:
-        sizes.append(2 * sizes[-1])
-    return [(s, _axis_passes(lattice, axis, s)) for s in sizes]
-
-
-def _axis_passes(lattice: PatchLattice, axis: int, size: int) -> int:
-    begin, end = lattice.roi.start[axis], lattice.roi.stop[axis]
-    return sum(len(lattice.axis_starts(axis, a, min(a + size, end))) for a in range(begin, end, size))
-
-
-def _proposal(plan: Plan, block: Vec, factor: float) -> Proposal:
-    other = Plan({**plan.config, "block": list(block), "chunk": None}, plan.source, plan.model, plan.weights)
-    return Proposal(block, default_chunk(block), other.grid.count, factor, Demands(other).memory("affinity"))
-
-
 def dag_cost(jobs: int) -> tuple[float, float]:
     """Return the seconds and bytes that Snakemake needs to plan so many jobs, as measured on a skeleton of this workflow."""
     return jobs * DAG_SECONDS_PER_JOB, jobs * DAG_BYTES_PER_JOB
@@ -205,11 +141,11 @@ def _recompute_warnings(plan: Plan) -> Iterator[str]:
         return
     text = f"every patch is computed {counted.recompute_factor:.2f} times on average, by each block that it meets"
     ways = [
-        f"block: {list(p.block)}{_chunk_hint(plan, p)} ({p.recompute_factor:.2f} times, {p.blocks:,} blocks, "
+        f"\n  block: {list(p.block)}{_chunk_hint(plan, p)} ({p.recompute_factor:.2f} times, {p.blocks:,} blocks, "
         f"{p.memory_mb / 1000:.1f} GB a job)"
         for p in proposals(plan)
     ]
-    yield f"{text}; larger blocks recompute less: {' or '.join(ways)}" if ways else text
+    yield f"{text}; larger blocks recompute less:{''.join(ways)}" if ways else text
 
 
 def _chunk_hint(plan: Plan, proposal: Proposal) -> str:

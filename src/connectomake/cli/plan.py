@@ -149,7 +149,8 @@ def _print_json(plan: "Plan") -> None:
     import json
     from dataclasses import asdict
 
-    from connectomake.cli.estimates import layer_costs, passes, proposals, rule_costs, summary_values, warnings
+    from connectomake.cli.estimates import layer_costs, passes, rule_costs, summary_values, warnings
+    from connectomake.cli.proposals import proposals
 
     work = passes(plan)
     value: dict[str, Any] = {

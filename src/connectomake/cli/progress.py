@@ -11,7 +11,7 @@ from connectomake.cli.common import DEFAULT_CONFIG, ConfigPath, seconds_text
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from connectomake.cli.tally import Tally
+    from connectomake.cli.tally import Freshness, Tally
     from connectomake.planning.plan import Plan
 
 BAR_WIDTH = 24
@@ -23,27 +23,31 @@ def progress(
     watch: Annotated[bool, typer.Option("--watch", help="Look again every two seconds until all is done.")] = False,
 ) -> None:
     """Show how many files of each stage are there, at what rate they come, and when all will be there."""
-    from connectomake.cli.tally import stage_files, tallies
+    from connectomake.cli.tally import Freshness, stage_files, tallies
 
     plan = common.read_plan(config)
-    files = stage_files(plan)
-    if not watch:
-        common.console().print(_table(plan, tallies(plan, files)))
+    files, freshness = stage_files(plan), Freshness(plan)
+    if watch:
+        _watch(plan, files, freshness)
         return
-    _watch(plan, files)
+    found = tallies(plan, files, freshness)
+    common.console().print(_table(plan, found))
+    stale = sum(t.stale for t in found)
+    if stale:
+        common.note(f"{common.counted(stale, 'more file')} of other settings than the config's; snakemake makes them again")
 
 
-def _watch(plan: "Plan", files: dict[str, list[str]]) -> None:
+def _watch(plan: "Plan", files: dict[str, list[str]], freshness: "Freshness") -> None:
     from rich.live import Live
 
     from connectomake.cli.tally import tallies
 
-    found = tallies(plan, files)
+    found = tallies(plan, files, freshness)
     try:
         with Live(_table(plan, found), console=common.console(), auto_refresh=False) as live:
             while not all(t.done or t.temporary for t in found):
                 time.sleep(SECONDS_BETWEEN_LOOKS)
-                found = tallies(plan, files)
+                found = tallies(plan, files, freshness)
                 live.update(_table(plan, found), refresh=True)
     except KeyboardInterrupt:
         return

@@ -20,10 +20,10 @@ def summary(config: ConfigPath = DEFAULT_CONFIG) -> None:
     """Show what a run made: blocks, objects, speed of each stage, bytes, and where to look."""
     from rich.panel import Panel
 
-    from connectomake.cli.tally import stage_files, tallies
+    from connectomake.cli.tally import Freshness, stage_files, tallies
 
     plan = common.read_plan(config)
-    found = tallies(plan, stage_files(plan))
+    found = tallies(plan, stage_files(plan), Freshness(plan))
     out = common.console()
     out.print(Panel(common.facts_table(_facts(plan, found)), title=plan.outdir, title_align="left", expand=False))
     out.print(_stage_table(plan, found))
@@ -42,6 +42,9 @@ def _facts(plan: "Plan", found: "list[Tally]") -> list[tuple[str, str]]:
     missing = [t for t in found if not t.done and not t.temporary]
     if missing:
         rows.append(("not finished", ", ".join(f"{t.stage} {t.there:,}/{t.total:,}" for t in missing)))
+    stale = sum(t.stale for t in found)
+    if stale:
+        rows.append(("out of date", f"{common.counted(stale, 'file')} of other settings than the config's, not counted here"))
     return rows
 
 

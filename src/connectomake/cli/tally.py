@@ -7,29 +7,64 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from connectomake.planning.freshness import is_stale
 from connectomake.planning.plan import Plan
+from connectomake.planning.stages import Stages
 from connectomake.planning.targets import Targets
 
 RECENT_FILES = 64
+FILES_OPENED = 20_000
+SAME_SETTINGS = {"lookup": "merge", "gather": "fragments"}
 PAUSE_SECONDS = 120.0
 PAUSE_FACTOR = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """One stage: its files, those that are there, their bytes, when each was made, and whether they are deleted once used."""
+    """One stage: its files, those that are there, those of them that were made with other settings, bytes and times.
+
+    `temporary` tells whether the stage's files are deleted once used.
+    """
 
     stage: str
     total: int
     there: int
+    stale: int
     bytes: int
     times: tuple[float, ...]
     temporary: bool
 
     @property
     def done(self) -> bool:
-        """Whether all files are there."""
+        """Whether all files are there, made with the settings of today."""
         return self.there == self.total
+
+
+class Freshness:
+    """Which files were made with the settings of today; a file is opened once, and again when it has changed.
+
+    Parameters
+    ----------
+    plan
+        The plan.
+    limit
+        With more files than this nothing is opened, and all count as fresh.
+    """
+
+    def __init__(self, plan: Plan, limit: int = FILES_OPENED) -> None:
+        self._stages = Stages(plan)
+        self._limit = limit
+        self._known: dict[str, tuple[int, bool]] = {}
+
+    def is_fresh(self, stage: str, path: str, stat: os.stat_result, files: int) -> bool:
+        """Tell whether a file, one of `files`, was made with the settings of today."""
+        if files > self._limit:
+            return True
+        seen = self._known.get(path)
+        if seen is None or seen[0] != stat.st_mtime_ns:
+            fingerprint = self._stages.fingerprint(SAME_SETTINGS.get(stage, stage))
+            seen = self._known[path] = stat.st_mtime_ns, not is_stale(path, fingerprint)
+        return seen[1]
 
 
 def stage_files(plan: Plan) -> dict[str, list[str]]:
@@ -53,10 +88,10 @@ def stage_files(plan: Plan) -> dict[str, list[str]]:
     return {stage: names for stage, names in files.items() if names}
 
 
-def tallies(plan: Plan, files: dict[str, list[str]]) -> list[Tally]:
-    """Count the files of each stage that are there."""
+def tallies(plan: Plan, files: dict[str, list[str]], freshness: Freshness | None = None) -> list[Tally]:
+    """Count the files of each stage that are there, and, with `freshness`, that were made with the settings of today."""
     there = _listing(name for names in files.values() for name in names)
-    return [_tally(plan, stage, names, there) for stage, names in files.items()]
+    return [_tally(plan, stage, names, there, freshness) for stage, names in files.items()]
 
 
 def _listing(names: Iterable[str]) -> dict[str, os.stat_result]:
@@ -71,12 +106,14 @@ def _listing(names: Iterable[str]) -> dict[str, os.stat_result]:
     return found
 
 
-def _tally(plan: Plan, stage: str, names: list[str], there: dict[str, os.stat_result]) -> Tally:
-    stats = [there[name] for name in names if name in there]
-    layer = {"gather": "fragments"}.get(stage, stage)
+def _tally(plan: Plan, stage: str, names: list[str], there: dict[str, os.stat_result], freshness: Freshness | None) -> Tally:
+    present = [name for name in names if name in there]
+    fresh = [n for n in present if freshness is None or freshness.is_fresh(stage, n, there[n], len(there))]
+    stats = [there[name] for name in fresh]
+    layer = SAME_SETTINGS.get(stage, stage)
     temporary = layer in ("image", "affinity", "fragments") and not plan.keeps(layer)
     times = tuple(sorted(s.st_mtime for s in stats))
-    return Tally(stage, len(names), len(stats), sum(s.st_size for s in stats), times, temporary)
+    return Tally(stage, len(names), len(stats), len(present) - len(fresh), sum(s.st_size for s in stats), times, temporary)
 
 
 def rate(times: tuple[float, ...]) -> float | None:
