@@ -71,7 +71,7 @@ class Flow:
     """A folder with a source, a model and configs."""
 
     folder: Path
-    shape: tuple = (40, 44, 50)
+    shape: tuple = (36, 40, 44)
     config: dict = field(default_factory=lambda: copy.deepcopy(CONFIG))
 
     def make(self):

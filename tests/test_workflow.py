@@ -58,9 +58,8 @@ def test_nothing_is_done_twice(done):
 @pytest.mark.parametrize(
     "values",
     [
-        {"block": [48, 16, 64], "chunk": [48, 16, 64], "merge__fan_out": 2},
+        {"block": [16, 64, 32], "chunk": [16, 64, 32], "merge__fan_out": 2},
         {"block": [64, 64, 64], "chunk": [16, 16, 16], "meshes__voxels_per_job": 1},
-        {"block": [16, 32, 16], "chunk": [16, 32, 16], "merge__fan_out": 8},
     ],
 )
 def test_blocks_do_not_matter(done, copied, values):
@@ -71,18 +70,17 @@ def test_blocks_do_not_matter(done, copied, values):
 
 
 def test_offset_region_is_exact(done, copied):
-    config = copied.with_values(outdir="other", source__start=[3, 5, 7], source__stop=[37, 44, 41], meshes__enabled=False)
+    config = copied.with_values(outdir="other", source__start=[3, 5, 7], source__stop=[34, 40, 41], meshes__enabled=False)
     copied.write(config)
     copied.run()
     affinity = copied.array("affinity", config)[0]
     np.testing.assert_array_equal(copied.array("segmentation", config)[0], whole_volume_segmentation(affinity, 0.55, 6, 30))
 
 
-@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
-def test_killed_and_resumed(done, tmp_path, kill):
+def test_killed_and_resumed(done, tmp_path):
     flow = Flow(tmp_path / "killed").make()
     flow.write()
-    for stage in ("affinity", "segmentation"):
+    for stage, kill in (("affinity", signal.SIGKILL), ("components", signal.SIGINT), ("segmentation", signal.SIGKILL)):
         process = subprocess.Popen(
             flow.command(), cwd=flow.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
@@ -90,8 +88,7 @@ def test_killed_and_resumed(done, tmp_path, kill):
         os.killpg(process.pid, kill)
         process.wait(timeout=60)
         flow.run("--unlock")
-    finished = set((flow.folder / "out/affinity").rglob("*.shard"))
-    times = {path: path.stat().st_mtime_ns for path in finished}
+    times = {path: path.stat().st_mtime_ns for path in (flow.folder / "out").rglob("*.shard")}
     flow.run()
     assert flow.digests() == done.digests()
     redone = [path for path, when in times.items() if path.stat().st_mtime_ns != when]
@@ -194,7 +191,7 @@ def test_a_lost_final_shard_remakes_little(copied):
     counts = copied.would_run(copied.config)
     assert counts.pop("segmentation") == 1
     assert set(counts) <= {"fragments", "meshes"}
-    before = copied.digests.__self__.folder / targets.shard("segmentation", 0)
+    before = copied.folder / targets.shard("segmentation", 0)
     when = before.stat().st_mtime_ns
     copied.run(config="changed.yaml")
     assert before.stat().st_mtime_ns == when
@@ -239,10 +236,7 @@ def test_temporary_layers_are_deleted(done, tmp_path):
     assert not list((flow.folder / "out/affinity").rglob("*.shard"))
     assert not list((flow.folder / "out/image").rglob("*.shard"))
     assert not list((flow.folder / "out/fragments").rglob("*.pack"))
-    digests = done.digests()
-    del digests["affinity"]
-    found = {k: v for k, v in done.digests().items() if k != "affinity"}
-    assert found == digests
+    np.testing.assert_array_equal(flow.array("segmentation", config), done.array("segmentation"))
     assert "Nothing to be done" in flow.run("-n")
 
 
