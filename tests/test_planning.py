@@ -1,0 +1,196 @@
+"""Plan, targets, fingerprints and demands: pure functions of config and source."""
+
+import copy
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connectomake.atomic import canonical_json
+from connectomake.components import label_block
+from connectomake.config import check_config, default_chunk, normalise
+from connectomake.errors import ConfigError
+from connectomake.geometry import BlockGrid, Box
+from connectomake.inference.engine import infer_block
+from connectomake.inference.spec import InferenceSpec
+from connectomake.layers import LayerSpec
+from connectomake.meshes import MeshSpec, mesh_cell
+from connectomake.objects import segment_properties
+from connectomake.octree import Adjacency, MemoryBlocks, merge_blocks, tables_for_children
+from connectomake.planning.demands import Demands
+from connectomake.planning.mesh_tree import MeshTree
+from connectomake.planning.plan import Plan, SourceFacts
+from connectomake.planning.stages import VERSIONS, Stages
+from connectomake.planning.targets import Targets
+from connectomake.segmentation import remap
+from tests.flow import CONFIG, smooth_noise
+
+
+def make_plan(shape=(100, 120, 130), start=(0, 0, 0), kind="hdf5", **sections):
+    config = copy.deepcopy(CONFIG)
+    for name, value in sections.items():
+        config[name] = {**config.get(name, {}), **value} if isinstance(value, dict) else value
+    facts = SourceFacts("raw.h5", "raw", None, kind, Box.of_shape(shape, start), 1, "uint8", (20.0, 10.0, 10.0), "abc")
+    config = normalise(config)
+    check_config(config)
+    return Plan(config, facts, "m" * 64, None)
+
+
+def test_a_plan_comes_back_from_json():
+    plan = make_plan(start=(-5, 3, 0))
+    assert Plan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
+    with pytest.raises(ConfigError, match="format 99"):
+        Plan.from_json(plan.to_json() | {"format": 99})
+
+
+def test_image_layer_holds_the_context_that_exists():
+    source = {"path": "raw.h5", "voxel_size": [20, 10, 10], "start": [1, 40, 40], "stop": [50, 80, 130]}
+    plan = make_plan(source=source)
+    assert plan.inference is not None
+    assert plan.inference.margin == (2, 2, 2)
+    assert plan.image_box == Box((0, 38, 38), (52, 82, 130))
+    assert all(plan.image_box.contains(plan.read_box(b)) for b in plan.grid.ids)
+
+
+def test_every_target_is_made_from_targets():
+    """Following inputs from the final targets ends at the source, within the fan-out."""
+    targets = Targets(make_plan(merge={"fan_out": 2}, meshes={"voxels_per_job": 1}))
+    plan, grid = targets.plan, targets.plan.grid
+    known = set(targets.kept())
+    for block in grid.ids:
+        assert set(targets.affinity_inputs(block)) <= known
+        assert set(targets.components_inputs(block)) == {targets.shard("affinity", block)}
+        assert set(targets.segmentation_inputs(block).values()) <= known
+    for level, node in targets.nodes():
+        assert set(targets.merge_inputs(level, node)) <= known
+        assert set(targets.lookup_inputs(level, node).values()) <= known
+    tree = plan.mesh_tree
+    assert tree.top > 1
+    for level in range(tree.top + 1):
+        for pack in tree.packs(level):
+            assert tree.parse(level, tree.name(level, pack)) == pack
+            assert level == 0 or len(targets.gather_inputs(level, pack)) <= 2
+    assert len(targets.top_packs()) <= 2
+    assert len(targets.kept()) == len(known), "no target is named twice"
+
+
+def test_params_are_what_a_stage_reads_and_no_more():
+    plan = make_plan()
+    stages = Stages(plan)
+    for name in stages.names:
+        value = json.loads(stages.param(name))
+        assert stages.param(name) == canonical_json(value)
+        assert value["version"] == VERSIONS[name]
+    assert "threshold" not in stages.param("affinity")
+    assert "min_size" not in stages.param("components")
+    assert "path" not in json.loads(stages.param("image"))["source"]
+
+
+def test_swapped_numbers_give_another_fingerprint():
+    one = Stages(make_plan(inference={"overlap": [2, 4, 6]}))
+    two = Stages(make_plan(inference={"overlap": [2, 6, 4]}))
+    assert one.fingerprint("affinity") != two.fingerprint("affinity")
+    assert one.fingerprint("meshes") != two.fingerprint("meshes")
+    assert one.fingerprint("image") == two.fingerprint("image")
+
+
+def test_a_source_in_place_counts_where_it_is_read():
+    plan = make_plan(kind="precomputed")
+    assert "image" not in Stages(plan).names
+    assert "identity" in Stages(plan).param("affinity")
+    assert Targets(plan).affinity_inputs(0) == []
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 9), st.integers(0, 5))
+def test_default_chunks_are_legal(z, y, x, k):
+    block = (z << k, y << k, x << k)
+    LayerSpec("l", "uint8", 1, Box((0, 0, 0), (3, 3, 3)), block, default_chunk(block), (1, 1, 1))
+
+
+@given(st.tuples(*[st.integers(1, 9)] * 3), st.integers(1, 5000), st.integers(1, 4))
+def test_mesh_tree_holds_every_block_once(shape, voxels, bits):
+    grid = BlockGrid(Box.of_shape(shape), (1, 1, 1))
+    tree = MeshTree.of(grid, voxels, bits)
+    blocks = [b for pack in tree.packs(0) for b in tree.members(0, pack)]
+    assert sorted(blocks) == list(grid.ids)
+    assert len(tree.packs(tree.top)) <= 1 << bits
+    for level in range(1, tree.top + 1):
+        assert sorted(p for pack in tree.packs(level) for p in tree.members(level, pack)) == tree.packs(level - 1)
+
+
+def test_demands_grow_with_the_attempt_and_the_block():
+    small, large = Demands(make_plan()), Demands(make_plan(shape=(600, 600, 600), block=[256, 256, 256], chunk=[64, 64, 64]))
+    for stage in VERSIONS:
+        assert small.memory(stage, 2) == 2 * small.memory(stage)
+        assert large.memory(stage) >= small.memory(stage) > 0
+        assert large.minutes(stage) >= small.minutes(stage) > 0
+
+
+def digest(*arrays):
+    import hashlib
+
+    return hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)).hexdigest()[:16]
+
+
+class Halves:
+    """A network without rounding: each voxel halved."""
+
+    weighted = False
+
+    def forward(self, batch):
+        return batch[:, :, 2:-2, 2:-2, 2:-2] / 2
+
+    def steady_batch(self, _image_channels):
+        return 1
+
+
+def golden_outputs():
+    """Each stage's output for one fixed input, in memory, hashed."""
+    image = smooth_noise((24, 28, 32))
+    roi, block = Box.of_shape(image.shape), (24, 28, 16)
+    grid, found = BlockGrid(roi, block), {}
+    spec = InferenceSpec((12, 14, 14), (8, 10, 10), (2, 2, 4), dtype="uint8")
+    affinity = np.zeros((1, *image.shape), np.uint8)
+
+    def write(box, array):
+        affinity[(slice(None), *box.slices())] = array
+
+    for b in grid.ids:
+        infer_block(lambda box: image[box.slices()], roi, Halves(), spec, spec.lattice(roi), grid.box(b), write, 8)
+    found["affinity"] = digest(affinity)
+    labels = {b: label_block(np.ascontiguousarray(image[grid.box(b).slices()]), 0.6, 6, grid.box(b), roi) for b in grid.ids}
+    found["components"] = digest(*[part for v in labels.values() for part in (v.labels, v.table.key, v.table.sums)])
+    octree = make_plan(shape=image.shape, block=list(block), chunk=list(block), meshes={"enabled": False}).octree
+    blocks = MemoryBlocks({b: v.table for b, v in labels.items()}, {b: v.faces for b, v in labels.items()})
+    node = merge_blocks(octree, 0, blocks, Adjacency(6), 20)
+    tables = tables_for_children(node, np.zeros(0, np.uint64))
+    found["merge"] = digest(*[tables[b] for b in grid.ids])
+    segmentation = np.zeros(image.shape, np.uint64)
+    for b in grid.ids:
+        segmentation[grid.box(b).slices()] = remap(labels[b].labels, tables[b])
+    found["segmentation"] = digest(segmentation)
+    found["objects"] = digest(np.frombuffer(canonical_json(segment_properties(node.closed, 1000)).encode(), np.uint8))
+    mesh = MeshSpec(roi, (24, 28, 32), (20.0, 10.0, 10.0), factor=4, max_error=20.0)
+    padded = np.pad(segmentation, 1)
+    reach = mesh.reach((0, 0, 0))
+    fragments = mesh_cell(np.ascontiguousarray(padded[reach.slices((-1, -1, -1))]), mesh, (0, 0, 0))
+    found["fragments"] = digest(*[np.frombuffer(f.data, np.uint8) for f in fragments])
+    return found
+
+
+GOLDEN = {
+    ("affinity", 1): "52a9674be1f948f8",
+    ("components", 1): "5fe5880ecb43800f",
+    ("merge", 1): "4c66feef2da1790b",
+    ("segmentation", 1): "e9d62cf6b7ef921d",
+    ("objects", 1): "01df941cbe67ff7d",
+    ("fragments", 1): "637e502249436824",
+}
+
+
+def test_a_changed_output_needs_a_raised_version():
+    """If this fails because a stage's output is meant to change: raise its number in VERSIONS and note the new hash here."""
+    found = golden_outputs()
+    assert {(stage, VERSIONS[stage]): value for stage, value in found.items()} == GOLDEN
