@@ -266,6 +266,15 @@ def test_port_in_use(plan, server, capsys):
     assert capsys.readouterr().err.startswith(f"error: port {server.server_address[1]} is in use")
 
 
+def test_no_layer_to_view(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_inputs(tmp_path)
+    with pytest.raises(SystemExit) as end:
+        main(["view"])
+    assert end.value.code == 1
+    assert capsys.readouterr().err == "error: there is no layer in out to view; run snakemake first\n"
+
+
 def test_nothing_to_view(tmp_path):
     with pytest.raises(SourceError, match="has the workflow run"):
         make_server("127.0.0.1", 0, {"run": tmp_path / "out"})

@@ -6,7 +6,7 @@ import typer
 
 from connectomake.cli import common
 from connectomake.cli.common import DEFAULT_CONFIG, ConfigPath
-from connectomake.errors import ConfigError
+from connectomake.errors import ConfigError, LayerError
 
 if TYPE_CHECKING:
     from connectomake.geometry import Vec
@@ -26,12 +26,13 @@ def view(
 
     plan = common.read_plan(config)
     position = _position(plan, at, object_id)
-    folders = mounts(plan)
+    if not viewer_state(plan, "", position)["layers"]:
+        raise LayerError(f"there is no layer in {plan.outdir} to view; run snakemake first")
     if print_only:
-        base = f"http://{host}:{port}"
+        base = f"http://{_reachable(host)}:{port}"
         _print(links(base, viewer_state(plan, base, position, object_id)))
         return
-    server = make_server(host, port, folders)
+    server = make_server(host, port, {name: folder for name, folder in mounts(plan).items() if folder.is_dir()})
     base = f"http://{_reachable(host)}:{server.server_address[1]}"
     server.state = viewer_state(plan, base, position, object_id)
     _print(links(base, server.state))
