@@ -12,17 +12,19 @@ ROOT = Path(__file__).resolve().parents[1]
 LIBRARY = ROOT / "src/connectomake"
 MODULES = {path.relative_to(LIBRARY).as_posix(): path for path in sorted(LIBRARY.rglob("*.py"))}
 STAGES = {"sources", "inference", "components", "octree", "segmentation", "objects", "meshes"}
-FOUNDATION = {"errors", "atomic", "geometry", "layers", "tables"}
+FOUNDATION = {"errors", "atomic", "compiled", "geometry", "layers", "tables"}
 ALLOWED = {
     "errors": set(),
     "atomic": set(),
     "geometry": {"errors"},
     "layers": {"errors", "atomic", "geometry"},
-    "tables": {"geometry"},
+    "compiled": set(),
+    "tables": {"compiled", "geometry"},
     **dict.fromkeys(STAGES, FOUNDATION),
 }
 TORCH_USERS = {"inference", "cli"}
 HEAVY = ("torch", "cloudvolume", "snakemake")
+WITHOUT_NUMBA = ("image.py", "info.py", "lookup.py", "objects.py", "segmentation.py")
 LIGHT_SCRIPTS = sorted(p.name for p in (ROOT / "scripts").glob("*.py") if p.name != "affinity.py")
 
 # Runs the imports of a script, and nothing else of it, then tells which of the heavy packages are loaded.
@@ -58,9 +60,9 @@ def uses(module):
     return {".".join(p[:2]) if p[0] == "connectomake" else p[0] for p in parts}
 
 
-def loaded_by(*scripts):
+def loaded_by(*scripts, packages=HEAVY):
     paths = [str(ROOT / "scripts" / name) for name in scripts]
-    command = [sys.executable, "-c", IMPORTS_OF_SCRIPT, json.dumps(HEAVY), *paths]
+    command = [sys.executable, "-c", IMPORTS_OF_SCRIPT, json.dumps(packages), *paths]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
 
@@ -85,6 +87,10 @@ def test_only_inference_names_torch(module):
 def test_jobs_without_a_network_load_nothing_heavy():
     if loaded_by(*LIGHT_SCRIPTS):  # one process for all; on failure one for each, to name the script
         assert [name for name in LIGHT_SCRIPTS if loaded_by(name)] == []
+
+
+def test_jobs_without_compiled_code_load_no_numba():
+    assert loaded_by(*WITHOUT_NUMBA, packages=("numba", "scipy")) == []
 
 
 def test_the_probe_sees_what_is_loaded():

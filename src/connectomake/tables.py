@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
-from numba import njit
 
+from connectomake.compiled import lazy_njit
 from connectomake.geometry import Box
 
 PLANES = ("z0", "z1", "y0", "y1", "x0", "x1")
@@ -134,7 +134,7 @@ def voxel_of_key(key: np.ndarray, roi: Box) -> np.ndarray:
     return np.stack(np.unravel_index(raster.astype(np.int64), roi.shape), axis=-1) + np.array(roi.start, np.int64)
 
 
-@njit(cache=True, nogil=True)
+@lazy_njit
 def _group(group, key, voxels, start, stop, sums, out_key, out_voxels, out_start, out_stop, out_sums):  # type: ignore[no-untyped-def]
     for i in range(group.size):
         g = group[i]

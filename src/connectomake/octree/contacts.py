@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numba import njit
 
+from connectomake.compiled import lazy_njit
 from connectomake.errors import ConfigError, RunError
 from connectomake.geometry import Octree, Vec, lower_offsets
 from connectomake.tables import ComponentTable, Faces
@@ -128,7 +128,7 @@ def touching_labels(a: np.ndarray, b: np.ndarray, budget: int) -> np.ndarray:
     return np.stack([packed >> np.uint64(32), packed & np.uint64(0xFFFFFFFF)], axis=-1).astype(np.uint32)
 
 
-@njit(cache=True, nogil=True)
+@lazy_njit
 def _contacts(a, b, budget):  # type: ignore[no-untyped-def]
     """List touching labels as ``a << 32 | b``, repeats of the last one left out.
 

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
+from connectomake.compiled import lazy_njit
 from connectomake.errors import RunError
 from connectomake.geometry import Box, Octree
 from connectomake.octree.contacts import BlockSource, EdgeRule
@@ -255,7 +255,7 @@ def _join(count: int, pairs: np.ndarray) -> tuple[np.ndarray, int]:
     return parents, int(sets)
 
 
-@njit(cache=True, nogil=True)
+@lazy_njit
 def _unite(parents, pairs):  # type: ignore[no-untyped-def]
     """Union-find by smallest index with path halving; then number the sets in place."""
     for i in range(pairs.shape[0]):

@@ -1,9 +1,11 @@
 """Look up final ids."""
 
 import numpy as np
-from numba import njit
 
 from connectomake.errors import RunError
+
+PIECE = 1 << 16
+"""Labels looked up at a time, so that NumPy's index array stays in the cache. To load numba would take longer."""
 
 
 def remap(labels: np.ndarray, ids: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
@@ -23,12 +25,16 @@ def remap(labels: np.ndarray, ids: np.ndarray, out: np.ndarray | None = None) ->
     RunError
         If a label has no id, that is, if labels and table are not of the same run.
     """
-    result = np.empty(labels.shape, np.uint64) if out is None else out
-    if not len(ids) or _gather(np.ascontiguousarray(labels).ravel(), ids, result.reshape(-1)):
+    highest = int(labels.max(initial=0))
+    if highest >= len(ids):
         raise RunError(
-            f"label {int(labels.max(initial=0))} has no id in a table of {len(ids)} labels: the block and its table "
-            "are not of the same run; delete the table and rerun"
+            f"label {highest} has no id in a table of {len(ids)} labels: the block and its table are not of the same run; "
+            "delete the table and rerun"
         )
+    result = np.empty(labels.shape, np.uint64) if out is None else out
+    flat, target = np.ascontiguousarray(labels).reshape(-1), result.reshape(-1)
+    for low in range(0, flat.size, PIECE):
+        np.take(ids, flat[low : low + PIECE], out=target[low : low + PIECE], mode="clip")
     return result
 
 
@@ -36,15 +42,3 @@ def halo_planes(segmentation: np.ndarray) -> dict[str, np.ndarray]:
     """Copy the low-side planes of a block (z, y, x), by the names they have in its file: ``halo/z``, ``/y``, ``/x``."""
     planes = {"z": segmentation[0], "y": segmentation[:, 0], "x": segmentation[:, :, 0]}
     return {f"halo/{axis}": plane.copy() for axis, plane in planes.items()}
-
-
-@njit(cache=True, nogil=True)
-def _gather(labels, ids, out):  # type: ignore[no-untyped-def]
-    """Fill `out`; tell whether a label was out of range (such voxels get the last id)."""
-    last = np.uint32(ids.size - 1)
-    bad = False
-    for i in range(labels.size):
-        label = labels[i]
-        bad |= label > last
-        out[i] = ids[min(label, last)]
-    return bad
