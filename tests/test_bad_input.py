@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from connectomake.cli import main
 from connectomake.config import load_config
 from connectomake.errors import ConfigError, ConnectomakeError
 from connectomake.planning.resolve import prepare_plan
@@ -61,3 +62,68 @@ def test_config_file(tmp_path, name):
     with pytest.raises(ConfigError) as caught:
         load_config(path)
     check_sentence(str(caught.value), (str(path), *says))
+
+
+ENTRIES = {name: CONFIGS[name] for name in (
+    "unknown key", "threshold 1", "threshold NaN", "outdir a date", "outdir a file", "model missing", "HDF5 truncated",
+    "dataset missing", "overlap as large as the patch",
+)}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["threshold 1", "threshold NaN", "outdir a date", "outdir a file", "HDF5 truncated"])
+def test_dry_run(flow, name):
+    case = ENTRIES[name]
+    case.spoil(flow.folder)
+    flow.write(case.config(copy.deepcopy(flow.config)))
+    check_head(flow, case.says)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("content", [b"outdir: x\nsource:\n\tpath: y\n", b"- outdir\n- source\n"], ids=["a tab", "a list"])
+def test_dry_run_without_yaml(flow, content):
+    """Snakemake reads the file before any of our code runs: its words, but nothing happens."""
+    (flow.folder / "config.yaml").write_bytes(content)
+    check_head(flow, ())
+
+
+def check_head(flow: Flow, says: tuple[str, ...]) -> None:
+    before = tree(flow.folder)
+    code, printed = flow.run("-n", check=False)
+    assert code == 1
+    assert tree(flow.folder) == before
+    assert "Traceback" not in printed
+    assert "src/connectomake" not in printed
+    (line,) = [line for line in printed.splitlines() if all(piece in line for piece in says)] if says else [""]
+    check_sentence(line, says)
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [(n, c) for n in ENTRIES for c in ("check", "plan", "verify") if n != "outdir a file" or c == "check"],
+)
+def test_command(flow, capsys, name, command):
+    case = ENTRIES[name]
+    case.spoil(flow.folder)
+    flow.write(case.config(copy.deepcopy(flow.config)))
+    check_command(flow, capsys, command, case.says)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_command_without_yaml(flow, capsys, name):
+    content, *says = FILES[name]
+    if content is not None:
+        (flow.folder / "config.yaml").write_bytes(content)
+    check_command(flow, capsys, "check", says)
+
+
+def check_command(flow: Flow, capsys, command: str, says: tuple[str, ...]) -> None:
+    before = tree(flow.folder)
+    with pytest.raises(SystemExit) as ended:
+        main([command])
+    out, err = capsys.readouterr()
+    assert ended.value.code == 1
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    check_sentence(err.strip(), says)
+    assert tree(flow.folder) == before

@@ -73,10 +73,15 @@ def guarded(action: Callable[[], Any], path: Path, doing: str, hint: str = "") -
     except SyntaxError as error:
         raise ModelError(f"{path}: {doing} failed in line {error.lineno}: {error.msg}") from error
     except (Exception, SystemExit) as error:  # the file is the user's: it may raise anything
-        frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == path]
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == path.absolute()]
         where = f" in line {frames[-1].lineno}" if frames else ""
-        reason = str(error).strip().splitlines() or ["no message"]
-        raise ModelError(f"{path}: {doing} failed{where}: {type(error).__name__}: {reason[0]}{hint}") from error
+        raise ModelError(f"{path}: {doing} failed{where}: {type(error).__name__}: {first_words(error)}{hint}") from error
+
+
+def first_words(error: BaseException) -> str:
+    """Return the first sentence of what a library or a model file complains about."""
+    lines = str(error).strip().splitlines() or ["no message"]
+    return lines[0].split(". ", maxsplit=1)[0].rstrip(".")[:200]
 
 
 def form_of(module: ModuleType, path: Path, kind: str) -> str:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from connectomake.errors import ModelError
 from connectomake.geometry.box import Vec
+from connectomake.inference.modelfile import first_words
 from connectomake.inference.spec import InferenceSpec
 
 Transform = Callable[[Any], Any]
@@ -126,10 +127,9 @@ class _Base:
         except ModelError:
             raise
         except Exception as error:  # the network is the user's: whatever it raises is about the model
-            reason = str(error).strip().splitlines() or [type(error).__name__]
             raise ModelError(
                 f"{self.path}: the network failed on a batch of shape {tuple(batch.shape)} (n, c, z, y, x): "
-                f"{type(error).__name__}: {reason[0]}; check inference.patch and the image's channels"
+                f"{type(error).__name__}: {first_words(error)}; check inference.patch and the image's channels"
             ) from error
 
     def _check_form(self, shape: tuple[int, ...], count: int, spatial: list[Vec]) -> None:
@@ -144,10 +144,11 @@ class _Base:
                 f"{self.spec.channels}: change it, or pick channels in post_process"
             )
         if shape[2:] not in spatial:
+            fits = all(o <= p and (p - o) % 2 == 0 for p, o in zip(self.spec.patch, shape[2:], strict=True))
+            way_out = f"set inference.output_patch to {list(shape[2:])}" if fits else "make it return one of these"
             raise ModelError(
-                f"{self.path}: the network turns patches of {self.spec.patch} into {shape[2:]}, but inference.patch or "
-                f"inference.output_patch ({self.spec.output_patch}) is needed: set inference.output_patch to "
-                f"{shape[2:]}"
+                f"{self.path}: the network turns patches of {list(self.spec.patch)} into {list(shape[2:])}, not into "
+                f"inference.patch or inference.output_patch {list(self.spec.output_patch)}: {way_out}"
             )
 
 

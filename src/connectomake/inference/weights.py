@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from connectomake.errors import ModelError
+from connectomake.inference.modelfile import first_words
 
 _NESTED = ("state_dict", "model_state_dict")
 _PREFIX = "module."
@@ -41,7 +42,7 @@ def read_checkpoint(path: Path) -> Any:
             f"{path}: holds Python objects other than tensors, which may run code when read: save network.state_dict() instead"
         ) from error
     except Exception as error:  # damaged bytes raise whatever the reader trips over
-        raise ModelError(f"{path}: cannot be read as torch weights ({_first_line(error)}): save it again") from error
+        raise ModelError(f"{path}: cannot be read as torch weights ({first_words(error)}): save it again") from error
 
 
 def state_dict_of(content: Any, path: Path) -> dict[str, torch.Tensor]:
@@ -92,7 +93,3 @@ def _some(what: str, keys: list[str]) -> str:
         return ""
     more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
     return f"{what} {', '.join(keys[:3])}{more}"
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

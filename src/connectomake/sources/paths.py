@@ -74,7 +74,7 @@ def find_kind(path: str) -> str:
         return _kind_of_folder(place)
     if not place.exists():
         raise SourceError(
-            f"source.path {path} does not exist; a relative path counts from the working directory, not from the config's folder"
+            f"source.path {path} does not exist; a relative path counts from the working directory, not the config's folder"
         )
     return _kind_of_file(place)
 
