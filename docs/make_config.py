@@ -1,0 +1,138 @@
+"""Write docs/config.md from the schema of the config: ``python docs/make_config.py``. A test tells when it is outdated."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from connectomake.config import schema
+
+PAGE = Path(__file__).with_name("config.md")
+HEAD = """# Config
+
+<!-- Made from src/connectomake/config/schema.yaml: change that, then run `python docs/make_config.py`. -->
+
+One YAML file says everything about a run. All triples are z, y, x; sizes are voxels unless a unit is named; lengths are nm.
+Paths count from the working directory. Unknown keys are errors. A key whose default is *required* must be given.
+`connectomake check CONFIG` checks it, opens the source and tries the model; `connectomake plan CONFIG` says what it means.
+
+"""
+TAIL = """
+## What must fit together
+
+- `block` is 2^k storage chunks with one k for all axes: `[128, 512, 512]` may have `[32, 128, 128]`, not `[64, 64, 64]`.
+- `block` is a multiple of `meshes.cell`. Without a `cell`, set `meshes.enabled: false`.
+- `inference.patch` minus `output_patch` is even along each axis, 0 or more; `overlap` is less than `output_patch`.
+- `segmentation.channel` is less than `inference.channels` (without a network, than the source's channels).
+- `merge.fan_out` is a power of two.
+- `source.start` lies below `source.stop`, both within the source.
+- `outdir` lies below the working directory; another disk is chosen by `snakemake --directory`, a bucket by the profile.
+- A number is written out: `1000`, not `1e3`, which YAML reads as a text.
+
+## What a change remakes
+
+| changed | remade |
+| --- | --- |
+| `source`: another image, region or voxel size | everything |
+| `source.path` to a copy of the same image | nothing |
+| `inference`, the model file, its weights | affinity and all after it |
+| `segmentation.method`, `channel`, `threshold`, `connectivity` | components and all after them |
+| `segmentation.min_size`, `merge.fan_out` | merge and all after it |
+| `objects.properties_limit` | the object table |
+| `meshes` | the meshes |
+| `block`, `chunk`, `compression` | everything: they are the files' form, not their content |
+| `keep` | nothing, unless a layer that was deleted is to be kept now |
+"""
+TYPES = {"string": "text", "boolean": "true or false", "number": "number", "integer": "whole number", "null": "null"}
+MOST_SHOWN = 4096
+TRIPLES = {"integer": "three whole numbers", "number": "three numbers"}
+
+
+def page() -> str:
+    """Return the page."""
+    return HEAD + "\n".join(_sections(schema())) + TAIL
+
+
+def _sections(part: dict[str, Any]) -> Iterator[str]:
+    top = {key: sub for key, sub in part["properties"].items() if "properties" not in sub}
+    yield from _table("At the top", "", top, part)
+    for key, sub in part["properties"].items():
+        if "properties" in sub:
+            yield from _table(f"`{key}`", _about(key, sub, part), dict(_leaves("", sub)), sub)
+
+
+def _about(key: str, sub: dict[str, Any], part: dict[str, Any]) -> str:
+    """Return what a section is for, and whether it may be left out."""
+    needed = " Required." if key in part.get("required", ()) else ""
+    if "default" in sub and sub["default"] is None:
+        needed = " Default: null; if it is given:"
+    return f"{_text(sub)}{needed}\n"
+
+
+def _leaves(prefix: str, part: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for key, sub in part["properties"].items():
+        if "properties" in sub:
+            yield from _leaves(f"{prefix}{key}.", sub)
+        else:
+            yield prefix + key, sub
+
+
+def _table(title: str, about: str, keys: dict[str, dict[str, Any]], parent: dict[str, Any]) -> Iterator[str]:
+    yield f"## {title}\n"
+    if about:
+        yield about
+    yield "| key | value | default | meaning |\n| --- | --- | --- | --- |"
+    for key, sub in keys.items():
+        yield f"| `{key}` | {_type(sub)} | {_default(key, sub, parent)} | {_text(sub)} |"
+    yield ""
+
+
+def _text(part: dict[str, Any]) -> str:
+    return " ".join(str(part.get("description", "")).split()).replace("|", "\\|")
+
+
+def _default(key: str, part: dict[str, Any], parent: dict[str, Any]) -> str:
+    if key in parent.get("required", ()):
+        return "*required*"
+    return f"`{_yaml(part['default'])}`" if "default" in part else ""
+
+
+def _yaml(value: Any) -> str:
+    """Return a default as it would stand in the file."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(str, value))}]"
+    return {None: "null", True: "true", False: "false"}[value] if value is None or isinstance(value, bool) else str(value)
+
+
+def _type(part: dict[str, Any]) -> str:
+    """Return what a value may be, in words."""
+    if "$ref" in part:
+        return _type(schema()["$defs"][part["$ref"].rpartition("/")[2]])
+    if "anyOf" in part:
+        return " or ".join(_type(p) for p in part["anyOf"])
+    if "enum" in part:
+        return " or ".join(f"`{v}`" for v in part["enum"])
+    names = part["type"] if isinstance(part["type"], list) else [part["type"]]
+    return " or ".join(_named(name, part) for name in names)
+
+
+def _named(name: str, part: dict[str, Any]) -> str:
+    if name == "array":
+        items = part["items"]
+        if part.get("maxItems") != 3:
+            return f"list of {', '.join(f'`{v}`' for v in items['enum'])}"
+        return TRIPLES[items["type"]] + _range(items)
+    return TYPES[name] + (_range(part) if name in ("integer", "number") else "")
+
+
+def _range(part: dict[str, Any]) -> str:
+    """Return the values that are allowed, `` 0 to 9`` or `` ≥ 1``; limits that only guard against nonsense are left out."""
+    low, high = part.get("minimum"), part.get("maximum")
+    if low is not None and high is not None and high <= MOST_SHOWN:
+        return f" {low} to {high}"
+    bounds = [("≥", low), (">", part.get("exclusiveMinimum")), ("<", part.get("exclusiveMaximum"))]
+    texts = [f"{sign} {bound:g}" for sign, bound in bounds if bound is not None]
+    return f" {', '.join(texts)}" if texts else ""
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
