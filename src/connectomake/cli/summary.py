@@ -94,18 +94,26 @@ def _stage_table(plan: "Plan", found: "list[Tally]") -> "Table":
             table.add_row(*row)
             continue
         voxels = plan.roi.volume * timed.jobs / t.total
-        speed = f"{common.scaled(voxels / timed.seconds, ('', 'k', 'M', 'G')).rstrip()}vox/s" if timed.seconds else ""
+        speed = _speed(voxels / timed.seconds) if timed.seconds else ""
         memory = "" if timed.memory_mb is None else bytes_text(timed.memory_mb * 2**20)
         table.add_row(*row, seconds_text(timed.seconds), speed, memory)
     table.add_section()
-    table.add_row("together", f"{sum(t.there for t in found):,}", bytes_text(sum(t.bytes for t in found)), *_wall(found))
+    table.add_row("together", f"{sum(t.there for t in found):,}", bytes_text(sum(t.bytes for t in found)), *_wall(plan, found))
     return table
 
 
-def _wall(found: "list[Tally]") -> tuple[str, ...]:
-    """Return the time from the first file to the last."""
+def _wall(plan: "Plan", found: "list[Tally]") -> tuple[str, ...]:
+    """Return the time from the first file to the last, and the speed that makes."""
     times = [time for t in found for time in t.times]
-    return (f"{seconds_text(max(times) - min(times))} from first to last file",) if times else ()
+    seconds = max(times, default=0.0) - min(times, default=0.0)
+    if not seconds:
+        return ()
+    speed = _speed(plan.roi.volume / seconds) if all(t.done or t.temporary for t in found) else ""
+    return f"{seconds_text(seconds)} from first to last file", speed
+
+
+def _speed(voxels_per_second: float) -> str:
+    return f"{voxels_text(voxels_per_second)}/s"
 
 
 def _where_to_look(plan: "Plan", config: str) -> list[tuple[str, str]]:
@@ -114,7 +122,7 @@ def _where_to_look(plan: "Plan", config: str) -> list[tuple[str, str]]:
     argument = "" if config == DEFAULT_CONFIG else f" {config}"
     meshes = ", with meshes" if plan.meshes_enabled else ""
     return [
-        ("look", f"connectomake view{argument}"),
+        ("look", f"connectomake view{argument}  (at one object: --id ID)"),
         ("check", f"connectomake verify{argument} --deep"),
         ("segmentation", f"{plan.outdir}/segmentation  (Neuroglancer precomputed{meshes})"),
         ("object table", Targets(plan).objects),
