@@ -2,6 +2,8 @@
 #
 # The head resolves config and source into the plan, a small file named by the config's hash, and Snakemake ships it to every
 # job as a configfile. A job never opens the source while it parses, and fails at once if its plan is missing.
+from inspect import signature
+
 from connectomake.errors import ConnectomakeError
 from connectomake.planning.freshness import is_stale
 from connectomake.planning.plan import Plan
@@ -63,16 +65,22 @@ def remake_if_stale(stage, *paths):
         workflow.dag.forcefiles.update(paths)
 
 
+def signed(function):
+    """Note a function's signature on it: Snakemake asks for it several times per job, and to work it out takes long."""
+    function.__signature__ = signature(function)
+    return function
+
+
 def memory(stage):
     """Memory in MB as a function of the attempt."""
-    return lambda wildcards, attempt: demands.memory(stage, attempt)
+    return signed(lambda wildcards, attempt: demands.memory(stage, attempt))
 
 
 def minutes(stage):
     """Time in minutes as a function of the attempt."""
-    return lambda wildcards, attempt: demands.minutes(stage, attempt)
+    return signed(lambda wildcards, attempt: demands.minutes(stage, attempt))
 
 
 def depends_on(stage):
     """The one param of a stage's rules: the canonical JSON of all that its result depends on."""
-    return lambda wildcards: stages.param(stage)
+    return signed(lambda wildcards: stages.param(stage))
