@@ -61,7 +61,8 @@ def run(command: Sequence[str], folder: Path, probe: bool = False) -> Took:
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     if probe:
         notes.mkdir()
-        environment |= {"CONNECTOMAKE_PROBE": str(notes), "PYTHONPATH": str(PROBE)}
+        found = [str(PROBE), *filter(None, [os.environ.get("PYTHONPATH")])]
+        environment |= {"CONNECTOMAKE_PROBE": str(notes), "PYTHONPATH": os.pathsep.join(found)}
     before, started = os.times(), time.perf_counter()
     done = subprocess.run(
         command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, env=environment

@@ -1,6 +1,6 @@
 """What the figures were measured on and with. No host names."""
 
-import datetime
+import datetime as dt
 import importlib.metadata
 import os
 import platform
@@ -45,4 +45,4 @@ def load() -> float:
 
 def today() -> str:
     """Return the date."""
-    return datetime.datetime.now(datetime.UTC).date().isoformat()
+    return dt.datetime.now(dt.UTC).date().isoformat()

@@ -1,4 +1,4 @@
-"""Arithmetic: forward passes of all blocks over those of the patch lattice, because blocks share the patches on their borders."""
+"""Arithmetic: forward passes of all blocks over those of the patch lattice; patches on borders are computed by each block."""
 
 from typing import Any
 

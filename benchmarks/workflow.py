@@ -1,8 +1,8 @@
 """Wall time of the workflow from a probability to a segmentation with its object table, against igneous.
 
-Both read the same unsharded precomputed layer (raw, 64³ chunks), 6-connected because igneous has nothing else, 8 blocks, 2 processes. Ours is
-the whole command ``snakemake --profile profiles/local --cores 2``; igneous' is ``igneous -p 2 image ccl auto``. The segmentations must be the same
-partition.
+Both read the same unsharded precomputed layer (raw, 64³ chunks), 6-connected because igneous has nothing else, with 8 blocks
+and 2 processes. Ours is the whole command ``snakemake --profile profiles/local --cores 2``, igneous' is
+``igneous -p 2 image ccl auto``. The segmentations must be the same partition.
 """
 
 import os

@@ -1,0 +1,89 @@
+"""Peak memory of a job of each rule, beside what the workflow asks a cluster for (`Demands`).
+
+Three kinds of run: the demo (all rules, blocks of 128³), components and segmentation of real data in blocks of half its side,
+and one patch through RSUNet in two sizes. Peaks are those of the job's own process (VmHWM).
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+
+from benchmarks.data import load_foreground
+from benchmarks.flow import Took, fresh_folder, snakemake
+from benchmarks.machine import ROOT
+from benchmarks.rows import Row
+from benchmarks.workflow import config_of, write_precomputed
+from connectomake.inference.rsunet import RSUNet, save_rsunet
+from connectomake.phantom import write_phantom
+
+SHAPE = (272, 280, 288)
+NETWORKS = {
+    "RSUNet 8/16/32/64": ((8, 16, 32, 64), (20, 256, 256)),
+    "RSUNet3 16/32/64/128": ((16, 32, 64, 128), (64, 256, 256)),
+}
+MOST = 1.0
+LEAST = 1 / 3
+
+
+def run() -> dict[str, Any]:
+    """Run all three and return a row per rule."""
+    rows = [*_demo(), *_segmentation(), *_networks()]
+    return {"title": "Peak memory of a job over what is asked for it", "rows": rows}
+
+
+def _demo() -> Iterator[Row]:
+    folder = fresh_folder("memory-demo")
+    write_phantom(folder / "phantom.h5", SHAPE)
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    config["source"]["path"] = "phantom.h5"
+    config["inference"]["model"] = str(ROOT / config["inference"]["model"])
+    yield from _rows("demo", snakemake(folder, config, probe=True))
+
+
+def _segmentation() -> Iterator[Row]:
+    foreground, name = load_foreground()
+    folder = fresh_folder("memory-segmentation")
+    write_precomputed(folder / "probability", np.where(foreground, np.uint8(255), np.uint8(0)))
+    half = foreground.shape[0] // 2
+    yield from _rows(f"{name}, blocks of {half}³", snakemake(folder, config_of(folder / "probability", half), probe=True))
+
+
+def _networks() -> Iterator[Row]:
+    for name, (widths, patch) in NETWORKS.items():
+        folder = fresh_folder(f"memory-{widths[0]}")
+        torch.manual_seed(0)
+        variant = name.split()[0].lower()
+        save_rsunet(RSUNet(1, 1, widths, variant=variant, sigmoid=True), folder / "weights.pt")
+        image = np.random.default_rng(0).integers(0, 256, patch, np.uint8)
+        write_precomputed(folder / "image", image)
+        took = snakemake(folder, _one_patch(folder, patch), "results/affinity/10_10_10/0.shard", probe=True)
+        yield from _rows(f"{name}, patch {'×'.join(map(str, patch))}", took)
+
+
+def _one_patch(folder: Path, patch: tuple[int, int, int]) -> dict[str, Any]:
+    return {
+        "outdir": "results",
+        "source": {"path": str(folder / "image")},
+        "block": list(patch),
+        "inference": {
+            "model": str(ROOT / "models/rsunet.py"), "weights": str(folder / "weights.pt"),
+            "patch": list(patch), "overlap": [4, 64, 64],
+        },
+        "segmentation": {"threshold": 0.5},
+        "meshes": {"enabled": False},
+        "keep": ["affinity"],
+    }  # fmt: skip
+
+
+def _rows(case: str, took: Took) -> Iterator[Row]:
+    jobs = took.jobs()
+    for rule in sorted({job["rule"] for job in jobs}):
+        peaks = [job["peak_mb"] for job in jobs if job["rule"] == rule]
+        asked = next(job["mem_mb"] for job in jobs if job["rule"] == rule)
+        details = {"jobs": len(peaks), "loaded": sorted({n for j in jobs if j["rule"] == rule for n in j["loaded"]})}
+        target = {} if asked is None else {"reference": float(asked), "against": "asked for", "limit": MOST, "least": LEAST}
+        yield Row(f"{case}: {rule}", max(peaks), "MB", **target, details=details)
