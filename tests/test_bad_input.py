@@ -121,7 +121,7 @@ def check_command(flow: Flow, capsys, command: str, says: tuple[str, ...]) -> No
     before = tree(flow.folder)
     with pytest.raises(SystemExit) as ended:
         main([command])
-    out, err = capsys.readouterr()
+    err = capsys.readouterr().err
     assert ended.value.code == 1
     assert err.startswith("error: ")
     assert err.count("\n") == 1

@@ -187,7 +187,9 @@ def test_bad_outputs(tmp_path: Path, case: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("expression", "message"), [("x[:1].tolist()", "returned list"), ("x[:, :, 1:]", "return one of these")])
+@pytest.mark.parametrize(
+    ("expression", "message"), [("x[:1].tolist()", "returned list"), ("x[:, :, 1:]", "return one of these")]
+)
 def test_bad_universal_outputs(tmp_path: Path, expression: str, message: str) -> None:
     text = "class PatchInferencer:\n    def __init__(self, a, b): pass\n    def __call__(self, x):\n        return "
     with pytest.raises(ModelError, match=message):

@@ -11,15 +11,19 @@ import os
 import struct
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+import numpy as np
 
 from connectomake.atomic import canonical_json
 from connectomake.errors import LayerError
 
 MAGIC = b"cmkRecrd"
 PARQUET_KEY = b"connectomake"
+PARQUET_CHECKSUMS_KEY = b"connectomake-crc32"
 _TAIL = struct.Struct("<II8s")
 _GUESS = 4096
+_PIECE = 1 << 20
 
 
 def encode_record(record: dict[str, Any]) -> bytes:
@@ -28,10 +32,51 @@ def encode_record(record: dict[str, Any]) -> bytes:
     return text + _TAIL.pack(zlib.crc32(text), len(text), MAGIC)
 
 
-def append_record(path: str | os.PathLike[str], record: dict[str, Any]) -> None:
-    """Append a record to a file that is still being made."""
-    with Path(path).open("ab") as stream:
-        stream.write(encode_record(record))
+def append_record(path: str | os.PathLike[str], record: dict[str, Any], covered: int = 0) -> None:
+    """Append a record to a file that is still being made.
+
+    Parameters
+    ----------
+    path
+        The file.
+    record
+        What to note.
+    covered
+        So many bytes at the start have no checksum of their own: theirs is noted as ``content``; see `check_content`.
+    """
+    with Path(path).open("rb+") as stream:
+        noted = {"content": [covered, _crc(stream, covered)]} if covered else {}
+        stream.seek(0, os.SEEK_END)
+        stream.write(encode_record(record | noted))
+
+
+def check_content(path: str | os.PathLike[str]) -> None:
+    """Read the bytes of a file whose checksum is in its record, if any, and compare.
+
+    Raises
+    ------
+    LayerError
+        If they differ.
+    """
+    covered, expected = read_record(path).get("content", (0, 0))
+    with Path(path).open("rb") as stream:
+        if _crc(stream, covered) != expected:
+            raise LayerError(f"{path} is corrupted; delete it and rerun")
+
+
+def _crc(stream: BinaryIO, length: int) -> int:
+    """Return the CRC-32 of the first bytes of a file."""
+    found = 0
+    while length > 0 and (piece := stream.read(min(length, _PIECE))):
+        found = zlib.crc32(piece, found)
+        length -= len(piece)
+    return found
+
+
+def checksum_of(name: str, array: np.ndarray) -> int:
+    """Return the CRC-32 of an array with its name, dtype and shape."""
+    head = f"{name}\0{array.dtype.str}\0{array.shape}".encode()
+    return zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8), zlib.crc32(head))
 
 
 def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:

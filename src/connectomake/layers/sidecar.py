@@ -9,7 +9,9 @@ import numpy as np
 
 from connectomake.atomic import atomic_path
 from connectomake.errors import LayerError
-from connectomake.layers.records import append_record, read_record
+from connectomake.layers.records import append_record, checksum_of, read_record
+
+CHECKSUM, COUNT = "crc32", "tables"
 
 
 def write_tables(
@@ -30,12 +32,13 @@ def write_tables(
 
     with atomic_path(path) as temporary:
         with h5py.File(temporary, "w") as file:
+            file.attrs[COUNT] = len(tables)
             for name in sorted(tables):
                 array = np.asarray(tables[name])
                 options: dict[str, Any] = {}
                 if array.size:
                     options = {"chunks": _chunks(array), "shuffle": True, "compression": 1, "fletcher32": True}
-                file.create_dataset(name, data=array, **options)
+                file.create_dataset(name, data=array, **options).attrs[CHECKSUM] = np.uint32(checksum_of(name, array))
         append_record(temporary, dict(record or {}))
 
 
@@ -67,17 +70,27 @@ def read_tables(path: str | os.PathLike[str], names: Iterable[str] | None = None
     read_record(path)
     try:
         with h5py.File(path, "r") as file:
-            wanted = list(_datasets(file)) if names is None else list(names)
-            return {name: file[name][()] for name in wanted}
+            wanted = _all_names(file) if names is None else list(names)
+            return {name: _checked(name, file[name]) for name in wanted}
     except KeyError as error:
-        raise LayerError(f"{path} has no table of the name asked for ({error.args[0]}); delete it and rerun") from error
-    except (OSError, RuntimeError) as error:
+        raise LayerError(f"{path} lacks a table ({error.args[0]}); delete it and rerun") from error
+    except Exception as error:  # damaged bytes make HDF5 raise whatever it trips over
         raise LayerError(f"{path} is corrupted; delete it and rerun") from error
 
 
-def _datasets(file: Any) -> list[str]:
+def _checked(name: str, dataset: Any) -> np.ndarray:
+    """Read a table and compare its checksum: HDF5 has none for its own structures, such as names and shapes."""
+    array: np.ndarray = dataset[()]
+    if checksum_of(name, np.asarray(array)) != dataset.attrs[CHECKSUM]:
+        raise ValueError(name)
+    return array
+
+
+def _all_names(file: Any) -> list[str]:
     import h5py
 
     names: list[str] = []
     file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+    if len(names) != file.attrs[COUNT]:
+        raise ValueError(len(names))
     return names

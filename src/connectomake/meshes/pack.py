@@ -50,10 +50,11 @@ def write_pack(
         with temporary.open("wb") as stream:
             _write_head(stream, counts, sizes.astype(np.int64))
             stream.write(index[order].tobytes())
+            head = stream.tell()
             for i in order.tolist():
                 spool.seek(offsets[i])
                 stream.write(spool.read(int(index["size"][i])))
-        append_record(temporary, record or {})
+        append_record(temporary, record or {}, covered=head)
 
 
 def _spool(spool: Any, fragments: Iterable[Fragment]) -> np.ndarray:
@@ -179,7 +180,8 @@ def merge_packs(
             _write_head(stream, counts, sizes)
             for shard in range(sharding.count):
                 stream.write(Merged(readers, shard).index.tobytes())
+            head = stream.tell()
             for shard in range(sharding.count):
                 merged = Merged(readers, shard)
                 stream.writelines(merged.data(0, len(merged.index)))
-        append_record(temporary, record or {})
+        append_record(temporary, record or {}, covered=head)

@@ -127,7 +127,7 @@ def mesh_shard(
             stream.write(bytes(_ENTRY << spec.sharding.minishard_bits))
             ids, places = _write_objects(stream, spec, merged)
             _write_indices(stream, spec, ids, places)
-        append_record(temporary, record or {})
+        append_record(temporary, record or {}, covered=temporary.stat().st_size)
     return len(ids)
 
 

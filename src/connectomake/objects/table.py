@@ -1,5 +1,6 @@
 """The object table: id, voxels, box and centroid of every object."""
 
+import json
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -10,7 +11,7 @@ from connectomake.atomic import atomic_path, canonical_json
 from connectomake.errors import LayerError, RunError
 from connectomake.geometry import Box
 from connectomake.layers import read_tables
-from connectomake.layers.records import PARQUET_KEY
+from connectomake.layers.records import PARQUET_CHECKSUMS_KEY, PARQUET_KEY, checksum_of
 from connectomake.tables import ComponentTable
 
 Nm = tuple[float, float, float]
@@ -81,7 +82,10 @@ def write_parquet(
     columns |= {f"stop_{a}": table.stop[:, i] for i, a in enumerate("zyx")}
     columns |= {f"centroid_{a}_nm": centres[:, i] for i, a in enumerate("zyx")}
     arrow = pa.table({name: pa.array(np.ascontiguousarray(column)) for name, column in columns.items()})
-    arrow = arrow.replace_schema_metadata({PARQUET_KEY: canonical_json(record or {})})
+    checksums = {name: checksum_of(name, arrow[name].to_numpy()) for name in columns}
+    arrow = arrow.replace_schema_metadata(
+        {PARQUET_KEY: canonical_json(record or {}), PARQUET_CHECKSUMS_KEY: canonical_json(checksums)}
+    )
     with atomic_path(path) as temporary:
         pq.write_table(arrow, temporary, compression="zstd")
 
@@ -94,13 +98,16 @@ def read_parquet(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     LayerError
         If the file is missing or damaged.
     """
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         arrow = pq.read_table(path)
+        found = {name: arrow[name].to_numpy() for name in arrow.column_names}
+        checksums = json.loads(arrow.schema.metadata[PARQUET_CHECKSUMS_KEY])
     except FileNotFoundError as error:
         raise LayerError(f"{path} is missing; run snakemake to make it") from error
-    except (pa.ArrowException, OSError) as error:
+    except Exception as error:  # damaged bytes make Arrow raise whatever it trips over
         raise LayerError(f"{path} is corrupted; delete it and rerun") from error
-    return {name: arrow[name].to_numpy() for name in arrow.column_names}
+    if checksums != {name: checksum_of(name, column) for name, column in found.items()}:
+        raise LayerError(f"{path} is corrupted; delete it and rerun")
+    return found

@@ -1,12 +1,16 @@
 """The slow part: decode every storage chunk, count every object's voxels and compare with the object table."""
 
+import json
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
 from connectomake.errors import LayerError
 from connectomake.layers import LayerSpec, ShardReader, read_tables
+from connectomake.objects.properties import segment_properties
 from connectomake.planning.plan import Plan
+from connectomake.tables import ComponentTable
 
 _ROWS_KEPT = 1 << 22
 
@@ -83,6 +87,20 @@ def compare_halo(plan: Plan, block: int, shard: str, halo: str) -> None:
         plane = reader.read(type(box)(box.start, (stop[0], stop[1], stop[2])))[0]
         if not np.array_equal(plane.squeeze(axis), planes[f"halo/{name}"]):
             raise LayerError(f"{halo} is not the halo of {shard}: plane {name} differs; delete both and rerun")
+
+
+def compare_properties(columns: dict[str, np.ndarray], limit: int, path: str) -> None:
+    """Compare the segment properties with those that follow from the object table.
+
+    Raises
+    ------
+    LayerError
+        If they differ.
+    """
+    start, stop = (np.stack([columns[f"{end}_{a}"] for a in "zyx"], axis=1) for end in ("start", "stop"))
+    table = ComponentTable(columns["id"], columns["voxels"], start, stop, np.zeros(start.shape, np.uint64))
+    if json.loads(Path(path).read_text()) != segment_properties(table, limit):
+        raise LayerError(f"{path} does not fit the object table; delete it and rerun")
 
 
 def compare_objects(table: dict[str, np.ndarray], sizes: Sizes, path: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from connectomake.errors import ConnectomakeError
 from connectomake.layers import read_record
+from connectomake.layers.records import check_content
 from connectomake.planning.plan import Plan
 from connectomake.planning.stages import Stages
 from connectomake.verify import deep, inspect
@@ -133,6 +134,8 @@ class _Run:
             self.mixtures.add(record)
 
     def _look_deep(self, file: Expected) -> None:
+        if file.recorded:
+            check_content(file.path)
         if file.layer == "segmentation":
             deep.decode(self._plan.layers["segmentation"], file.block, file.path, self._sizes)
             self._counted.append(file.block)
@@ -141,6 +144,8 @@ class _Run:
             deep.decode(self._plan.layers[file.layer], file.block, file.path)
         elif file.stage == "fragments":
             inspect.pack_deep(self._plan, file.path)
+        elif file.stage == "objects" and self._table is not None and not file.recorded:
+            deep.compare_properties(self._table[1], self._plan.config["objects"]["properties_limit"], file.path)
 
     def compare_objects(self) -> None:
         """Compare segmentation and object table, if both were read as a whole."""
