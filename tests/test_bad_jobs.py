@@ -1,6 +1,8 @@
 """What only shows when a job runs: the workflow stops, its log holds one sentence, no half-made file stays."""
 
 import copy
+import errno
+import os
 import pickle
 import runpy
 import shutil
@@ -251,3 +253,36 @@ def run_workflow(flow: Flow, target: str, case: Case) -> tuple[int, str]:
     case.after(flow.folder)
     job = ("--mode", "subprocess", "--cores", "1", "--show-failed-logs", "--force", target)
     return flow.run(*job, profile=False, check=False)
+
+
+def full_disk(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "out/image")
+
+
+def no_memory(*_: object) -> None:
+    raise MemoryError
+
+
+def surprise(*_: object) -> None:
+    raise KeyError("z")
+
+
+@pytest.mark.parametrize(
+    ("happens", "says"),
+    [
+        (full_disk, ("connectomake: error: out/image: No space left on device", "check space and permissions")),
+        (no_memory, ("connectomake: error: out of memory", "smaller block", "mem_mb")),
+        (surprise, ("connectomake: unexpected error in image", "please report it")),
+    ],
+)
+def test_surroundings_that_fail(flow, capfd, monkeypatch, happens, says):
+    target = prepare(flow, Case("image", ()))
+    monkeypatch.setattr("connectomake.atomic.os.fsync", happens)
+    monkeypatch.setattr("connectomake.planning.resolve.write_json", lambda *_: None)
+    with pytest.raises(SystemExit) as ended:
+        run_script(flow, "image")
+    printed = capfd.readouterr().err
+    assert ended.value.code == 1
+    check_sentence(printed.splitlines()[-1], says)
+    assert ("Traceback" in printed) == (happens is surprise)
+    check_nothing_left(flow, target)
