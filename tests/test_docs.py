@@ -1,0 +1,108 @@
+"""The documentation says what is: its config page, its links, its configs, its commands."""
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from connectomake.config import check_config, load_config, normalise, schema
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/**/*.md"))]
+CONFIGS = [ROOT / "config.yaml", *sorted(ROOT.glob("configs/*.yaml"))]
+
+
+def keys(part, prefix=""):
+    for key, sub in part["properties"].items():
+        yield prefix + key
+        if "properties" in sub:
+            yield from keys(sub, f"{prefix}{key}.")
+
+
+def keys_of(value, prefix=""):
+    for key, sub in value.items():
+        yield prefix + key
+        if isinstance(sub, dict):
+            yield from keys_of(sub, f"{prefix}{key}.")
+
+
+def fenced(language):
+    pattern = re.compile(rf"^```{language}\n(.*?)^```", re.DOTALL | re.MULTILINE)
+    return [
+        pytest.param(text, id=f"{page.name}-{i}") for page in PAGES for i, text in enumerate(pattern.findall(page.read_text()))
+    ]
+
+
+def commands_in(page):
+    return re.findall(r"^```sh\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def anchors(page):
+    titles = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_the_config_page_is_up_to_date():
+    page = runpy.run_path(str(ROOT / "docs" / "make_config.py"))["page"]()
+    assert page == (ROOT / "docs" / "config.md").read_text(), "run: python docs/make_config.py"
+
+
+def test_the_config_page_has_every_key():
+    text = (ROOT / "docs" / "config.md").read_text()
+    sections = {key for key, sub in schema()["properties"].items() if "properties" in sub}
+    for key in set(keys(schema())) - {"meshes.simplify"}:
+        section, _, rest = key.partition(".")
+        assert f"`{rest if section in sections and rest else key}`" in text
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_relative_links_lead_somewhere(page):
+    for link in re.findall(r"\]\(([^)]+)\)", page.read_text()):
+        if "://" in link:
+            continue
+        name, _, anchor = link.partition("#")
+        target = page.parent / name if name else page
+        assert target.exists(), f"{page.name} links to {link}, which is not there"
+        assert not anchor or anchor in anchors(target), f"{page.name} links to {link}, which has no such heading"
+
+
+def test_the_demos_config_names_every_key():
+    assert set(keys_of(load_config(ROOT / "config.yaml"))) == set(keys(schema()))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.name)
+def test_configs_are_valid(path):
+    check_config(normalise(load_config(path)))
+
+
+@pytest.mark.parametrize("text", fenced("yaml"))
+def test_configs_in_the_pages_are_valid(text):
+    rest = {"outdir": "results/x", "source": {"path": "x.h5"}, "block": [128, 128, 128], "meshes": {"enabled": False}}
+    for value in yaml.safe_load_all(text):
+        check_config(normalise(rest | value))
+
+
+@pytest.mark.parametrize("text", fenced("python"))
+def test_python_in_the_pages_compiles(text):
+    compile(text, "page", "exec")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_commands_exist(page):
+    from typer.main import get_command
+
+    from connectomake.cli.app import app
+
+    commands = get_command(app).commands
+    for name in re.findall(r"^connectomake ([a-z]+)", "".join(commands_in(page)), re.MULTILINE):
+        assert name in commands, f"{page.name} names connectomake {name}"
+    makefile = (ROOT / "Makefile").read_text()
+    for name in re.findall(r"\bmake (demo|test[a-z-]*|bench|lint|fib25|clean|lock)\b", page.read_text()):
+        assert re.search(rf"^{name}:", makefile, re.MULTILINE)
+
+
+def test_pictures_are_small():
+    for picture in (ROOT / "docs" / "pictures").glob("*.png"):
+        assert picture.stat().st_size <= 500_000
