@@ -1,7 +1,8 @@
 """Peak memory of a job of each rule, beside what the workflow asks a cluster for (`Demands`).
 
-Three kinds of run: the demo (all rules, blocks of 128³), components and segmentation of real data in blocks of half its side,
-and one patch through RSUNet in two sizes. Peaks are those of the job's own process (VmHWM).
+Runs: the demo (all rules, blocks of 128³); components and segmentation of real data in blocks of half its side, and one such
+block with meshes; one patch through RSUNet in two sizes; a wide block through a network that does nothing, which leaves the
+memory of blending and writing. Peaks are those of the job's own process (VmHWM).
 """
 
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from connectomake.inference.rsunet import RSUNet, save_rsunet
 from connectomake.phantom import write_phantom
 
 SHAPE = (272, 280, 288)
+WIDE = (256, 1024, 1024)
 NETWORKS = {
     "RSUNet 8/16/32/64": ((8, 16, 32, 64), (20, 256, 256)),
     "RSUNet3 16/32/64/128": ((16, 32, 64, 128), (64, 256, 256)),
@@ -30,8 +32,8 @@ LEAST = 1 / 3
 
 
 def run() -> dict[str, Any]:
-    """Run all three and return a row per rule."""
-    rows = [*_demo(), *_segmentation(), *_networks()]
+    """Run all and return a row per rule."""
+    rows = [*_demo(), *_segmentation(), *_networks(), *_wide()]
     return {"title": "Peak memory of a job over what is asked for it", "rows": rows}
 
 
@@ -49,7 +51,12 @@ def _segmentation() -> Iterator[Row]:
     folder = fresh_folder("memory-segmentation")
     write_precomputed(folder / "probability", np.where(foreground, np.uint8(255), np.uint8(0)))
     half = foreground.shape[0] // 2
-    yield from _rows(f"{name}, blocks of {half}³", snakemake(folder, config_of(folder / "probability", half), probe=True))
+    config = config_of(folder / "probability", half)
+    yield from _rows(f"{name}, blocks of {half}³", snakemake(folder, config, probe=True))
+    config |= {"outdir": "one", "meshes": {"cell": [64, 64, 64]}}
+    config["source"] |= {"stop": [half] * 3}
+    took = snakemake(folder, config, probe=True)
+    yield from (row for row in _rows(f"{name}, one block of {half}³", took) if row.what.endswith(("fragments", "meshes")))
 
 
 def _networks() -> Iterator[Row]:
@@ -57,11 +64,22 @@ def _networks() -> Iterator[Row]:
         folder = fresh_folder(f"memory-{widths[0]}")
         torch.manual_seed(0)
         variant = name.split()[0].lower()
-        save_rsunet(RSUNet(1, 1, widths, variant=variant, sigmoid=True), folder / "weights.pt")
+        save_rsunet(folder / "weights.pt", RSUNet(1, 1, widths, variant=variant, sigmoid=True))
         image = np.random.default_rng(0).integers(0, 256, patch, np.uint8)
         write_precomputed(folder / "image", image)
         took = snakemake(folder, _one_patch(folder, patch), "results/affinity/10_10_10/0.shard", probe=True)
         yield from _rows(f"{name}, patch {'×'.join(map(str, patch))}", took)
+
+
+def _wide() -> Iterator[Row]:
+    folder = fresh_folder("memory-wide")
+    (folder / "nothing.py").write_text("import torch\n\nInstantiatedModel = torch.nn.Identity()\n")
+    write_precomputed(folder / "image", np.random.default_rng(0).integers(0, 256, WIDE, np.uint8))
+    config = _one_patch(folder, WIDE)
+    config["inference"] = {"model": "nothing.py", "patch": [32, 256, 256], "overlap": [8, 64, 64]}
+    config["chunk"] = [size // 16 for size in WIDE]
+    took = snakemake(folder, config, "results/affinity/10_10_10/0.shard", probe=True)
+    yield from _rows(f"no network, block {'×'.join(map(str, WIDE))}", took)
 
 
 def _one_patch(folder: Path, patch: tuple[int, int, int]) -> dict[str, Any]:

@@ -30,8 +30,8 @@ rule lookup:
     conda:
         "../../envs/connectomake.yaml"
     resources:
-        mem_mb=memory("merge"),
-        runtime=minutes("merge"),
+        mem_mb=memory("lookup"),
+        runtime=minutes("lookup"),
     params:
         stage=depends_on("merge"),
     script:

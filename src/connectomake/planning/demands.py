@@ -9,11 +9,23 @@ from connectomake.geometry import volume_of
 from connectomake.planning.plan import Plan
 
 MB = 1 << 20
-BASE_MB = 250
-TORCH_MB = 700
-NETWORK_BYTES_PER_VOXEL = 2000
+PROCESS_MB = {
+    "affinity": 500,
+    "components": 220,
+    "merge": 220,
+    "objects": 170,
+    "fragments": 260,
+    "gather": 260,
+    "meshes": 260,
+}
+"""Memory of a stage's process before it reads anything, with some to spare; those with compiled code or torch need most."""
+LIGHT_PROCESS_MB = 100
+NETWORK_BYTES_PER_VOXEL = 600
+"""Of the input patch: measured 290 for residual U-Nets of 8 to 16 channels at full size; wider ones need more."""
 COMPONENTS_BYTES = 14
 REMAP_BYTES = 16
+TABLE_BYTES = 0.02
+"""Per voxel, of component tables: about 200 components in a million voxels."""
 SECONDS_PER_MEGAVOXEL = {"image": 0.1, "affinity": 20.0, "components": 0.2, "segmentation": 0.2, "fragments": 10.0}
 
 
@@ -42,11 +54,11 @@ class Demands:
             "components": lambda: self._voxels * (COMPONENTS_BYTES + np.dtype(self._probability_dtype).itemsize),
             "segmentation": lambda: self._voxels * REMAP_BYTES,
             "merge": self._merge,
-            "objects": self._merge,
+            "lookup": lambda: self._merge() // 2,
+            "objects": lambda: int(2 * TABLE_BYTES * self.plan.roi.volume),
             "fragments": self._fragments,
         }.get(stage, lambda: 0)()
-        base = BASE_MB + (TORCH_MB if stage == "affinity" else 0)
-        return (base + math.ceil(needed / MB)) << (attempt - 1)
+        return (PROCESS_MB.get(stage, LIGHT_PROCESS_MB) + math.ceil(needed / MB)) << (attempt - 1)
 
     def minutes(self, stage: str, attempt: int = 1) -> int:
         """Return the time in minutes that a job of a stage may take: generous, for clusters kill what exceeds it."""
@@ -64,20 +76,29 @@ class Demands:
         return 3 * row * self.plan.source.channels * np.dtype(self.plan.source.dtype).itemsize
 
     def _affinity(self) -> int:
+        """One row of patches of the image, one of the output in float32, one slab of storage chunks, one batch."""
         spec = self.plan.inference
         if spec is None:
             return 0
-        rows = min(self.plan.block[1], self.plan.roi.shape[1]), min(self.plan.block[2], self.plan.roi.shape[2])
-        height = spec.output_patch[0] + self.plan.chunk[0]
-        slab = height * (rows[0] + spec.patch[1]) * (rows[1] + spec.patch[2])
-        network = volume_of(spec.patch) * spec.batch * NETWORK_BYTES_PER_VOXEL
-        return network + slab * (4 * (spec.channels + 1) + 5 * self.plan.source.channels)
+        depth, height, width = (min(b, r) for b, r in zip(self.plan.block, self.plan.roi.shape, strict=True))
+        image = volume_of((spec.patch[0], height + 2 * spec.patch[1], width + 2 * spec.patch[2]))
+        row = min(spec.output_patch[0], depth) * height * width
+        slab = min(self.plan.chunk[0], depth) * height * width
+        return (
+            volume_of(spec.patch) * spec.batch * NETWORK_BYTES_PER_VOXEL
+            + 3 * image * self.plan.source.channels * np.dtype(self.plan.source.dtype).itemsize
+            + spec.channels * (4 * row + np.dtype(spec.dtype).itemsize * slab)
+        )
 
     def _merge(self) -> int:
         shape = [min(b, r) for b, r in zip(self.plan.block, self.plan.roi.shape, strict=True)]
         faces = 2 * (shape[0] * shape[1] + shape[0] * shape[2] + shape[1] * shape[2])
         children = min(1 << self.plan.octree.bits, self.plan.grid.count)
-        return children * (faces * 4 + self._voxels // 50)
+        return int(children * (faces * 4 + TABLE_BYTES * self._voxels))
 
     def _fragments(self) -> int:
-        return 40 * volume_of(self.plan.cells.cell) + 12 * self._voxels
+        """One slab of labels with what is cut from it, one cell, an index of the pieces."""
+        thickness = math.lcm(self.plan.cells.cell[0], self.plan.chunk[0])
+        depth, height, width = (min(b, r) for b, r in zip(self.plan.block, self.plan.roi.shape, strict=True))
+        slab = volume_of((min(thickness, depth) + 2, height + 2, width + 2))
+        return 30 * slab + 40 * volume_of(self.plan.cells.cell) + self._voxels
