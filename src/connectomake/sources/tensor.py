@@ -132,8 +132,8 @@ def store_reader(store: Any, order: Sequence[int | None]) -> Callable[[Box], np.
         if order[0] is not None:
             index[order[0]] = slice(None)
         kept = sorted(a for a in order if a is not None)
-        data = view[tuple(index)].read(order="C").result(timeout=READ_SECONDS)
-        data = np.asarray(data).transpose([kept.index(a) for a in order if a is not None])
+        turned = view[tuple(index)].transpose([kept.index(a) for a in order if a is not None])
+        data = np.asarray(turned.read(order="C").result(timeout=READ_SECONDS))
         return data if order[0] is not None else data[None]
 
     return read
