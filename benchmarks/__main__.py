@@ -1,4 +1,4 @@
-"""Measure all benchmarks, or those named; print a table; write ``benchmarks/results.json``."""
+"""Measure all benchmarks, or those named; print a table; write ``benchmarks/results.json`` and ``docs/benchmarks.md``."""
 
 import argparse
 import importlib
@@ -13,6 +13,7 @@ from rich.table import Table
 
 from benchmarks import MODULES
 from benchmarks.machine import load, machine, today, versions
+from benchmarks.page import PAGE, page_of
 from benchmarks.rows import Row, Skipped, rounded
 
 RESULTS = Path(__file__).with_name("results.json")
@@ -87,7 +88,8 @@ def _keep(name: str, result: dict[str, Any]) -> None:
     kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     if "skipped" not in result or name not in kept:
         kept[name] = to_json(result)
-    RESULTS.write_text(json.dumps(kept, indent=1, ensure_ascii=False, sort_keys=False) + "\n")
+    RESULTS.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
+    PAGE.write_text(page_of(kept, MODULES))
 
 
 if __name__ == "__main__":
