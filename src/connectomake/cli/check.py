@@ -1,6 +1,5 @@
 """``connectomake check``: whether a run could start here and now."""
 
-import os
 import shutil
 import time
 from pathlib import Path
@@ -10,7 +9,7 @@ import typer
 
 from connectomake.cli import common
 from connectomake.cli.common import DEFAULT_CONFIG, ConfigPath, bytes_text, seconds_text, shape_text
-from connectomake.errors import ConfigError, RunError
+from connectomake.errors import RunError
 
 if TYPE_CHECKING:
     from connectomake.geometry import Box
@@ -53,9 +52,9 @@ def _first_chunk(plan: "Plan") -> "Box":
 
 
 def _check_outdir(plan: "Plan") -> None:
-    folder = _existing(plan.outdir)
-    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        raise ConfigError(f"outdir {plan.outdir!r} cannot be written: {folder} is not a writable folder; name another outdir")
+    from connectomake.planning.resolve import check_writable
+
+    check_writable(plan.outdir)
     _done(f"{plan.outdir} {'can be written' if Path(plan.outdir).exists() else 'can be made'}")
 
 
