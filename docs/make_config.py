@@ -40,7 +40,7 @@ TAIL = """
 | `objects.properties_limit` | the object table |
 | `meshes` | the meshes |
 | `block`, `chunk`, `compression` | everything: they are the files' form, not their content |
-| `keep` | nothing, unless a layer that was deleted is to be kept now |
+| `keep` | nothing; a layer that was deleted before comes back when its files are asked for by name |
 """
 TYPES = {"string": "text", "boolean": "true or false", "number": "number", "integer": "whole number", "null": "null"}
 MOST_SHOWN = 4096
