@@ -47,7 +47,7 @@ def _line(row: dict[str, Any]) -> str:
     met = {None: "", True: "yes", False: "no"}[row.get("met")]
     cells = [
         row["what"],
-        f"{row['value']:,} {row['unit']}".strip(),
+        f"{row['value']:,} {row.get('unit', '')}".strip(),
         reference,
         str(row.get("ratio", "")),
         " and ".join(filter(None, bounds)),
@@ -61,8 +61,8 @@ def _profile(profile: dict[str, Any] | None) -> Iterator[str]:
         return
     head = profile["snakemake"]
     yield (
-        f"Where the time of one run goes: {profile['wall_s']} s; Snakemake itself {head['cpu_s']} s of CPU, its first job after "
-        f"{head['until_first_job_s']} s.\n"
+        f"Where the time of one run goes: {profile['wall_s']} s; Snakemake itself {head['cpu_s']} s of CPU, its first job "
+        f"after {head['until_first_job_s']} s.\n"
     )
     yield "| rule | jobs | CPU s | wall s, summed |\n| --- | ---: | ---: | ---: |"
     for rule, took in profile["rules"].items():
