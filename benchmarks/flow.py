@@ -41,14 +41,19 @@ def fresh_folder(name: str) -> Path:
     return folder
 
 
-def snakemake(folder: Path, config: dict[str, Any], *options: str, cores: int = 2, probe: bool = False) -> Took:
-    """Run the workflow with a config in a folder; results of an earlier run there are kept."""
+def snakemake(
+    folder: Path, config: dict[str, Any], *options: str, cores: int = 2, probe: bool = False, prefork: bool = True
+) -> Took:
+    """Run the workflow with a config in a folder; results of an earlier run there are kept.
+
+    Without `prefork` every job is a new Python, as on a cluster.
+    """
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     head = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--configfile", "config.yaml"]
-    return run([*head, "--profile", str(ROOT / "profiles/local"), "--cores", str(cores), *options], folder, probe)
+    return run([*head, "--profile", str(ROOT / "profiles/local"), "--cores", str(cores), *options], folder, probe, prefork)
 
 
-def run(command: Sequence[str], folder: Path, probe: bool = False) -> Took:
+def run(command: Sequence[str], folder: Path, probe: bool = False, prefork: bool = True) -> Took:
     """Run a command in a folder.
 
     Raises
@@ -59,6 +64,7 @@ def run(command: Sequence[str], folder: Path, probe: bool = False) -> Took:
     notes = folder / "probe"
     shutil.rmtree(notes, ignore_errors=True)
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    environment["CONNECTOMAKE_PREFORK"] = str(int(prefork))
     if probe:
         notes.mkdir()
         found = [str(PROBE), *filter(None, [os.environ.get("PYTHONPATH")])]

@@ -43,7 +43,7 @@ def _demo() -> Iterator[Row]:
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     config["source"]["path"] = "phantom.h5"
     config["inference"]["model"] = str(ROOT / config["inference"]["model"])
-    yield from _rows("demo", snakemake(folder, config, probe=True))
+    yield from _rows("demo", snakemake(folder, config, probe=True, prefork=False))
 
 
 def _segmentation() -> Iterator[Row]:
@@ -52,10 +52,10 @@ def _segmentation() -> Iterator[Row]:
     write_precomputed(folder / "probability", np.where(foreground, np.uint8(255), np.uint8(0)))
     half = foreground.shape[0] // 2
     config = config_of(folder / "probability", half)
-    yield from _rows(f"{name}, blocks of {half}³", snakemake(folder, config, probe=True))
+    yield from _rows(f"{name}, blocks of {half}³", snakemake(folder, config, probe=True, prefork=False))
     config |= {"outdir": "one", "meshes": {"cell": [64, 64, 64]}}
     config["source"] |= {"stop": [half] * 3}
-    took = snakemake(folder, config, probe=True)
+    took = snakemake(folder, config, probe=True, prefork=False)
     yield from (row for row in _rows(f"{name}, one block of {half}³", took) if row.what.endswith(("fragments", "meshes")))
 
 
@@ -67,7 +67,7 @@ def _networks() -> Iterator[Row]:
         save_rsunet(folder / "weights.pt", RSUNet(1, 1, widths, variant=variant, sigmoid=True))
         image = np.random.default_rng(0).integers(0, 256, patch, np.uint8)
         write_precomputed(folder / "image", image)
-        took = snakemake(folder, _one_patch(folder, patch), "results/affinity/10_10_10/0.shard", probe=True)
+        took = snakemake(folder, _one_patch(folder, patch), "results/affinity/10_10_10/0.shard", probe=True, prefork=False)
         yield from _rows(f"{name}, patch {'×'.join(map(str, patch))}", took)
 
 
@@ -78,7 +78,7 @@ def _wide() -> Iterator[Row]:
     config = _one_patch(folder, WIDE)
     config["inference"] = {"model": "nothing.py", "patch": [32, 256, 256], "overlap": [8, 64, 64]}
     config["chunk"] = [size // 16 for size in WIDE]
-    took = snakemake(folder, config, "results/affinity/10_10_10/0.shard", probe=True)
+    took = snakemake(folder, config, "results/affinity/10_10_10/0.shard", probe=True, prefork=False)
     yield from _rows(f"no network, block {'×'.join(map(str, WIDE))}", took)
 
 

@@ -61,8 +61,8 @@ def _profile(profile: dict[str, Any] | None) -> Iterator[str]:
         return
     head = profile["snakemake"]
     yield (
-        f"Where the time of one run goes: {profile['wall_s']} s; Snakemake itself {head['cpu_s']} s of CPU, its first job "
-        f"after {head['until_first_job_s']} s.\n"
+        f"Where the time of one run goes: {profile['wall_s']} s; Snakemake itself {head['cpu_s']} s of CPU, the server that "
+        f"forks scripts {head['script_server_cpu_s']} s, the first job after {head['until_first_job_s']} s.\n"
     )
     yield "| rule | jobs | CPU s | wall s, summed |\n| --- | ---: | ---: | ---: |"
     for rule, took in profile["rules"].items():

@@ -115,9 +115,13 @@ def profile_of(took: Took) -> dict[str, Any]:
         }
         for rule, count in counts.items()
     }
-    head = [n for n in took.notes if not n["rule"]]
-    first = min(j["started"] for j in jobs) - min(n["started"] for n in head)
-    snakemakes = {"cpu_s": sum(n["cpu_s"] for n in head), "until_first_job_s": first}
+    others = [n for n in took.notes if not n["rule"]]
+    head = min(others, key=lambda n: n["started"])
+    snakemakes = {
+        "cpu_s": head["cpu_s"],
+        "until_first_job_s": min(j["started"] for j in jobs) - head["started"],
+        "script_server_cpu_s": sum(n["cpu_s"] for n in others if n is not head),
+    }
     return {"wall_s": took.wall, "snakemake": snakemakes, "rules": rules}
 
 

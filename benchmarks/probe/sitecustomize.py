@@ -1,8 +1,8 @@
 """Loaded by every Python that is started with this folder on PYTHONPATH: notes at its end what the process took.
 
-One JSON file per process in the folder named by CONNECTOMAKE_PROBE: rule (of a script that Snakemake runs), peak memory,
-CPU and wall time, and which heavy packages were loaded. Peak memory is VmHWM, which begins anew with each program;
-`getrusage` would count the memory of the process that started it.
+One JSON file per process in the folder named by CONNECTOMAKE_PROBE: rule (of a script that Snakemake runs, also in a fork that
+ends by `os._exit`), peak memory, CPU and wall time, and which heavy packages were loaded. Peak memory is VmHWM, which begins
+anew with each program; `getrusage` would count the memory of the process that started it.
 """
 
 import atexit
@@ -20,13 +20,18 @@ def _peak_mb() -> float:
     return int(lines[0].split()[1]) / 1024
 
 
+def _rule_of(script: str) -> str | None:
+    """Return the name in .snakemake/scripts/tmpXXXX.NAME.py, which is that of the rule."""
+    return script.rsplit(".", 2)[-2] if "/.snakemake/scripts/" in script else None
+
+
 def _note(folder: str) -> None:
     import json
 
     job = getattr(sys.modules["__main__"], "snakemake", None)
     times = os.times()
     note = {
-        "rule": getattr(job, "rule", None),
+        "rule": getattr(job, "rule", None) or _rule_of(sys.argv[0]),
         "mem_mb": getattr(getattr(job, "resources", None), "mem_mb", None),
         "argv": sys.argv,
         "peak_mb": _peak_mb(),
@@ -40,5 +45,21 @@ def _note(folder: str) -> None:
         json.dump(note, file)
 
 
+def _begin() -> None:
+    global _STARTED  # noqa: PLW0603  (a fork begins anew)
+    _STARTED = time.time()
+
+
+def _noting(leave):  # type: ignore[no-untyped-def]
+    def exit_now(code: int) -> None:
+        if _rule_of(sys.argv[0]):
+            _note(os.environ["CONNECTOMAKE_PROBE"])
+        leave(code)
+
+    return exit_now
+
+
 if os.environ.get("CONNECTOMAKE_PROBE"):
     atexit.register(_note, os.environ["CONNECTOMAKE_PROBE"])
+    os.register_at_fork(after_in_child=_begin)
+    os._exit = _noting(os._exit)
