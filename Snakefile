@@ -3,6 +3,7 @@
 #   snakemake --profile profiles/local                               # the config in config.yaml
 #   snakemake --profile profiles/local --configfile configs/fib25.yaml
 #   snakemake --profile profiles/local -n                            # what would be done
+#   snakemake --profile profiles/local kept                          # kept intermediates that are missing, too
 from snakemake.utils import min_version
 
 min_version("9.0")
@@ -18,12 +19,19 @@ include: "workflow/rules/inputs.smk"
 
 localrules:
     all,
+    kept,
 
 
 rule all:
     """Segmentation, object table and meshes of the whole region of interest."""
     input:
         targets.final(),
+
+
+rule kept:
+    """All of that, and every kept intermediate: makes those that were added to `keep` after the run."""
+    input:
+        targets.kept(),
 
 
 include: "workflow/rules/image.smk"

@@ -20,7 +20,7 @@ TAIL = """
 ## What must fit together
 
 - `block` is 2^k storage chunks with one k for all axes: `[128, 512, 512]` may have `[32, 128, 128]`, not `[64, 64, 64]`.
-- `block` is a multiple of `meshes.cell`. Without a `cell`, set `meshes.enabled: false`.
+- `block` is a multiple of `meshes.cell`, which is `[64, 64, 64]` unless given, or `meshes.enabled` is false.
 - `inference.patch` minus `output_patch` is even along each axis, 0 or more; `overlap` is less than `output_patch`.
 - `segmentation.channel` is less than `inference.channels` (without a network, than the source's channels).
 - `merge.fan_out` is a power of two.
@@ -40,7 +40,7 @@ TAIL = """
 | `objects.properties_limit` | the object table |
 | `meshes` | the meshes |
 | `block`, `chunk`, `compression` | everything: they are the files' form, not their content |
-| `keep` | nothing; a layer that was deleted before comes back when its files are asked for by name |
+| `keep` | nothing; a layer that was deleted before comes back when the target `kept` or its files are asked for |
 """
 TYPES = {"string": "text", "boolean": "true or false", "number": "number", "integer": "whole number", "null": "null"}
 MOST_SHOWN = 4096

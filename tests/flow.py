@@ -168,4 +168,4 @@ def job_counts(text):
     if table is None:
         raise AssertionError(text[-3000:])
     counts = dict(line.rsplit(None, 1) for line in table[1].splitlines())
-    return {name: int(count) for name, count in counts.items() if name not in {"total", "all"}}
+    return {name: int(count) for name, count in counts.items() if name not in {"total", "all", "kept"}}

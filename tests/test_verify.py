@@ -55,15 +55,17 @@ def test_expected_files_are_those_of_the_targets(run):
 def test_missing_file(run):
     path = Targets(run).shard("affinity", 3)
     Path(path).unlink()
-    (problem,) = verify(run).problems
-    assert problem.startswith(f"{path} is missing")
-    assert f"snakemake --profile profiles/local {path}" in problem
+    Path(Targets(run).objects).unlink()
+    kept, final = verify(run).problems
+    assert kept == f"{path} is missing; `snakemake --profile profiles/local kept` makes it"
+    assert final == f"{Targets(run).objects} is missing; `snakemake --profile profiles/local` makes it"
 
 
 def test_a_stage_without_files_is_one_problem(run):
     shutil.rmtree("out/affinity/10_10_20")
     (problem,) = verify(run).problems
     assert f"all {run.grid.count} files of the stage affinity are missing" in problem
+    assert problem.endswith("run `snakemake --profile profiles/local kept`")
 
 
 RECORDED = ["image", "affinity", "components", "segmentation"]
@@ -285,5 +287,7 @@ def test_command(run, capsys):
 def test_command_names_the_config_to_use(run, capsys):
     Path("config.yaml").rename("other.yaml")
     Path(Targets(run).objects).unlink()
+    Path(Targets(run).shard("affinity", 0)).unlink()
     out = call(capsys, "verify", "other.yaml")[1]
-    assert "snakemake --profile profiles/local --configfile other.yaml out/objects/objects.parquet" in out
+    assert "snakemake --profile profiles/local --configfile other.yaml` makes it" in out
+    assert "snakemake --profile profiles/local kept --configfile other.yaml` makes it" in out

@@ -204,6 +204,18 @@ def test_a_lost_final_shard_without_meshes_remakes_itself_only(copied):
     assert copied.would_run(config) == {"segmentation": 1, "info": 1}
 
 
+def test_lost_intermediates_come_back_when_kept_is_asked_for(copied):
+    targets = copied.targets()
+    assert copied.would_run(copied.config, "kept") == {}
+    (copied.folder / targets.shard("affinity", 3)).unlink()
+    assert copied.would_run(copied.config) == {}
+    counts = copied.would_run(copied.config, "kept")
+    assert counts.pop("affinity") == 1
+    assert counts.pop("components") == 1, "its input is made anew"
+    assert set(counts) <= BELOW_COMPONENTS
+    assert targets.shard("affinity", 3) in copied.run("-n", "kept", config="changed.yaml")
+
+
 def test_files_that_are_not_ours_are_remade(copied):
     write_tables(copied.folder / copied.targets().merge(1, 0), {"x": np.zeros(3)}, {"stage": "merge"})
     assert copied.would_run(copied.config)["merge"] >= 1

@@ -1,5 +1,6 @@
 """What all commands share: the config's argument, the plan, the console, numbers made readable."""
 
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 ConfigPath: TypeAlias = Annotated[str, typer.Argument(metavar="[CONFIG]", help="The run's config.", show_default=True)]
 DEFAULT_CONFIG = "config.yaml"
 WIDTH_OF_FILES = 140
+NO_NETWORK = "no network (inference is null): the source is taken as the probability"
 
 
 def read_plan(config: str) -> "Plan":
@@ -73,6 +75,21 @@ def _stored_plan(path: Path) -> "Plan":
         return Plan.from_json(json.loads(path.read_text())["plan"])
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"the plan {path} is damaged; delete it and run again where the source is in reach") from error
+
+
+def program(name: str) -> str:
+    """Return how a program of this environment can be typed here: its name if the shell finds it, else its path."""
+    path = Path(sys.executable).with_name(name)
+    if shutil.which(name) or not path.exists():
+        return name
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def run_command(config: str, target: str = "") -> str:
+    """Return the command that makes a target of a config, or all; the config stands last, as it may be several files."""
+    option = "" if config == DEFAULT_CONFIG else f"--configfile {config}"
+    return " ".join(word for word in (program("snakemake"), "--profile profiles/local", target, option) if word)
 
 
 def console() -> "Console":
@@ -145,7 +162,9 @@ def voxels_text(value: float) -> str:
 
 
 def seconds_text(value: float) -> str:
-    """Write a duration, ``45 s``, ``12 min``, ``3.5 h`` or ``2.1 days``."""
+    """Write a duration, ``< 0.1 s``, ``45 s``, ``12 min``, ``3.5 h`` or ``2.1 days``."""
+    if 0 < value < 0.1:
+        return "< 0.1 s"
     for limit, unit, divisor in ((120, "s", 1), (7200, "min", 60), (172800, "h", 3600)):
         if value < limit:
             number = value / divisor

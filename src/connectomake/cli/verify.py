@@ -1,6 +1,7 @@
 """``connectomake verify``: whether every file that should be there is there and whole."""
 
 import sys
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -28,7 +29,7 @@ def verify(
             raise ConfigError(f"there is no stage {name!r}; stages are {', '.join(STAGES)}")
     plan = common.read_plan(config)
     with bar("files") as progress:
-        report = look(plan, set(stage) if stage else None, deep, progress, _command(config))
+        report = look(plan, set(stage) if stage else None, deep, progress, partial(common.run_command, config))
     for text in report.notes:
         common.note(text)
     shown = report.problems[: limit or None]
@@ -40,11 +41,6 @@ def verify(
         print(f"✗ {len(report.problems):,} problem(s) in {report.checked:,} files of {plan.outdir}")
         sys.exit(1)
     print(f"✓ {report.checked:,} files of {plan.outdir} are {'whole' if deep else 'there'}{_hint(deep)}")
-
-
-def _command(config: str) -> str:
-    option = "" if config == DEFAULT_CONFIG else f" --configfile {config}"
-    return f"snakemake --profile profiles/local{option}"
 
 
 def _hint(deep: bool) -> str:

@@ -11,6 +11,7 @@ from connectomake.layers import read_record
 from connectomake.layers.records import check_content
 from connectomake.planning.plan import Plan
 from connectomake.planning.stages import Stages
+from connectomake.planning.targets import Targets
 from connectomake.verify import deep, inspect
 from connectomake.verify.expected import Expected, expected
 from connectomake.verify.leftovers import leftovers
@@ -49,7 +50,7 @@ def verify(
     stages: Collection[str] | None = None,
     every_chunk: bool = False,
     progress: Progress | None = None,
-    command: str = "snakemake --profile profiles/local",
+    command: Callable[[str], str] = "snakemake --profile profiles/local {}".format,
 ) -> Report:
     """Look at every file that should be there.
 
@@ -64,7 +65,7 @@ def verify(
     progress
         Told after each file how many are done, and of how many.
     command
-        What runs the workflow; named where a file is missing.
+        Takes a target, or nothing for all, and returns what makes it; named where a file is missing.
     """
     files = [f for f in expected(plan) if stages is None or f.stage in stages]
     run = _Run(plan, Report(), every_chunk)
@@ -75,7 +76,7 @@ def verify(
             run.look(file)
         if progress is not None:
             progress(done, len(files))
-    run.report.problems += _missing_texts([f for f in files if f.path not in present], files, command)
+    run.report.problems += _missing_texts(plan, [f for f in files if f.path not in present], files, command)
     run.compare_objects()
     run.report.notes += run.mixtures.notes()
     if stages is None:
@@ -87,15 +88,25 @@ def _present(files: Collection[Expected]) -> set[str]:
     return {file.path for file in files if Path(file.path).exists()}
 
 
-def _missing_texts(missing: Collection[Expected], files: Collection[Expected], command: str) -> list[str]:
-    """Return a sentence per missing file, or one for a stage of which nothing is there."""
-    texts, lost = [], Counter(f.stage for f in missing)
+def _missing_texts(
+    plan: Plan, missing: Collection[Expected], files: Collection[Expected], command: Callable[[str], str]
+) -> list[str]:
+    """Return a sentence per missing file, or one for a stage of which nothing is there.
+
+    A plain run makes what is asked for in the end. Intermediates whose products are there come back if the target ``kept``
+    is asked for.
+    """
+    final, texts, lost = set(Targets(plan).final()), [], Counter(f.stage for f in missing)
     totals = Counter(f.stage for f in files)
     absent = {stage for stage, count in lost.items() if count == totals[stage] and count > FEW}
     for stage in absent:
-        first = next(f.path for f in missing if f.stage == stage)
-        texts.append(f"all {lost[stage]:,} files of the stage {stage} are missing, such as {first}; run `{command}`")
-    texts += [f"{f.path} is missing; `{command} {f.path}` makes it" for f in missing if f.stage not in absent]
+        paths = [f.path for f in missing if f.stage == stage]
+        way_out = command("" if final.issuperset(paths) else "kept").strip()
+        texts.append(f"all {lost[stage]:,} files of the stage {stage} are missing, such as {paths[0]}; run `{way_out}`")
+    for file in missing:
+        if file.stage not in absent:
+            way_out = command("" if file.path in final else "kept").strip()
+            texts.append(f"{file.path} is missing; `{way_out}` makes it")
     return texts
 
 
