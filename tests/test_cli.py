@@ -256,10 +256,21 @@ def test_check(fresh, capsys):
 
 
 def test_check_needs_no_torch_without_a_network(fresh):
-    change(inference=None)
+    change(inference=None, segmentation={"threshold": 0.5})
     code = "import sys; from connectomake.cli import main\ntry: main(['check'])\nfinally: assert 'torch' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+    assert f"✓ {common.NO_NETWORK}\n" in done.stdout
+
+
+def test_a_plan_without_a_network_says_so(fresh, capsys):
+    change(inference=None)
+    assert "no network (inference is null): the source is taken as the probability" in call(capsys, "plan")[1]
+
+
+def test_a_config_may_be_three_keys(fresh):
+    source = {"path": "raw.h5", "dataset": "raw", "voxel_size": [20, 10, 10]}
+    assert resolve({"outdir": "out", "source": source, "block": [128, 64, 192]}).cells.cell == (64, 64, 64)
 
 
 MODELS = {
@@ -327,6 +338,29 @@ def test_unknown_options(here, capsys):
     assert (code, err) == (1, "error: there is no option --nothing; see --help\n")
     assert call(capsys, "plan", "--nothing")[0] == 2
     assert call(capsys, "where", "1", "2")[0] == 2
+
+
+def test_version(capsys):
+    from importlib.metadata import version
+
+    assert call(capsys, "--version") == (0, f"connectomake {version('connectomake')}\n", "")
+
+
+def test_programs_are_named_as_they_can_be_typed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.executable", str(tmp_path / ".venv/bin/python"))
+    monkeypatch.setenv("PATH", "")
+    assert common.program("connectomake") == "connectomake"
+    Path(".venv/bin").mkdir(parents=True)
+    Path(".venv/bin/connectomake").touch(mode=0o755)
+    assert common.program("connectomake") == ".venv/bin/connectomake"
+    monkeypatch.chdir(tmp_path / ".venv/bin")
+    assert common.program("connectomake") == "connectomake"
+    Path(tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert common.program("connectomake") == str(tmp_path / ".venv/bin/connectomake")
+    monkeypatch.setenv("PATH", str(tmp_path / ".venv/bin"))
+    assert common.program("connectomake") == "connectomake"
 
 
 def imports_of(args):
@@ -452,10 +486,11 @@ def test_summary(here, capsys):
         "126 MB",
         "connectomake view",
         "out/objects/objects.parquet",
-        "together",
     ):
         assert text in out
     assert "not finished" not in out
+    (together,) = (line for line in out.splitlines() if "together" in line)
+    assert together.rstrip().endswith("1.9 s"), "the time of all jobs that were measured, and no speed"
 
 
 def test_summary_of_an_unfinished_run(fresh, capsys):
@@ -472,6 +507,7 @@ def test_numbers_are_readable():
     assert [common.bytes_text(n) for n in (0, 999, 1000, 999_960, 2.5e9)] == ["0 B", "999 B", "1.0 kB", "1.0 MB", "2.5 GB"]
     assert common.voxels_text(27e6) == "27.0 Mvox"
     assert [common.seconds_text(s) for s in (0.4, 45, 720, 9000, 500_000)] == ["0.4 s", "45 s", "12 min", "2.5 h", "5.8 days"]
+    assert [common.seconds_text(s) for s in (0, 0.002, 0.099, 0.1)] == ["0.0 s", "< 0.1 s", "< 0.1 s", "0.1 s"]
     assert common.shape_text((1, 2, 3)) == "1 x 2 x 3"
     assert common.shape_text((40.0, 4.5, 4.5)) == "40 x 4.5 x 4.5"
     assert (common.counted(1, "block"), common.counted(1200, "block")) == ("1 block", "1,200 blocks")

@@ -2,9 +2,11 @@
 
 import os
 import sys
+from typing import Annotated
 
 import typer
 
+from connectomake import __version__
 from connectomake.cli.block import block
 from connectomake.cli.check import check
 from connectomake.cli.phantom import phantom
@@ -25,6 +27,22 @@ app = typer.Typer(
     "The run itself is Snakemake's: snakemake --profile profiles/local",
 )
 NEGATIVE_NUMBERS = {"ignore_unknown_options": True}
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"connectomake {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[  # noqa: ARG001
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """Take the options that come before the command."""
+
 
 app.command("plan")(plan)
 app.command("check")(check)

@@ -27,7 +27,9 @@ def check(
     source = _check_source(plan)
     _check_outdir(plan)
     _check_space(plan)
-    if plan.inference is not None:
+    if plan.inference is None:
+        _done(common.NO_NETWORK)
+    else:
         _check_model(plan, source, fast)
 
 

@@ -31,8 +31,7 @@ def plan(
 
 def _facts(plan: "Plan") -> list[tuple[str, str]]:
     rows = [("source", _source(plan)), ("region", _region(plan)), ("blocks", _blocks(plan)), ("chunks", _chunks(plan))]
-    if plan.inference is not None:
-        rows += _network(plan)
+    rows += [("network", common.NO_NETWORK)] if plan.inference is None else _network(plan)
     rows += _segmentation(plan)
     return rows
 

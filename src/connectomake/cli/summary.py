@@ -86,6 +86,7 @@ def _stage_table(plan: "Plan", found: "list[Tally]") -> "Table":
     table = common.columns_table(
         "", ["stage"], ["files", "size", "time of all jobs", "voxels/s per job", "most memory of a job"]
     )
+    seconds = 0.0
     for t in found:
         files = f"{t.there:,}" if t.done or t.temporary else f"{t.there:,} of {t.total:,}"
         timed = measured(plan.outdir, t.stage)
@@ -93,23 +94,15 @@ def _stage_table(plan: "Plan", found: "list[Tally]") -> "Table":
         if timed is None:
             table.add_row(*row)
             continue
+        seconds += timed.seconds
         voxels = plan.roi.volume * timed.jobs / t.total
         speed = _speed(voxels / timed.seconds) if timed.seconds else ""
         memory = "" if timed.memory_mb is None else bytes_text(timed.memory_mb * 2**20)
         table.add_row(*row, seconds_text(timed.seconds), speed, memory)
     table.add_section()
-    table.add_row("together", f"{sum(t.there for t in found):,}", bytes_text(sum(t.bytes for t in found)), *_wall(plan, found))
+    time = seconds_text(seconds) if seconds else ""
+    table.add_row("together", f"{sum(t.there for t in found):,}", bytes_text(sum(t.bytes for t in found)), time)
     return table
-
-
-def _wall(plan: "Plan", found: "list[Tally]") -> tuple[str, ...]:
-    """Return the time from the first file to the last, and the speed that makes."""
-    times = [time for t in found for time in t.times]
-    seconds = max(times, default=0.0) - min(times, default=0.0)
-    if not seconds:
-        return ()
-    speed = _speed(plan.roi.volume / seconds) if all(t.done or t.temporary for t in found) else ""
-    return f"{seconds_text(seconds)} from first to last file", speed
 
 
 def _speed(voxels_per_second: float) -> str:
@@ -120,10 +113,11 @@ def _where_to_look(plan: "Plan", config: str) -> list[tuple[str, str]]:
     from connectomake.planning.targets import Targets
 
     argument = "" if config == DEFAULT_CONFIG else f" {config}"
+    command = common.program("connectomake")
     meshes = ", with meshes" if plan.meshes_enabled else ""
     return [
-        ("look", f"connectomake view{argument}  (at one object: --id ID)"),
-        ("check", f"connectomake verify{argument} --deep"),
+        ("look", f"{command} view{argument}  (at one object: --id ID)"),
+        ("check", f"{command} verify{argument} --deep"),
         ("segmentation", f"{plan.outdir}/segmentation  (Neuroglancer precomputed{meshes})"),
         ("object table", Targets(plan).objects),
     ]

@@ -112,15 +112,11 @@ def _check_fan_out(fan_out: int) -> None:
 
 def _check_cell(config: dict[str, Any]) -> None:
     block, cell = as_vec(config["block"]), config["meshes"]["cell"]
-    if cell is None:
-        raise ConfigError(
-            "meshes.cell is missing; give a shape that divides the block, such as the storage chunk, or disable meshes"
-        )
     for axis, b, c in zip(AXES, block, cell, strict=True):
         if b % c:
             raise ConfigError(
                 f"block {list(block)} is not a multiple of meshes.cell {cell} along {axis}, {b} % {c} = {b % c}; "
-                "change one of them"
+                "change one of them, or set meshes.enabled: false"
             )
 
 
