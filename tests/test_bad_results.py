@@ -122,7 +122,7 @@ CASES = {
     "object table, a bit flipped": (PARQUET, lambda p: flip(p, 0.01), "corrupted", *DELETE),
     "object table truncated": (PARQUET, lambda p: cut(p, 0.5), "damaged", *DELETE),
     "object table deleted": (PARQUET, Path.unlink, "is missing", "snakemake --profile"),
-    "properties of other objects": (PROPERTIES, lambda p: p.write_text(p.read_text().replace("#1", "#9")), "fit", *DELETE),
+    "properties of other objects": (PROPERTIES, lambda p: p.write_text(p.read_text().replace('"#', '"#9')), "fit", *DELETE),
     "mesh pack, a bit flipped": (PACK, flip, "corrupted", *DELETE),
     "mesh shard, a bit flipped": (MESH, flip, "corrupted", *DELETE),
     "mesh shard truncated": (MESH, lambda p: cut(p, 0.5), "truncated", *DELETE),

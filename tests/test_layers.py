@@ -151,6 +151,15 @@ def test_truncated_shards_are_refused(tmp_path, keep):
         read_block(path, spec, 0)
 
 
+@pytest.mark.parametrize(("chunk", "k"), [((4, 4, 8), 1), ((4, 8, 8), 0), ((2, 4, 4), 2), ((4, 8, 8), 2), ((1, 1, 1), 4)])
+def test_shards_of_other_blocks_or_chunks_are_refused(tmp_path, chunk, k):
+    roi = Box((0, 0, 0), (40, 80, 80))
+    spec, other = make_spec(roi, (4, 8, 8), 1), make_spec(roi, chunk, k)
+    write_block(tmp_path / "3.shard", spec, 3, random_volume(spec)[(slice(None), *spec.grid.box(3).slices())])
+    with pytest.raises(LayerError, match=r"3\.shard.* is corrupted or was written with other blocks or chunks; delete"):
+        read_block(tmp_path / "3.shard", other, 3)
+
+
 def test_missing_shard_is_named(tmp_path):
     spec = make_spec(Box((0, 0, 0), (8, 16, 16)))
     with pytest.raises(LayerError, match=r"0\.shard is missing"):

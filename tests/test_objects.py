@@ -50,6 +50,9 @@ def test_segment_properties_list_the_largest(tmp_path):
     assert size["values"] == sorted(table.voxels.tolist(), reverse=True)[:3]
     assert size["data_type"] == "uint32"
     assert int(info["inline"]["ids"][0]) == table.key[table.voxels.argmax()]
+    many = table.take(np.arange(12) % len(table.key))
+    labels = segment_properties(many, 100)["inline"]["properties"][0]["values"]
+    assert labels == [f"#{i:02}" for i in range(1, 13)] == sorted(labels)
     write_segment_properties(tmp_path / "properties" / "info", table, 3)
     assert json.loads((tmp_path / "properties" / "info").read_text()) == info
     assert segment_properties(table.take(np.zeros(0, int)), 3)["inline"]["ids"] == []

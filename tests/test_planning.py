@@ -138,6 +138,7 @@ class Halves:
     """A network without rounding: each voxel halved."""
 
     weighted = False
+    path = "model.py"
 
     def forward(self, batch):
         return batch[:, :, 2:-2, 2:-2, 2:-2] / 2

@@ -102,11 +102,14 @@ class SlabBlender:
         Channels of the network's output.
     weighted
         Whether patches come already multiplied by their weights.
+    model
+        The model's file, named in errors.
     """
 
-    def __init__(self, lattice: PatchLattice, box: Box, channels: int, weighted: bool) -> None:
+    def __init__(self, lattice: PatchLattice, box: Box, channels: int, weighted: bool, model: str) -> None:
         self.box = box
         self.weighted = weighted
+        self.model = model
         self.weights = blend_weights(lattice.patch, lattice.overlap)
         self._starts = [s - low for s, low in zip(lattice.starts(box), box.start, strict=True)]
         depth, height, width = box.shape
@@ -132,7 +135,7 @@ class SlabBlender:
         if channel >= 0:
             z, y, x = (o + s for o, s in zip(offset, self.box.start, strict=True))
             raise ModelError(
-                f"the network's output is not a finite number in channel {channel} at z, y, x = {z}, {y}, {x}: check "
-                f"its weights, or turn inference.autocast off"
+                f"{self.model}: the network's output is not a finite number in channel {channel} at z, y, x = {z}, {y}, {x}: "
+                f"check its weights, or turn inference.autocast off"
             )
         self._done += planes

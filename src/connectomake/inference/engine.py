@@ -28,6 +28,9 @@ class Network(Protocol):
     weighted: bool
     """Whether its output is already multiplied by the blending weights."""
 
+    path: str
+    """The model's file, named in errors."""
+
     def forward(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run (n, c, z, y, x) float32 of the input patch; return (n, c, z, y, x) float32 of the output patch."""
         ...
@@ -125,7 +128,8 @@ def infer_block(
 
 def _blend(job: _Job) -> Iterator[int]:
     """Run all patches of the block, yielding how many are done after each."""
-    blender = SlabBlender(job.lattice, job.box, job.spec.channels, job.network.weighted)
+    network = job.network
+    blender = SlabBlender(job.lattice, job.box, job.spec.channels, network.weighted, network.path)
     slabs = _SlabWriter(job, blender)
     starts = job.lattice.patches_meeting(job.box)
     for done, (output, start) in enumerate(_outputs(job, starts), start=1):

@@ -27,6 +27,7 @@ from connectomake.layers.spec import LayerSpec
 
 _ENTRY = struct.Struct("<QQ")
 _GZIP_WINDOW = 31
+_UNFIT = "is corrupted or was written with other blocks or chunks"
 
 
 def compress(data: bytes, level: int) -> bytes:
@@ -256,17 +257,22 @@ class ShardReader:
 
     def _chunk(self, key: int, part: Box) -> np.ndarray:
         if key not in self._places:
-            raise LayerError(f"storage chunk {part} is missing in {self._path}; delete the file and rerun")
+            raise LayerError(f"storage chunk {part} is missing in {self._path}, which {_UNFIT}; delete the file and rerun")
         start, stop = self._places[key]
         try:
             data = _decompress(self._data[start:stop])
-            shape = (self._spec.channels, *part.shape)
-            return precomputed.decode_chunk(data, self._spec.encoding, self._spec.numpy_dtype, shape)
         except (zlib.error, EOFError, OSError, ValueError) as error:
             raise LayerError(f"storage chunk {part} in {self._path} is corrupted; delete the file and rerun") from error
+        try:
+            shape = (self._spec.channels, *part.shape)
+            return precomputed.decode_chunk(data, self._spec.encoding, self._spec.numpy_dtype, shape)
+        except (OSError, ValueError) as error:
+            raise LayerError(f"storage chunk {part} in {self._path} {_UNFIT}; delete the file and rerun") from error
 
     def _index(self) -> Iterator[tuple[int, tuple[int, int]]]:
         base = _ENTRY.size << self._spec.minishard_bits
+        if base > len(self._data):
+            raise LayerError(f"the index of {self._path} {_UNFIT}; delete the file and rerun")
         for number in range(1 << self._spec.minishard_bits):
             start, stop = _ENTRY.unpack_from(self._data, number * _ENTRY.size)
             if start == stop:
@@ -277,7 +283,7 @@ class ShardReader:
         try:
             table = np.frombuffer(_decompress(self._data[start:stop]), "<u8").reshape(3, -1)
         except (zlib.error, EOFError, OSError, ValueError) as error:
-            raise LayerError(f"the index of {self._path} is corrupted; delete the file and rerun") from error
+            raise LayerError(f"the index of {self._path} {_UNFIT}; delete the file and rerun") from error
         key, end = 0, base
         for step, gap, size in table.T.tolist():
             key, begin = key + step, end + gap

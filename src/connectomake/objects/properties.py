@@ -25,14 +25,16 @@ def segment_properties(table: ComponentTable, limit: int) -> dict[str, Any]:
     Returns
     -------
     dict
-        Label "#1" for the largest object, "#2", …; number ``voxels`` (uint32, or float32 where a size exceeds uint32).
+        Label "#1" for the largest object, "#2", …, with zeros in front (#07 of 12 objects) so that viewers sort them;
+        number ``voxels`` (uint32, or float32 where a size exceeds uint32).
     """
     largest = np.lexsort((table.key, np.iinfo(np.uint64).max - table.voxels))[: max(limit, 0)]
     voxels = table.voxels[largest]
     small = not len(voxels) or int(voxels[0]) < 2**32
     sizes = voxels.tolist() if small else voxels.astype(np.float32).astype(np.float64).tolist()
     size = {"id": "voxels", "type": "number", "data_type": "uint32" if small else "float32", "values": sizes}
-    label = {"id": "label", "type": "label", "values": [f"#{i}" for i in range(1, len(largest) + 1)]}
+    digits = len(str(len(largest)))
+    label = {"id": "label", "type": "label", "values": [f"#{i:0{digits}}" for i in range(1, len(largest) + 1)]}
     return {
         "@type": "neuroglancer_segment_properties",
         "inline": {"ids": [str(i) for i in table.key[largest].tolist()], "properties": [label, size]},
