@@ -1,4 +1,7 @@
-"""Cheap fingerprints of content: sizes, names and sampled pieces; never paths or times."""
+"""Cheap fingerprints of content: sizes, names and sampled pieces of what is stored; never paths or times.
+
+A copy has the same fingerprint; an image that was compressed anew may have another, since its bytes are others.
+"""
 
 import hashlib
 import os
