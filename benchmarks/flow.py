@@ -75,6 +75,6 @@ def run(command: Sequence[str], folder: Path, probe: bool = False, prefork: bool
     )
     wall, after = time.perf_counter() - started, os.times()
     if done.returncode:
-        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout[-4000:]}")
+        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout[-4000:]}")
     cpu = after.children_user + after.children_system - before.children_user - before.children_system
     return Took(wall, cpu, [json.loads(p.read_text()) for p in sorted(notes.glob("*.json"))], done.stdout)

@@ -32,6 +32,9 @@ def _section(name: str, result: dict[str, Any]) -> Iterator[str]:
     for row in result["rows"]:
         yield _line(row)
     yield ""
+    pairs = [ratio for row in result["rows"] for ratio in row.get("pair_ratios", [])]
+    if pairs:
+        yield f"Ratio of each repeat to the reference run right after it: {', '.join(map(str, pairs))}.\n"
     yield from _profile(result.get("profile"))
 
 

@@ -96,7 +96,7 @@ def _row(ours: list[Took], theirs: list[Took]) -> Row:
         limit=0.5 if theirs else None,
         samples=[t.wall for t in ours],
         details={
-            "cpu_s": median([t.cpu for t in ours]),
+            "pair_ratios": [a.wall / b.wall for a, b in zip(ours, theirs, strict=False)],
             "igneous_samples": [t.wall for t in theirs],
             "igneous_cpu_s": median([t.cpu for t in theirs]) if theirs else None,
         },
