@@ -101,7 +101,8 @@ def test_cells_tile_the_region(grid, cell):
 @given(shapes, starts, shapes, starts)
 def test_boxes_agree_with_arrays(shape_a, start_a, shape_b, start_b):
     a, b = Box.of_shape(shape_a, start_a), Box.of_shape(shape_b, start_b)
-    ranges = [set(range(*p)) & set(range(*q)) for p, q in zip(zip(a.start, a.stop, strict=True), zip(b.start, b.stop, strict=True), strict=True)]
+    ends = zip(a.start, a.stop, b.start, b.stop, strict=True)
+    ranges = [set(range(*p)) & set(range(*q)) for *p, q in ((a0, a1, (b0, b1)) for a0, a1, b0, b1 in ends)]
     assert a.intersect(b).volume == np.prod([len(r) for r in ranges])
     assert a.union(b).contains(a)
     assert a.union(b).contains(b)

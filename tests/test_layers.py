@@ -135,7 +135,7 @@ def test_any_flipped_bit_of_the_data_is_found(tmp_path, level):
         try:
             got = read_block(path, spec, 0)
         except LayerError as error:
-            assert str(path) in str(error)
+            assert str(path) in str(error)  # noqa: PT017
         else:  # the time and system bytes of a gzip header say nothing of the voxels
             np.testing.assert_array_equal(got, volume)
 

@@ -1,6 +1,7 @@
 # Requires: the block's affinity (or probability) shard. Makes: <outdir>/components, per block a shard of local labels and one
 # HDF5 file with their table and face planes.
 
+
 rule components:
     """Label the connected components within one block."""
     input:

@@ -1,5 +1,6 @@
 # Requires: the plan only. Makes: the info of every layer and of the meshes.
 
+
 rule info:
     """Describe a layer to Neuroglancer and other readers of precomputed."""
     input:

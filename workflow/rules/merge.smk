@@ -1,6 +1,7 @@
 # Requires: the HDF5 files of components. Makes: <outdir>/merge/LEVEL/NODE.up.h5, what an octree node passes to its parent, and
 # NODE.down.h5, the look-up tables that it passes to its children.
 
+
 rule merge:
     """Join what the children of an octree node have in common across their faces."""
     input:
@@ -18,6 +19,7 @@ rule merge:
         stage=depends_on("merge"),
     script:
         "../../scripts/merge.py"
+
 
 rule lookup:
     """Hand the final ids down from an octree node to its children."""

@@ -1,6 +1,7 @@
 # Requires: the block's component shard and its node's look-up tables. Makes: <outdir>/segmentation, per block a shard of final
 # ids and one HDF5 file with its low face planes, the halo.
 
+
 rule segmentation:
     """Turn the local labels of one block into final ids."""
     input:

@@ -1,0 +1,115 @@
+"""Scripts in forks of a server behave as if Python had been started for each."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from connectomake.prefork import Server
+
+
+@pytest.fixture(scope="module")
+def server():
+    return Server()
+
+
+def run(server, tmp_path, text, name="script.py"):
+    path = tmp_path / name
+    path.write_text(text)
+    seen = []
+
+    def started(pid):
+        seen.append(pid)
+        return contextlib.nullcontext()
+
+    return server.run(str(path), started), seen
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("x = 1", 0),
+        ("import sys; sys.exit(3)", 3),
+        ("import sys; sys.exit()", 0),
+        ("import sys; sys.exit('no')", 1),
+        ("raise ValueError", 1),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", -9),
+        ("if __name__ != '__main__': raise SystemExit(9)", 0),
+    ],
+)
+def test_exit_codes(server, tmp_path, text, code):
+    assert run(server, tmp_path, text)[0] == code
+
+
+def test_folder_environment_and_process_are_the_scripts_own(server, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SOME_VALUE", "of today")
+    text = "import os; open('out', 'w').write(f\"{os.getcwd()} {os.environ['SOME_VALUE']} {os.getpid()}\")"
+    code, pids = run(server, tmp_path, text)
+    assert code == 0
+    assert (tmp_path / "out").read_text() == f"{tmp_path} of today {pids[0]}"
+
+
+def test_scripts_do_not_see_each_other(server, tmp_path):
+    assert run(server, tmp_path, "import connectomake; connectomake.left_behind = 1")[0] == 0
+    assert run(server, tmp_path, "import connectomake, sys; sys.exit(hasattr(connectomake, 'left_behind'))")[0] == 0
+
+
+def test_many_at_once(server, tmp_path):
+    def one(i):
+        return run(server, tmp_path, f"import time, sys; time.sleep(.2); sys.exit({i})", f"{i}.py")[0]
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(one, range(24))) == list(range(24))
+
+
+HEAD = """
+import contextlib, sys
+from connectomake.prefork import Server
+server = Server()
+server.run(sys.argv[1], lambda pid: contextlib.nullcontext(print(pid, flush=True)))
+"""
+
+
+def test_the_server_ends_with_its_head_however_that_ends(tmp_path):
+    script = tmp_path / "sleep.py"
+    script.write_text("import os, time; open('parent', 'w').write(str(os.getppid())); time.sleep(3)")
+    head = subprocess.Popen([sys.executable, "-c", HEAD, str(script)], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    head.stdout.readline()
+    servers = children(head.pid)
+    assert servers
+    head.send_signal(signal.SIGKILL)
+    head.wait()
+    deadline = time.time() + 20
+    while any(alive(p) for p in servers):
+        assert time.time() < deadline
+        time.sleep(0.1)
+
+
+def children(pid):
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(p) for task in tasks for p in task.read_text().split()]
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split(")")[-1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_a_server_that_is_gone_is_an_error_not_a_hang(tmp_path):
+    server = Server()
+    assert run(server, tmp_path, "pass")[0] == 0
+    for pid in children(os.getpid()):
+        if b"connectomake.prefork" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            os.kill(pid, signal.SIGKILL)
+    time.sleep(0.2)
+    with pytest.raises((ConnectionError, BrokenPipeError)):
+        run(server, tmp_path, "pass")

@@ -1,0 +1,48 @@
+# Requires: nothing. Makes: scripts that the head runs itself start in forks of a server that has the library imported already.
+# CONNECTOMAKE_PREFORK=0 turns it off; jobs in conda environments or containers start as ever.
+import os
+import subprocess
+import sys
+
+from snakemake.benchmark import benchmarked
+from snakemake.script import PythonScript
+
+from connectomake.prefork import Server
+
+
+def prefork(server, execute_script):
+    """Wrap Snakemake's way to run a Python script."""
+
+    def run(self, fname, edit=False):
+        if edit or self.conda_env or self.container_img or self.env_modules:
+            return execute_script(self, fname, edit)
+        measure = lambda pid: benchmarked(
+            pid if self.bench_record is not None else False, self.bench_record
+        )
+        try:
+            code = server.run(fname, measure)
+        except ConnectionError as error:
+            logger.warning(f"{error}; starting Python for {fname} instead")
+            return execute_script(self, fname, edit)
+        if code:
+            raise subprocess.CalledProcessError(code, f"python {fname}")
+
+    return run
+
+
+if HEAD and os.environ.get("CONNECTOMAKE_PREFORK", "1") != "0":
+    script_server = Server()
+    PythonScript.execute_script = prefork(script_server, PythonScript.execute_script)
+    if set(sys.argv).isdisjoint(
+        {
+            "-n",
+            "--dry-run",
+            "--dryrun",
+            "--lint",
+            "--dag",
+            "--rulegraph",
+            "--filegraph",
+            "--summary",
+        }
+    ):
+        script_server.start()
