@@ -10,7 +10,7 @@ from connectomake.planning.plan import Plan
 
 MB = 1 << 20
 PROCESS_MB = {
-    "affinity": 500,
+    "affinity": 600,
     "components": 220,
     "merge": 220,
     "objects": 170,
