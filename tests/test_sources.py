@@ -105,9 +105,7 @@ def make_n5(folder: Path, array: np.ndarray) -> Made:
     return str(folder / "v.n5"), {"dataset": "a/raw"}, array
 
 
-def make_precomputed(
-    folder: Path, array: np.ndarray, start: tuple[int, int, int] = (-5, 7, -11), sharded: bool = True
-) -> Made:
+def make_precomputed(folder: Path, array: np.ndarray, start: tuple[int, int, int] = (-5, 7, -11), sharded: bool = True) -> Made:
     spec = LayerSpec("image", array.dtype.name, len(array), Box.of_shape(array.shape[1:], start), (8,) * 3, (4,) * 3, SIZE)
     info = spec.info()
     if not sharded:

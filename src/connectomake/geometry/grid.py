@@ -14,6 +14,14 @@ def _ceil_div(a: int, b: int) -> int:
     return -(-a // b)
 
 
+def number_of(name: str) -> int:
+    """Return the number that a hexadecimal name stands for; -1 if it is none."""
+    try:
+        return int(name, 16)
+    except ValueError:
+        return -1
+
+
 @dataclass(frozen=True)
 class BlockGrid:
     """Blocks of one shape laid from the start of the region of interest; those at its end are cut off.
@@ -128,10 +136,7 @@ class BlockGrid:
         ConfigError
             If the name is not an id of this grid.
         """
-        try:
-            block_id = int(name, 16)
-        except ValueError:
-            block_id = -1
+        block_id = number_of(name)
         if self.has_id(block_id) and self.name(block_id) == name:
             return block_id
         raise ConfigError(
@@ -276,10 +281,7 @@ class Octree:
         ConfigError
             If there is no such node.
         """
-        try:
-            node = int(name, 16)
-        except ValueError:
-            node = -1
+        node = number_of(name)
         if 1 <= level <= self.levels and node in self._children[level] and self.name(level, node) == name:
             return node
         raise ConfigError(f"node {name!r} of level {level} does not exist: the octree has {self.levels} level(s)")

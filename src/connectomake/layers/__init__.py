@@ -1,7 +1,8 @@
 """Layers on disk: precomputed shards that are blocks, and the tables beside them."""
 
 from connectomake.layers.records import read_record
-from connectomake.layers.shard import ShardFile, ShardReader, ShardWriter, read_block, read_box, write_block
+from connectomake.layers.shard import ShardReader, ShardWriter, read_block, read_box, write_block
+from connectomake.layers.shard_file import ShardFile
 from connectomake.layers.sidecar import read_tables, write_tables
 from connectomake.layers.spec import LayerSpec
 

@@ -14,7 +14,7 @@ import numpy as np
 from connectomake.atomic import atomic_path
 from connectomake.layers.precomputed import number, xyz
 from connectomake.layers.records import append_record
-from connectomake.layers.shard import compress
+from connectomake.layers.shard_file import compress
 from connectomake.meshes.cells import code_places
 from connectomake.meshes.lattice import MeshSpec
 from connectomake.meshes.pack import Merged, open_packs

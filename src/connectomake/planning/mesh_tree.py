@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from connectomake.errors import ConfigError
 from connectomake.geometry import BlockGrid, upper_offsets, volume_of
+from connectomake.geometry.grid import number_of
 
 
 @dataclass(frozen=True)
@@ -77,10 +78,7 @@ class MeshTree:
         ConfigError
             If there is no such pack.
         """
-        try:
-            pack = int(name, 16)
-        except ValueError:
-            pack = -1
+        pack = number_of(name)
         if 0 <= level <= self.top and pack in self._levels[level] and self.name(level, pack) == name:
             return pack
         raise ConfigError(f"mesh pack {name!r} of level {level} does not exist: there are levels 0 to {self.top}")

@@ -1,0 +1,103 @@
+"""Files of the sharded format, value by value, whatever the values are: the index is written last.
+
+Source: the format ``neuroglancer_uint64_sharded_v1`` in Neuroglancer's documentation.
+"""
+
+import itertools
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+ENTRY = struct.Struct("<QQ")
+GZIP_WINDOW = 31
+
+
+def compress(data: bytes, level: int) -> bytes:
+    """Compress to a gzip stream without a time stamp, so that equal data gives equal bytes."""
+    engine = zlib.compressobj(level, zlib.DEFLATED, GZIP_WINDOW)
+    return engine.compress(data) + engine.flush()
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Where a value lies in a shard file: the chunk (or object) id, first byte and number of bytes."""
+
+    key: int
+    offset: int
+    size: int
+
+
+class ShardFile:
+    """Append values to a file of the sharded format; the index is written by `finish`.
+
+    Values may come in any order; the format wants them ascending within a minishard, so a file written out of order is put
+    in order at the end, by one copy.
+    """
+
+    def __init__(self, path: Path, preshift_bits: int, minishard_bits: int, level: int = 1) -> None:
+        self._path = path
+        self._preshift = preshift_bits
+        self._minishards = 1 << minishard_bits
+        self._level = level
+        self._pieces: list[Piece] = []
+        self._stream: BinaryIO = path.open("wb")
+        self._stream.write(bytes(ENTRY.size * self._minishards))
+
+    def append(self, key: int, value: bytes) -> None:
+        """Append one value, already encoded."""
+        self._pieces.append(Piece(key, self._stream.tell(), len(value)))
+        self._stream.write(value)
+
+    def finish(self) -> None:
+        """Write the minishard indices and the shard index, and close the file."""
+        pieces = sorted(self._pieces, key=lambda p: p.key)
+        if pieces != self._pieces:
+            pieces = self._rewrite(pieces)
+        base = ENTRY.size * self._minishards
+        entries = []
+        groups = itertools.groupby(sorted(pieces, key=self._minishard), key=self._minishard)
+        indices = {number: self._minishard_index(list(group)) for number, group in groups}
+        for number in range(self._minishards):
+            start = self._stream.tell() - base
+            self._stream.write(indices.get(number, b""))
+            entries.append(ENTRY.pack(start, self._stream.tell() - base))
+        self._stream.seek(0)
+        self._stream.write(b"".join(entries))
+        self._stream.close()
+
+    def close(self) -> None:
+        """Close the file unfinished."""
+        self._stream.close()
+
+    def _minishard(self, piece: Piece) -> int:
+        return (piece.key >> self._preshift) & (self._minishards - 1)
+
+    def _minishard_index(self, pieces: list[Piece]) -> bytes:
+        table = np.zeros((3, len(pieces)), np.uint64)
+        end = ENTRY.size * self._minishards
+        key = 0
+        for i, piece in enumerate(pieces):
+            table[:, i] = (piece.key - key, piece.offset - end, piece.size)
+            key, end = piece.key, piece.offset + piece.size
+        return compress(table.astype("<u8").tobytes(), self._level)
+
+    def _rewrite(self, pieces: list[Piece]) -> list[Piece]:
+        self._stream.close()
+        unordered = self._path.with_name(self._path.name + ".unordered.part")
+        self._path.rename(unordered)
+        try:
+            with unordered.open("rb") as source:
+                self._stream = self._path.open("wb")
+                self._stream.write(bytes(ENTRY.size * self._minishards))
+                moved = []
+                for piece in pieces:
+                    source.seek(piece.offset)
+                    moved.append(Piece(piece.key, self._stream.tell(), piece.size))
+                    self._stream.write(source.read(piece.size))
+        finally:
+            unordered.unlink()
+        return moved
