@@ -113,3 +113,17 @@ def test_a_server_that_is_gone_is_an_error_not_a_hang(tmp_path):
     time.sleep(0.2)
     with pytest.raises((ConnectionError, BrokenPipeError)):
         run(server, tmp_path, "pass")
+
+
+def test_the_process_is_known_until_it_is_measured(server, tmp_path):
+    """Snakemake's benchmark asks for the process; a short script must not be gone by then."""
+    path = tmp_path / "short.py"
+    path.write_text("pass")
+
+    @contextlib.contextmanager
+    def started(pid):
+        time.sleep(0.1)
+        os.kill(pid, 0)
+        yield
+
+    assert [server.run(str(path), started) for _ in range(3)] == [0, 0, 0]

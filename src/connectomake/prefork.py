@@ -88,6 +88,8 @@ class Server:
             if not first:
                 raise ConnectionError("the server that runs scripts has ended")
             with started(int(first)):
+                with contextlib.suppress(OSError):
+                    ours.sendall(b"\n")  # until then the process id stays taken, also when the script has ended
                 code = replies.readline()
         if not code:
             raise ConnectionError(f"nothing is known of how {script} ended")
@@ -147,6 +149,7 @@ def _keep(task: dict, descriptors: list[int]) -> NoReturn:
         _become(task, stdout, stderr)
     with contextlib.suppress(OSError):
         os.write(reply, f"{child}\n".encode())
+        os.read(reply, 1)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     with contextlib.suppress(OSError):
         os.write(reply, f"{code}\n".encode())
