@@ -115,7 +115,7 @@ def test_a_server_that_is_gone_is_an_error_not_a_hang(tmp_path):
         run(server, tmp_path, "pass")
 
 
-def test_the_process_is_known_until_it_is_measured(server, tmp_path):
+def test_the_process_is_known_until_it_is_measured(tmp_path):
     """Snakemake's benchmark asks for the process; a short script must not be gone by then."""
     path = tmp_path / "short.py"
     path.write_text("pass")
@@ -126,4 +126,5 @@ def test_the_process_is_known_until_it_is_measured(server, tmp_path):
         os.kill(pid, 0)
         yield
 
+    server = Server()
     assert [server.run(str(path), started) for _ in range(3)] == [0, 0, 0]
