@@ -1,18 +1,19 @@
 """Turn the local labels of one block into final ids."""
 
 from connectomake.jobs import Job, run
-from connectomake.layers import read_block, write_block, write_tables
+from connectomake.layers import ShardReader, ShardWriter, write_tables
 from connectomake.octree import read_ids
-from connectomake.segmentation import halo_planes, remap
+from connectomake.segmentation import remap_slabs
 
 
 def main(job: Job) -> None:
     plan, block = job.plan, job.block()
-    labels = read_block(job.input.components, plan.layers["components"], block)[0]
-    segmentation = remap(labels, read_ids(job.input.lookup, plan.grid.name(block)))
-    record = job.stages.record("segmentation")
-    write_tables(job.output.halo, halo_planes(segmentation), record)
-    write_block(job.output.shard, plan.layers["segmentation"], block, segmentation, record)
+    spec, record = plan.layers["segmentation"], job.stages.record("segmentation")
+    labels = ShardReader(job.input.components, plan.layers["components"], block)
+    ids = read_ids(job.input.lookup, plan.grid.name(block))
+    with ShardWriter(job.output.shard, spec, block, record) as writer:
+        halo = remap_slabs(spec.slabs(block), ids, labels.read, writer.write)
+    write_tables(job.output.halo, halo, record)
 
 
 run(snakemake, main)

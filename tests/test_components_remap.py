@@ -2,9 +2,13 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from connectomake.errors import RunError
-from connectomake.segmentation import halo_planes, remap
+from connectomake.geometry import Box
+from connectomake.layers import LayerSpec
+from connectomake.segmentation import halo_planes, remap, remap_slabs
 
 
 def test_remap_looks_up_every_voxel():
@@ -29,3 +33,20 @@ def test_halo_is_the_low_planes():
     np.testing.assert_array_equal(halo["halo/z"], block[0])
     np.testing.assert_array_equal(halo["halo/y"], block[:, 0])
     np.testing.assert_array_equal(halo["halo/x"], block[:, :, 0])
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 9), st.integers(1, 4))
+def test_slabs_give_what_the_whole_block_gives(z, y, x, height):
+    box = Box((5, -2, 0), (5 + z, y - 2, x))
+    spec = LayerSpec("l", "uint64", 1, box, (height * 16, 32, 32), (height, 2, 2), (1, 1, 1))
+    labels = np.random.default_rng(z).integers(0, 50, box.shape).astype(np.uint32)
+    ids = np.arange(50, dtype=np.uint64) ** 5
+    out = np.zeros(box.shape, np.uint64)
+
+    def write(slab, array):
+        out[slab.slices(box.start)] = array
+
+    halo = remap_slabs(spec.slabs(0), ids, lambda slab: labels[slab.slices(box.start)][None], write)
+    np.testing.assert_array_equal(out, remap(labels, ids))
+    for name, plane in halo_planes(out).items():
+        np.testing.assert_array_equal(halo[name], plane)

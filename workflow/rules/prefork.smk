@@ -3,11 +3,14 @@
 import os
 import subprocess
 import sys
+import threading
 
 from snakemake.benchmark import benchmarked
 from snakemake.script import PythonScript
 
 from connectomake.prefork import Server
+
+LOOKS_ONLY = {"-n", "--dry-run", "--dryrun", "--lint", "--dag", "--rulegraph", "--filegraph", "--summary"}
 
 
 def prefork(server, execute_script):
@@ -30,19 +33,23 @@ def prefork(server, execute_script):
     return run
 
 
-if HEAD and os.environ.get("CONNECTOMAKE_PREFORK", "1") != "0":
+def end_without_waiting():
+    """Cancel the scheduler's timers, which would hold an ended run for a second."""
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):
+            thread.cancel()
+
+
+if workflow.is_main_process and os.environ.get("CONNECTOMAKE_PREFORK", "1") != "0":
     script_server = Server()
     PythonScript.execute_script = prefork(script_server, PythonScript.execute_script)
-    if set(sys.argv).isdisjoint(
-        {
-            "-n",
-            "--dry-run",
-            "--dryrun",
-            "--lint",
-            "--dag",
-            "--rulegraph",
-            "--filegraph",
-            "--summary",
-        }
-    ):
+    if LOOKS_ONLY.isdisjoint(sys.argv):
         script_server.start()
+
+
+onsuccess:
+    end_without_waiting()
+
+
+onerror:
+    end_without_waiting()

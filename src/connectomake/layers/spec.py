@@ -1,6 +1,7 @@
 """What a layer is: dtype, channels, region, block, storage chunk, encoding."""
 
 import functools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,6 +117,12 @@ class LayerSpec:
     def shard_name(self, block_id: int) -> str:
         """Return the path of a block's shard within the layer."""
         return f"{self.scale_key}/{self.grid.name(block_id)}.shard"
+
+    def slabs(self, block_id: int) -> Iterator[Box]:
+        """Yield the slabs of a block, one storage chunk high, from low z: what streaming through a block works on."""
+        block = self.grid.box(block_id)
+        for z in range(block.start[0], block.stop[0], self.chunk[0]):
+            yield Box((z, *block.start[1:]), (min(z + self.chunk[0], block.stop[0]), *block.stop[1:]))
 
     def info(self) -> dict[str, Any]:
         """Return the layer's ``info`` as precomputed has it."""

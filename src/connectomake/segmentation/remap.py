@@ -1,8 +1,11 @@
 """Look up final ids."""
 
+from collections.abc import Callable, Iterable
+
 import numpy as np
 
 from connectomake.errors import RunError
+from connectomake.geometry import Box
 
 PIECE = 1 << 16
 """Labels looked up at a time, so that NumPy's index array stays in the cache. To load numba would take longer."""
@@ -36,6 +39,42 @@ def remap(labels: np.ndarray, ids: np.ndarray, out: np.ndarray | None = None) ->
     for low in range(0, flat.size, PIECE):
         np.take(ids, flat[low : low + PIECE], out=target[low : low + PIECE], mode="clip")
     return result
+
+
+def remap_slabs(
+    slabs: Iterable[Box],
+    ids: np.ndarray,
+    read: Callable[[Box], np.ndarray],
+    write: Callable[[Box, np.ndarray], None],
+) -> dict[str, np.ndarray]:
+    """Replace the labels of a block slab by slab; one slab is in memory.
+
+    Parameters
+    ----------
+    slabs
+        Cut the block along z, from low z.
+    ids
+        See `remap`.
+    read
+        Returns the labels of a box, (1, z, y, x) uint32.
+    write
+        Takes the final ids of a box, (z, y, x) uint64; the array is used again for the next slab.
+
+    Returns
+    -------
+    dict
+        The low-side planes of the block, by the names they have in its file: ``halo/z``, ``halo/y``, ``halo/x``.
+    """
+    parts: list[dict[str, np.ndarray]] = []
+    buffer = np.empty(0, np.uint64)
+    for slab in slabs:
+        if buffer.size < slab.volume:
+            buffer = np.empty(slab.volume, np.uint64)
+        final = remap(read(slab)[0], ids, buffer[: slab.volume].reshape(slab.shape))
+        write(slab, final)
+        parts.append(halo_planes(final))
+    rest = {name: np.concatenate([part[name] for part in parts]) for name in ("halo/y", "halo/x")}
+    return {"halo/z": parts[0]["halo/z"], **rest}
 
 
 def halo_planes(segmentation: np.ndarray) -> dict[str, np.ndarray]:

@@ -1,11 +1,9 @@
 """Ingest: one block of a source becomes one shard of an image layer."""
 
 import os
-from collections.abc import Iterator
 from typing import Any
 
 from connectomake.errors import SourceError
-from connectomake.geometry import Box
 from connectomake.layers import LayerSpec, ShardWriter
 from connectomake.sources.source import Source
 
@@ -22,7 +20,7 @@ def ingest_block(source: Source, spec: LayerSpec, block_id: int, path: str | os.
     """
     check_fit(source, spec)
     with ShardWriter(path, spec, block_id, record) as writer:
-        for slab in slabs(spec.grid.box(block_id), spec):
+        for slab in spec.slabs(block_id):
             writer.write(slab, source.read(slab))
 
 
@@ -37,10 +35,3 @@ def check_fit(source: Source, spec: LayerSpec) -> None:
         raise SourceError(
             f"{source.path} holds {source.bounds}, but the region of interest is {spec.roi}; change start or stop"
         )
-
-
-def slabs(block: Box, spec: LayerSpec) -> Iterator[Box]:
-    """Cut a block into slabs of one storage chunk's height."""
-    z0, z1 = block.start[0], block.stop[0]
-    for z in range(z0, z1, spec.chunk[0]):
-        yield Box((z, *block.start[1:]), (min(z + spec.chunk[0], z1), *block.stop[1:]))
