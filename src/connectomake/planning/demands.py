@@ -52,7 +52,7 @@ class Demands:
             "image": self._image,
             "affinity": self._affinity,
             "components": lambda: self._voxels * (COMPONENTS_BYTES + np.dtype(self._probability_dtype).itemsize),
-            "segmentation": lambda: self._voxels * REMAP_BYTES,
+            "segmentation": self._segmentation,
             "merge": self._merge,
             "lookup": lambda: self._merge() // 2,
             "objects": lambda: int(2 * TABLE_BYTES * self.plan.roi.volume),
@@ -95,6 +95,11 @@ class Demands:
         faces = 2 * (shape[0] * shape[1] + shape[0] * shape[2] + shape[1] * shape[2])
         children = min(1 << self.plan.octree.bits, self.plan.grid.count)
         return int(children * (faces * 4 + TABLE_BYTES * self._voxels))
+
+    def _segmentation(self) -> int:
+        """One slab of labels and of ids, and the component shard, which is mapped."""
+        depth, height, width = (min(b, r) for b, r in zip(self.plan.block, self.plan.roi.shape, strict=True))
+        return REMAP_BYTES * min(self.plan.chunk[0], depth) * height * width + 2 * self._voxels
 
     def _fragments(self) -> int:
         """One slab of labels with what is cut from it, one cell, an index of the pieces."""
