@@ -1,7 +1,8 @@
-"""Wall time of the workflow from a probability to a segmentation with its object table, against igneous.
+"""Wall time of the workflow from a probability to a segmentation, against igneous.
 
 Both read the same unsharded precomputed layer (raw, 64³ chunks), 6-connected because igneous has nothing else, with 8 blocks
-and 2 processes. Ours is the whole command ``snakemake --profile profiles/local --cores 2``, igneous' is
+and 2 processes. Ours is the whole command ``snakemake --profile profiles/local --cores 2 --until segmentation``,
+igneous' is
 ``igneous -p 2 image ccl auto``. The segmentations must be the same partition.
 """
 
@@ -34,7 +35,7 @@ def run() -> dict[str, Any]:
     ours, theirs, objects, version = [], [], None, None
     for _ in range(REPEATS):
         _forget(folder)
-        ours.append(snakemake(folder, config))
+        ours.append(snakemake(folder, config, "--until", "segmentation"))
         try:
             version = version or igneous.install()
             theirs.append(igneous.components(source, folder / "igneous", side // 2, folder))
@@ -42,7 +43,7 @@ def run() -> dict[str, Any]:
         except Skipped as reason:
             version = str(reason)
     _forget(folder)
-    profile = snakemake(folder, config, probe=True)
+    profile = snakemake(folder, config, "--until", "segmentation", probe=True)
     return {
         "title": f"Probability to segmentation, wall time: {name} {side}³, 6-connected, 8 blocks, 2 processes",
         "igneous": version,
@@ -88,7 +89,7 @@ def _forget(folder: Path) -> None:
 
 def _row(ours: list[Took], theirs: list[Took]) -> Row:
     return Row(
-        "components, merge, segmentation, objects",
+        "components, merge, segmentation",
         median([t.wall for t in ours]),
         "s",
         median([t.wall for t in theirs]) if theirs else None,
