@@ -2,8 +2,7 @@
 
 Both read the same unsharded precomputed layer (raw, 64³ chunks), 6-connected because igneous has nothing else, with 8 blocks
 and 2 processes. Ours is the whole command ``snakemake --profile profiles/local --cores 2 --until segmentation``,
-igneous' is
-``igneous -p 2 image ccl auto``. The segmentations must be the same partition.
+without object table and info files; igneous' is ``igneous -p 2 image ccl auto``. The segmentations must be the same partition.
 """
 
 import os
