@@ -6,7 +6,7 @@ STAMP := $(VENV)/.connectomake
 DEMO := demo/phantom.h5
 export MPLBACKEND := Agg
 
-.PHONY: demo fib25 test test-fast bench lint lock clean help
+.PHONY: demo fib25 test test-fast test-cluster test-slurm test-kubernetes bench lint lock clean help
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -33,7 +33,16 @@ test: $(STAMP)  ## all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-fast: $(STAMP)  ## the tests that need no workflow run
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not cluster"
+
+test-cluster: $(STAMP)  ## the tests on real clusters, started on loopback: Slurm, Kubernetes (root on Debian; part of `make test` too)
+	$(BIN)/python -m pytest -m cluster
+
+test-slurm: $(STAMP)  ## on Slurm only
+	$(BIN)/python -m pytest tests/cluster/test_slurm.py tests/cluster/test_slurm_faults.py
+
+test-kubernetes: $(STAMP)  ## on Kubernetes only
+	$(BIN)/python -m pytest tests/cluster/test_kubernetes.py
 
 bench: $(STAMP)  ## the benchmarks: a table, and benchmarks/results.json
 	$(BIN)/python -m benchmarks

@@ -1,0 +1,1 @@
+"""Tests on real clusters, started on loopback in a temporary folder: Slurm, Kubernetes."""
