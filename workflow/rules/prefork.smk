@@ -10,7 +10,16 @@ from snakemake.script import PythonScript
 
 from connectomake.prefork import Server
 
-LOOKS_ONLY = {"-n", "--dry-run", "--dryrun", "--lint", "--dag", "--rulegraph", "--filegraph", "--summary"}
+LOOKS_ONLY = {
+    "-n",
+    "--dry-run",
+    "--dryrun",
+    "--lint",
+    "--dag",
+    "--rulegraph",
+    "--filegraph",
+    "--summary",
+}
 
 
 def prefork(server, execute_script):
