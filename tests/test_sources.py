@@ -126,14 +126,14 @@ def make_precomputed_unsharded(folder: Path, array: np.ndarray) -> Made:
 
 
 MAKERS: dict[str, tuple[Callable[[Path, np.ndarray], Made], tuple[str, ...], str]] = {
-    "hdf5": (make_hdf5, ("uint8", "int16", "float32", "uint64", "bool", "float64"), "hdf5"),
+    "hdf5": (make_hdf5, ("uint8", "int16", "float32", "uint64", "int64", "bool", "float64"), "hdf5"),
     "tiff": (make_tiff, ("uint8", "uint16", "float32", "int8"), "tiff"),
     "tiff compressed": (make_tiff_compressed, ("uint8", "uint32"), "tiff"),
     "tiff appended": (make_tiff_appended, ("uint16",), "tiff"),
     "tiff big-endian": (make_tiff_big_endian, ("uint16", "float32"), "tiff"),
     "tiff folder": (make_tiff_folder, ("uint8", "uint16"), "tiff"),
     "png": (make_png, ("uint8", "uint16"), "png"),
-    "zarr": (make_zarr, ("uint8", "float32", "bool", "uint64"), "zarr"),
+    "zarr": (make_zarr, ("uint8", "float32", "bool", "uint64", "int64"), "zarr"),
     "zarr3": (make_zarr3, ("uint16", "float64", "int16"), "zarr"),
     "n5": (make_n5, ("uint8", "float32", "uint64"), "n5"),
     "precomputed": (make_precomputed, ("uint8", "uint16", "float32", "uint64"), "precomputed"),

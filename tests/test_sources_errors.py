@@ -32,7 +32,6 @@ def h5(folder: Path, **options: object) -> str:
         f.create_dataset("flat", data=VOLUME[0])
         f.create_dataset("empty", shape=(0, 3, 3), dtype="u1")
         f.create_dataset("complex", data=VOLUME.astype(complex))
-        f.create_dataset("signed", data=VOLUME.astype(np.int64))
         f.create_dataset("text", data=[b"a"])
     return str(path)
 
@@ -110,7 +109,6 @@ OPENING: dict[str, tuple[Callable[[Path], Case], type[ConnectomakeError], str]] 
     "hdf5 flat": (lambda d: (h5(d), {**V, "dataset": "flat"}), SourceError, "2 dimensions"),
     "hdf5 empty": (lambda d: (h5(d), {**V, "dataset": "empty"}), SourceError, "is empty"),
     "hdf5 complex": (lambda d: (h5(d), {**V, "dataset": "complex"}), SourceError, "complex128"),
-    "hdf5 int64": (lambda d: (h5(d), {**V, "dataset": "signed"}), SourceError, "int64"),
     "hdf5 truncated": (lambda d: (cut(h5(d), 0.5), R), SourceError, "truncated"),
     "hdf5 stump": (lambda d: (cut(h5(d), 0.003), R), SourceError, "truncated"),
     "voxel size absent": (lambda d: (h5(d), {"dataset": "raw"}), ConfigError, "source.voxel_size"),
@@ -136,18 +134,18 @@ OPENING: dict[str, tuple[Callable[[Path], Case], type[ConnectomakeError], str]] 
     "precomputed scale index": (lambda d: (precomputed(d), {"scale": 3}), ConfigError, "scales are 0: 8_8_8"),
     "precomputed scale negative": (lambda d: (precomputed(d), {"scale": -1}), ConfigError, "scales are 0: 8_8_8"),
     "precomputed scale key": (lambda d: (precomputed(d), {"scale": "4_4_4"}), ConfigError, "4_4_4 is not in"),
-    "precomputed dtype": (lambda d: (precomputed(d, data_type="int64"), V), SourceError, "int64"),
+    "precomputed dtype": (lambda d: (precomputed(d, data_type="complex64"), V), SourceError, "complex64"),
     "zarr dataset absent": (lambda d: (zarr(d), V), ConfigError, "holds g/raw"),
     "zarr dataset missing": (lambda d: (zarr(d), R), ConfigError, "raw is not in .* holds g/raw"),
     "zarr group": (lambda d: (zarr(d), {**V, "dataset": "g"}), ConfigError, "g"),
     "zarr voxel size": (lambda d: (zarr(d), {"dataset": "g/raw"}), ConfigError, "source.voxel_size"),
     "zarr dimensions": (lambda d: (zarr(d, shape=[4] * 5, chunks=[2] * 5), {**V, "dataset": "g/raw"}), SourceError, "5 dim"),
-    "zarr dtype": (lambda d: (zarr(d, dtype="<i8"), {**V, "dataset": "g/raw"}), SourceError, "int64"),
+    "zarr dtype": (lambda d: (zarr(d, dtype="<c8", fill_value=None), {**V, "dataset": "g/raw"}), SourceError, "complex64"),
     "zarr codec": (lambda d: (zarr(d, compressor={"id": "magic"}), {**V, "dataset": "g/raw"}), SourceError, "opened as zarr"),
     "n5 dataset absent": (lambda d: (n5(d), V), ConfigError, "holds raw"),
     "n5 dataset missing": (lambda d: (n5(d), {**V, "dataset": "x"}), ConfigError, "x is not in .* holds raw"),
     "n5 dimensions": (lambda d: (n5(d, dimensions=[4, 5], blockSize=[2, 2]), R), SourceError, "2 dimensions"),
-    "n5 dtype": (lambda d: (n5(d, dataType="int64"), R), SourceError, "int64"),
+    "n5 dtype": (lambda d: (n5(d, dataType="complex64"), R), SourceError, "complex64"),
 }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ import typer
 from connectomake import __version__
 from connectomake.cli.block import block
 from connectomake.cli.check import check
+from connectomake.cli.evaluate import evaluate
 from connectomake.cli.phantom import phantom
 from connectomake.cli.plan import plan
 from connectomake.cli.progress import progress
@@ -23,8 +24,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Look at a connectomake run: before (plan, check, where), during (progress) and after (verify, summary, view). "
-    "The run itself is Snakemake's: snakemake --profile profiles/local",
+    help="Look at a connectomake run: before (plan, check, where), during (progress) and after (verify, summary, evaluate, "
+    "view). The run itself is Snakemake's: snakemake --profile profiles/local",
 )
 NEGATIVE_NUMBERS = {"ignore_unknown_options": True}
 
@@ -52,6 +53,7 @@ app.command("progress")(progress)
 app.command("summary")(summary)
 app.command("verify")(verify)
 app.command("view", context_settings=NEGATIVE_NUMBERS)(view)
+app.command("evaluate", context_settings=NEGATIVE_NUMBERS)(evaluate)
 app.command("phantom")(phantom)
 
 

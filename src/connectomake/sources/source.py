@@ -12,7 +12,7 @@ from connectomake.geometry import Box, Vec
 VoxelSize = tuple[float, float, float]
 Reader = Callable[[Box], np.ndarray]
 
-DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "float32")
+DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32")
 _READ_AS = {"float64": "float32", "float16": "float32", "bool": "uint8"}
 
 

@@ -1,0 +1,118 @@
+"""``connectomake evaluate``: compare two label volumes."""
+
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+import typer
+
+from connectomake.cli import common
+from connectomake.errors import ConfigError, SourceError
+
+if TYPE_CHECKING:
+    from connectomake.geometry import Box
+    from connectomake.sources.labels import Labels
+
+Point: TypeAlias = tuple[int, int, int] | None
+SHOWN_PARTS = 3
+
+
+def evaluate(
+    ground_truth: Annotated[str, typer.Argument(metavar="GT", help="True labels; 0 is unlabelled and not counted.")],
+    segmentation: Annotated[str, typer.Argument(metavar="SEG", help="The segmentation; any format, as GT.")],
+    dataset_gt: Annotated[str | None, typer.Option(help="Dataset of GT within HDF5, Zarr, N5.")] = None,
+    dataset_seg: Annotated[str | None, typer.Option(help="Dataset of SEG.")] = None,
+    scale_gt: Annotated[str | None, typer.Option(help="Scale of GT, number or key, of precomputed and OME-Zarr.")] = None,
+    scale_seg: Annotated[str | None, typer.Option(help="Scale of SEG.")] = None,
+    offset_gt: Annotated[Point, typer.Option(metavar="Z Y X", help="Where GT's voxel 0 0 0 lies.")] = None,
+    offset_seg: Annotated[Point, typer.Option(metavar="Z Y X", help="Where SEG's voxel 0 0 0 lies.")] = None,
+    start: Annotated[Point, typer.Option(metavar="Z Y X", help="First voxel of the box to evaluate; default all.")] = None,
+    stop: Annotated[Point, typer.Option(metavar="Z Y X", help="End of the box, exclusive.")] = None,
+    ignore: Annotated[list[int] | None, typer.Option(help="True object to leave out; may be given more than once.")] = None,
+    worst: Annotated[int, typer.Option(help="List so many splits and mergers.", min=0)] = 10,
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Score the segmentation SEG against the ground truth GT, block-wise in bounded memory."""
+    from connectomake.evaluation import overlap_of, result_of, tiles_of
+    from connectomake.sources.labels import common_box, open_labels
+
+    gt = _opened("gt", open_labels, ground_truth, dataset_gt, scale_gt, offset_gt)
+    seg = _opened("seg", open_labels, segmentation, dataset_seg, scale_seg, offset_seg)
+    box = _cut(common_box(gt, seg), start, stop)
+    tiles = tiles_of(box, gt.tile if seg.tile else None)
+    overlap = overlap_of(gt.read, seg.read, _watched(tiles), box)
+    result = result_of(overlap, box, worst, sorted(set(ignore or ())))
+    if json:
+        from json import dumps
+
+        print(dumps(result, indent=2))
+        return
+    _print(result, box, gt, seg)
+
+
+def _opened(which: str, opener: Any, path: str, dataset: str | None, scale: str | None, offset: Point) -> "Labels":
+    """Open a volume; errors name the options of this command."""
+    try:
+        return opener(path, dataset, int(scale) if scale and scale.isdecimal() else scale, offset)
+    except (ConfigError, SourceError) as error:
+        text = str(error).replace("source.dataset", f"--dataset-{which}").replace("source.scale", f"--scale-{which}")
+        raise type(error)(text.replace("source.path", which.upper())) from error
+
+
+def _cut(box: "Box", start: Point, stop: Point) -> "Box":
+    from connectomake.geometry import Box
+
+    wanted = Box(start or box.start, stop or box.stop)
+    if not box.contains(wanted) or wanted.empty:
+        raise ConfigError(f"the box {wanted} (--start, --stop) is not within what both volumes hold, {box}; change it")
+    return wanted
+
+
+def _watched(tiles: "list[Box]") -> Any:
+    """Yield the tiles, showing how many are done."""
+    from connectomake.cli.bar import bar
+
+    with bar("tiles") as report:
+        for done, tile in enumerate(tiles):
+            report(done, len(tiles))
+            yield tile
+
+
+def _print(result: dict[str, Any], box: "Box", gt: "Labels", seg: "Labels") -> None:
+    from rich.text import Text
+
+    out = common.console()
+    rows = [("ground truth", gt.source.path), ("segmentation", seg.source.path), ("box", f"{box}: {box.volume:,} voxels")]
+    rows += [("ignored", ", ".join(map(str, result["ignored"])))] if result["ignored"] else []
+    rows += [("coverage", f"{100 * result['coverage']:.2f} % of the voxels with ground truth have a segment")]
+    out.print(common.facts_table(rows))
+    out.print(_score_table(result))
+    for kind in ("split", "merger"):
+        if result[f"worst_{kind}s"]:
+            out.print(_worst_table(kind, result[f"worst_{kind}s"]))
+    out.print(Text("Ground truth 0 is not counted. Places are z, y, x; positions of Neuroglancer (x, y, z) are in --json."))
+
+
+def _score_table(result: dict[str, Any]) -> Any:
+    columns = ["voxels", "objects", "segments", "VOI split", "VOI merge", "VOI", "Rand split", "Rand merge", "Rand error"]
+    table = common.columns_table("", ["voxels counted"], columns)
+    names = {"all_voxels": "all; segmentation 0 as one segment", "where_segmented": "where there is a segment"}
+    for key, text in names.items():
+        s = result[key]
+        counts = [f"{s[k]:,}" for k in ("voxels", "objects", "segments")]
+        floats = ("voi_split", "voi_merge", "voi", "rand_split", "rand_merge", "adapted_rand_error")
+        table.add_row(text, *counts, *("" if s[k] is None else f"{s[k]:.4f}" for k in floats))
+    return table
+
+
+def _worst_table(kind: str, faults: list[dict[str, Any]]) -> Any:
+    title = {
+        "split": "worst splits: true objects in several segments",
+        "merger": "worst mergers: segments over several objects",
+    }
+    table = common.columns_table(title[kind], ["id", "parts: id (voxels) at z, y, x"], ["VOI", "voxels", "parts"])
+    for fault in faults:
+        parts = [f"{p['id']} ({p['voxels']:,}) at {', '.join(map(str, p['voxel']))}" for p in fault["largest"][:SHOWN_PARTS]]
+        more = "; …" if fault["parts"] > SHOWN_PARTS else ""
+        table.add_row(
+            str(fault["id"]), "; ".join(parts) + more, f"{fault['voi']:.4f}", f"{fault['voxels']:,}", f"{fault['parts']:,}"
+        )
+    return table

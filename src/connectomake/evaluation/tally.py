@@ -1,0 +1,158 @@
+"""Sparse contingency tables: the voxels that true objects and segments have in common, in integers, so that sums are exact."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy as np
+
+from connectomake.evaluation import kernels
+from connectomake.geometry import Box
+
+Reader = Callable[[Box], np.ndarray]
+ROWS_KEPT = 1 << 22
+_CAPACITY = 1 << 17
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Rows of labels with a count and the first place, ascending by labels, each combination once.
+
+    Parameters
+    ----------
+    keys
+        (n, k) uint64: the labels.
+    count
+        (n,) int64: how often.
+    first
+        (n,) int64: smallest raster index (z, y, x in the evaluated box) where.
+    """
+
+    keys: np.ndarray
+    count: np.ndarray
+    first: np.ndarray
+
+    @classmethod
+    def empty(cls, labels: int) -> "Tally":
+        """Return the tally without rows, of so many labels."""
+        return cls(np.zeros((0, labels), np.uint64), np.zeros(0, np.int64), np.zeros(0, np.int64))
+
+    @classmethod
+    def summed(cls, parts: Iterable["Tally"], labels: int) -> "Tally":
+        """Return all rows of the parts, those with equal labels as one: counts add up, the smallest place stays."""
+        given = [cls.empty(labels), *parts]
+        keys, count, first = (np.concatenate([getattr(p, f.name) for p in given]) for f in fields(cls))
+        if not len(count):
+            return given[0]
+        order = np.lexsort(keys.T[::-1])
+        keys = keys[order]
+        new = np.ones(len(keys), bool)
+        new[1:] = (keys[1:] != keys[:-1]).any(axis=1)
+        starts = np.flatnonzero(new)
+        return cls(keys[starts], np.add.reduceat(count[order], starts), np.minimum.reduceat(first[order], starts))
+
+    def take(self, rows: np.ndarray) -> "Tally":
+        """Return some rows, by index or mask."""
+        return Tally(self.keys[rows], self.count[rows], self.first[rows])
+
+    def arrays(self, prefix: str) -> dict[str, np.ndarray]:
+        """Return the columns by the names they have in a file."""
+        return {f"{prefix}/{f.name}": getattr(self, f.name) for f in fields(self)}
+
+    def __len__(self) -> int:
+        return len(self.count)
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """All that is counted of a ground truth and a segmentation.
+
+    Parameters
+    ----------
+    pairs
+        Voxels per (true object, segment); voxels with ground truth 0 are left out, segment 0 is kept.
+    splits
+        Voxel faces per (true object, segment, segment): where an object is cut between two segments; 0 is no segment here.
+    mergers
+        Voxel faces per (segment, true object, true object): where a segment joins two objects.
+    """
+
+    pairs: Tally
+    splits: Tally
+    mergers: Tally
+
+    LABELS: ClassVar[Mapping[str, int]] = {"pairs": 2, "splits": 3, "mergers": 3}
+
+    @classmethod
+    def summed(cls, parts: Iterable["Overlap"]) -> "Overlap":
+        """Return the sum of all parts."""
+        given = list(parts)
+        return cls(*(Tally.summed((getattr(p, name) for p in given), n) for name, n in cls.LABELS.items()))
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Overlap":
+        """Pick the tallies out of named arrays."""
+        return cls(*(Tally(**{f.name: arrays[f"{name}/{f.name}"] for f in fields(Tally)}) for name in cls.LABELS))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return all columns by the names they have in a file."""
+        return {k: v for name in self.LABELS for k, v in getattr(self, name).arrays(name).items()}
+
+    def __len__(self) -> int:
+        return sum(len(getattr(self, name)) for name in self.LABELS)
+
+    def without(self, objects: Iterable[int]) -> "Overlap":
+        """Return the overlap with some true objects taken for unlabelled."""
+        gone = np.array(sorted(objects), np.uint64)
+        if not len(gone):
+            return self
+        of_objects = ((self.pairs, [0]), (self.splits, [0]), (self.mergers, [1, 2]))
+        return Overlap(*(t.take(np.flatnonzero(~np.isin(t.keys[:, c], gone).any(axis=1))) for t, c in of_objects))
+
+
+def overlap_of(read_gt: Reader, read_seg: Reader, tiles: Iterable[Box], bounds: Box) -> Overlap:
+    """Count what ground truth and segmentation have in common in some tiles of a box.
+
+    The tiles' sums over any partition of `bounds` are the same.
+
+    Parameters
+    ----------
+    read_gt, read_seg
+        Return the labels of a box, (z, y, x) uint64; asked for a tile and one voxel more at its high sides, within `bounds`.
+    tiles
+        Boxes within `bounds` that do not overlap.
+    bounds
+        The box that is evaluated: raster indices count in it.
+    """
+    parts: list[Overlap] = []
+    for tile in tiles:
+        grown = tile.grow(0, 1).intersect(bounds)
+        parts.append(_overlap_of_tile(read_gt(grown), read_seg(grown), tile, bounds))
+        if sum(map(len, parts)) > ROWS_KEPT:
+            parts = [Overlap.summed(parts)]
+    return Overlap.summed(parts)
+
+
+def _overlap_of_tile(gt: np.ndarray, seg: np.ndarray, tile: Box, bounds: Box) -> Overlap:
+    _, ny, nx = bounds.shape
+    origin = int(np.ravel_multi_index([t - b for t, b in zip(tile.start, bounds.start, strict=True)], bounds.shape))
+    inner = tile.slices(tile.start)
+    place = (origin, ny * nx, nx)
+    depth, height, width = tile.shape
+    size = (height, width, depth * height)
+    kernel_of = {
+        "pairs": partial(kernels.tally_pairs, np.ascontiguousarray(gt[inner]), np.ascontiguousarray(seg[inner]), *place),
+        "splits": partial(kernels.tally_contacts, gt, seg, *size, *place),
+        "mergers": partial(kernels.tally_contacts, seg, gt, *size, *place),
+    }
+    return Overlap(*(Tally.summed(_rows(kernel_of[k], depth * height, width, n), n) for k, n in Overlap.LABELS.items()))
+
+
+def _rows(kernel: Callable[..., Any], lines: int, width: int, labels: int) -> Iterator[Tally]:
+    """Call a kernel until it has seen all lines."""
+    capacity, line = _CAPACITY + kernels.rows_wanted(width), 0
+    keys, count, first = np.empty((capacity, labels), np.uint64), np.empty(capacity, np.int64), np.empty(capacity, np.int64)
+    while line < lines:
+        rows, line = kernel(line, keys, count, first)
+        yield Tally(keys[:rows].copy(), count[:rows].copy(), first[:rows].copy())

@@ -1,0 +1,126 @@
+"""Label volumes: a ground truth or a segmentation in any format, read as unsigned integers at its place."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from connectomake.errors import ConfigError, SourceError
+from connectomake.geometry import Box, Vec
+from connectomake.sources.source import Source, VoxelSize
+
+STACKS = ("tiff", "png")
+
+
+@dataclass(frozen=True)
+class Labels:
+    """A label volume.
+
+    Parameters
+    ----------
+    source
+        Where it is read; one channel of integers.
+    offset
+        Is added to the source's coordinates.
+    placed
+        Whether its place is known: by the format (precomputed) or by whoever gave an offset. Other formats begin at 0
+        because they know no better.
+    voxel_size
+        Nanometres, z, y, x; None where the source has none.
+    """
+
+    source: Source
+    offset: Vec
+    placed: bool
+    voxel_size: VoxelSize | None
+
+    @property
+    def bounds(self) -> Box:
+        """The voxels that exist."""
+        return self.source.bounds.translate(self.offset)
+
+    @property
+    def tile(self) -> Vec | None:
+        """Shape of a box that reads well; None: whole sections do."""
+        return None if self.source.kind in STACKS else (128, 256, 256)
+
+    def read(self, box: Box) -> np.ndarray:
+        """Read the labels of a box, (z, y, x) uint64, C-contiguous.
+
+        Raises
+        ------
+        SourceError
+            If the box leaves the bounds, the data cannot be read, or a label is negative.
+        """
+        z, y, x = self.offset
+        values = self.source.read(box.translate((-z, -y, -x)))[0]
+        if values.dtype.kind == "i" and values.size and values.min() < 0:
+            raise SourceError(f"{self.source.path} holds the label {values.min()} in {box}; labels must not be negative")
+        return values.astype(np.uint64)
+
+
+def open_labels(
+    path: str, dataset: str | None = None, scale: int | str | None = None, offset: Sequence[int] | None = None
+) -> Labels:
+    """Open a label volume in any format of `open_source`.
+
+    Parameters
+    ----------
+    path, dataset, scale
+        As `open_source`.
+    offset
+        Is added to the coordinates of the source: where its voxel 0, 0, 0 lies.
+
+    Raises
+    ------
+    ConfigError, SourceError
+        If it cannot be opened, has several channels, or holds no integers.
+    """
+    source, voxel_size = _opened(path, dataset, scale)
+    where = path + (f" [{dataset}]" if dataset else "")
+    if np.dtype(source.dtype).kind not in "iu":
+        raise SourceError(f"{where} holds {source.dtype}, which are no labels; name a volume of integers")
+    if source.channels != 1:
+        raise SourceError(f"{where} has {source.channels} channels; labels have one: name another volume or dataset")
+    z, y, x = (0, 0, 0) if offset is None else (int(v) for v in offset)
+    return Labels(source, (z, y, x), source.kind == "precomputed" or offset is not None, voxel_size)
+
+
+def _opened(path: str, dataset: str | None, scale: int | str | None) -> tuple[Source, VoxelSize | None]:
+    """Open a source; labels need no voxel size."""
+    from connectomake.sources import open_source
+
+    try:
+        source = open_source(path, dataset, None, scale)
+    except ConfigError:
+        return open_source(path, dataset, (1, 1, 1), scale), None
+    return source, source.voxel_size
+
+
+def common_box(gt: Labels, seg: Labels, names: tuple[str, str] = ("--offset-gt", "--offset-seg")) -> Box:
+    """Return the box that both volumes cover.
+
+    Parameters
+    ----------
+    gt, seg
+        Ground truth and segmentation.
+    names
+        What sets the place of each, for errors.
+
+    Raises
+    ------
+    SourceError
+        If they do not overlap, differ in voxel size, or differ in shape while the place of one is not known.
+    """
+    a, b = f"the ground truth {gt.source.path}", f"the segmentation {seg.source.path}"
+    if gt.voxel_size and seg.voxel_size and gt.voxel_size != seg.voxel_size:
+        raise SourceError(
+            f"{a} has voxels of {list(gt.voxel_size)} nm, {b} of {list(seg.voxel_size)}; name scales of one voxel size"
+        )
+    if gt.bounds != seg.bounds and not (gt.placed and seg.placed):
+        way = " and ".join(name for name, labels in zip(names, (gt, seg), strict=True) if not labels.placed)
+        raise SourceError(f"{a} holds {gt.bounds}, but {b} holds {seg.bounds}; say where the first voxel lies ({way})")
+    both = gt.bounds.intersect(seg.bounds)
+    if both.empty:
+        raise SourceError(f"{a} ({gt.bounds}) and {b} ({seg.bounds}) have no voxel in common; correct {' or '.join(names)}")
+    return both
