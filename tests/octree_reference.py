@@ -34,9 +34,9 @@ def label_blocks(values, octree, threshold, connectivity):
     return {b: label_block(v, threshold, connectivity, grid.box(b), grid.roi) for b, v in cut.items()}
 
 
-def merge_in_memory(results, octree, connectivity, min_size):
-    """Return look-up tables per block and the closed table of every node."""
-    rule = Adjacency(connectivity)
+def merge_in_memory(results, octree, rule, min_size):
+    """Return look-up tables per block and the closed table of every node; a rule is an `EdgeRule` or a connectivity."""
+    rule = Adjacency(rule) if isinstance(rule, int) else rule
     summaries = {}
     for node in octree.nodes(1):
         needed = [*octree.children(1, node), *lower_neighbours(octree, node, rule.offsets)]

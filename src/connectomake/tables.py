@@ -114,7 +114,22 @@ class Faces:
 
     def arrays(self, prefix: str = "faces") -> dict[str, np.ndarray]:
         """Return the planes by the names they have in a file."""
-        return {f"{prefix}/{name}": getattr(self, name) for name in PLANES}
+        return {f"{prefix}/{f.name}": getattr(self, f.name) for f in fields(self)}
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeFaces(Faces):
+    """Face planes of a watershed: labels, and which edges across each face the block's own voxels keep (uint8, 0 or 1).
+
+    An edge across a face is kept if the voxels at either end keep it.
+    """
+
+    kept_z0: np.ndarray
+    kept_z1: np.ndarray
+    kept_y0: np.ndarray
+    kept_y1: np.ndarray
+    kept_x0: np.ndarray
+    kept_x1: np.ndarray
 
 
 def touching(start: np.ndarray, stop: np.ndarray, box: Box, roi: Box) -> np.ndarray:

@@ -24,7 +24,7 @@ class BlockLabels:
     table
         Row i is label i + 1.
     faces
-        The six face planes of `labels`.
+        The six face planes of `labels`; of a watershed also which edges across them are kept.
     """
 
     labels: np.ndarray
@@ -58,33 +58,35 @@ def label_block(values: np.ndarray, threshold: float, connectivity: int, box: Bo
     bound = threshold_for(threshold, values.dtype)
     if connectivity not in _BUDGET:
         raise ConfigError(f"segmentation.connectivity must be 6, 18 or 26, got {connectivity}")
-    _check_shape(values.shape, box)
+    check_shape(values.shape, box)
     block = np.ascontiguousarray(values.view(np.uint8) if values.dtype == bool else values)
     starts, stops, parents, firsts, nan = runs.find_runs(block, bound, _BUDGET[connectivity])
     if nan:
-        raise RunError(f"the value at {_first_nan(values, box.start)} (z, y, x) is NaN; check the model and its input")
+        raise RunError(f"the value at {first_nan(values, box.start)} (z, y, x) is NaN; check the model and its input")
     count = runs.number(parents)
     labels = np.zeros(block.shape, np.uint32)
     runs.paint(starts, stops, parents, firsts, labels)
-    table = _table(runs.measure(starts, stops, parents, firsts, block.shape[1], count), box, roi)
+    table = table_at(runs.measure(starts, stops, parents, firsts, block.shape[1], count), box, roi)
     return BlockLabels(labels, table, Faces.of(labels))
 
 
-def _check_shape(shape: tuple[int, ...], box: Box) -> None:
+def check_shape(shape: tuple[int, ...], box: Box) -> None:
+    """Raise a RunError unless an array has the shape of its box, and few enough voxels to be labelled."""
     if shape != box.shape:
         raise RunError(f"the values have shape {shape} but the block {box} has shape {box.shape} (z, y, x)")
     if shape[0] * shape[1] * (shape[2] // 2 + 1) >= 2**31:
         raise RunError(f"the block {box} has too many voxels to be labelled (over 4 billion); choose a smaller block")
 
 
-def _first_nan(values: np.ndarray, start: Vec) -> Vec:
+def first_nan(values: np.ndarray, start: Vec) -> Vec:
+    """Return where the first NaN of an array (z, y, x) lies that begins at `start`."""
     place = np.unravel_index(int(np.isnan(values).argmax()), values.shape)
     z, y, x = (int(p) + s for p, s in zip(place, start, strict=True))
     return (z, y, x)
 
 
-def _table(measured: tuple[np.ndarray, ...], box: Box, roi: Box) -> ComponentTable:
-    """Move the measures of a block's own coordinates to the region of interest."""
+def table_at(measured: tuple[np.ndarray, ...], box: Box, roi: Box) -> ComponentTable:
+    """Move measures from a block's own coordinates to the region of interest: voxels, first voxels, starts, stops, sums."""
     voxels, heads, lows, highs, sums = measured
     start = np.array(box.start, np.int64)
     shift = start - np.array(roi.start, np.int64)

@@ -22,7 +22,7 @@ class BlockSource(Protocol):
         """Return the column `key` of the table of a block."""
 
     def plane(self, block: int, name: str) -> np.ndarray:
-        """Return a face plane (rows, columns) uint32 of a block: ``z0``, ``z1``, ``y0``, ``y1``, ``x0`` or ``x1``."""
+        """Return a face plane (rows, columns) of a block: ``z0`` … ``x1`` uint32, of a watershed ``kept_z0`` … uint8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,29 @@ class Adjacency:
             )
         spent = sum(map(abs, offset))
         return touching_labels(a, b, {6: 1, 18: 2, 26: 3}[self.connectivity] - spent)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptEdges:
+    """The watershed's rule: voxels across a face belong together if either of them keeps the edge between them."""
+
+    @property
+    def offsets(self) -> list[Vec]:
+        """The 3 lower neighbours."""
+        return lower_offsets(6)
+
+    def pairs(self, blocks: BlockSource, near: int, far: int, offset: Vec) -> np.ndarray:
+        """Compare the voxels of two blocks on both sides of their common face."""
+        axis = "zyx"[next(i for i, step in enumerate(offset) if step)]
+        a, b = blocks.plane(near, f"{axis}0"), blocks.plane(far, f"{axis}1")
+        by_a, by_b = blocks.plane(near, f"kept_{axis}0"), blocks.plane(far, f"kept_{axis}1")
+        if len({p.shape for p in (a, b, by_a, by_b)}) > 1:
+            raise RunError(
+                f"the faces of blocks {near} and {far} have shapes {a.shape} and {b.shape}; delete their files and rerun"
+            )
+        kept = (by_a | by_b).astype(bool)
+        packed = np.unique(a[kept].astype(np.uint64) << np.uint64(32) | b[kept])
+        return np.stack([packed >> np.uint64(32), packed & np.uint64(0xFFFFFFFF)], axis=-1).astype(np.uint32)
 
 
 def lower_neighbours(octree: Octree, node: int, offsets: Iterable[Vec]) -> list[int]:

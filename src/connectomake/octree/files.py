@@ -3,7 +3,7 @@
 ========================  ==================================================================================
 file                      datasets
 ========================  ==================================================================================
-block (components)        ``table/*``, ``faces/z0`` … ``faces/x1``
+block (components)        ``table/*``, ``faces/z0`` … ``faces/x1``; of a watershed ``faces/kept_z0`` …
 node, up                  ``open/*``, ``members/*``, ``pairs/*`` (read by the parent); ``closed/*`` (objects);
                           ``slots/<child>`` (read on the way down)
 node, down                ``ids/<child>``: see `tables_for_children`
