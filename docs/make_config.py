@@ -22,7 +22,9 @@ TAIL = """
 - `block` is 2^k storage chunks with one k for all axes: `[128, 512, 512]` may have `[32, 128, 128]`, not `[64, 64, 64]`.
 - `block` is a multiple of `meshes.cell`, which is `[64, 64, 64]` unless given, or `meshes.enabled` is false.
 - `inference.patch` minus `output_patch` is even along each axis, 0 or more; `overlap` is less than `output_patch`.
-- `segmentation.channel` is less than `inference.channels` (without a network, than the source's channels).
+- `segmentation.channel`, or for a watershed every one of `affinity_channels`, is less than `inference.channels` (without a
+  network, than the source's channels).
+- `segmentation.t_low` is below `t_high`.
 - `merge.fan_out` is a power of two.
 - `source.start` lies below `source.stop`, both within the source.
 - `outdir` lies below the working directory; another disk is chosen by `snakemake --directory`, a bucket by the profile.
@@ -36,6 +38,7 @@ TAIL = """
 | `source.path` to a copy of the same image | nothing |
 | `inference`, the model file, its weights | affinity and all after it |
 | `segmentation.method`, `channel`, `threshold`, `connectivity` | components and all after them |
+| `segmentation.affinity_channels`, `t_low`, `t_high`, where the method is watershed | components and all after them |
 | `segmentation.min_size`, `merge.fan_out` | merge and all after it |
 | `objects.properties_limit` | the object table |
 | `meshes` | the meshes |

@@ -171,7 +171,33 @@ CONFIGS = {
     "voxel size infinite": bad("source.voxel_size[1]: inf", "write a number", source__voxel_size=[8, math.inf, 8]),
     "factor NaN": bad("meshes.simplify.factor: nan", "write a number", meshes__simplify__factor=math.nan),
     "connectivity 8": bad("connectivity: 8", "one of 6, 18, 26", segmentation__connectivity=8),
-    "method unknown": bad("method: 'watershed'", "one of threshold", segmentation__method="watershed"),
+    "method unknown": bad("method: 'flood'", "one of threshold, watershed", segmentation__method="flood"),
+    "t_low not below t_high": bad(
+        "segmentation.t_low 0.9", "t_high 0.5", "change one", segmentation__method="watershed", segmentation__t_low=0.9,
+        segmentation__t_high=0.5, inference__channels=3,
+    ),
+    "t_low equal to t_high": bad(
+        "segmentation.t_low 0.5", "t_high 0.5", "change one", segmentation__method="watershed", segmentation__t_low=0.5,
+        segmentation__t_high=0.5, inference__channels=3,
+    ),
+    "t_low zero": bad("segmentation.t_low: 0 is not allowed", "> 0", segmentation__t_low=0),
+    "t_high beyond 2": bad("segmentation.t_high: 3", "<= 2", segmentation__t_high=3),
+    "watershed of corners": bad(
+        "connectivity 26", "has no meaning with method watershed", "leave it out", segmentation__method="watershed",
+        segmentation__connectivity=26, inference__channels=3,
+    ),
+    "affinity channels too few": bad(
+        "segmentation.affinity_channels [0, 1, 2] does not exist", "inference.channels is 2", "needs the three affinities",
+        segmentation__method="watershed", inference__channels=2,
+    ),
+    "affinity channel named twice": bad(
+        "affinity_channels: [0, 1, 1]", "no item twice", segmentation__affinity_channels=[0, 1, 1]
+    ),
+    "affinity channels of a source": Case(
+        {"inference": None, "segmentation__method": "watershed", "source__dataset": "two"},
+        ("segmentation.affinity_channels [0, 1, 2]", "2 channel(s), the last is 1", "z, y and x"),
+        channels,
+    ),
     "min_size negative": bad("min_size: -1", ">= 0", segmentation__min_size=-1),
     "min_size beyond 64 bits": bad("min_size: 1180591620717411303424", "<= 92233720", segmentation__min_size=1 << 70),
     "fan-out 3": bad("merge.fan_out 3", "power of two", "take 2", merge__fan_out=3),

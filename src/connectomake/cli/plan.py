@@ -82,11 +82,17 @@ def _network(plan: "Plan") -> list[tuple[str, str]]:
     ]
 
 
+def _method(section: dict[str, Any]) -> str:
+    if section["method"] == "watershed":
+        return f"t_low {section['t_low']}, t_high {section['t_high']}, channels {section['affinity_channels']}"
+    return f"{section['threshold']}, connectivity {section['connectivity']}"
+
+
 def _segmentation(plan: "Plan") -> list[tuple[str, str]]:
     from connectomake.cli.estimates import octree_counts, pack_counts
 
     section = plan.config["segmentation"]
-    text = f"{section['method']} {section['threshold']}, connectivity {section['connectivity']}, min_size {section['min_size']}"
+    text = f"{section['method']} {_method(section)}, min_size {section['min_size']}"
     levels = octree_counts(plan)
     tree = f"fan-out {1 << plan.octree.bits}, {counted(len(levels), 'level')}: "
     rows = [("segmentation", text), ("octree", tree + ", ".join(counted(n, "node") for n in levels))]

@@ -1,10 +1,10 @@
 """The watershed's kernel: votes, kept edges and the union-find over them, in one sweep over the rows of a block.
 
-Directions are numbered in the order in which ties are broken: 0, 1, 2 are z-, y-, x-, the edges that a voxel's own channels hold;
-3, 4, 5 are z+, y+, x+, held by its higher neighbours; 6 stands for no vote, where no edge reaches the lower threshold.
+Directions are numbered in the order in which ties are broken: 0, 1, 2 are z-, y-, x-, the edges that a voxel's own channels
+hold; 3, 4, 5 are z+, y+, x+, held by its higher neighbours; 6 stands for no vote, where no edge reaches the lower threshold.
 
-A provisional label is made where a voxel has no kept edge to a lower neighbour, so labels are made in raster order and a basin's
-smallest label is that of its first voxel.
+A provisional label is made where a voxel has no kept edge to a lower neighbour, so labels are made in raster order and a
+basin's smallest label is that of its first voxel.
 """
 
 import numpy as np
@@ -201,8 +201,8 @@ def relabel(labels, final, count):  # type: ignore[no-untyped-def]
     Returns
     -------
     (count, 13) int64
-        Voxels; first voxel; box's start; its stop; coordinate sums, in z, y, x of the block. One row per basin, so that a run of
-        voxels touches one or two cache lines.
+        Voxels; first voxel; box's start; its stop; coordinate sums, in z, y, x of the block. One row per basin, so that a
+        run of voxels touches one or two cache lines.
     """
     nz, ny, nx = labels.shape
     found = np.zeros((count, 13), np.int64)

@@ -1,8 +1,8 @@
 """Watershed by a local rule, so that basins do not depend on how the volume is cut.
 
-The affinity of channel d (z, y, x) at voxel v is the edge between v and its lower neighbour on axis d. Each voxel votes for the
-strongest of its six edges, ties for the first of z-, y-, x-, z+, y+, x+. An edge is kept if either of its ends votes for it or it
-is at least `t_high`, and never below `t_low`. Basins are the components over kept edges; a voxel without one is 0. ::
+The affinity of channel d (z, y, x) at voxel v is the edge between v and its lower neighbour on axis d. Each voxel votes for
+the strongest of its six edges, ties for the first of z-, y-, x-, z+, y+, x+. An edge is kept if either of its ends votes for it
+or it is at least `t_high`, and never below `t_low`. Basins are the components over kept edges; a voxel without one is 0. ::
 
     edges of v:  z- = affinity[0] at v   z+ = affinity[0] at v + (1, 0, 0), in a block's last plane the neighbour's first
 """
@@ -20,8 +20,8 @@ from connectomake.errors import ConfigError, RunError
 from connectomake.geometry import Box, Vec
 from connectomake.tables import EdgeFaces
 
-HighPlanes: TypeAlias = "tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]"
-Bound: TypeAlias = "np.int32 | np.float32"
+HighPlanes: TypeAlias = tuple[np.ndarray | None, ...]
+Bound: TypeAlias = np.int32 | np.float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,8 @@ class WatershedRule:
     def __post_init__(self) -> None:
         if not 0 < self.t_low < self.t_high <= 2:
             raise ConfigError(
-                f"segmentation.t_low {self.t_low} must be above 0 and below segmentation.t_high {self.t_high}, which is at most 2; "
-                "change one of them"
+                f"segmentation.t_low {self.t_low} must be above 0 and below segmentation.t_high {self.t_high}, which is at most "
+                "2; change one of them"
             )
 
     def bounds(self, dtype: np.dtype | str) -> tuple[Bound, Bound]:
@@ -110,9 +110,10 @@ def watershed_block(affinity: np.ndarray, high: HighPlanes, rule: WatershedRule,
     low_kept, high_kept = (tuple(np.zeros(s, np.uint8) for s in shapes) for _ in range(2))
     labels = np.empty(box.shape, np.uint32)
     block = np.ascontiguousarray(affinity)
-    parents, nan = flood.flood(block, *planes, low, has_high, t_low, t_high, labels, low_kept, high_kept)
+    z, y, x = planes
+    parents, nan = flood.flood(block, z, y, x, low, has_high, t_low, t_high, labels, low_kept, high_kept)
     if nan:
-        raise RunError(_nan_message(affinity, high, box))
+        raise RunError(_nan_message(affinity, box))
     count = flood.number(parents)
     m = flood.relabel(labels, parents, count)
     table = table_at((m[:, 0], m[:, 1:4], m[:, 4:7], m[:, 7:10], m[:, 10:13]), box, roi)
@@ -172,10 +173,12 @@ def _check(affinity: np.ndarray, high: HighPlanes, box: Box) -> None:
     check_shape(affinity.shape[1:], box)
     for name, plane, shape in zip("zyx", high, _plane_shapes(box.shape), strict=True):
         if plane is not None and (plane.shape != shape or plane.dtype != affinity.dtype):
-            raise RunError(f"the plane across the high {name} face has {plane.shape} {plane.dtype}, wanted {shape} {affinity.dtype}")
+            raise RunError(
+                f"the plane across the high {name} face has {plane.shape} {plane.dtype}, wanted {shape} {affinity.dtype}"
+            )
 
 
-def _nan_message(affinity: np.ndarray, high: HighPlanes, box: Box) -> str:
+def _nan_message(affinity: np.ndarray, box: Box) -> str:
     for channel in affinity:
         if np.isnan(channel).any():
             return f"the affinity at {first_nan(channel, box.start)} (z, y, x) is NaN; check the model and its input"

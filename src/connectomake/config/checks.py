@@ -29,7 +29,9 @@ def check_config(config: dict[str, Any]) -> None:
         chunk_levels(as_vec(config["block"]), as_vec(config["chunk"]))
     if config["inference"] is not None:
         _check_inference(config["inference"])
-        _check_channel(config)
+        _check_channels(config)
+    if config["segmentation"]["method"] == "watershed":
+        _check_watershed(config["segmentation"])
     _check_fan_out(config["merge"]["fan_out"])
     if config["meshes"]["enabled"]:
         _check_cell(config)
@@ -97,11 +99,44 @@ def _check_model(model: str) -> None:
         )
 
 
-def _check_channel(config: dict[str, Any]) -> None:
-    channel, channels = config["segmentation"]["channel"], config["inference"]["channels"]
-    if channel >= channels:
+def _check_channels(config: dict[str, Any]) -> None:
+    check_channels(config["segmentation"], config["inference"]["channels"], "inference.channels is {}, the last is {}")
+
+
+def check_channels(segmentation: dict[str, Any], channels: int, fact: str) -> None:
+    """Check that the channels which the segmentation reads exist.
+
+    Parameters
+    ----------
+    segmentation
+        The section of the config.
+    channels
+        How many there are.
+    fact
+        What to say of them, with places for their number and the last one.
+
+    Raises
+    ------
+    ConfigError
+        If one does not exist.
+    """
+    if segmentation["method"] == "watershed":
+        key, wanted = "affinity_channels", segmentation["affinity_channels"]
+        advice = "; a watershed needs the three affinities to the lower neighbours in z, y and x"
+    else:
+        key, wanted, advice = "channel", segmentation["channel"], ""
+    if max(wanted if isinstance(wanted, list) else [wanted]) >= channels:
+        raise ConfigError(f"segmentation.{key} {wanted} does not exist: {fact.format(channels, channels - 1)}{advice}")
+
+
+def _check_watershed(segmentation: dict[str, Any]) -> None:
+    t_low, t_high, connectivity = segmentation["t_low"], segmentation["t_high"], segmentation["connectivity"]
+    if t_low >= t_high:
+        raise ConfigError(f"segmentation.t_low {t_low} is not below segmentation.t_high {t_high}; change one of them")
+    if connectivity != 6:
         raise ConfigError(
-            f"segmentation.channel {channel} does not exist: inference.channels is {channels}, the last is {channels - 1}"
+            f"segmentation.connectivity {connectivity} has no meaning with method watershed, which joins over faces; "
+            "leave it out, or set it to 6"
         )
 
 

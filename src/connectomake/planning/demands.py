@@ -23,6 +23,8 @@ LIGHT_PROCESS_MB = 100
 NETWORK_BYTES_PER_VOXEL = 600
 """Of the input patch: measured 290 for residual U-Nets of 8 to 16 channels at full size; wider ones need more."""
 COMPONENTS_BYTES = 14
+WATERSHED_BYTES = 10
+"""Per voxel: labels, their table and graph; the three affinities are there twice while they are read."""
 REMAP_BYTES = 16
 TABLE_BYTES = 0.02
 """Per voxel, of component tables: about 200 components in a million voxels."""
@@ -51,7 +53,7 @@ class Demands:
         needed = {
             "image": self._image,
             "affinity": self._affinity,
-            "components": lambda: self._voxels * (COMPONENTS_BYTES + np.dtype(self._probability_dtype).itemsize),
+            "components": self._components,
             "segmentation": self._segmentation,
             "merge": self._merge,
             "lookup": lambda: self._merge() // 2,
@@ -69,6 +71,10 @@ class Demands:
     @property
     def _probability_dtype(self) -> str:
         return self.plan.source.dtype if self.plan.probability is None else self.plan.layers[self.plan.probability].dtype
+
+    def _components(self) -> int:
+        itemsize = np.dtype(self._probability_dtype).itemsize
+        return self._voxels * (WATERSHED_BYTES + 6 * itemsize if self.plan.watershed else COMPONENTS_BYTES + itemsize)
 
     def _image(self) -> int:
         height = self.plan.chunk[0]

@@ -144,9 +144,14 @@ class Plan:
         return None if section is None else InferenceSpec.from_config(section)
 
     @property
+    def watershed(self) -> bool:
+        """Whether basins of affinities are cut, not components above a threshold."""
+        return bool(self.config["segmentation"]["method"] == "watershed")
+
+    @property
     def connectivity(self) -> int:
-        """Neighbours that join components: 6, 18 or 26."""
-        return int(self.config["segmentation"]["connectivity"])
+        """Neighbours that join components: 6, 18 or 26; basins join over faces."""
+        return 6 if self.watershed else int(self.config["segmentation"]["connectivity"])
 
     @functools.cached_property
     def image_box(self) -> Box:

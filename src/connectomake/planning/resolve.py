@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from connectomake.atomic import canonical_json, write_json
-from connectomake.config import check_config, check_plain, normalise
+from connectomake.config import check_channels, check_config, check_plain, normalise
 from connectomake.errors import ConfigError, ModelError, SourceError
 from connectomake.planning.plan import Plan, SourceFacts
 from connectomake.sources import is_url, open_source, resolve_local
@@ -165,12 +165,7 @@ def _check_dtype(plan: Plan) -> None:
                 f"inference is null, so the source is taken as the probability, but its dtype is {source.dtype}; it must be "
                 f"{' or '.join(PROBABILITY_DTYPES)}; give a network in `inference`"
             )
-        channel = plan.config["segmentation"]["channel"]
-        if channel >= source.channels:
-            raise ConfigError(
-                f"segmentation.channel {channel} does not exist: the source has {source.channels} channel(s), the last is "
-                f"{source.channels - 1}"
-            )
+        check_channels(plan.config["segmentation"], source.channels, "the source has {} channel(s), the last is {}")
 
 
 def _check_source_stays(plan: Plan) -> None:

@@ -26,6 +26,11 @@ VERSIONS = {
     "fragments": 1,
     "meshes": 1,
 }
+METHOD_KEYS = {
+    "threshold": ("channel", "threshold", "connectivity"),
+    "watershed": ("affinity_channels", "t_low", "t_high"),
+}
+"""What the components stage reads of the config's section `segmentation`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +102,8 @@ class Stages:
         return values | ({"source": self._source()} if self.plan.source.in_place else {})
 
     def _components(self) -> dict[str, Any]:
-        read = {k: self.plan.config["segmentation"][k] for k in ("method", "channel", "threshold", "connectivity")}
+        keys = METHOD_KEYS[self.plan.config["segmentation"]["method"]]
+        read = {k: self.plan.config["segmentation"][k] for k in ("method", *keys)}
         values = {"layer": layer_values(self.plan.layers["components"]), "segmentation": read}
         return values | ({"source": self._source()} if self.plan.probability is None else {})
 

@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from connectomake.errors import ConfigError
-from connectomake.geometry import lower_offsets
+from connectomake.geometry import Vec, lower_offsets
 from connectomake.planning.plan import Plan
+
+HIGH_FACES: list[Vec] = [(1, 0, 0), (0, 1, 0), (0, 0, 1)]
 
 
 @dataclass(frozen=True)
@@ -94,9 +96,18 @@ class Targets:
         return [self.shard("image", b) for b in self.image_blocks(block)]
 
     def components_inputs(self, block: int) -> list[str]:
-        """Return what the components of a block are cut from: its affinity or image shard, or the source in place."""
+        """Return what the components of a block are cut from: its affinity or image shard, or the source in place.
+
+        A watershed also reads the shards of the blocks across its high z, y and x face, as far as there are any.
+        """
         layer = self.plan.probability
-        return [] if layer is None else [self.shard(layer, block)]
+        if layer is None:
+            return []
+        return [self.shard(layer, b) for b in (block, *self.high_blocks(block))]
+
+    def high_blocks(self, block: int) -> list[int]:
+        """Return the blocks across the high z, y and x face of a block whose affinity its watershed reads."""
+        return self.plan.grid.neighbours(block, HIGH_FACES) if self.plan.watershed else []
 
     def lower_blocks(self, node: int) -> list[int]:
         """Return the blocks outside a level-1 node that it compares its blocks with."""
