@@ -47,8 +47,8 @@ class WatershedRule:
     def __post_init__(self) -> None:
         if not 0 < self.t_low < self.t_high <= 2:
             raise ConfigError(
-                f"segmentation.t_low {self.t_low} must be above 0 and below segmentation.t_high {self.t_high}, which is at most "
-                "2; change one of them"
+                f"segmentation.t_low {self.t_low} must be above 0 and below segmentation.t_high {self.t_high}, at most 2; "
+                "change one of them"
             )
 
     def bounds(self, dtype: np.dtype | str) -> tuple[Bound, Bound]:
