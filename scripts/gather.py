@@ -5,7 +5,9 @@ from connectomake.meshes import merge_packs
 
 
 def main(job: Job) -> None:
-    merge_packs(job.output.pack, job.plan.mesh_spec.sharding, list(job.input.packs), job.stages.record("fragments"))
+    spec, tree, level = job.plan.mesh_spec, job.plan.mesh_tree, int(job.wildcards.level)
+    cells = spec.cells_of(tree.box(level, tree.parse(level, job.wildcards.node)))
+    merge_packs(job.output.pack, spec, list(job.input.packs), cells, job.stages.record("fragments"))
 
 
 run(snakemake, main)

@@ -15,6 +15,7 @@ from connectomake.layers import LayerSpec, write_block, write_tables
 from connectomake.meshes import (
     MeshSharding,
     MeshSpec,
+    box_of,
     cell_triangles,
     halo_blocks,
     merge_packs,
@@ -98,30 +99,31 @@ def layer_of(root, volume, start, block, chunk, voxel_size):
 
 def build(root, volume, start, block, chunk, mesh, group_bits=1, keep=None):
     layer, shards, halos = layer_of(root, volume, start, block, chunk, mesh.voxel_size)
-    packs = []
-    for group, members in itertools.groupby(layer.grid.ids, key=lambda i: i >> group_bits):
-        chosen = list(members)
+    packs, bits = {}, group_bits
+    for group, blocks in itertools.groupby(layer.grid.ids, key=lambda i: i >> group_bits):
+        chosen = list(blocks)
         needed = {i: halos[i] for i in halo_blocks(layer.grid, chosen)}
-        packs.append(root / "packs" / f"{group}.pack")
-        mesh_fragments(packs[-1], layer, mesh, {i: shards[i] for i in chosen}, needed, keep)
+        packs[group] = root / "packs" / f"{group}.pack"
+        mesh_fragments(packs[group], layer, mesh, {i: shards[i] for i in chosen}, needed, keep)
     while len(packs) > 2:
-        pairs = [packs[i : i + 2] for i in range(0, len(packs), 2)]
-        packs = []
-        for pair in pairs:
-            packs.append(root / "packs" / ("g" + "".join(p.stem for p in pair) + ".pack"))
-            merge_packs(packs[-1], mesh.sharding, pair)
+        bits += 1
+        below, packs = packs, {}
+        for parent, children in itertools.groupby(below, key=lambda i: i >> 1):
+            packs[parent] = root / "packs" / f"{bits}-{parent}.pack"
+            cells = mesh.cells_of(box_of(layer.grid, [i for i in layer.grid.ids if i >> bits == parent]))
+            merge_packs(packs[parent], mesh, [below[i] for i in children], cells)
     (root / "mesh").mkdir(exist_ok=True)
     (root / "mesh" / "info").write_text(json.dumps(mesh_info(mesh)))
     for shard in range(mesh.sharding.count):
-        mesh_shard(root / "mesh" / mesh.sharding.name(shard), mesh, shard, packs)
+        mesh_shard(root / "mesh" / mesh.sharding.name(shard), mesh, shard, list(packs.values()))
     return {p.name: p.read_bytes() for p in (root / "mesh").iterdir()}
 
 
-def load(root, ids):
+def load(root, ids, lod=0):
     from cloudvolume import CloudVolume
 
     volume = CloudVolume(f"file://{root}", use_https=False, progress=False, cache=False)
-    return {int(i): volume.mesh.get([int(i)])[int(i)] for i in ids}
+    return {int(i): volume.mesh.get([int(i)], lod=lod)[int(i)] for i in ids}
 
 
 def signed_volume(vertices, faces):
@@ -146,7 +148,7 @@ def open_edges(mesh, decimals=3):
 def test_same_files_for_any_block(tmp_path_factory, data, blocks, start, bits, max_error):
     shape = data.draw(st.tuples(*[st.integers(3, 20)] * 3))
     volume = blobs(shape, data.draw(st.integers(0, 99)))
-    mesh = MeshSpec(Box.of_shape(shape, start), (4, 4, 4), (7, 4, 4), bits, 100, max_error)
+    mesh = MeshSpec(Box.of_shape(shape, start), (4, 4, 4), (7, 4, 4), bits, 100, max_error, data.draw(st.integers(1, 4)))
     found = [
         build(tmp_path_factory.mktemp("seg"), volume, start, b, tuple(s // 2 for s in b), mesh, data.draw(st.integers(0, 2)))
         for b in ((20, 20, 20), blocks)
@@ -159,12 +161,16 @@ def test_same_files_for_any_block(tmp_path_factory, data, blocks, start, bits, m
 def test_no_cracks_between_cells(tmp_path, max_error, bits):
     volume = blobs((22, 20, 18), 5)
     start = (-7, 3, 101)
-    mesh = MeshSpec(Box.of_shape(volume.shape, start), (8, 8, 8), (8, 4, 4), bits, 1000, max_error)
+    mesh = MeshSpec(Box.of_shape(volume.shape, start), (8, 8, 8), (8, 4, 4), bits, 1000, max_error, 3)
     build(tmp_path, volume, start, (8, 16, 8), (4, 8, 4), mesh)
     ids = np.unique(volume[volume > 0])
-    for object_id, found in load(tmp_path, ids).items():
-        assert open_edges(found) == 0, object_id
-        assert len(found.faces)
+    triangles = []
+    for lod in range(3):
+        triangles.append(0)
+        for object_id, found in load(tmp_path, ids, lod).items():
+            assert open_edges(found) == 0, (object_id, lod)
+            triangles[-1] += len(found.faces)
+    assert triangles[0] == triangles[1] if not max_error else triangles[0] > triangles[1] > triangles[2] > 0
 
 
 def ball(shape, centre, radius):

@@ -1,6 +1,7 @@
 """Plan, targets, fingerprints and demands: pure functions of config and source."""
 
 import copy
+import itertools
 import json
 
 import numpy as np
@@ -17,6 +18,8 @@ from connectomake.inference.engine import infer_block
 from connectomake.inference.spec import InferenceSpec
 from connectomake.layers import LayerSpec
 from connectomake.meshes import MeshSpec, mesh_cell
+from connectomake.meshes.parents import make_parent
+from connectomake.meshes.shards import Level, manifest
 from connectomake.objects import segment_properties
 from connectomake.octree import Adjacency, MemoryBlocks, merge_blocks, tables_for_children
 from connectomake.planning.demands import Demands
@@ -176,11 +179,16 @@ def golden_outputs():
         segmentation[grid.box(b).slices()] = remap(labels[b].labels, tables[b])
     found["segmentation"] = digest(segmentation)
     found["objects"] = digest(np.frombuffer(canonical_json(segment_properties(node.closed, 1000)).encode(), np.uint8))
-    mesh = MeshSpec(roi, (24, 28, 32), (20.0, 10.0, 10.0), factor=4, max_error=20.0)
+    mesh = MeshSpec(roi, (12, 14, 16), (20.0, 10.0, 10.0), factor=4, max_error=20.0, lods=2)
     padded = np.pad(segmentation, 1)
-    reach = mesh.reach((0, 0, 0))
-    fragments = mesh_cell(np.ascontiguousarray(padded[reach.slices((-1, -1, -1))]), mesh, (0, 0, 0))
-    found["fragments"] = digest(*[np.frombuffer(f.data, np.uint8) for f in fragments])
+    parts = [(p, np.ascontiguousarray(padded[mesh.reach(p).slices((-1, -1, -1))])) for p in mesh.positions(roi)]
+    fragments = sorted((f.object_id, f.code, f.data) for p, part in parts for f in mesh_cell(part, mesh, p))
+    for (name, code), children in itertools.groupby(fragments.copy(), key=lambda f: (f[0], f[1] >> 3)):
+        parent = make_parent(mesh, 1, name, code, [(c & 7, data) for _, c, data in children])
+        fragments.append((name, code, parent.data))
+    found["fragments"] = digest(*[np.frombuffer(data, np.uint8) for _, _, data in fragments])
+    levels = [Level(np.arange(n, dtype=np.uint64), np.arange(n, dtype=np.uint32)) for n in (3, 2)]
+    found["meshes"] = digest(np.frombuffer(manifest(mesh, levels), np.uint8))
     return found
 
 
@@ -191,7 +199,8 @@ GOLDEN = {
     ("merge", 1): "4c66feef2da1790b",
     ("segmentation", 1): "e9d62cf6b7ef921d",
     ("objects", 1): "01df941cbe67ff7d",
-    ("fragments", 1): "637e502249436824",
+    ("fragments", 2): "1c345381e4fb25c6",
+    ("meshes", 2): "81828db761c5f47f",
 }
 PARTS = {"watershed": "components"}
 """Outputs that are another stage's, with another method."""

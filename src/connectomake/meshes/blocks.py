@@ -1,5 +1,6 @@
 """The fragments of a group of blocks, from their shards and the halo files of their high-side neighbours."""
 
+import functools
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,6 +21,11 @@ PathLike = str | os.PathLike[str]
 def halo_blocks(grid: BlockGrid, blocks: Iterable[int]) -> list[int]:
     """Return the blocks whose halo files the fragments of `blocks` need: their high-side neighbours, ascending."""
     return sorted({n for block in blocks for n in grid.neighbours(block, upper_offsets())})
+
+
+def box_of(grid: BlockGrid, blocks: Iterable[int]) -> Box:
+    """Return the box of a group of blocks that share a prefix of their ids."""
+    return functools.reduce(Box.union, (grid.box(block) for block in blocks))
 
 
 def _low_part(path: PathLike, offset: Vec) -> np.ndarray:
@@ -168,4 +174,4 @@ def mesh_fragments(
             for own, labels, box in block_slabs(shards[block], layer, block, halos, thickness):
                 yield from slab_fragments(own, labels, box, spec, keep)
 
-    write_pack(path, spec.sharding, fragments(), record)
+    write_pack(path, spec, fragments(), spec.cells_of(box_of(layer.grid, shards)), record)

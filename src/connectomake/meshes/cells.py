@@ -7,7 +7,8 @@ import numpy as np
 
 from connectomake.geometry import Vec
 from connectomake.layers.precomputed import xyz
-from connectomake.meshes.lattice import MARGIN, MeshSpec
+from connectomake.meshes.collapse import LOCKED
+from connectomake.meshes.lattice import MeshSpec
 from connectomake.meshes.simplify import simplify
 
 _AXIS_BITS = 21
@@ -15,35 +16,38 @@ _AXIS_BITS = 21
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """One object's surface in one cell, as stored.
+    """One object's surface in one cell, or in a parent of cells, as stored.
 
     Parameters
     ----------
     object_id
         The object.
     code
-        Morton code of the cell's place in the fragment lattice; the format's order.
+        Morton code of its place in the fragment lattice of its level; the format's order.
     data
         Draco bytes; vertices are integers in x, y, z.
     triangles
         How many there are.
+    lod
+        Level of detail; 0 is the finest.
     """
 
     object_id: int
     code: int
     data: bytes
     triangles: int
+    lod: int = 0
 
 
-def cell_code(position: Vec) -> int:
-    """Return the Morton code (lowest bit x, then y, z) of a cell's place in the fragment lattice.
+def cell_code(position: Vec, margin: int = 1) -> int:
+    """Return the Morton code (lowest bit x, then y, z) of a cell's place in the fragment lattice, `margin` below the region.
 
     Examples
     --------
     >>> cell_code((-1, -1, 0)), cell_code((0, -1, -1))
     (1, 4)
     """
-    z, y, x = (p + MARGIN for p in position)
+    z, y, x = (p + margin for p in position)
     code = 0
     for bit in range(_AXIS_BITS):
         low = (x >> bit & 1) | (y >> bit & 1) << 1 | (z >> bit & 1) << 2
@@ -128,8 +132,8 @@ def stored_mesh(vertices: np.ndarray, faces: np.ndarray, spec: MeshSpec) -> tupl
     stored = ((vertices.astype(np.int64) * (2 * spec.top) + extent) // (2 * extent)).astype(np.int32)
     if not spec.max_error:
         return stored, faces
-    locked = ((vertices == 0) | (vertices == extent)).any(axis=1)
-    return simplify(stored, faces, locked, spec.step, spec.top, float(spec.factor), float(spec.max_error))
+    fixed = np.where(((vertices == 0) | (vertices == extent)).any(axis=1), LOCKED, 0).astype(np.uint8)
+    return simplify(stored, faces, fixed, spec.step, spec.top, 0, float(spec.factor), spec.error(0))
 
 
 def encode(vertices: np.ndarray, faces: np.ndarray) -> bytes:
@@ -141,6 +145,15 @@ def encode(vertices: np.ndarray, faces: np.ndarray) -> bytes:
 
     points = np.stack(xyz(list(vertices.T)), axis=1).astype(np.int32)
     return bytes(DracoPy.encode(np.ascontiguousarray(points), np.ascontiguousarray(faces[:, ::-1]).astype(np.uint32)))
+
+
+def decode(data: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """Return the vertices (n, 3) int32, z, y, x, and faces (m, 3) int32 that `encode` got, in Draco's order."""
+    import DracoPy
+
+    mesh = DracoPy.decode(data)
+    points = np.asarray(mesh.points).astype(np.int32)[:, ::-1]
+    return np.ascontiguousarray(points), np.ascontiguousarray(np.asarray(mesh.faces).astype(np.int32)[:, ::-1])
 
 
 def mesh_cell(labels: np.ndarray, spec: MeshSpec, position: Vec, keep: np.ndarray | None = None) -> list[Fragment]:
@@ -165,7 +178,7 @@ def mesh_cell(labels: np.ndarray, spec: MeshSpec, position: Vec, keep: np.ndarra
     if not labels.any():
         return []
     shift = 2 * (np.array(spec.reach(position).start) - np.array(spec.start(position))).astype(np.int32)
-    code = cell_code(position)
+    code = cell_code(position, spec.margin)
     fragments = []
     for object_id, vertices, faces in marching_cubes(labels, keep):
         stored, corners = stored_mesh(vertices + shift, faces, spec)

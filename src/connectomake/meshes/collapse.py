@@ -1,4 +1,8 @@
-"""A triangle mesh whose edges can be collapsed: state, checks and the collapse itself."""
+"""A triangle mesh whose edges can be collapsed: state, checks and the collapse itself.
+
+Each vertex has a mask of coordinates that must stay: bit 1 for z, 2 for y, 4 for x. All three: the vertex is locked. One: it
+may move within a plane, the middle of a mesh that is cut there into 2 x 2 x 2 parts, and no triangle may come to cross it.
+"""
 
 from typing import NamedTuple
 
@@ -8,6 +12,7 @@ from numba import njit
 from connectomake.meshes.quadrics import evaluate, minimum, normal
 
 NONE = -1
+LOCKED = 7
 _MIN_COSINE = 0.2
 
 
@@ -16,7 +21,7 @@ class CollapsibleMesh(NamedTuple):
 
     positions: np.ndarray  # (n, 3) float64, nm
     quadrics: np.ndarray  # (n, 11) float64
-    locked: np.ndarray  # (n,) bool
+    fixed: np.ndarray  # (n,) uint8: which coordinates stay
     drift: np.ndarray  # (n,) float64: how far the surface may have moved, nm
     version: np.ndarray  # (n,) int64: changes with the vertex
     faces: np.ndarray  # (m, 3) int32
@@ -27,6 +32,7 @@ class CollapsibleMesh(NamedTuple):
     stamp: np.ndarray  # (1,) int64: scratch
     step: np.ndarray  # (3,) float64, nm
     top: float
+    middle: float  # plane that no triangle crosses, on each axis; 0: none
     limit: float
 
 
@@ -43,33 +49,62 @@ def corner_lists(faces, count):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def _keeps(fixed, ax, ay, az, bx, by, bz):  # type: ignore[no-untyped-def]
+    """Whether two points are equal in the coordinates that must stay; the first is z, whatever its name."""
+    if fixed == 0:
+        return True
+    return (not fixed & 1 or ax == bx) and (not fixed & 2 or ay == by) and (not fixed & 4 or az == bz)
+
+
+@njit(cache=True, nogil=True)
+def _snapped(m, value, axis, a, b):  # type: ignore[no-untyped-def]
+    """Return a coordinate on the grid or, where it must stay, as it was, and whether it is on the right side of all planes."""
+    bit = 1 << axis
+    if m.fixed[a] & bit:
+        same = not m.fixed[b] & bit or m.positions[a, axis] == m.positions[b, axis]
+        return m.positions[a, axis], same
+    if m.fixed[b] & bit:
+        return m.positions[b, axis], True
+    step = m.step[axis]
+    place = np.rint(value / step)
+    if m.positions[a, axis] < m.middle * step:
+        return place * step, 0.0 < place < m.middle
+    return place * step, m.middle < place < m.top
+
+
+@njit(cache=True, nogil=True)
 def place_collapse(m, a, b):  # type: ignore[no-untyped-def]
-    """Return cost and position of the collapse of (a, b): the best of the minimum on the grid and both ends."""
+    """Return cost and position of the collapse of (a, b): the best of the minimum on the grid and both ends.
+
+    The cost is infinite if no place keeps the coordinates that must stay.
+    """
     q, r = m.quadrics[a], m.quadrics[b]
     ax, ay, az = m.positions[a, 0], m.positions[a, 1], m.positions[a, 2]
     bx, by, bz = m.positions[b, 0], m.positions[b, 1], m.positions[b, 2]
-    if m.locked[a]:
-        return evaluate(q, r, ax, ay, az), ax, ay, az
-    best, x, y, z = evaluate(q, r, bx, by, bz), bx, by, bz
-    if m.locked[b]:
+    best, x, y, z = np.inf, bx, by, bz
+    if _keeps(m.fixed[a], ax, ay, az, bx, by, bz):
+        best = evaluate(q, r, bx, by, bz)
+    if _keeps(m.fixed[b], ax, ay, az, bx, by, bz):
+        cost = evaluate(q, r, ax, ay, az)
+        if cost < best:
+            best, x, y, z = cost, ax, ay, az
+    if m.fixed[a] == LOCKED or m.fixed[b] == LOCKED:
         return best, x, y, z
-    cost = evaluate(q, r, ax, ay, az)
-    if cost < best:
-        best, x, y, z = cost, ax, ay, az
     px, py, pz = minimum(q, r, 0.5 * (ax + bx), 0.5 * (ay + by), 0.5 * (az + bz))
-    sx, sy, sz = m.step[0], m.step[1], m.step[2]
-    px, py, pz = np.rint(px / sx) * sx, np.rint(py / sy) * sy, np.rint(pz / sz) * sz
-    inside = 0.0 <= px <= m.top * sx and 0.0 <= py <= m.top * sy and 0.0 <= pz <= m.top * sz
-    cost = evaluate(q, r, px, py, pz)
-    if inside and cost < best:
-        best, x, y, z = cost, px, py, pz
+    px, inside_x = _snapped(m, px, 0, a, b)
+    py, inside_y = _snapped(m, py, 1, a, b)
+    pz, inside_z = _snapped(m, pz, 2, a, b)
+    if inside_x and inside_y and inside_z:
+        cost = evaluate(q, r, px, py, pz)
+        if cost < best:
+            best, x, y, z = cost, px, py, pz
     return best, x, y, z
 
 
 @njit(cache=True, nogil=True)
 def _keeps_topology(m, a, b):  # type: ignore[no-untyped-def]
     """Whether the edge has two triangles, its ends just their two other corners in common, and the rest does not fold."""
-    m.stamp[0] += 2
+    m.stamp[0] += 3
     seen = m.stamp[0]
     shared = around = common = 0
     corner = m.head[a]
@@ -89,13 +124,36 @@ def _keeps_topology(m, a, b):  # type: ignore[no-untyped-def]
         if m.alive[t]:
             for turn in (1, 2):
                 other = m.faces[t, (place + turn) % 3]
-                if other == a or m.mark[other] == seen + 1:
+                if other == a or m.mark[other] > seen:
                     continue
                 common += m.mark[other] == seen
                 around += m.mark[other] != seen
-                m.mark[other] = seen + 1
+                m.mark[other] = seen + 2 if m.mark[other] == seen else seen + 1
         corner = m.chain[corner]
     return shared == 2 and common == 2 and around > 2
+
+
+@njit(cache=True, nogil=True)
+def _makes_chord(m, locked, gone, mark):  # type: ignore[no-untyped-def]
+    """Whether giving `locked` the neighbours of `gone` that have a mark joins it to another locked vertex of its outer plane.
+
+    The mesh on the other side of that plane might get the same edge, which would then have four triangles.
+    """
+    corner = m.head[gone]
+    while corner != NONE:
+        t, place = corner // 3, corner % 3
+        corner = m.chain[corner]
+        if not m.alive[t]:
+            continue
+        for turn in (1, 2):
+            other = m.faces[t, (place + turn) % 3]
+            if m.fixed[other] != LOCKED or m.mark[other] != mark:
+                continue
+            for axis in range(3):
+                at = m.positions[locked, axis]
+                if at == m.positions[other, axis] and (at == 0.0 or at == m.top * m.step[axis]):
+                    return True
+    return False
 
 
 @njit(cache=True, nogil=True)
@@ -162,7 +220,13 @@ def collapse(m, a, b):  # type: ignore[no-untyped-def]
     """Collapse (a, b) into a if topology and limit allow; return the number of triangles dropped."""
     if not _keeps_topology(m, a, b):
         return 0
-    _, x, y, z = place_collapse(m, a, b)
+    if m.fixed[a] == LOCKED and _makes_chord(m, a, b, m.stamp[0] + 1):
+        return 0
+    if m.fixed[b] == LOCKED and _makes_chord(m, b, a, m.stamp[0]):
+        return 0
+    cost, x, y, z = place_collapse(m, a, b)
+    if cost == np.inf:
+        return 0
     moved = max(_shift(m, a, b, x, y, z), _shift(m, b, a, x, y, z)) + max(m.drift[a], m.drift[b])
     if moved > m.limit:
         return 0
@@ -170,7 +234,7 @@ def collapse(m, a, b):  # type: ignore[no-untyped-def]
     m.positions[a, 0], m.positions[a, 1], m.positions[a, 2] = x, y, z
     for i in range(11):
         m.quadrics[a, i] += m.quadrics[b, i]
-    m.drift[a], m.locked[a] = moved, m.locked[a] or m.locked[b]
+    m.drift[a], m.fixed[a] = moved, m.fixed[a] | m.fixed[b]
     m.version[a] += 1
     m.version[b] += 1 << 40
     return dropped

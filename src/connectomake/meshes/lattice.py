@@ -1,7 +1,8 @@
-"""What a run's meshes are: the cell lattice with its grid of stored vertices, and how far meshes are simplified."""
+"""What a run's meshes are: the cell lattice, its coarser levels, the grid of stored vertices, how far meshes are simplified."""
 
 import functools
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from connectomake.errors import ConfigError
 from connectomake.geometry import Box, CellLattice, Vec
 from connectomake.meshes.sharding import MeshSharding
 
-MARGIN = 1
+MOST_LODS = 8
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,9 @@ class MeshSpec:
         cells               |0              |1
         fragments     -1| 0               | 1               |
 
+    Level of detail 0 has one fragment per object and cell. A *parent*, one level up, stands for 2 x 2 x 2 fragments. Places are
+    counted from `margin` cells below the region, so that parents begin at the region's start too.
+
     Parameters
     ----------
     roi
@@ -39,7 +43,10 @@ class MeshSpec:
     factor
         Simplify a fragment to no fewer than its triangles over this.
     max_error
-        Bound of how far simplification may move the surface, in nm; None or 0 does not simplify.
+        Bound of how far simplification may move the surface at level 0, in nm, twice as far at each further level; None or 0
+        does not simplify.
+    lods
+        Number of levels of detail.
 
     Raises
     ------
@@ -53,12 +60,18 @@ class MeshSpec:
     bits: int = 16
     factor: float = 100.0
     max_error: float | None = None
+    lods: int = 1
 
     def __post_init__(self) -> None:
         if self.bits not in {10, 16}:
             raise ConfigError(f"meshes.bits must be 10 or 16, as Neuroglancer demands, got {self.bits}")
-        if min(self.cell) < 1 or 2 * max(self.cell) > self.top:
-            raise ConfigError(f"meshes.cell must lie between 1 and {self.top // 2} voxels per axis, got {list(self.cell)}")
+        if not 1 <= self.lods <= MOST_LODS:
+            raise ConfigError(f"meshes.lods must be 1 to {MOST_LODS}, got {self.lods}")
+        if min(self.cell) < 1 or max(self.cell) << self.lods > self.top:
+            raise ConfigError(
+                f"meshes.cell must lie between 1 and {self.top >> self.lods} voxels per axis, for a vertex is stored in "
+                f"{self.bits} bits at each of {self.lods} levels, got {list(self.cell)}"
+            )
         if not min(self.voxel_size) > 0:
             raise ConfigError(f"meshes need a voxel size above 0 nm per axis, got {list(self.voxel_size)}")
         if not self.factor >= 1 or (self.max_error is not None and not self.max_error >= 0):
@@ -73,8 +86,23 @@ class MeshSpec:
 
     @functools.cached_property
     def step(self) -> np.ndarray:
-        """Distance between neighbouring stored coordinates, (3,) float64 in nm."""
+        """Distance between neighbouring stored coordinates at level 0, (3,) float64 in nm."""
         return np.array([c * v / self.top for c, v in zip(self.cell, self.voxel_size, strict=True)])
+
+    def error(self, lod: int) -> float:
+        """Return how far a level's surface may lie from that of the voxels, in nm, beside rounding to the grid."""
+        return float(self.max_error or 0) * (1 << lod)
+
+    @property
+    def scales(self) -> list[float]:
+        """Resolution of each level of detail: its error, or twice a voxel at each level, in voxels of the mean side."""
+        side = math.prod(self.voxel_size) ** (1 / 3)
+        return [(1 << lod) * (self.max_error or side) / side for lod in range(self.lods)]
+
+    @property
+    def margin(self) -> int:
+        """Cells between the origin of the fragment lattice and the region's start: one parent of the coarsest level."""
+        return 1 << (self.lods - 1)
 
     @functools.cached_property
     def lattice(self) -> CellLattice:
@@ -89,7 +117,7 @@ class MeshSpec:
     @property
     def origin(self) -> tuple[float, float, float]:
         """Where the fragment lattice begins, in voxels as Neuroglancer draws them (voxel i from i to i + 1)."""
-        z, y, x = (s + 0.5 - MARGIN * c for s, c in zip(self.roi.start, self.cell, strict=True))
+        z, y, x = (s + 0.5 - self.margin * c for s, c in zip(self.roi.start, self.cell, strict=True))
         return (z, y, x)
 
     def start(self, position: Vec) -> Vec:
@@ -108,10 +136,16 @@ class MeshSpec:
 
         Blocks at the start of the region also make the fragments below it.
         """
-        ranges = []
+        low, high = self.cells_of(block)
+        yield from itertools.product(*(range(a, b) for a, b in zip(low, high, strict=True)))
+
+    def cells_of(self, block: Box) -> tuple[Vec, Vec]:
+        """Return the first position and the one after the last of the fragments that a block or a box of blocks makes."""
+        ends = []
         for a, e, r, c, name in zip(block.start, block.stop, self.roi.start, self.cell, "zyx", strict=True):
             if (a - r) % c:
                 raise ConfigError(f"meshes.cell {c} does not divide the block along {name}: {block}; make the block a multiple")
             first = (a - r) // c
-            ranges.append(range(first if first else -1, -(-(e - r) // c)))
-        yield from itertools.product(*ranges)
+            ends.append((first if first else -1, -(-(e - r) // c)))
+        (z0, z1), (y0, y1), (x0, x1) = ends
+        return (z0, y0, x0), (z1, y1, x1)

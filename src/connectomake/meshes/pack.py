@@ -1,4 +1,4 @@
-"""Packs: the fragments of a group of blocks in one file, in the order in which the mesh shards want them.
+"""Packs: the fragments of a group of blocks in one file, all levels of detail, in the order in which the mesh shards want them.
 
 Layout, little-endian: eight bytes of magic; ``u8`` number of shards S and of fragments N; ``u8 [S + 1]`` first fragment of
 each shard; ``u8 [S + 1]`` first byte of each shard's data; the index (`INDEX` [N]); the data; the record.
@@ -19,10 +19,12 @@ from connectomake.atomic import atomic_path
 from connectomake.errors import LayerError
 from connectomake.layers.records import append_record, read_record
 from connectomake.meshes.cells import Fragment
+from connectomake.meshes.lattice import MeshSpec
+from connectomake.meshes.parents import Cells, new_parents
 from connectomake.meshes.sharding import MeshSharding
 
-MAGIC = b"cmkMeshP"
-INDEX = np.dtype([("id", "<u8"), ("code", "<u8"), ("size", "<u4"), ("checksum", "<u4"), ("triangles", "<u4")])
+MAGIC = b"cmkMesh2"
+INDEX = np.dtype([("id", "<u8"), ("code", "<u8"), ("size", "<u4"), ("checksum", "<u4"), ("triangles", "<u4"), ("lod", "<u4")])
 _HEAD = len(MAGIC) + 16
 
 
@@ -33,37 +35,60 @@ def _write_head(stream: BinaryIO, counts: np.ndarray, sizes: np.ndarray) -> None
         stream.write(np.concatenate([[0], np.cumsum(table)]).astype("<u8").tobytes())
 
 
-def write_pack(
-    path: str | os.PathLike[str], sharding: MeshSharding, fragments: Iterable[Fragment], record: dict[str, Any] | None = None
-) -> None:
-    """Write fragments, coming in any order, as a pack; whole or not at all.
+class Spool:
+    """Fragments that this job makes: index in memory, bytes in an unnamed file. Reads like a `PackReader`."""
 
-    The data passes through an unnamed file, so that only the index is in memory.
-    """
-    with atomic_path(path) as temporary, tempfile.TemporaryFile(dir=temporary.parent) as spool:
-        index = _spool(spool, fragments)
-        offsets = np.concatenate([[0], np.cumsum(index["size"], dtype=np.int64)])
-        shards = sharding.shards(index["id"])
-        order = np.lexsort((index["code"], index["id"], shards))
-        counts = np.bincount(shards, minlength=sharding.count)
-        sizes = np.bincount(shards, weights=index["size"], minlength=sharding.count)
-        with temporary.open("wb") as stream:
-            _write_head(stream, counts, sizes.astype(np.int64))
-            stream.write(index[order].tobytes())
-            head = stream.tell()
-            for i in order.tolist():
-                spool.seek(offsets[i])
-                stream.write(spool.read(int(index["size"][i])))
-        append_record(temporary, record or {}, covered=head)
+    path = Path("fragments of this job")
 
+    def __init__(self, folder: Path, sharding: MeshSharding) -> None:
+        self._sharding = sharding
+        self._stream: BinaryIO = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  (closed by `__exit__`)
+        self._rows: dict[int, list[tuple[int, ...]]] = {}
+        self._shard_of: dict[int, int] = {}
+        self._size = 0
 
-def _spool(spool: Any, fragments: Iterable[Fragment]) -> np.ndarray:
-    rows = []
-    for fragment in fragments:
-        spool.write(fragment.data)
-        checksum = zlib.crc32(fragment.data)
-        rows.append((fragment.object_id, fragment.code, len(fragment.data), checksum, fragment.triangles))
-    return np.array(rows, INDEX)
+    def __enter__(self) -> "Spool":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+
+    def add(self, fragment: Fragment) -> None:
+        """Take a fragment, in any order."""
+        number, size = fragment.object_id, len(fragment.data)
+        if number not in self._shard_of:
+            self._shard_of[number] = int(self._sharding.shards(np.array([number], np.uint64))[0])
+        row = (number, fragment.code, size, zlib.crc32(fragment.data), fragment.triangles, fragment.lod, self._size)
+        self._rows.setdefault(self._shard_of[number], []).append(row)
+        self._stream.seek(self._size)
+        self._stream.write(fragment.data)
+        self._size += size
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Number of fragments of each shard, (s,) int64."""
+        return np.array([len(self._rows.get(s, ())) for s in range(self._sharding.count)], np.int64)
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """Number of bytes of fragments of each shard, (s,) int64."""
+        return np.array([sum(r[2] for r in self._rows.get(s, ())) for s in range(self._sharding.count)], np.int64)
+
+    def index(self, shard: int) -> np.ndarray:
+        """Return the fragments of a shard in the order in which they came, (n,) of dtype `INDEX`."""
+        return np.array([row[:-1] for row in self._rows.get(shard, ())], INDEX)
+
+    def offsets(self, shard: int) -> np.ndarray:
+        """Return where the fragments of a shard begin, (n,) int64."""
+        return np.array([row[-1] for row in self._rows.get(shard, ())], np.int64)
+
+    def data(self, offset: int, size: int, checksum: int) -> bytes:
+        """Return the bytes of one fragment, checked."""
+        self._stream.seek(offset)
+        data = self._stream.read(size)
+        if zlib.crc32(data) != checksum:
+            raise LayerError(f"the disk returned other bytes than were written beside {self._stream.name}; rerun")
+        return data
 
 
 class PackReader:
@@ -106,7 +131,7 @@ class PackReader:
         return np.diff(self._bytes)
 
     def index(self, shard: int) -> np.ndarray:
-        """Return the fragments of a shard by ascending id and cell, (n,) of dtype `INDEX`."""
+        """Return the fragments of a shard by ascending id, level and code, (n,) of dtype `INDEX`."""
         a, b = (self._index_start + INDEX.itemsize * int(i) for i in self._first[shard : shard + 2])
         return np.frombuffer(self._data[a:b], INDEX)
 
@@ -131,7 +156,7 @@ def open_packs(paths: Sequence[str | os.PathLike[str]], sharding: MeshSharding) 
 
 
 class Merged:
-    """The fragments of one shard from several packs, by ascending id and cell.
+    """The fragments of one shard from several packs, by ascending id, level and code.
 
     Raises
     ------
@@ -139,15 +164,17 @@ class Merged:
         If two packs hold the same cell of the same object.
     """
 
-    def __init__(self, readers: Sequence[PackReader], shard: int) -> None:
+    def __init__(self, readers: Sequence[PackReader | Spool], shard: int) -> None:
         parts = [reader.index(shard) for reader in readers]
         index = np.concatenate([np.zeros(0, INDEX), *parts])
-        order = np.lexsort((index["code"], index["id"]))
+        order = np.lexsort((index["code"], index["lod"], index["id"]))
         self.index = index[order]
         self._readers = readers
         self._origin = np.repeat(np.arange(len(parts)), [len(p) for p in parts])[order]
         self._offsets = np.concatenate([np.zeros(0, np.int64), *(reader.offsets(shard) for reader in readers)])[order]
-        twice = (np.diff(self.index["id"]) == 0) & (np.diff(self.index["code"]) == 0)
+        twice = np.ones(max(len(index) - 1, 0), bool)
+        for name in ("id", "lod", "code"):
+            twice &= self.index[name][1:] == self.index[name][:-1]
         if twice.any():
             names = ", ".join(str(r.path) for r in readers)
             object_id = self.index["id"][:-1][twice][0]
@@ -164,24 +191,89 @@ class Merged:
             yield self._readers[origin].data(offset, size, checksum)
 
 
-def merge_packs(
+def add_parents(readers: Sequence["PackReader | Spool"], spool: Spool, spec: MeshSpec, cells: Cells | None, shard: int) -> None:
+    """Make the coarser fragments of a shard whose children are all among the readers, level by level, into the spool."""
+    for lod in range(1, spec.lods):
+        for fragment in new_parents(spec, lod, Merged(readers, shard), cells):
+            spool.add(fragment)
+
+
+def write_pack(
     path: str | os.PathLike[str],
-    sharding: MeshSharding,
-    packs: Sequence[str | os.PathLike[str]],
+    spec: MeshSpec,
+    fragments: Iterable[Fragment],
+    cells: Cells,
     record: dict[str, Any] | None = None,
 ) -> None:
-    """Merge packs into one, which is the pack of all their fragments; whole or not at all.
+    """Write fragments of level 0, coming in any order, and what coarser ones follow from them; whole or not at all.
 
-    Fragments are copied from file to file; in memory is the index of one shard.
+    The data passes through an unnamed file, so that only the index is in memory.
+
+    Parameters
+    ----------
+    path
+        The pack.
+    spec
+        The meshes.
+    fragments
+        All fragments of a box of cells.
+    cells
+        Positions of its first cell and of that after its last.
+    record
+        What to note at the end of the file.
     """
-    with open_packs(packs, sharding) as readers, atomic_path(path) as temporary:
-        with temporary.open("wb") as stream:
-            counts, sizes = (np.sum([getattr(r, n) for r in readers], axis=0) for n in ("counts", "sizes"))
-            _write_head(stream, counts, sizes)
-            for shard in range(sharding.count):
-                stream.write(Merged(readers, shard).index.tobytes())
-            head = stream.tell()
-            for shard in range(sharding.count):
-                merged = Merged(readers, shard)
-                stream.writelines(merged.data(0, len(merged.index)))
-        append_record(temporary, record or {}, covered=head)
+    with atomic_path(path) as temporary, Spool(temporary.parent, spec.sharding) as spool:
+        for fragment in fragments:
+            spool.add(fragment)
+        for shard in range(spec.sharding.count):
+            add_parents([spool], spool, spec, cells, shard)
+        _write(temporary, [spool], spec.sharding, record)
+
+
+def merge_packs(
+    path: str | os.PathLike[str],
+    spec: MeshSpec,
+    packs: Sequence[str | os.PathLike[str]],
+    cells: Cells,
+    record: dict[str, Any] | None = None,
+) -> None:
+    """Merge packs into one, with the coarser fragments whose children lay in several; whole or not at all.
+
+    Fragments are copied from file to file; in memory are the index of one shard, and that of the new fragments.
+
+    Parameters
+    ----------
+    path
+        The pack.
+    spec
+        The meshes.
+    packs
+        Packs that together hold all fragments of a box of cells.
+    cells
+        Positions of its first cell and of that after its last.
+    record
+        What to note at the end of the file.
+    """
+    with (
+        open_packs(packs, spec.sharding) as readers,
+        atomic_path(path) as temporary,
+        Spool(temporary.parent, spec.sharding) as spool,
+    ):
+        both: list[PackReader | Spool] = [*readers, spool]
+        for shard in range(spec.sharding.count):
+            add_parents(both, spool, spec, cells, shard)
+        _write(temporary, both, spec.sharding, record)
+
+
+def _write(path: Path, readers: Sequence["PackReader | Spool"], sharding: MeshSharding, record: dict[str, Any] | None) -> None:
+    """Write all fragments of the readers as one pack."""
+    with path.open("wb") as stream:
+        counts, sizes = (np.sum([getattr(r, n) for r in readers], axis=0) for n in ("counts", "sizes"))
+        _write_head(stream, counts, sizes)
+        for shard in range(sharding.count):
+            stream.write(Merged(readers, shard).index.tobytes())
+        head = stream.tell()
+        for shard in range(sharding.count):
+            merged = Merged(readers, shard)
+            stream.writelines(merged.data(0, len(merged.index)))
+    append_record(path, record or {}, covered=head)

@@ -17,7 +17,7 @@ from connectomake.layers.records import append_record
 from connectomake.layers.shard_file import compress
 from connectomake.meshes.cells import code_places
 from connectomake.meshes.lattice import MeshSpec
-from connectomake.meshes.pack import Merged, open_packs
+from connectomake.meshes.pack import Merged, Spool, add_parents, open_packs
 
 _ENTRY = 16
 _GZIP_LEVEL = 6
@@ -54,12 +54,11 @@ def mesh_info(spec: MeshSpec) -> dict[str, Any]:
 
 def manifest(spec: MeshSpec, levels: Sequence[Level]) -> bytes:
     """Return the manifest of one object, finest level first."""
-    scales = [2.0**i for i in range(len(levels))]
     parts = [
         np.array(xyz(spec.cell), "<f4"),
         np.array(xyz(spec.origin), "<f4"),
         np.array([len(levels)], "<u4"),
-        np.array(scales, "<f4"),
+        np.array(spec.scales[: len(levels)], "<f4"),
         np.zeros((len(levels), 3), "<f4"),
         np.array([len(level.codes) for level in levels], "<u4"),
     ]
@@ -103,6 +102,8 @@ def mesh_shard(
 ) -> int:
     """Write one mesh shard from packs; whole or not at all. A shard without objects is a valid file too.
 
+    Coarser fragments whose children lay in several packs are made here.
+
     Parameters
     ----------
     path
@@ -121,8 +122,13 @@ def mesh_shard(
     int
         Number of objects written.
     """
-    with open_packs(packs, spec.sharding) as readers, atomic_path(path) as temporary:
-        merged = Merged(readers, shard)
+    with (
+        open_packs(packs, spec.sharding) as readers,
+        atomic_path(path) as temporary,
+        Spool(temporary.parent, spec.sharding) as spool,
+    ):
+        add_parents([*readers, spool], spool, spec, None, shard)
+        merged = Merged([*readers, spool], shard)
         with temporary.open("wb") as stream:
             stream.write(bytes(_ENTRY << spec.sharding.minishard_bits))
             ids, places = _write_objects(stream, spec, merged)
@@ -140,7 +146,8 @@ def _write_objects(stream: BinaryIO, spec: MeshSpec, merged: Merged) -> tuple[np
         start, stop = bounds[i], bounds[i + 1]
         stream.writelines(merged.data(start, stop))
         rows = merged.index[start:stop]
-        data = manifest(spec, [Level(rows["code"], rows["size"])])
+        levels = [rows[rows["lod"] == lod] for lod in range(spec.lods)]
+        data = manifest(spec, [Level(level["code"], level["size"]) for level in levels])
         places[i] = stream.tell(), len(data)
         stream.write(data)
     return ids, places

@@ -19,7 +19,7 @@ import heapq
 import numpy as np
 from numba import njit
 
-from connectomake.meshes.collapse import NONE, CollapsibleMesh, collapse, compact, corner_lists, place_collapse
+from connectomake.meshes.collapse import LOCKED, NONE, CollapsibleMesh, collapse, compact, corner_lists, place_collapse
 from connectomake.meshes.quadrics import plane_quadrics
 
 _TIE = 1e-4
@@ -32,7 +32,7 @@ def _priority(m, a, b, limit):  # type: ignore[no-untyped-def]
 
     Short edges go first among equals, so that flat parts keep well-shaped triangles.
     """
-    if m.locked[a] and m.locked[b]:
+    if m.fixed[a] == LOCKED and m.fixed[b] == LOCKED:
         return np.inf
     cost, _, _, _ = place_collapse(m, a, b)
     weight = m.quadrics[a, 10] + m.quadrics[b, 10]
@@ -107,22 +107,32 @@ def _drain(m, left, target):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def simplify(
-    vertices: np.ndarray, faces: np.ndarray, locked: np.ndarray, step: np.ndarray, top: int, factor: float, limit: float
-) -> tuple[np.ndarray, np.ndarray]:
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    fixed: np.ndarray,
+    step: np.ndarray,
+    top: int,
+    middle: int,
+    factor: float,
+    limit: float,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Simplify one triangle mesh.
 
     Parameters
     ----------
     vertices : (n, 3) int32
-        Positions on the grid, each coordinate from 0 to `top`.
+        Positions on the grid, each coordinate from 0 to `top`; only locked vertices are at 0 or `top`.
     faces : (m, 3) int32
         Corners of the triangles; every edge that is not between locked vertices has two triangles.
-    locked : (n,) bool
-        Vertices that must stay where they are.
+    fixed : (n,) uint8
+        Coordinates that must stay: bit 1 for z, 2 for y, 4 for x; 7 locks a vertex.
     step : (3,) float64
         Distance between grid points per axis, in nm.
     top
-        Greatest coordinate of the grid; vertices stay within it.
+        Greatest coordinate of the grid; other vertices stay within it.
+    middle
+        Coordinate of three planes that no triangle crosses, if none does at the start and vertices on them are fixed to
+        them; 0 for none.
     factor
         Stop when no more than ``m / factor`` triangles are left.
     limit
@@ -140,9 +150,9 @@ def simplify(
     positions, corners = vertices.astype(np.float64) * step, faces.copy()
     head, chain = corner_lists(corners, count)
     m = CollapsibleMesh(
-        positions, plane_quadrics(positions, corners), locked.copy(), np.zeros(count, np.float64), np.zeros(count, np.int64),
+        positions, plane_quadrics(positions, corners), fixed.copy(), np.zeros(count, np.float64), np.zeros(count, np.int64),
         corners, np.ones(len(faces), np.bool_), head, chain, np.zeros(count, np.int64), np.zeros(1, np.int64),
-        step, float(top), float(limit),
+        step, float(top), float(middle), float(limit),
     )  # fmt: skip
     left = len(faces)
     for share in _SWEEPS:

@@ -4,7 +4,7 @@ import functools
 from dataclasses import dataclass
 
 from connectomake.errors import ConfigError
-from connectomake.geometry import BlockGrid, upper_offsets, volume_of
+from connectomake.geometry import BlockGrid, Box, upper_offsets, volume_of
 from connectomake.geometry.grid import number_of
 
 
@@ -59,6 +59,14 @@ class MeshTree:
     def members(self, level: int, pack: int) -> list[int]:
         """Return what a pack is made from: block ids at level 0, packs of the level below otherwise."""
         return self._levels[level][pack]
+
+    def box(self, level: int, pack: int) -> Box:
+        """Return the voxels of all blocks that a pack is made from."""
+        shift = self.group_bits + level * self.bits
+        start = self.grid.box_at(self.grid.position(pack << shift)).start
+        end = self.grid.box_at(self.grid.position(((pack + 1) << shift) - 1)).stop
+        z, y, x = (min(e, r) for e, r in zip(end, self.grid.roi.stop, strict=True))
+        return Box(start, (z, y, x))
 
     def neighbours(self, group: int) -> list[int]:
         """Return the ids of all blocks that touch a block of the group across a high face, edge or corner."""

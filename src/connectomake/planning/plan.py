@@ -242,6 +242,7 @@ class Plan:
             bits=int(meshes["quantization_bits"]),
             factor=float(simplify["factor"]),
             max_error=float(max_error),
+            lods=int(meshes["lods"]),
         )
 
     def keeps(self, name: str) -> bool:

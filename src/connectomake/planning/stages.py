@@ -23,8 +23,8 @@ VERSIONS = {
     "merge": 1,
     "segmentation": 1,
     "objects": 1,
-    "fragments": 1,
-    "meshes": 1,
+    "fragments": 2,
+    "meshes": 2,
 }
 METHOD_KEYS = {
     "threshold": ("channel", "threshold", "connectivity"),
