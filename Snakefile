@@ -16,11 +16,13 @@ if not workflow.overwrite_configfiles:
 include: "workflow/rules/prefork.smk"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/inputs.smk"
+include: "workflow/rules/cluster.smk"
 
 
 localrules:
     all,
     kept,
+    info,
 
 
 rule all:

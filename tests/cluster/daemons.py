@@ -21,7 +21,8 @@ _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """Called in a new process: end it when the thread that made it ends."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -53,7 +54,9 @@ class Daemons:
     def log(self, name: str) -> Path:
         return self.folder / "logs" / f"{name}.log"
 
-    def start(self, name, command, *, env=None, cwd=None, ready: Callable[[], bool] | None = None, timeout=60) -> None:
+    def start(
+        self, name, command, *, env=None, cwd=None, user=None, ready: Callable[[], bool] | None = None, timeout=60
+    ) -> None:
         """Start a daemon that stays in the foreground, and wait until it is ready; skip the test if it never is."""
         with self.log(name).open("ab") as log:
             self.processes[name] = subprocess.Popen(
@@ -64,7 +67,9 @@ class Daemons:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509
+                user=user,
+                group=user,
+                preexec_fn=die_with_parent,  # noqa: PLW1509
             )
         if ready is not None and not wait(lambda: ready() or not self.runs(name), timeout, every=0.1):
             pytest.skip(f"{name} did not get ready within {timeout} s: {self.tail(name)}")

@@ -10,6 +10,7 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -113,7 +114,8 @@ class SlurmCluster:
     @property
     def env(self) -> dict[str, str]:
         """Environment of a process that uses the cluster."""
-        return os.environ | self.daemons.mark | {"SLURM_CONF": str(self.folder / "slurm.conf")}
+        path = os.pathsep.join((str(self.folder / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]))
+        return os.environ | self.daemons.mark | {"SLURM_CONF": str(self.folder / "slurm.conf"), "PATH": path}
 
     def call(self, *command: str, check: bool = True) -> str:
         """Run one of Slurm's commands and return what it printed."""
@@ -130,6 +132,7 @@ class SlurmCluster:
             (self.folder / name).write_text(text.format(**values))
             (self.folder / name).chmod(mode)
         (self.folder / "state").mkdir()
+        self._wrap_srun()
         self._start_munge()
         self._start_sql()
         self._start_accounting()
@@ -138,6 +141,13 @@ class SlurmCluster:
             self.start_node(node)
         if not wait(lambda: all(self.node_state(n).startswith("idle") for n in NODES), 60):
             pytest.skip(f"the nodes do not get idle: {self.call('sinfo', check=False)}")
+
+    def _wrap_srun(self) -> None:
+        """The executor's job step drops SLURM_CONF before it calls srun, which then looks in /etc/slurm: not ours."""
+        script = self.folder / "bin" / "srun"
+        script.parent.mkdir()
+        script.write_text(f'#!/bin/sh\nSLURM_CONF={self.folder}/slurm.conf exec {shutil.which("srun")} "$@"\n')
+        script.chmod(0o755)
 
     def _start_munge(self) -> None:
         folder = self.folder / "munge"
@@ -163,8 +173,8 @@ class SlurmCluster:
         first.chmod(0o644)
         options = {"datadir": folder, "socket": folder / "socket", "pid-file": folder / "pid", "init-file": first}
         options |= {"port": self.ports["sql"], "bind-address": "127.0.0.1", "skip-name-resolve": 1}
-        command = ["mariadbd", "--no-defaults", "--user=mysql", *[f"--{k}={v}" for k, v in options.items()]]
-        self.daemons.start("mariadbd", command, ready=lambda: listens(self.ports["sql"]), timeout=60)
+        command = ["mariadbd", "--no-defaults", *[f"--{k}={v}" for k, v in options.items()]]
+        self.daemons.start("mariadbd", command, user="mysql", ready=lambda: listens(self.ports["sql"]), timeout=60)
 
     def _let_pass(self, folder: Path) -> None:
         """Let another user reach a folder whose parents pytest made for its own."""

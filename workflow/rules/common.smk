@@ -13,6 +13,7 @@ from connectomake.planning.stages import Stages
 from connectomake.planning.targets import Targets
 
 HEAD = workflow.is_main_process
+REMOTE_MB = 250  # two Snakemake processes, measured on Slurm
 
 try:
     PLAN = plan_path(config)
@@ -72,8 +73,11 @@ def signed(function):
 
 
 def memory(stage):
-    """Memory in MB as a function of the attempt."""
-    return signed(lambda wildcards, attempt: demands.memory(stage, attempt))
+    """Memory in MB as a function of the attempt; on a cluster with the Snakemake processes around the script."""
+    return signed(
+        lambda wildcards, attempt: demands.memory(stage, attempt)
+        + (0 if workflow.local_exec else REMOTE_MB << (attempt - 1))
+    )
 
 
 def minutes(stage):

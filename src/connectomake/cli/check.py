@@ -14,19 +14,30 @@ from connectomake.errors import RunError
 if TYPE_CHECKING:
     from connectomake.geometry import Box
     from connectomake.planning.plan import Plan
+    from connectomake.sites import Site
     from connectomake.sources import Source
 
 
 def check(
     config: ConfigPath = DEFAULT_CONFIG,
     fast: Annotated[bool, typer.Option("--fast", help="Load the model, but do not run it.")] = False,
+    profile: Annotated[
+        str, typer.Option("--profile", metavar="FOLDER", help="Check what a profile names, too: its bucket, Slurm's partition.")
+    ] = "",
+    storage: Annotated[
+        str, typer.Option("--storage", metavar="URL", help="Results go here: s3://BUCKET/PREFIX or gs://.")
+    ] = "",
+    endpoint: Annotated[str, typer.Option("--endpoint", metavar="URL", help="Of an S3-compatible store.")] = "",
 ) -> None:
     """Check that the config is valid, the source readable, the results writable and the model working."""
+    site = _site(profile, storage, endpoint)
     plan = common.open_plan(config)
     _done(f"{config} is valid: {plan.grid.count:,} blocks of {shape_text(plan.block)}")
+    _check_site(site)
     source = _check_source(plan)
-    _check_outdir(plan)
-    _check_space(plan)
+    if site.storage is None:
+        _check_outdir(plan)
+        _check_space(plan)
     if plan.inference is None:
         _done(common.NO_NETWORK)
     else:
@@ -35,6 +46,25 @@ def check(
 
 def _done(text: str) -> None:
     print(f"✓ {text}", flush=True)
+
+
+def _site(profile: str, storage: str, endpoint: str) -> "Site":
+    """Return what the profile says of the place of the run; options come first."""
+    import dataclasses
+
+    from connectomake.sites import Site, read_profile
+
+    site = read_profile(profile) if profile else Site()
+    return dataclasses.replace(site, storage=storage or site.storage, endpoint=endpoint or site.endpoint)
+
+
+def _check_site(site: "Site") -> None:
+    from connectomake.sites import check_bucket, check_slurm
+
+    if site.executor == "slurm":
+        _done(check_slurm(site.account, site.partition))
+    if site.storage is not None:
+        _done(check_bucket(site.storage, site.endpoint))
 
 
 def _check_source(plan: "Plan") -> "Source":

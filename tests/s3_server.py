@@ -1,0 +1,69 @@
+"""moto's S3 server within the test's process, with a count of the requests by kind."""
+
+import threading
+from collections import Counter
+from urllib.parse import parse_qs
+
+ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_SESSION_TOKEN": "",
+    "AWS_DEFAULT_REGION": "us-east-1",
+}
+
+
+class S3Server:
+    """An S3 server on loopback; use as a context manager.
+
+    Attributes
+    ----------
+    requests
+        How many of each kind were made: ``list``, ``bucket`` (anything else about a bucket), and by method about objects.
+    refuse
+        If set, all requests are refused: (status, code).
+    """
+
+    def __init__(self, host: str = "127.0.0.1"):
+        from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+        from werkzeug.serving import make_server
+
+        self.requests: Counter = Counter()
+        self.refuse: tuple[int, str] | None = None
+        self._app = DomainDispatcherApplication(create_backend_app)
+        self._server = make_server(host, 0, self._answer, threaded=True)
+        self.url = f"http://{host}:{self._server.port}"
+
+    def __enter__(self) -> "S3Server":
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What boto3 needs to come here."""
+        return ENVIRONMENT | {"AWS_ENDPOINT_URL": self.url}
+
+    def client(self):
+        import boto3
+
+        return boto3.client(
+            "s3", endpoint_url=self.url, aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1"
+        )
+
+    def _answer(self, environ, start_response):
+        self.requests[_kind(environ)] += 1
+        if self.refuse:
+            status, code = self.refuse
+            body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>refused by the test</Message></Error>".encode()
+            start_response(f"{status} Refused", [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
+            return [body]
+        return self._app(environ, start_response)
+
+
+def _kind(environ) -> str:
+    if "/" in environ["PATH_INFO"].strip("/"):
+        return environ["REQUEST_METHOD"].lower()
+    listing = environ["REQUEST_METHOD"] == "GET" and {"list-type", "prefix"} & set(parse_qs(environ["QUERY_STRING"]))
+    return "list" if listing else "bucket"

@@ -1,0 +1,251 @@
+"""Whether a run could start at a site: buckets, profiles, Slurm; each fault in one sentence, soon."""
+
+import os
+import stat
+import time
+
+import pytest
+from botocore.exceptions import ClientError
+from google.api_core import exceptions as google
+
+from connectomake.cli import main
+from connectomake.errors import ConfigError, ConnectomakeError, RunError
+from connectomake.sites import check_bucket, check_slurm, read_profile
+from connectomake.sites.bucket import GoogleStore, S3Store, exercise
+from tests.flow import ROOT
+from tests.s3_server import S3Server
+from tests.tiny_run import write_inputs
+
+
+@pytest.fixture(scope="module")
+def server():
+    with S3Server() as started:
+        started.client().create_bucket(Bucket="lab")
+        yield started
+
+
+@pytest.fixture
+def s3(server, monkeypatch):
+    """The server, with the environment that leads to it."""
+    for name in [n for n in os.environ if n.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    yield server
+    server.refuse = None
+
+
+def test_a_bucket_that_works_is_left_as_it_was(s3):
+    s3.requests.clear()
+    assert check_bucket("s3://lab/run", s3.url).endswith("can be listed, written, read and deleted from")
+    assert s3.requests == {"list": 1, "put": 1, "get": 1, "delete": 1}
+    assert "Contents" not in s3.client().list_objects_v2(Bucket="lab")
+
+
+def test_no_bucket(s3):
+    with pytest.raises(ConfigError, match=r"there is no bucket 'laboratory' at http.*make it, or correct the name"):
+        check_bucket("s3://laboratory/run")
+
+
+def test_no_name_of_a_bucket(s3):
+    with pytest.raises(ConfigError, match="'a b' is no name of a bucket"):
+        check_bucket("s3://a b/run")
+
+
+@pytest.mark.parametrize("url", ["lab/run", "http://host/lab", "s3://", "/data/run"])
+def test_no_url_of_a_bucket(url):
+    with pytest.raises(ConfigError, match=r"names no bucket; write s3://BUCKET/PREFIX"):
+        check_bucket(url)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message"),
+    [
+        (403, "InvalidAccessKeyId", "does not accept the credentials .InvalidAccessKeyId.; export the right AWS_ACCESS_KEY_ID"),
+        (403, "SignatureDoesNotMatch", "does not accept the credentials"),
+        (400, "ExpiredToken", "credentials for 'lab' have expired .ExpiredToken.; get new ones"),
+        (403, "AccessDenied", "list is denied in s3://lab/run; the credentials need s3:ListBucket"),
+        (503, "SlowDown", "list in s3://lab/run failed .SlowDown: refused by the test.; ask who runs the store"),
+    ],
+)
+def test_refusals(s3, status, code, message):
+    s3.refuse = (status, code)
+    with pytest.raises(ConnectomakeError, match=message):
+        check_bucket("s3://lab/run")
+
+
+def test_another_region():
+    answer = {"Code": "AuthorizationHeaderMalformed", "Message": "expecting 'eu-west-1'"}
+    error = S3Store("lab", "run", "http://store", None).explain(ClientError({"Error": answer}, "ListObjectsV2"), "list")
+    assert str(error) == "the bucket 'lab' lies in another region (expecting 'eu-west-1'); export AWS_DEFAULT_REGION"
+
+
+def test_no_credentials(s3, monkeypatch):
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    with pytest.raises(RunError, match="there are no credentials for S3; export AWS_ACCESS_KEY_ID"):
+        check_bucket("s3://lab/run")
+
+
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:1", "http://no.such.host.invalid:9000"])
+def test_no_server(s3, endpoint):
+    started = time.monotonic()
+    with pytest.raises(ConfigError, match=f"no S3 server answers at {endpoint} .*correct AWS_ENDPOINT_URL"):
+        check_bucket("s3://lab/run", endpoint)
+    assert time.monotonic() - started < 60
+
+
+def test_a_server_that_says_nothing(s3):
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        started = time.monotonic()
+        with pytest.raises(ConfigError, match="ReadTimeoutError"):
+            check_bucket("s3://lab/run", f"http://127.0.0.1:{silent.getsockname()[1]}")
+    assert time.monotonic() - started < 60
+
+
+def test_endpoint_that_is_no_address(s3):
+    with pytest.raises(ConfigError, match="the endpoint 'somewhere' is no address"):
+        check_bucket("s3://lab/run", "somewhere")
+
+
+class Blob:
+    def __init__(self, objects, key, denied):
+        self.objects, self.key, self.denied = objects, key, denied
+
+    def upload_from_string(self, data, **_):
+        self._ask("put")
+        self.objects[self.key] = data
+
+    def download_as_bytes(self, **_):
+        self._ask("get")
+        return self.objects[self.key]
+
+    def delete(self, **_):
+        self._ask("delete")
+        del self.objects[self.key]
+
+    def _ask(self, action):
+        if action == self.denied:
+            raise google.Forbidden("no")
+
+
+class Google:
+    """As much of google.cloud.storage.Client as is used."""
+
+    def __init__(self, denied="", missing=False):
+        self.objects, self.denied, self.missing = {}, denied, missing
+
+    def list_blobs(self, bucket, **_):
+        if self.missing:
+            raise google.NotFound("no bucket")
+        return iter(())
+
+    def bucket(self, name):
+        return self
+
+    def blob(self, key):
+        return Blob(self.objects, key, self.denied)
+
+
+def test_google():
+    client = Google()
+    exercise(GoogleStore("lab", "run", client), "run")
+    assert client.objects == {}
+    with pytest.raises(ConfigError, match="there is no bucket 'lab'"):
+        exercise(GoogleStore("lab", "run", Google(missing=True)), "run")
+    with pytest.raises(RunError, match=r"put is denied in gs://lab/run; the account needs roles/storage.objectAdmin"):
+        exercise(GoogleStore("lab", "run", Google(denied="put")), "run")
+    denied = Google(denied="get")
+    with pytest.raises(RunError, match="get is denied"):
+        exercise(GoogleStore("lab", "run", denied), "run")
+    assert denied.objects == {}, "what was put is deleted although it could not be read"
+
+
+def test_profiles_of_the_repository():
+    slurm = read_profile(ROOT / "profiles/slurm")
+    assert (slurm.executor, slurm.account, slurm.partition, slurm.storage) == ("slurm", "default", "main", None)
+    assert read_profile(ROOT / "profiles/kubernetes").storage == "s3://BUCKET/run"
+    assert read_profile(ROOT / "profiles/local/config.yaml").executor is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [(None, "there is no profile"), ("a: [", "cannot be read"), ("- a", "holds no names and values")],
+)
+def test_wrong_profiles(tmp_path, text, message):
+    if text is not None:
+        (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        read_profile(tmp_path)
+
+
+def test_resources_of_a_profile_as_a_list(tmp_path):
+    (tmp_path / "config.yaml").write_text("default-resources: [slurm_partition=main, mem_mb=10]\n")
+    assert read_profile(tmp_path).partition == "main"
+
+
+@pytest.fixture
+def fake_slurm(tmp_path, monkeypatch):
+    """Commands of Slurm that print what a test wants."""
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    def command(name, script):
+        path = tmp_path / name
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+    command("sbatch", "")
+    command("sinfo", "printf 'main* 2\\ngpu 1\\n'")
+    command("sacctmgr", "printf 'default\\nlab\\n'")
+    return command
+
+
+def test_slurm_that_is_well(fake_slurm):
+    assert check_slurm("lab", "gpu") == "Slurm answers: partition gpu with 1 node(s), account lab"
+    assert check_slurm(None, None) == "Slurm answers: partition (default) with 3 node(s), account (default)"
+
+
+def test_slurm_account_and_partition(fake_slurm):
+    with pytest.raises(ConfigError, match="no partition 'short'; set slurm_partition in the profile to one of gpu, main"):
+        check_slurm("lab", "short")
+    with pytest.raises(ConfigError, match="has no account 'other'; set slurm_account in the profile to one of default, lab"):
+        check_slurm("other", "main")
+    fake_slurm("sacctmgr", "exit 1")
+    assert "account other" in check_slurm("other", "main"), "a cluster without accounting takes any"
+
+
+def test_slurm_out_of_reach(fake_slurm, monkeypatch):
+    fake_slurm("sinfo", "echo 'slurm_load_partitions: Unable to contact slurm controller' >&2; exit 1")
+    with pytest.raises(RunError, match=r"does not answer .slurm_load_partitions: Unable to contact slurm controller.; see"):
+        check_slurm(None, "main")
+    fake_slurm("sinfo", "exec sleep 60")
+    with pytest.raises(RunError, match="does not answer within 1 s"):
+        check_slurm(None, "main", seconds=1)
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(RunError, match="sbatch is not found"):
+        check_slurm(None, "main")
+
+
+def test_check_command(s3, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_inputs(tmp_path)
+    main_or_exit(["check", "config.yaml", "--fast", "--storage", "s3://lab/run", "--endpoint", s3.url])
+    assert "✓ s3://lab/run at http" in capsys.readouterr().out
+    (tmp_path / "config.yaml.profile").write_text("default-storage-prefix: s3://laboratory/run\n")
+    assert main_or_exit(["check", "config.yaml", "--fast", "--profile", "config.yaml.profile"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: there is no bucket 'laboratory'")
+    assert error.count("\n") == 1
+
+
+def main_or_exit(args):
+    try:
+        main(args)
+    except SystemExit as end:
+        return end.code
+    return 0
