@@ -1,0 +1,13 @@
+"""Agglomeration: supervoxels to segments by mean affinity, exact across blocks."""
+
+from connectomake.agglomeration.blocks import FileGraph, MemoryGraph, graph_tables
+from connectomake.agglomeration.graph import Edges, region_graph
+from connectomake.agglomeration.node import Open, Up, agglomerate_blocks, agglomerate_nodes
+from connectomake.agglomeration.rule import Rule
+from connectomake.agglomeration.solve import Merges
+from connectomake.agglomeration.whole import agglomerate, agglomerate_graph, segments_at
+
+__all__ = [
+    "Edges", "FileGraph", "MemoryGraph", "Merges", "Open", "Rule", "Up", "agglomerate", "agglomerate_blocks",
+    "agglomerate_graph", "agglomerate_nodes", "graph_tables", "region_graph", "segments_at",
+]  # fmt: skip
