@@ -95,10 +95,10 @@ def link(edges, sets, dtype, rule, merges):
         (a, b), (total, count, index) = min(pairs.items(), key=order)
         if Fraction(total, count) < threshold(rule.threshold, dtype):
             return
-        if rule.large_voxels is not None and min(sets.size[a], sets.size[b]) >= rule.large_voxels:
-            if Fraction(total, count) < threshold(rule.large_threshold, dtype):
-                void.add((a, b))
-                continue
+        large = rule.large_voxels is not None and min(sets.size[a], sets.size[b]) >= rule.large_voxels
+        if large and Fraction(total, count) < threshold(rule.large_threshold, dtype):
+            void.add((a, b))
+            continue
         merges.add((1, a, b, total, count, index))
         sets.join(a, b)
 
