@@ -15,6 +15,7 @@ from connectomake.errors import RunError, SourceError
 from connectomake.evaluation import (
     Overlap,
     Tally,
+    blocks_of,
     csv_text,
     curve_of,
     curve_rows,
@@ -23,6 +24,7 @@ from connectomake.evaluation import (
     relabelled,
     result_of,
     scores_of,
+    tile_of_chunks,
     tiles_of,
     worst_rows,
     write_picture,
@@ -50,10 +52,11 @@ def volumes(draw):
     return gt, seg * np.uint64(draw(st.sampled_from([1, 2**40]))), draw(STARTS)
 
 
-def overlap(gt, seg, start=(0, 0, 0), tile=None):
+def overlap(gt, seg, start=(0, 0, 0), block=None, tile=None):
+    """Of a whole volume, or of one block of it."""
     box = Box.of_shape(gt.shape, start)
     reads = [lambda b, a=a: np.ascontiguousarray(a[b.slices(start)]) for a in (gt, seg)]
-    return overlap_of(*reads, tiles_of(box, tile), box)
+    return overlap_of(*reads, [block or box], tile, box)
 
 
 def reference(gt, seg, ignore):
@@ -85,22 +88,20 @@ def test_scores_are_those_of_scikit_image(case):
             assert math.isnan(theirs) or ours == pytest.approx(theirs, abs=1e-12)
 
 
-@given(volumes(), st.tuples(*[st.integers(1, 7)] * 3), st.randoms())
-def test_the_result_is_the_same_bytes_for_every_cut(case, tile, random):
+CUTS = st.tuples(*[st.integers(1, 7)] * 3)
+
+
+@given(volumes(), CUTS, CUTS, st.randoms())
+def test_the_result_is_the_same_bytes_for_every_cut(case, block, tile, random):
     gt, seg, start = case
     box = Box.of_shape(gt.shape, start)
     whole = overlap(gt, seg, start)
-    parts = [overlap_of_part(gt, seg, start, t, box) for t in tiles_of(box, tile)]
+    parts = [overlap(gt, seg, start, b, tile) for b in tiles_of(box, block)]
     random.shuffle(parts)
     summed = Overlap.summed(parts)
     assert all(np.array_equal(a, b) for a, b in zip(whole.arrays().values(), summed.arrays().values(), strict=True))
     if len(whole.pairs):
         assert json.dumps(result_of(whole, box, 5)) == json.dumps(result_of(summed, box, 5))
-
-
-def overlap_of_part(gt, seg, start, tile, box):
-    reads = [lambda b, a=a: np.ascontiguousarray(a[b.slices(start)]) for a in (gt, seg)]
-    return overlap_of(*reads, [tile], box)
 
 
 @given(volumes())
@@ -130,7 +131,7 @@ def note(rows, key, index):
 
 
 def test_many_labels_overflow_the_table_of_recent_ones_and_the_output(monkeypatch):
-    monkeypatch.setattr("connectomake.evaluation.tally._CAPACITY", 0)
+    monkeypatch.setattr("connectomake.evaluation.stream._CAPACITY", 0)
     rng = np.random.default_rng(0)
     gt, seg = rng.integers(1, 2**62, (2, 6, 40, 50), dtype=np.uint64)
     assert gt.size > 2 * kernels.RECENT
@@ -308,6 +309,8 @@ def test_labels_read_at_their_place(files):
 def test_tiles_hold_every_voxel_once():
     box = Box((-3, 5, 0), (300, 400, 9))
     for shape in (None, (128, 256, 256), (7, 7, 7)):
-        tiles = tiles_of(box, shape)
-        assert sum(t.volume for t in tiles) == box.volume
-        assert all(box.contains(t) and not t.empty for t in tiles)
+        for tiles in (tiles_of(box, shape), blocks_of(box, shape)):
+            assert sum(t.volume for t in tiles) == box.volume
+            assert all(box.contains(t) and not t.empty for t in tiles)
+    assert tile_of_chunks((64, 64, 64), (512, 512, 512)) == (64, 256, 512)
+    assert tile_of_chunks((8, 4, 4), (8, 8, 4)) == (8, 8, 4)

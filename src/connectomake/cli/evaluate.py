@@ -31,14 +31,14 @@ def evaluate(
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Score the segmentation SEG against the ground truth GT, block-wise in bounded memory."""
-    from connectomake.evaluation import overlap_of, result_of, tiles_of
+    from connectomake.evaluation import blocks_of, overlap_of, result_of
     from connectomake.sources.labels import common_box, open_labels
 
     gt = _opened("gt", open_labels, ground_truth, dataset_gt, scale_gt, offset_gt)
     seg = _opened("seg", open_labels, segmentation, dataset_seg, scale_seg, offset_seg)
     box = _cut(common_box(gt, seg), start, stop)
-    tiles = tiles_of(box, gt.tile if seg.tile else None)
-    overlap = overlap_of(gt.read, seg.read, _watched(tiles), box)
+    tile = gt.tile if seg.tile else None
+    overlap = overlap_of(gt.read, seg.read, _watched(blocks_of(box, tile)), tile, box)
     result = result_of(overlap, box, worst, sorted(set(ignore or ())))
     if json:
         from json import dumps
@@ -66,14 +66,14 @@ def _cut(box: "Box", start: Point, stop: Point) -> "Box":
     return wanted
 
 
-def _watched(tiles: "list[Box]") -> Any:
-    """Yield the tiles, showing how many are done."""
+def _watched(blocks: "list[Box]") -> Any:
+    """Yield the blocks, showing how many are done."""
     from connectomake.cli.bar import bar
 
-    with bar("tiles") as report:
-        for done, tile in enumerate(tiles):
-            report(done, len(tiles))
-            yield tile
+    with bar("blocks") as report:
+        for done, block in enumerate(blocks):
+            report(done, len(blocks))
+            yield block
 
 
 def _print(result: dict[str, Any], box: "Box", gt: "Labels", seg: "Labels") -> None:

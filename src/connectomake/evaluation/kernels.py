@@ -15,8 +15,8 @@ _A, _B, _C = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F), np.ui
 
 
 def rows_wanted(width: int) -> int:
-    """Return how many rows an output needs so that a line of `width` voxels always fits: the table and three axes of it."""
-    return RECENT + 3 * width
+    """Return how many rows an output needs so that a line of `width` voxels and what is in the table always fit."""
+    return RECENT + width
 
 
 @lazy_njit
@@ -57,7 +57,7 @@ def tally_pairs(gt, seg, origin, plane, width, line, keys, counts, firsts):  # t
                 continue
             h = ((g * _A) ^ (s * _B)) >> _SHIFT
             if number[h] and (recent[h, 0] != g or recent[h, 1] != s):
-                keys[rows, 0], keys[rows, 1], counts[rows], firsts[rows] = recent[h, 0], recent[h, 1], number[h], first[h]
+                keys[rows], counts[rows], firsts[rows] = recent[h], number[h], first[h]
                 rows += 1
                 number[h] = 0
             if number[h] == 0:
@@ -66,57 +66,56 @@ def tally_pairs(gt, seg, origin, plane, width, line, keys, counts, firsts):  # t
         line += 1
     for h in range(RECENT):
         if number[h]:
-            keys[rows, 0], keys[rows, 1], counts[rows], firsts[rows] = recent[h, 0], recent[h, 1], number[h], first[h]
+            keys[rows], counts[rows], firsts[rows] = recent[h], number[h], first[h]
             rows += 1
     return rows, line
 
 
 @lazy_njit
-def tally_contacts(owner, part, inner_y, inner_x, lines, origin, plane, width, line, keys, counts, firsts):  # type: ignore[no-untyped-def]
-    """Count voxel faces within one owner between two of its parts, from a line (z, y) on, until the output is nearly full.
-
-    A face belongs to the voxel on its low side; of those, only voxels of the inner box count.
+def tally_contacts(gt, gt2, seg, seg2, dz, dy, dx, origin, plane, width, line, keys, counts, firsts):  # type: ignore[no-untyped-def]
+    """Count voxel faces between two parts of one whole, from a line (z, y) on, until the output is nearly full.
 
     Parameters
     ----------
-    owner, part
-        (z, y, x) uint64, the inner box and, where there is one, one voxel more at each high side.
-    inner_y, inner_x, lines
-        Extent of the inner box along y and x; number of its lines (z, y).
-    origin, plane, width, line, keys, counts, firsts
-        As `tally_pairs`; keys are (n, 3): owner, lower part, higher part.
+    gt, gt2, seg, seg2
+        (z, y, x) uint64: both labels of voxels, and of those among which are their neighbours across one face on the high side.
+    dz, dy, dx
+        Where the neighbour of voxel 0, 0, 0 stands in its array.
+    origin, plane, width, line, counts, firsts
+        As `tally_pairs`; the place is that of the voxel on the low side.
+    keys
+        (n, 4): 0, true object, lower segment, higher segment; or 1, segment, lower true object, higher true object.
     """
-    nz, ny, nx = owner.shape
-    recent = np.zeros((RECENT, 3), np.uint64)
+    nz, ny, nx = gt.shape[0] - dz, gt.shape[1] - dy, gt.shape[2] - dx
+    recent = np.zeros((RECENT, 4), np.uint64)
     number = np.zeros(RECENT, np.int64)
     first = np.zeros(RECENT, np.int64)
     rows = 0
-    while line < lines and rows + 3 * inner_x + RECENT <= counts.size:
-        z, y = line // inner_y, line % inner_y
+    while line < nz * ny and rows + nx + RECENT <= counts.size:
+        z, y = line // ny, line % ny
         index = origin + z * plane + y * width
-        for axis in range(3):
-            z2, y2, dx = z + (axis == 0), y + (axis == 1), int(axis == 2)
-            if z2 == nz or y2 == ny:
+        for x in range(nx):
+            g, s = gt[z, y, x], seg[z, y, x]
+            h, t = gt2[z + dz, y + dy, x + dx], seg2[z + dz, y + dy, x + dx]
+            if (g == h) == (s == t) or min(g, h) == 0 or min(s, t) == 0:
                 continue
-            for x in range(min(inner_x, nx - dx)):
-                o, a, b = owner[z, y, x], part[z, y, x], part[z2, y2, x + dx]
-                if o == 0 or owner[z2, y2, x + dx] != o or a == b or min(a, b) == 0:
-                    continue
-                low, high = min(a, b), max(a, b)
-                h = ((o * _A) ^ (low * _B) ^ (high * _C)) >> _SHIFT
-                if number[h] and (recent[h, 0] != o or recent[h, 1] != low or recent[h, 2] != high):
-                    keys[rows, 0], keys[rows, 1], keys[rows, 2] = recent[h, 0], recent[h, 1], recent[h, 2]
-                    counts[rows], firsts[rows] = number[h], first[h]
-                    rows += 1
-                    number[h] = 0
-                if number[h] == 0:
-                    recent[h, 0], recent[h, 1], recent[h, 2], first[h] = o, low, high, index + x
-                number[h] += 1
-                first[h] = min(first[h], index + x)
+            if g == h:
+                kind, whole, low, high = np.uint64(0), g, min(s, t), max(s, t)
+            else:
+                kind, whole, low, high = np.uint64(1), s, min(g, h), max(g, h)
+            at = ((whole * _A) ^ (low * _B) ^ ((high + kind) * _C)) >> _SHIFT
+            same = recent[at, 0] == kind and recent[at, 1] == whole and recent[at, 2] == low and recent[at, 3] == high
+            if number[at] and not same:
+                keys[rows], counts[rows], firsts[rows] = recent[at], number[at], first[at]
+                rows += 1
+                number[at] = 0
+            if number[at] == 0:
+                recent[at, 0], recent[at, 1], recent[at, 2], recent[at, 3] = kind, whole, low, high
+                first[at] = index + x
+            number[at] += 1
         line += 1
-    for h in range(RECENT):
-        if number[h]:
-            keys[rows, 0], keys[rows, 1], keys[rows, 2] = recent[h, 0], recent[h, 1], recent[h, 2]
-            counts[rows], firsts[rows] = number[h], first[h]
+    for at in range(RECENT):
+        if number[at]:
+            keys[rows], counts[rows], firsts[rows] = recent[at], number[at], first[at]
             rows += 1
     return rows, line

@@ -1,18 +1,10 @@
 """Sparse contingency tables: the voxels that true objects and segments have in common, in integers, so that sums are exact."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-
-from connectomake.evaluation import kernels
-from connectomake.geometry import Box
-
-Reader = Callable[[Box], np.ndarray]
-ROWS_KEPT = 1 << 22
-_CAPACITY = 1 << 17
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,50 +101,3 @@ class Overlap:
             return self
         of_objects = ((self.pairs, [0]), (self.splits, [0]), (self.mergers, [1, 2]))
         return Overlap(*(t.take(np.flatnonzero(~np.isin(t.keys[:, c], gone).any(axis=1))) for t, c in of_objects))
-
-
-def overlap_of(read_gt: Reader, read_seg: Reader, tiles: Iterable[Box], bounds: Box) -> Overlap:
-    """Count what ground truth and segmentation have in common in some tiles of a box.
-
-    The tiles' sums over any partition of `bounds` are the same.
-
-    Parameters
-    ----------
-    read_gt, read_seg
-        Return the labels of a box, (z, y, x) uint64; asked for a tile and one voxel more at its high sides, within `bounds`.
-    tiles
-        Boxes within `bounds` that do not overlap.
-    bounds
-        The box that is evaluated: raster indices count in it.
-    """
-    parts: list[Overlap] = []
-    for tile in tiles:
-        grown = tile.grow(0, 1).intersect(bounds)
-        parts.append(_overlap_of_tile(read_gt(grown), read_seg(grown), tile, bounds))
-        if sum(map(len, parts)) > ROWS_KEPT:
-            parts = [Overlap.summed(parts)]
-    return Overlap.summed(parts)
-
-
-def _overlap_of_tile(gt: np.ndarray, seg: np.ndarray, tile: Box, bounds: Box) -> Overlap:
-    _, ny, nx = bounds.shape
-    origin = int(np.ravel_multi_index([t - b for t, b in zip(tile.start, bounds.start, strict=True)], bounds.shape))
-    inner = tile.slices(tile.start)
-    place = (origin, ny * nx, nx)
-    depth, height, width = tile.shape
-    size = (height, width, depth * height)
-    kernel_of = {
-        "pairs": partial(kernels.tally_pairs, np.ascontiguousarray(gt[inner]), np.ascontiguousarray(seg[inner]), *place),
-        "splits": partial(kernels.tally_contacts, gt, seg, *size, *place),
-        "mergers": partial(kernels.tally_contacts, seg, gt, *size, *place),
-    }
-    return Overlap(*(Tally.summed(_rows(kernel_of[k], depth * height, width, n), n) for k, n in Overlap.LABELS.items()))
-
-
-def _rows(kernel: Callable[..., Any], lines: int, width: int, labels: int) -> Iterator[Tally]:
-    """Call a kernel until it has seen all lines."""
-    capacity, line = _CAPACITY + kernels.rows_wanted(width), 0
-    keys, count, first = np.empty((capacity, labels), np.uint64), np.empty(capacity, np.int64), np.empty(capacity, np.int64)
-    while line < lines:
-        rows, line = kernel(line, keys, count, first)
-        yield Tally(keys[:rows].copy(), count[:rows].copy(), first[:rows].copy())

@@ -5,6 +5,7 @@ import itertools
 from connectomake.geometry import Box, Vec
 
 TILE_VOXELS = 1 << 23
+BLOCK_TILES = 4
 
 
 def tiles_of(box: Box, shape: Vec | None) -> list[Box]:
@@ -22,3 +23,17 @@ def tiles_of(box: Box, shape: Vec | None) -> list[Box]:
         shape = (max(TILE_VOXELS // plane, 1), max(box.shape[1], 1), max(box.shape[2], 1))
     steps = [range(a, b, s) for a, b, s in zip(box.start, box.stop, shape, strict=True)]
     return [Box.of_shape(shape, (z, y, x)).intersect(box) for z, y, x in itertools.product(*steps)]
+
+
+def blocks_of(box: Box, tile: Vec | None) -> list[Box]:
+    """Cut a box into blocks of four tiles a side; into one where tiles are whole sections."""
+    return [box] if tile is None else tiles_of(box, (tile[0] * BLOCK_TILES, tile[1] * BLOCK_TILES, tile[2] * BLOCK_TILES))
+
+
+def tile_of_chunks(chunk: Vec, block: Vec) -> Vec:
+    """Return the tile of whole storage chunks, within 8 million voxels and the block; wide along x first, then y, then z."""
+    tile = list(chunk)
+    for axis in (2, 1, 0):
+        while 2 * tile[0] * tile[1] * tile[2] <= TILE_VOXELS and tile[axis] * 2 <= block[axis]:
+            tile[axis] *= 2
+    return (tile[0], tile[1], tile[2])
