@@ -42,6 +42,8 @@ TAIL = """
 | `segmentation.min_size`, `merge.fan_out` | merge and all after it |
 | `objects.properties_limit` | the object table |
 | `meshes` | the meshes |
+| `evaluation`: another ground truth or box | the contingency tables and scores |
+| `evaluation.ignore`, `worst` | the scores |
 | `block`, `chunk`, `compression` | everything: they are the files' form, not their content |
 | `keep` | nothing; a layer that was deleted before comes back when the target `kept` or its files are asked for |
 """
@@ -122,7 +124,7 @@ def _named(name: str, part: dict[str, Any]) -> str:
     if name == "array":
         items = part["items"]
         if part.get("maxItems") != 3:
-            return f"list of {', '.join(f'`{v}`' for v in items['enum'])}"
+            return f"list of {', '.join(f'`{v}`' for v in items['enum'])}" if "enum" in items else "list of whole numbers"
         return TRIPLES[items["type"]] + _range(items)
     return TYPES[name] + (_range(part) if name in ("integer", "number") else "")
 

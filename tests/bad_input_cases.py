@@ -73,6 +73,17 @@ def source(spoil: Callable[[Path], object], path: str, *says: str, **values: obj
     return Case({"source__path": path, "source__dataset": None, **values}, says, spoil)
 
 
+def truth(says: tuple[str, ...], array: np.ndarray, size: tuple[int, ...] = (20, 10, 10), **section: object) -> Case:
+    """A ground truth that is bad, or does not fit."""
+
+    def spoil(folder: Path) -> None:
+        with h5py.File(folder / "truth.h5", "w") as file:
+            file["labels"] = array
+            file["labels"].attrs["resolution_nm"] = size
+
+    return Case({"evaluation": {"ground_truth": "truth.h5", "dataset": "labels", **section}}, says, spoil)
+
+
 def cut(path: Path, keep: float) -> None:
     """Truncate a file."""
     data = path.read_bytes()
@@ -246,6 +257,17 @@ CONFIGS = {
     "outdir below a file": bad("outdir 'raw.h5/x'", "raw.h5 is not a writable folder", outdir="raw.h5/x"),
     "outdir a broken link": Case({}, ("outdir 'out'", "another outdir"), lambda d: (d / "out").symlink_to("/nowhere/x")),
     "outdir that holds the source": source(own_layer, "out/affinity", "out/affinity", "name another outdir"),
+    # evaluation
+    "truth left out": bad("'ground_truth' is missing", "add it", evaluation={}),
+    "truth missing": bad("no.h5 does not exist", "working directory", evaluation={"ground_truth": "no.h5"}),
+    "truth without dataset": bad("evaluation.dataset is missing", "holds raw", evaluation={"ground_truth": "raw.h5"}),
+    "truth of floats": truth(("truth.h5 [labels]", "float32, which are no labels", "integers"), VOLUME.astype("f4")),
+    "truth of two channels": truth(("truth.h5 [labels]", "2 channels", "name another"), np.stack([VOLUME, VOLUME])),
+    "truth of another shape": truth(("z 0:15", "z 0:16", "evaluation.offset"), VOLUME[1:]),
+    "truth of another voxel size": truth(("[8.0, 8.0, 8.0] nm", "[20.0, 10.0, 10.0]"), VOLUME, size=(8, 8, 8)),
+    "truth elsewhere": truth(("z 90:106", "no voxel in common", "evaluation.offset"), VOLUME, offset=[90, 0, 0]),
+    "evaluation elsewhere": truth(("evaluation.start [16, 0, 0]", "no voxel in common"), VOLUME, start=[16, 0, 0]),
+    "evaluation backwards": truth(("evaluation.start", "5 >= 5", "change"), VOLUME, start=[5] * 3, stop=[5, 9, 9]),
     # model files
     "model missing": bad("inference.model 'nope.py'", "No such file", "existing", inference__model="nope.py"),
     "model of another kind": bad("inference.model 'model.onnx'", "TorchScript (.pt", inference__model="model.onnx"),

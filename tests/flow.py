@@ -146,6 +146,8 @@ class Flow:
         columns = read_parquet(self.folder / Targets(plan).objects)
         found["objects"] = sha(b"".join(name.encode() + column.tobytes() for name, column in columns.items()))
         found["properties"] = sha((self.folder / Targets(plan).properties).read_bytes())
+        for name in ("scores", "worst") if plan.truth else ():
+            found[name] = sha((self.folder / Targets(plan).evaluation()[name]).read_bytes())
         for path in Targets(plan).mesh_shards() if plan.meshes_enabled else []:
             found[Path(path).name] = sha(without_record((self.folder / path).read_bytes()))
         return found

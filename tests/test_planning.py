@@ -13,6 +13,7 @@ from connectomake.atomic import canonical_json
 from connectomake.components import WatershedRule, label_block, watershed_block
 from connectomake.config import check_config, default_chunk, normalise
 from connectomake.errors import ConfigError
+from connectomake.evaluation import overlap_of, result_of
 from connectomake.geometry import BlockGrid, Box
 from connectomake.inference.engine import infer_block
 from connectomake.inference.spec import InferenceSpec
@@ -180,6 +181,12 @@ def golden_outputs():
     found["segmentation"] = digest(segmentation)
     found["objects"] = digest(np.frombuffer(canonical_json(segment_properties(node.closed, 1000)).encode(), np.uint8))
     mesh = MeshSpec(roi, (12, 14, 16), (20.0, 10.0, 10.0), factor=4, max_error=20.0, lods=2)
+    truth = (image // 32).astype(np.uint64)
+    reads = (lambda box: truth[box.slices()].copy(), lambda box: segmentation[box.slices()].copy())
+    overlap = overlap_of(*reads, [grid.box(b) for b in grid.ids], (8, 28, 16), roi)
+    found["contingency"] = digest(*overlap.arrays().values())
+    text = canonical_json(result_of(overlap, roi, 5))
+    found["evaluation"] = digest(np.frombuffer(text.encode(), np.uint8))
     padded = np.pad(segmentation, 1)
     parts = [(p, np.ascontiguousarray(padded[mesh.reach(p).slices((-1, -1, -1))])) for p in mesh.positions(roi)]
     fragments = sorted((f.object_id, f.code, f.data) for p, part in parts for f in mesh_cell(part, mesh, p))
@@ -201,6 +208,8 @@ GOLDEN = {
     ("objects", 1): "01df941cbe67ff7d",
     ("fragments", 2): "1c345381e4fb25c6",
     ("meshes", 2): "81828db761c5f47f",
+    ("contingency", 1): "200a860740ee8be6",
+    ("evaluation", 1): "e49136d6ec926558",
 }
 PARTS = {"watershed": "components"}
 """Outputs that are another stage's, with another method."""

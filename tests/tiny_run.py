@@ -26,6 +26,7 @@ CONFIG = {
     "meshes": {"cell": [8, 8, 8]},
     "merge": {"fan_out": 4},
     "keep": ["image", "affinity", "fragments"],
+    "evaluation": {"ground_truth": "truth.h5", "dataset": "labels", "start": [1, 0, 3], "worst": 3},
 }
 SHAPE = (20, 24, 40)
 NETWORK = {"torch": "2.13.0", "device": "cpu", "isa": "AVX2", "device_name": "cpu"}
@@ -38,6 +39,8 @@ def write_inputs(folder, config=CONFIG, shape=SHAPE, seed=0):
         noise = sum(np.roll(noise, s, axis) for s in (-1, 0, 1))
     with h5py.File(folder / "raw.h5", "w") as file:
         file["raw"] = (255 * (noise - noise.min()) / np.ptp(noise)).astype(np.uint8)
+    with h5py.File(folder / "truth.h5", "w") as file:
+        file["labels"] = (noise > np.median(noise)) * np.arange(1, shape[2] + 1)
     (folder / "model.py").write_text(MODEL)
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
 
@@ -76,9 +79,22 @@ def make_run(config=CONFIG):
         script("segmentation", SimpleNamespace(**targets.segmentation_inputs(b)), both, block=plan.grid.name(b))
     script("objects", targets.all_merges(), {"table": targets.objects, "properties": targets.properties})
     make_meshes(plan, targets, script)
+    make_evaluation(plan, targets, script)
     for layer in [*plan.layers, *(["segmentation/mesh"] if plan.meshes_enabled else [])]:
         script("info", [], {"info": f"{plan.outdir}/{layer}/info"}, layer=layer)
     return plan
+
+
+def make_evaluation(plan, targets, script):
+    if plan.truth is None:
+        return
+    truth = plan.layers["ground_truth"].grid
+    for b in truth.ids:
+        script("ground_truth", [], {"shard": targets.shard("ground_truth", b)}, block=truth.name(b))
+    for node in targets.contingency_nodes():
+        inputs = targets.contingency_inputs(node)
+        script("contingency", inputs, {"table": targets.contingency(node)}, node=plan.octree.name(1, node))
+    script("evaluation", SimpleNamespace(tables=targets.contingencies()), targets.evaluation())
 
 
 def make_meshes(plan, targets, script):

@@ -21,6 +21,7 @@ from connectomake.planning.targets import Targets
 
 if TYPE_CHECKING:
     from connectomake.sources import Source
+    from connectomake.sources.labels import Labels
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,22 @@ class Job:
         if source.identity != facts.identity:
             raise SourceError(f"source {facts.path} has changed since the plan was made; start snakemake on the head again")
         return source
+
+    def open_truth(self) -> "Labels":
+        """Open the ground truth that the plan was made for.
+
+        Raises
+        ------
+        SourceError
+            If it cannot be reached, or another lies in its place.
+        """
+        from connectomake.planning.truth import open_truth
+
+        facts, labels = self.plan.truth, open_truth(self.plan.config["evaluation"])
+        if facts is None or labels.source.identity != facts.identity:
+            path = labels.source.path
+            raise SourceError(f"ground truth {path} has changed since the plan was made; start snakemake on the head again")
+        return labels
 
     def node(self) -> tuple[int, int]:
         """Return level and node of the octree that the wildcards name."""

@@ -10,7 +10,7 @@ rule info:
     log:
         f"{plan.outdir}/logs/info/{{layer}}.log",
     wildcard_constraints:
-        layer="image|affinity|components|segmentation|segmentation/mesh",
+        layer="image|affinity|components|segmentation|segmentation/mesh|ground_truth",
     conda:
         "../../envs/connectomake.yaml"
     params:

@@ -72,6 +72,23 @@ def info_inputs(wildcards):
     return []
 
 
+def ground_truth_inputs(wildcards):
+    block = block_of(wildcards, "ground_truth")
+    remake_if_stale("ground_truth", targets.shard("ground_truth", block))
+    return []
+
+
+def contingency_inputs(wildcards):
+    node = plan.octree.parse(1, wildcards.node)
+    remake_if_stale("contingency", targets.contingency(node))
+    return targets.contingency_inputs(node)
+
+
+def evaluation_inputs(wildcards):
+    remake_if_stale("evaluation", targets.evaluation()["table"])
+    return targets.contingencies()
+
+
 def objects_inputs(wildcards):
     remake_if_stale("objects", targets.objects)
     return targets.all_merges()

@@ -65,6 +65,17 @@ def octree_counts(plan: Plan) -> list[int]:
     return [prefix_count(plan.grid, level * octree.bits) for level in range(1, octree.levels + 1)]
 
 
+def evaluated_nodes(plan: Plan) -> int:
+    """Return the number of level-1 nodes that meet the evaluated box: a box of the grid, so a product over the axes."""
+    box, low = plan.evaluation_box, [axis for axis, _ in bit_order(plan.grid.bits)[: plan.octree.bits]]
+    spans = zip(box.start, box.stop, plan.roi.start, plan.block, strict=True)
+    counts = []
+    for axis, (start, stop, origin, block) in enumerate(spans):
+        extent = block << low.count(axis)
+        counts.append((stop - 1 - origin) // extent - (start - origin) // extent + 1)
+    return math.prod(counts)
+
+
 def pack_counts(plan: Plan) -> list[int]:
     """Return the number of mesh packs per level, from level 0 up."""
     tree = plan.mesh_tree
@@ -76,14 +87,15 @@ def pack_counts(plan: Plan) -> list[int]:
 
 def layer_costs(plan: Plan) -> list[LayerCost]:
     """Return the layers of a run in the order in which they are made."""
-    order = [name for name in ("image", "affinity", "components", "segmentation") if name in plan.layers]
+    names = ("image", "affinity", "components", "segmentation", "ground_truth")
+    order = [name for name in names if name in plan.layers]
     return [_layer_cost(plan, name) for name in order]
 
 
 def _layer_cost(plan: Plan, name: str) -> LayerCost:
     spec = plan.layers[name]
     raw = spec.roi.volume * spec.channels * np.dtype(spec.dtype).itemsize
-    kept = name in ("components", "segmentation") or plan.keeps(name)
+    kept = name in ("components", "segmentation", "ground_truth") or plan.keeps(name)
     return LayerCost(name, spec.dtype, spec.channels, spec.grid.count, raw, kept)
 
 
@@ -108,12 +120,20 @@ def _jobs(plan: Plan) -> Iterator[tuple[str, int]]:
         groups, *above = pack_counts(plan)
         yield from (("fragments", groups), ("gather", sum(above)), ("meshes", plan.mesh_spec.sharding.count))
         infos += 1
+    if plan.truth is not None:
+        truth = plan.layers.get("ground_truth")
+        yield from (
+            ("ground_truth", truth.grid.count if truth else 0),
+            ("contingency", evaluated_nodes(plan)),
+            ("evaluation", 1),
+        )
     yield "info", infos
 
 
 def _seconds(plan: Plan, rule: str) -> float | None:
     rate = SECONDS_PER_MEGAVOXEL.get(rule)
-    voxels = plan.layers["image"].roi.volume if rule == "image" else plan.roi.volume
+    boxes = {"ground_truth": plan.evaluation_box, "contingency": plan.evaluation_box}
+    voxels = plan.layers["image"].roi.volume if rule == "image" else boxes.get(rule, plan.roi).volume
     return None if rate is None else rate * voxels / 1e6
 
 

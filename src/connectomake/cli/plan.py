@@ -33,6 +33,9 @@ def _facts(plan: "Plan") -> list[tuple[str, str]]:
     rows = [("source", _source(plan)), ("region", _region(plan)), ("blocks", _blocks(plan)), ("chunks", _chunks(plan))]
     rows += [("network", common.NO_NETWORK)] if plan.inference is None else _network(plan)
     rows += _segmentation(plan)
+    if plan.truth is not None:
+        box = plan.evaluation_box
+        rows.append(("evaluation", f"{plan.truth.path}: {voxels_text(box.volume)}, {box}"))
     return rows
 
 

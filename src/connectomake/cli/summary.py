@@ -38,7 +38,7 @@ def _facts(plan: "Plan", found: "list[Tally]") -> list[tuple[str, str]]:
         ("image", f"{plan.source.path}: {shape_text(plan.roi.shape)} voxels, {voxels_text(plan.roi.volume)}"),
         ("blocks", f"{whole} {blocks.total:,} segmented, {shape_text(plan.grid.shape)} of {shape_text(plan.block)}"),
     ]
-    rows += _object_rows(plan)
+    rows += _object_rows(plan) + _score_rows(plan)
     missing = [t for t in found if not t.done and not t.temporary]
     if missing:
         rows.append(("not finished", ", ".join(f"{t.stage} {t.there:,}/{t.total:,}" for t in missing)))
@@ -68,6 +68,25 @@ def _object_rows(plan: "Plan") -> list[tuple[str, str]]:
         ("objects", f"{len(voxels):,}, {share:.1f} % of the voxels; {several:,} of them cross blocks"),
         ("largest", largest),
     ]
+
+
+def _score_rows(plan: "Plan") -> list[tuple[str, str]]:
+    from json import loads
+
+    from connectomake.planning.targets import Targets
+
+    path = Path(Targets(plan).evaluation().get("scores", ""))
+    if plan.truth is None or not path.exists():
+        return []
+    found = loads(path.read_text())
+    rows = []
+    for key, name in (("all_voxels", "scores"), ("where_segmented", "")):
+        s = found[key]
+        where = "all voxels" if key == "all_voxels" else f"where segmented ({100 * found['coverage']:.1f} %)"
+        if s["voi"] is not None:
+            voi = f"VOI {s['voi']:.3f} = {s['voi_split']:.3f} split + {s['voi_merge']:.3f} merge"
+            rows.append((name, f"{where}: {voi}, adapted Rand error {s['adapted_rand_error']:.3f}"))
+    return rows
 
 
 def _spans_blocks(plan: "Plan", table: "dict[str, np.ndarray]") -> "np.ndarray":
@@ -120,4 +139,5 @@ def _where_to_look(plan: "Plan", config: str) -> list[tuple[str, str]]:
         ("check", f"{command} verify{argument} --deep"),
         ("segmentation", f"{plan.outdir}/segmentation  (Neuroglancer precomputed{meshes})"),
         ("object table", Targets(plan).objects),
+        *((("scores", Targets(plan).evaluation()["scores"]),) if plan.truth else ()),
     ]

@@ -85,6 +85,11 @@ def stage_files(plan: Plan) -> dict[str, list[str]]:
         files["fragments"] = [targets.pack(0, p) for p in tree.packs(0)]
         files["gather"] = [targets.pack(level, p) for level in range(1, tree.top + 1) for p in tree.packs(level)]
         files["meshes"] = targets.mesh_shards()
+    if plan.truth is not None:
+        truth = plan.layers.get("ground_truth")
+        files["ground_truth"] = [] if truth is None else [targets.shard("ground_truth", b) for b in truth.grid.ids]
+        files["contingency"] = targets.contingencies()
+        files["evaluation"] = [targets.evaluation()["table"]]
     return {stage: names for stage, names in files.items() if names}
 
 

@@ -23,7 +23,7 @@ def check_config(config: dict[str, Any]) -> None:
         For the first contradiction.
     """
     _check_outdir(config["outdir"])
-    _check_region(config["source"])
+    _check_region(config["source"], "source")
     _check_block(as_vec(config["block"]))
     if config["chunk"] is not None:
         chunk_levels(as_vec(config["block"]), as_vec(config["chunk"]))
@@ -35,6 +35,8 @@ def check_config(config: dict[str, Any]) -> None:
     _check_fan_out(config["merge"]["fan_out"])
     if config["meshes"]["enabled"]:
         _check_cell(config)
+    if config["evaluation"] is not None:
+        _check_region(config["evaluation"], "evaluation")
 
 
 def _check_outdir(outdir: str) -> None:
@@ -49,14 +51,14 @@ def _check_outdir(outdir: str) -> None:
         raise ConfigError(f"outdir {outdir!r} is a folder that the workflow itself needs; name another, such as results/run1")
 
 
-def _check_region(source: dict[str, Any]) -> None:
-    start, stop = source["start"], source["stop"]
+def _check_region(section: dict[str, Any], name: str) -> None:
+    start, stop = section["start"], section["stop"]
     if start is None or stop is None:
         return
     for axis, a, b in zip(AXES, start, stop, strict=True):
         if a >= b:
             raise ConfigError(
-                f"source.start {start} is not below source.stop {stop} along {axis}, {a} >= {b}; change one of them"
+                f"{name}.start {start} is not below {name}.stop {stop} along {axis}, {a} >= {b}; change one of them"
             )
 
 

@@ -17,6 +17,9 @@ PROCESS_MB = {
     "fragments": 260,
     "gather": 260,
     "meshes": 260,
+    "ground_truth": 220,
+    "contingency": 260,
+    "evaluation": 220,
 }
 """Memory of a stage's process before it reads anything, with some to spare; those with compiled code or torch need most."""
 LIGHT_PROCESS_MB = 100
@@ -28,7 +31,18 @@ WATERSHED_BYTES = 10
 REMAP_BYTES = 16
 TABLE_BYTES = 0.02
 """Per voxel, of component tables: about 200 components in a million voxels."""
-SECONDS_PER_MEGAVOXEL = {"image": 0.1, "affinity": 20.0, "components": 0.2, "segmentation": 0.2, "fragments": 10.0}
+TILE_VOXELS = 1 << 23
+PAIRS_BYTES = 0.01
+"""Per voxel, of contingency tables: about 200 pairs of labels and as many contacts in a million voxels."""
+SECONDS_PER_MEGAVOXEL = {
+    "image": 0.1,
+    "affinity": 20.0,
+    "components": 0.2,
+    "segmentation": 0.2,
+    "fragments": 10.0,
+    "ground_truth": 0.2,
+    "contingency": 0.1,
+}
 
 
 @dataclass(frozen=True)
@@ -59,12 +73,16 @@ class Demands:
             "lookup": lambda: self._merge() // 2,
             "objects": lambda: int(2 * TABLE_BYTES * self.plan.roi.volume),
             "fragments": self._fragments,
+            "ground_truth": lambda: 3 * 8 * volume_of((self.plan.chunk[0], *self.plan.block[1:])),
+            "contingency": self._contingency,
+            "evaluation": lambda: int(2 * PAIRS_BYTES * self.plan.evaluation_box.volume),
         }.get(stage, lambda: 0)()
         return (PROCESS_MB.get(stage, LIGHT_PROCESS_MB) + math.ceil(needed / MB)) << (attempt - 1)
 
     def minutes(self, stage: str, attempt: int = 1) -> int:
         """Return the time in minutes that a job of a stage may take: generous, for clusters kill what exceeds it."""
-        voxels = self._voxels << (self.plan.mesh_tree.group_bits if stage == "fragments" else 0)
+        blocks = {"fragments": self.plan.mesh_tree.group_bits, "contingency": self.plan.octree.bits}
+        voxels = self._voxels << min(blocks.get(stage, 0), self.plan.grid.id_bits)
         seconds = SECONDS_PER_MEGAVOXEL.get(stage, 0.0) * voxels / 1e6
         return (10 + math.ceil(3 * seconds / 60)) << (attempt - 1)
 
@@ -101,6 +119,14 @@ class Demands:
         faces = 2 * (shape[0] * shape[1] + shape[0] * shape[2] + shape[1] * shape[2])
         children = min(1 << self.plan.octree.bits, self.plan.grid.count)
         return int(children * (faces * 4 + TABLE_BYTES * self._voxels))
+
+    def _contingency(self) -> int:
+        """One tile of both labels, read and turned into integers, the face planes of a block, the tables of a node."""
+        depth, height, width = self.plan.block
+        faces = depth * height + depth * width + height * width
+        tile = max(volume_of(self.plan.chunk), min(TILE_VOXELS, self._voxels))
+        node = self._voxels << min(self.plan.octree.bits, self.plan.grid.id_bits)
+        return int(40 * tile + 32 * faces + 2 * PAIRS_BYTES * node)
 
     def _segmentation(self) -> int:
         """One slab of labels and of ids, and the component shard, which is mapped."""

@@ -1,7 +1,7 @@
 """The plan: config and source, resolved once, from which every grid, layer and path follows."""
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from connectomake.planning.mesh_tree import MeshTree
 if TYPE_CHECKING:
     from connectomake.meshes.lattice import MeshSpec
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,19 @@ class SourceFacts:
         """Whether the source is read where it is; the others are ingested first."""
         return self.kind == "precomputed"
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the facts as plain JSON values."""
+        facts = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "bounds"}
+        return {**facts, "voxel_size": list(self.voxel_size), "start": list(self.bounds.start), "stop": list(self.bounds.stop)}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "SourceFacts":
+        """Make the facts from what `to_json` gave."""
+        facts = dict(value)
+        bounds = Box(as_vec(facts.pop("start")), as_vec(facts.pop("stop")))
+        z, y, x = facts.pop("voxel_size")
+        return cls(bounds=bounds, voxel_size=(z, y, x), **facts)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -68,22 +81,21 @@ class Plan:
         Facts of the source.
     model, weights
         SHA-256 of the model file and of the checkpoint, or None.
+    truth
+        Facts of the ground truth, in the source's coordinates; None if nothing is evaluated.
     """
 
     config: dict[str, Any]
     source: SourceFacts
     model: str | None = None
     weights: str | None = None
+    truth: SourceFacts | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as plain JSON values."""
-        s = self.source
-        facts = {
-            "path": s.path, "dataset": s.dataset, "scale": s.scale, "kind": s.kind, "channels": s.channels,
-            "dtype": s.dtype, "identity": s.identity, "voxel_size": list(s.voxel_size),
-            "start": list(s.bounds.start), "stop": list(s.bounds.stop),
-        }  # fmt: skip
-        return {"format": FORMAT, "config": self.config, "source": facts, "model": self.model, "weights": self.weights}
+        truth = None if self.truth is None else self.truth.to_json()
+        facts = {"source": self.source.to_json(), "truth": truth, "model": self.model, "weights": self.weights}
+        return {"format": FORMAT, "config": self.config, **facts}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Plan":
@@ -96,11 +108,8 @@ class Plan:
         """
         if value.get("format") != FORMAT:
             raise ConfigError(f"the plan has format {value.get('format')}, this version reads {FORMAT}; rerun on the head")
-        facts = dict(value["source"])
-        bounds = Box(as_vec(facts.pop("start")), as_vec(facts.pop("stop")))
-        z, y, x = facts.pop("voxel_size")
-        source = SourceFacts(bounds=bounds, voxel_size=(z, y, x), **facts)
-        return cls(value["config"], source, value["model"], value["weights"])
+        truth = None if value["truth"] is None else SourceFacts.from_json(value["truth"])
+        return cls(value["config"], SourceFacts.from_json(value["source"]), value["model"], value["weights"], truth)
 
     @property
     def outdir(self) -> str:
@@ -198,12 +207,24 @@ class Plan:
                     int(self.config["compression"]),
                 )
             )
+        if self.truth is not None and not self.truth.in_place:
+            specs.append(
+                self._layer("ground_truth", "uint64", 1, "segmentation", "compressed_segmentation", self.evaluation_box)
+            )
         return {spec.name: spec for spec in specs}
 
-    def _layer(self, name: str, dtype: str, channels: int, kind: str, encoding: str) -> LayerSpec:
+    def _layer(self, name: str, dtype: str, channels: int, kind: str, encoding: str, box: Box | None = None) -> LayerSpec:
         level = int(self.config["compression"])
         voxel_size = self.source.voxel_size
-        return LayerSpec(name, dtype, channels, self.roi, self.block, self.chunk, voxel_size, kind, encoding, level)
+        return LayerSpec(name, dtype, channels, box or self.roi, self.block, self.chunk, voxel_size, kind, encoding, level)
+
+    @functools.cached_property
+    def evaluation_box(self) -> Box:
+        """The voxels that are evaluated: in the region of interest, the ground truth, and evaluation.start to stop."""
+        if self.truth is None:
+            return Box(self.roi.start, self.roi.start)
+        section, both = self.config["evaluation"], self.roi.intersect(self.truth.bounds)
+        return both.intersect(Box(as_vec(section["start"] or both.start), as_vec(section["stop"] or both.stop)))
 
     @property
     def probability(self) -> str | None:

@@ -10,6 +10,7 @@ from connectomake.atomic import canonical_json, write_json
 from connectomake.config import check_channels, check_config, check_plain, normalise
 from connectomake.errors import ConfigError, ModelError, SourceError
 from connectomake.planning.plan import Plan, SourceFacts
+from connectomake.planning.truth import check_truth, truth_facts
 from connectomake.sources import is_url, open_source, resolve_local
 
 PLAN_FOLDER = ".connectomake"
@@ -31,8 +32,10 @@ def resolve(config: dict[str, Any]) -> Plan:
     check_config(filled)
     filled["outdir"] = str(PurePosixPath(filled["outdir"]))
     model, weights = _model_hashes(filled["inference"])
-    plan = Plan(filled, _source_facts(filled["source"]), model, weights)
+    source = _source_facts(filled["source"])
+    plan = Plan(filled, source, model, weights, truth_facts(filled["evaluation"], source))
     _check_region(plan)
+    check_truth(plan)
     _check_dtype(plan)
     _check_source_stays(plan)
     return plan
@@ -170,11 +173,12 @@ def _check_dtype(plan: Plan) -> None:
 
 def _check_source_stays(plan: Plan) -> None:
     """Refuse a source that lies where this run writes its own layers."""
-    path = plan.source.path
-    if is_url(path):
-        return
-    place = Path(resolve_local(path, ".").rpartition("://")[2]).resolve()
-    for name in plan.layers:
-        folder = Path(plan.outdir, name).resolve()
-        if place == folder or folder in place.parents:
-            raise ConfigError(f"source.path {path!r} lies in {plan.outdir}/{name}, which this run writes; name another outdir")
+    paths = {"source.path": plan.source.path, "evaluation.ground_truth": plan.truth.path if plan.truth else None}
+    for key, path in paths.items():
+        if path is None or is_url(path):
+            continue
+        place = Path(resolve_local(path, ".").rpartition("://")[2]).resolve()
+        for name in plan.layers:
+            folder = Path(plan.outdir, name).resolve()
+            if place == folder or folder in place.parents:
+                raise ConfigError(f"{key} {path!r} lies in {plan.outdir}/{name}, which this run writes; name another outdir")

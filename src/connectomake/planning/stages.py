@@ -25,6 +25,9 @@ VERSIONS = {
     "objects": 1,
     "fragments": 2,
     "meshes": 2,
+    "ground_truth": 1,
+    "contingency": 1,
+    "evaluation": 1,
 }
 METHOD_KEYS = {
     "threshold": ("channel", "threshold", "connectivity"),
@@ -53,6 +56,9 @@ class Stages:
             "affinity": self.plan.inference is None,
             "fragments": not self.plan.meshes_enabled,
             "meshes": not self.plan.meshes_enabled,
+            "ground_truth": "ground_truth" not in self.plan.layers,
+            "contingency": self.plan.truth is None,
+            "evaluation": self.plan.truth is None,
         }
         return [name for name in VERSIONS if not skipped.get(name, False)]
 
@@ -76,10 +82,12 @@ class Stages:
 
     def _upstream(self, stage: str) -> list[str]:
         image = [] if self.plan.source.in_place else ["image"]
+        truth = ["ground_truth"] if "ground_truth" in self.plan.layers else []
         probability = ["affinity"] if self.plan.inference is not None else image
         before = {
             "image": [], "affinity": image, "components": probability, "merge": ["components"],
             "segmentation": ["merge"], "objects": ["merge"], "fragments": ["segmentation"], "meshes": ["fragments"],
+            "ground_truth": [], "contingency": ["segmentation", *truth], "evaluation": ["contingency"],
         }  # fmt: skip
         return before[stage]
 
@@ -122,6 +130,20 @@ class Stages:
 
     def _meshes(self) -> dict[str, Any]:
         return {}
+
+    def _truth(self) -> dict[str, Any]:
+        t = self.plan.truth
+        return {} if t is None else {"identity": t.identity, "dataset": t.dataset, "scale": t.scale, "bounds": asdict(t.bounds)}
+
+    def _ground_truth(self) -> dict[str, Any]:
+        return {"layer": layer_values(self.plan.layers["ground_truth"]), "truth": self._truth()}
+
+    def _contingency(self) -> dict[str, Any]:
+        values = {"box": asdict(self.plan.evaluation_box)}
+        return values if "ground_truth" in self.plan.layers else values | {"truth": self._truth()}
+
+    def _evaluation(self) -> dict[str, Any]:
+        return {key: self.plan.config["evaluation"][key] for key in ("ignore", "worst")}
 
 
 def layer_values(spec: LayerSpec) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from connectomake.errors import ConfigError
-from connectomake.geometry import Vec, lower_offsets
+from connectomake.geometry import Box, Vec, lower_offsets
 from connectomake.planning.plan import Plan
 
 HIGH_FACES: list[Vec] = [(1, 0, 0), (0, 1, 0), (0, 0, 1)]
@@ -169,25 +169,64 @@ class Targets:
         """Return all files of meshes."""
         return [self.mesh_shard(n) for n in range(self.plan.mesh_spec.sharding.count)]
 
+    def contingency(self, node: int) -> str:
+        """Return the contingency table of a level-1 node."""
+        return f"{self.plan.outdir}/evaluation/contingency/{self.plan.octree.name(1, node)}.h5"
+
+    def contingency_nodes(self) -> list[int]:
+        """Return the level-1 nodes in which something is evaluated."""
+        octree, box = self.plan.octree, self.plan.evaluation_box
+        return [n for n in octree.nodes(1) if not octree.box(1, n).intersect(box).empty]
+
+    def evaluated(self, node: int) -> list[Box]:
+        """Return what is evaluated of the blocks of a level-1 node."""
+        boxes = (self.plan.grid.box(b).intersect(self.plan.evaluation_box) for b in self.plan.octree.children(1, node))
+        return [box for box in boxes if not box.empty]
+
+    def contingency_blocks(self, layer: str, node: int) -> list[int]:
+        """Return the blocks of a layer that are read to evaluate a level-1 node: its own and those across high faces."""
+        grid, found = self.plan.layers[layer].grid, set()
+        for box in self.evaluated(node):
+            for face in HIGH_FACES:
+                found.update(grid.ids_meeting(box.grow(0, face).intersect(self.plan.evaluation_box)))
+        return sorted(found)
+
+    def contingency_inputs(self, node: int) -> dict[str, list[str]]:
+        """Return what a level-1 node is evaluated from: shards of the segmentation and of the ground truth, if ingested."""
+        layers = [name for name in ("segmentation", "ground_truth") if name in self.plan.layers]
+        return {name: [self.shard(name, b) for b in self.contingency_blocks(name, node)] for name in layers}
+
+    def contingencies(self) -> list[str]:
+        """Return the contingency tables of all nodes."""
+        return [self.contingency(node) for node in self.contingency_nodes()]
+
+    def evaluation(self) -> dict[str, str]:
+        """Return the results of the evaluation by name; none if there is no ground truth."""
+        names = {"scores": "scores.json", "worst": "worst.csv", "table": "contingency.h5"} if self.plan.truth else {}
+        return {key: f"{self.plan.outdir}/evaluation/{name}" for key, name in names.items()}
+
     def infos(self) -> list[str]:
         """Return the info of every layer that a run leaves."""
-        return [self.info(name) for name in self.plan.layers if name in {"components", "segmentation"} or self.plan.keeps(name)]
+        always = {"components", "segmentation", "ground_truth"}
+        return [self.info(name) for name in self.plan.layers if name in always or self.plan.keeps(name)]
 
     def final(self) -> list[str]:
         """Return what a whole run is asked for: segmentation, object table and meshes."""
         segmentation = [self.shard("segmentation", b) for b in self.plan.grid.ids]
         meshes = [self.mesh_info, *self.mesh_shards()] if self.plan.meshes_enabled else []
-        return [*self.infos(), *segmentation, self.objects, self.properties, *meshes]
+        return [*self.infos(), *segmentation, self.objects, self.properties, *meshes, *self.evaluation().values()]
 
     def kept(self) -> list[str]:
         """Return every file that should lie there after a whole run: the final ones and the kept intermediates."""
         blocks = self.plan.grid.ids
-        layers = [n for n in ("image", "affinity") if n in self.plan.layers and self.plan.keeps(n)]
+        names = ("image", "affinity", "ground_truth")
+        layers = [n for n in names if n in self.plan.layers and (n == "ground_truth" or self.plan.keeps(n))]
         shards = [self.shard(n, b) for n in layers for b in self.plan.layers[n].grid.ids]
         components = [f(n, b) for n, b in (("components", b) for b in blocks) for f in (self.shard, self.tables)]
         halos = [self.tables("segmentation", b) for b in blocks]
         lookups = [self.lookup(level, node) for level, node in self.nodes()]
-        return [*shards, *components, *self.all_merges(), *lookups, *halos, *self._kept_packs(), *self.final()]
+        tables = self.contingencies() if self.plan.truth else []
+        return [*shards, *components, *self.all_merges(), *lookups, *halos, *self._kept_packs(), *tables, *self.final()]
 
     def _kept_packs(self) -> list[str]:
         if not (self.plan.meshes_enabled and self.plan.keeps("fragments")):

@@ -9,7 +9,10 @@ from connectomake.planning.plan import Plan
 from connectomake.planning.targets import Targets
 from connectomake.verify import inspect
 
-STAGES = ("image", "affinity", "components", "merge", "segmentation", "objects", "fragments", "meshes", "info")
+STAGES = (
+    "image", "affinity", "components", "merge", "segmentation", "objects", "fragments", "meshes",
+    "ground_truth", "contingency", "evaluation", "info",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,20 @@ def expected(plan: Plan) -> Iterator[Expected]:
     yield Expected("objects", targets.properties, inspect.properties, recorded=False)
     if plan.meshes_enabled:
         yield from _meshes(plan, targets)
+    if plan.truth is not None:
+        yield from _evaluation(plan, targets)
     yield from _infos(plan, targets)
+
+
+def _evaluation(plan: Plan, targets: Targets) -> Iterator[Expected]:
+    if "ground_truth" in plan.layers:
+        yield from _shards(plan, targets, "ground_truth")
+    for path in targets.contingencies():
+        yield Expected("contingency", path, inspect.contingency)
+    results = targets.evaluation()
+    yield Expected("evaluation", results["table"], inspect.contingency)
+    yield Expected("evaluation", results["scores"], partial(inspect.scores, plan, results["table"]), recorded=False)
+    yield Expected("evaluation", results["worst"], partial(inspect.worst, plan, results["table"]), recorded=False)
 
 
 def _shards(plan: Plan, targets: Targets, layer: str) -> Iterator[Expected]:

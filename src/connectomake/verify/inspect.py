@@ -90,6 +90,32 @@ def properties(path: str) -> None:
         raise LayerError(f"{path} does not hold segment properties; delete it and rerun")
 
 
+def contingency(path: str) -> None:
+    """Read a file of contingency tables."""
+    from connectomake.evaluation.files import read_contingency
+
+    read_contingency(path)
+
+
+def scores(plan: Plan, table: str, path: str) -> None:
+    """Compare the scores with those that follow from the summed table, to the byte."""
+    from connectomake.evaluation.files import result_texts
+
+    _compare_result(path, result_texts(table, plan.evaluation_box, plan.config["evaluation"])["scores"])
+
+
+def worst(plan: Plan, table: str, path: str) -> None:
+    """Compare the list of the worst faults with the one that follows from the summed table."""
+    from connectomake.evaluation.files import result_texts
+
+    _compare_result(path, result_texts(table, plan.evaluation_box, plan.config["evaluation"])["worst"])
+
+
+def _compare_result(path: str, text: str) -> None:
+    if Path(path).read_text() != text:
+        raise LayerError(f"{path} does not fit the table beside it; delete it and rerun")
+
+
 def info(plan: Plan, layer: str, path: str) -> None:
     """Read an info and compare it with the plan's."""
     if _json(path) != json.loads(info_text(plan, layer)):

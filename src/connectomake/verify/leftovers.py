@@ -6,7 +6,7 @@ from pathlib import Path
 
 from connectomake.planning.plan import Plan
 
-LAYERS = ("image", "affinity", "components", "segmentation")
+LAYERS = ("image", "affinity", "components", "segmentation", "ground_truth")
 OTHER_FOLDERS = ("merge", "fragments")
 
 

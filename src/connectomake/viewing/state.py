@@ -11,7 +11,7 @@ from connectomake.planning.plan import Plan
 from connectomake.sources import is_url, resolve_local
 
 PUBLIC_CLIENT = "https://neuroglancer-demo.appspot.com/"
-RUN, SOURCE, CLIENT, STATE = "run", "source", "v/connectomake", "state.json"
+RUN, SOURCE, TRUTH, CLIENT, STATE = "run", "source", "truth", "v/connectomake", "state.json"
 OBJECTS_SHOWN = 24
 VOXELS_ACROSS = 400
 GREY = "#uicontrol invlerp normalized\nvoid main() {\n  emitGrayscale(normalized());\n}\n"
@@ -27,6 +27,8 @@ def mounts(plan: Plan) -> dict[str, Path]:
     folders = {RUN: Path(plan.outdir)}
     if plan.source.in_place and not is_url(plan.source.path):
         folders[SOURCE] = Path(resolve_local(plan.source.path, "."))
+    if plan.truth is not None and plan.truth.in_place and not is_url(plan.truth.path):
+        folders[TRUTH] = Path(resolve_local(plan.truth.path, ".").rpartition("://")[2])
     return folders
 
 
@@ -69,6 +71,8 @@ def _layers(plan: Plan, base: str, object_id: int | None) -> list[dict[str, Any]
         layers.append({"type": "segmentation", "name": "components", "source": _url(base, "components"), "visible": False})
     if _exists(plan, "segmentation"):
         layers.append(_segmentation(plan, base, object_id))
+    if plan.truth is not None:
+        layers.append(_ground_truth(plan, base))
     return [layer for layer in layers if layer is not None]
 
 
@@ -111,6 +115,16 @@ def _segmentation(plan: Plan, base: str, object_id: int | None) -> dict[str, Any
         "selectedAlpha": 0.35,
         "notSelectedAlpha": 0.15 if object_id is None else 0,
     }
+
+
+def _ground_truth(plan: Plan, base: str) -> dict[str, Any] | None:
+    """The true labels, hidden at first; none where they are read in place but moved by an offset."""
+    layer = {"type": "segmentation", "name": "ground truth", "visible": False}
+    if plan.truth is None or not plan.truth.in_place:
+        return layer | {"source": _url(base, "ground_truth")} if _exists(plan, "ground_truth") else None
+    path = plan.truth.path
+    url = path.removeprefix("precomputed://") if is_url(path) else f"{base}/{TRUTH}"
+    return None if plan.config["evaluation"]["offset"] else layer | {"source": f"precomputed://{url}"}
 
 
 def _largest(plan: Plan) -> list[str]:

@@ -1,0 +1,71 @@
+"""The ground truth of a config: opened once on the head, checked against source and region."""
+
+from typing import Any
+
+from connectomake.errors import ConfigError, ConnectomakeError
+from connectomake.planning.plan import Plan, SourceFacts
+from connectomake.sources.labels import Labels, open_labels
+
+KEYS = {"source.path": "evaluation.ground_truth", "source.dataset": "evaluation.dataset", "source.scale": "evaluation.scale"}
+
+
+def truth_facts(section: dict[str, Any] | None, source: SourceFacts) -> SourceFacts | None:
+    """Return what the plan keeps of the ground truth; its bounds are in the source's coordinates.
+
+    Parameters
+    ----------
+    section
+        ``evaluation`` of the config.
+    source
+        The image.
+
+    Raises
+    ------
+    ConfigError, SourceError
+        If it cannot be opened, holds no labels, or does not fit the source.
+    """
+    if section is None:
+        return None
+    labels = open_truth(section)
+    _check_fit(labels, section, source)
+    return SourceFacts(
+        section["ground_truth"], section["dataset"], section["scale"], labels.source.kind, labels.bounds, 1, "uint64",
+        source.voxel_size, labels.source.identity,
+    )  # fmt: skip
+
+
+def open_truth(section: dict[str, Any]) -> Labels:
+    """Open the ground truth; errors name the keys of ``evaluation``."""
+    try:
+        return open_labels(section["ground_truth"], section["dataset"], section["scale"], section["offset"])
+    except ConnectomakeError as error:
+        text = str(error)
+        for key, ours in KEYS.items():
+            text = text.replace(key, ours)
+        raise type(error)(text) from error
+
+
+def _check_fit(labels: Labels, section: dict[str, Any], source: SourceFacts) -> None:
+    path = section["ground_truth"]
+    if labels.voxel_size is not None and labels.voxel_size != source.voxel_size:
+        raise ConfigError(
+            f"evaluation.ground_truth {path!r} has voxels of {list(labels.voxel_size)} nm, the source of "
+            f"{list(source.voxel_size)}; name a scale or a volume of the same voxel size"
+        )
+    if labels.bounds != source.bounds and not labels.placed:
+        raise ConfigError(
+            f"evaluation.ground_truth {path!r} holds {labels.bounds}, but the source holds {source.bounds}; say where its "
+            "first voxel lies in the source's coordinates (evaluation.offset)"
+        )
+
+
+def check_truth(plan: Plan) -> None:
+    """Raise a ConfigError unless there is something to evaluate, and the objects are what is compared."""
+    if plan.truth is None or not plan.evaluation_box.empty:
+        return
+    section = plan.config["evaluation"]
+    limits = f" and evaluation.start {section['start']}, stop {section['stop']}" if section["start"] or section["stop"] else ""
+    raise ConfigError(
+        f"the ground truth {plan.truth.path!r} ({plan.truth.bounds}), the region of interest ({plan.roi}){limits} have no "
+        "voxel in common; change evaluation.offset, start or stop, or set evaluation: null"
+    )

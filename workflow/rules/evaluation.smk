@@ -1,0 +1,68 @@
+# Requires: segmentation shards, the ground truth. Makes: <outdir>/ground_truth, unless it is precomputed and read in place;
+# <outdir>/evaluation: contingency tables per node and of the whole, scores.json, worst.csv.
+if "ground_truth" in plan.layers:
+
+    rule ground_truth:
+        """Ingest one block of a ground truth that is not precomputed."""
+        input:
+            ground_truth_inputs,
+        output:
+            shard=f"{plan.outdir}/ground_truth/{SEGMENTATION_SCALE}/{{block}}.shard",
+        log:
+            f"{plan.outdir}/logs/ground_truth/{{block}}.log",
+        conda:
+            "../../envs/connectomake.yaml"
+        resources:
+            mem_mb=memory("ground_truth"),
+            runtime=minutes("ground_truth"),
+        params:
+            stage=depends_on("ground_truth"),
+        script:
+            "../../scripts/ground_truth.py"
+
+
+if plan.truth is not None:
+
+    rule contingency:
+        """Tally ground truth and segmentation over the blocks of a node."""
+        input:
+            unpack(contingency_inputs),
+        output:
+            table=f"{plan.outdir}/evaluation/contingency/{{node}}.h5",
+        log:
+            f"{plan.outdir}/logs/contingency/{{node}}.log",
+        benchmark:
+            f"{plan.outdir}/benchmarks/contingency/{{node}}.tsv"
+        conda:
+            "../../envs/connectomake.yaml"
+        resources:
+            mem_mb=memory("contingency"),
+            runtime=minutes("contingency"),
+        params:
+            stage=depends_on("contingency"),
+        script:
+            "../../scripts/contingency.py"
+
+    rule evaluation:
+        """Score the segmentation against the ground truth."""
+        input:
+            tables=evaluation_inputs,
+        output:
+            scores=targets.evaluation()["scores"],
+            worst=report(
+                targets.evaluation()["worst"],
+                caption="../report/worst.rst",
+                category="Evaluation",
+            ),
+            table=targets.evaluation()["table"],
+        log:
+            f"{plan.outdir}/logs/evaluation.log",
+        conda:
+            "../../envs/connectomake.yaml"
+        resources:
+            mem_mb=memory("evaluation"),
+            runtime=minutes("evaluation"),
+        params:
+            stage=depends_on("evaluation"),
+        script:
+            "../../scripts/evaluation.py"
