@@ -23,3 +23,11 @@ class ModelError(ConnectomakeError, ValueError):
 
 class RunError(ConnectomakeError, RuntimeError):
     """A stage met data it cannot process."""
+
+
+class QueueError(ConnectomakeError, RuntimeError):
+    """A queue, or what lies in it, cannot be used."""
+
+
+class StorageError(ConnectomakeError, OSError):
+    """A storage cannot be reached, read or written."""

@@ -13,6 +13,7 @@ from connectomake.cli.evaluate import evaluate
 from connectomake.cli.phantom import phantom
 from connectomake.cli.plan import plan
 from connectomake.cli.progress import progress
+from connectomake.cli.queue import app as queue_app
 from connectomake.cli.summary import summary
 from connectomake.cli.verify import verify
 from connectomake.cli.view import view
@@ -55,6 +56,7 @@ app.command("verify")(verify)
 app.command("view", context_settings=NEGATIVE_NUMBERS)(view)
 app.command("evaluate", context_settings=NEGATIVE_NUMBERS)(evaluate)
 app.command("phantom")(phantom)
+app.add_typer(queue_app, name="queue")
 
 
 def main(args: list[str] | None = None) -> None:

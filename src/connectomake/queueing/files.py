@@ -1,0 +1,88 @@
+"""Files that are no targets: a network's file and weights, which remote workers fetch by their hash."""
+
+import hashlib
+from pathlib import Path, PurePosixPath
+
+from connectomake.errors import StorageError
+from connectomake.planning.plan import Plan
+from connectomake.queueing.stores import Store, explained
+from connectomake.sources import is_url
+
+FOLDER = ".connectomake/files"
+
+
+def files_of(plan: Plan) -> dict[str, str]:
+    """Return the SHA-256 of each file that a plan names by its hash, by path."""
+    section = plan.config["inference"]
+    if section is None:
+        return {}
+    found = {section["model"]: plan.model, section["weights"]: plan.weights}
+    return {path: sha for path, sha in found.items() if path is not None and sha is not None}
+
+
+def share(plan: Plan, store: Store) -> None:
+    """Upload a plan's files to the store, each under its hash, unless they are there."""
+    with explained(store):
+        for path, sha in files_of(plan).items():
+            if store.mtime(f"{FOLDER}/{sha}") is None:
+                store.upload(Path(path), f"{FOLDER}/{sha}")
+
+
+def provide(plan: Plan, store: Store, scratch: Path, places: list[Path], cache: Path) -> None:
+    """Make a plan's files, and a source named by a relative path, appear in a scratch folder.
+
+    Parameters
+    ----------
+    plan
+        The plan.
+    store
+        Where `share` put them.
+    scratch
+        The job's folder.
+    places
+        Folders in which the files may lie already.
+    cache
+        Folder for files that were fetched.
+
+    Raises
+    ------
+    StorageError
+        If a file is nowhere, or not the one that the plan was made with.
+    """
+    for path, sha in files_of(plan).items():
+        if PurePosixPath(path).is_absolute():
+            continue
+        _link(scratch / path, _find(path, sha, places) or _fetch(path, sha, store, cache))
+    source = plan.source.path
+    if not is_url(source) and not PurePosixPath(source).is_absolute():
+        for place in places:
+            if (place / source).exists():
+                _link(scratch / source, place / source)
+                break
+
+
+def _link(link: Path, target: Path) -> None:
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if not link.exists():
+        link.symlink_to(target.absolute())
+
+
+def _find(path: str, sha: str, places: list[Path]) -> Path | None:
+    return next((p / path for p in places if (p / path).is_file() and _sha(p / path) == sha), None)
+
+
+def _fetch(path: str, sha: str, store: Store, cache: Path) -> Path:
+    place = cache / sha
+    if not place.exists():
+        with explained(store):
+            if store.mtime(f"{FOLDER}/{sha}") is None:
+                raise StorageError(f"{path} is neither here nor in {store.url}/{FOLDER}; fill the queue again, or copy it here")
+            store.download(f"{FOLDER}/{sha}", place)
+    if _sha(place) != sha:
+        raise StorageError(f"{store.url}/{FOLDER}/{sha} is not the {path} that the plan was made with; delete it, fill again")
+    return place
+
+
+def _sha(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,98 @@
+"""Wait for a job's process, and renew its lease meanwhile."""
+
+import os
+import select
+import signal
+import time
+from dataclasses import dataclass
+from types import FrameType
+
+from connectomake.errors import QueueError
+from connectomake.queueing.queues import Drawn, Queue
+
+GRACE_SECONDS = 10.0
+RENEWALS = 3
+"""How often a lease is renewed within its time, so that a failed renewal is not the end of it."""
+
+
+class Stop:
+    """Notes SIGINT and SIGTERM, and wakes whoever waits."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.reads, self._writes = os.pipe()
+        os.set_blocking(self._writes, False)
+
+    def watch(self) -> None:
+        """Take over the signals of this process."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._note)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        self.number = number
+        os.write(self._writes, b"x")
+
+    def sleep(self, seconds: float) -> None:
+        """Wait so long, or until a signal comes."""
+        if not self.number:
+            select.select([self.reads], [], [], seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a process ended: exit code (minus the signal), seconds, peak memory in MB, seconds of CPU."""
+
+    code: int
+    seconds: float
+    memory_mb: float
+    cpu: float
+
+
+def watch(pid: int, alive: int, queue: Queue, drawn: Drawn, seconds: int, stop: Stop) -> tuple[Ended, str | None]:
+    """Wait for a process and renew the lease of what it makes; end it when this process is asked to stop.
+
+    Parameters
+    ----------
+    pid, alive
+        The process, and a descriptor that reads as closed once it has ended.
+    queue, drawn, seconds
+        Whose lease is renewed, for so many seconds.
+    stop
+        Tells of signals.
+
+    Returns
+    -------
+    Ended, str or None
+        How the process ended; why the lease could not be renewed the last time.
+    """
+    started, trouble = time.monotonic(), None
+    next_renewal = started + seconds / RENEWALS
+    while not stop.number:
+        readable, _, _ = select.select([alive, stop.reads], [], [], max(next_renewal - time.monotonic(), 0))
+        if alive in readable:
+            break
+        if time.monotonic() >= next_renewal:
+            trouble = _renew(queue, drawn, seconds)
+            next_renewal = time.monotonic() + seconds / RENEWALS
+    if stop.number:
+        _end(pid, alive)
+    os.close(alive)
+    _, status, usage = os.wait4(pid, 0)
+    cpu = usage.ru_utime + usage.ru_stime
+    return Ended(os.waitstatus_to_exitcode(status), time.monotonic() - started, usage.ru_maxrss / 1024, cpu), trouble
+
+
+def _renew(queue: Queue, drawn: Drawn, seconds: int) -> str | None:
+    try:
+        queue.renew(drawn, seconds)
+    except QueueError as error:
+        return str(error)
+    return None
+
+
+def _end(pid: int, alive: int) -> None:
+    """Ask a process to end, so that it removes its temporary files; make it end when it does not."""
+    os.kill(pid, signal.SIGTERM)
+    readable, _, _ = select.select([alive], [], [], GRACE_SECONDS)
+    if not readable:
+        os.kill(pid, signal.SIGKILL)

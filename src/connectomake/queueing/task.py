@@ -1,0 +1,173 @@
+"""A task: one job of a rule, complete in itself, as plain JSON values."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from connectomake import __version__
+from connectomake.atomic import canonical_json
+from connectomake.errors import QueueError
+from connectomake.planning.plan import Plan
+from connectomake.planning.stages import Stages
+
+FORMAT = 1
+_SCRIPT = re.compile(r"[A-Za-z0-9_]+\.py")
+
+
+class Named(list):
+    """A list of paths or texts, some of them under names, as Snakemake hands them to scripts.
+
+    Parameters
+    ----------
+    items
+        All values.
+    names
+        Of each name the position, or start and stop of a part of the list.
+    """
+
+    __slots__ = ("_names",)
+
+    def __init__(self, items: list[str], names: dict[str, list[int | None]]) -> None:
+        super().__init__(items)
+        self._names = names
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name not in self._names:
+            raise AttributeError(name)
+        start, stop = self._names[name]
+        return self[start or 0] if stop is None else self[start:stop]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return what a name stands for, or `default`."""
+        return getattr(self, name, default)
+
+    def keys(self) -> Iterator[str]:
+        """Return the names."""
+        return iter(self._names)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One job.
+
+    Parameters
+    ----------
+    rule, script
+        Of the workflow; the script is a file name in its folder ``scripts``.
+    plan
+        The plan, as `Plan.to_json` gives it.
+    wildcards
+        Texts by name.
+    input, output
+        ``items``: paths relative to the run's folder; ``names``: see `Named`.
+    log
+        Where the job's log goes: no or one path.
+    benchmark
+        Where time and memory are noted, or None.
+    threads
+        Of the rule.
+    stage, fingerprint
+        What the records of the outputs will say; None for files without a record.
+    storage, endpoint
+        Where the run's files lie, such as ``s3://bucket/prefix``; None: in the worker's folder.
+    version
+        Of connectomake, that put the task into the queue.
+
+    Raises
+    ------
+    QueueError
+        If a value is not what a task can hold.
+    """
+
+    rule: str
+    script: str
+    plan: dict[str, Any]
+    wildcards: dict[str, str]
+    input: dict[str, Any]
+    output: dict[str, Any]
+    log: list[str]
+    benchmark: str | None
+    threads: int
+    stage: str | None
+    fingerprint: str | None
+    storage: str | None = None
+    endpoint: str | None = None
+    version: str = __version__
+
+    def __post_init__(self) -> None:
+        if not _SCRIPT.fullmatch(self.script):
+            raise QueueError(f"a task names the script {self.script!r}, which is no script of the workflow")
+        for path in (*self.inputs, *self.outputs, *self.log, *([self.benchmark] if self.benchmark else [])):
+            pure = PurePosixPath(path)
+            if pure.is_absolute() or ".." in pure.parts or "://" in path:
+                raise QueueError(f"a task names the file {path!r}; files are relative to the run's folder")
+
+    @property
+    def inputs(self) -> list[str]:
+        """All files that the job reads."""
+        return list(self.input["items"])
+
+    @property
+    def outputs(self) -> list[str]:
+        """All files that the job writes."""
+        return list(self.output["items"])
+
+    @property
+    def name(self) -> str:
+        """The rule and its wildcards, as people say it."""
+        return " ".join([self.rule, *self.wildcards.values()])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the task as plain JSON values, with its format and the plan's hash."""
+        return {"format": FORMAT, "plan_hash": plan_hash(self.plan), **asdict(self)}
+
+    @classmethod
+    def from_json(cls, value: Any) -> "Task":
+        """Make the task from what `to_json` gave.
+
+        Raises
+        ------
+        QueueError
+            If the value is no task, or one of another version of connectomake.
+        """
+        if not isinstance(value, dict) or "format" not in value:
+            raise QueueError("the queue holds messages of another program; name a queue of its own for connectomake")
+        values = dict(value)
+        version = values.get("version")
+        if values.pop("format") != FORMAT or version != __version__:
+            raise QueueError(
+                f"the queue was filled by connectomake {version}, this is {__version__}; install one version on all machines"
+            )
+        expected = values.pop("plan_hash", None)
+        try:
+            task = cls(**values)
+        except (TypeError, KeyError) as error:
+            raise QueueError(f"a message of the queue is damaged ({error}); purge the queue and fill it again") from error
+        if plan_hash(task.plan) != expected:
+            raise QueueError("a message of the queue is damaged: its plan is not the one that was put in; fill it again")
+        return task
+
+    def check_plan(self) -> Plan:
+        """Return the plan; it must mean here what it meant where the queue was filled.
+
+        Raises
+        ------
+        QueueError
+            If this installation would note other settings in the files.
+        """
+        plan = Plan.from_json(json.loads(json.dumps(self.plan)))
+        if self.stage is not None and Stages(plan).fingerprint(self.stage) != self.fingerprint:
+            raise QueueError(
+                f"stage {self.stage} of the queue's plan has another fingerprint here than where the queue was filled; "
+                "install the same connectomake on all machines and fill the queue again"
+            )
+        return plan
+
+
+def plan_hash(plan: dict[str, Any]) -> str:
+    """Return the hash that a plan is known by in a queue."""
+    return hashlib.sha256(canonical_json(plan).encode()).hexdigest()[:16]

@@ -1,0 +1,274 @@
+"""A worker: draws tasks and makes them, one after the other, until the queue is empty."""
+
+import ast
+import contextlib
+import importlib
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from connectomake.atomic import write_text
+from connectomake.errors import QueueError, StorageError
+from connectomake.queueing import child
+from connectomake.queueing.lease import Ended, Stop, watch
+from connectomake.queueing.place import Place
+from connectomake.queueing.queues import Drawn, Queue
+from connectomake.queueing.stores import FolderStore, open_store
+from connectomake.queueing.task import Task, plan_hash
+
+UNFIT_AFTER = 3
+"""So many tasks failing in a row say that this machine is at fault, not the tasks."""
+_HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a worker works.
+
+    Parameters
+    ----------
+    workflow
+        Folder of Snakefile and scripts.
+    lease
+        Seconds for which a task is leased; renewed while it is made.
+    tries
+        A task drawn so often without success is given up.
+    idle
+        End after so many seconds without a task; None: when the queue holds none, leased ones included.
+    forever
+        Never end for want of tasks.
+    storage, endpoint
+        In place of those that the tasks name.
+    plan
+        Hash of the only plan whose tasks are made; None: any.
+    retry
+        Seconds before a task that failed can be drawn again.
+    """
+
+    workflow: Path
+    lease: int = 120
+    tries: int = 5
+    idle: float | None = None
+    forever: bool = False
+    storage: str | None = None
+    endpoint: str | None = None
+    plan: str | None = None
+    retry: int = 5
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a worker did: tasks made, found made already, given up, and those that failed since the last success."""
+
+    made: int = 0
+    found: int = 0
+    given_up: list[str] = field(default_factory=list)
+    failing: set[str] = field(default_factory=set)
+
+
+class Worker:
+    """Draws tasks and makes them.
+
+    Parameters
+    ----------
+    queue
+        Where from.
+    options
+        How.
+    say
+        Prints a line.
+    """
+
+    def __init__(self, queue: Queue, options: Options, say: Callable[[str], None]) -> None:
+        self._queue, self._options, self._say = queue, options, say
+        self._stop = Stop()
+        self._tally = Tally()
+        self._places: dict[tuple[str | None, str | None], Place] = {}
+        self._started = time.monotonic()
+        self._first: int | None = None
+
+    def run(self) -> int:
+        """Work until the queue is empty or a signal comes.
+
+        Returns
+        -------
+        int
+            0 if all went well, 1 if a task was given up, 128 + its number after a signal.
+
+        Raises
+        ------
+        QueueError, StorageError
+            If this worker cannot go on; its task was released.
+        """
+        self._stop.watch()
+        with tempfile.TemporaryDirectory(prefix="connectomake-worker-") as scratch:
+            self._work(Path(scratch))
+        tally = self._tally
+        found = f", {tally.found} were made already" if tally.found else ""
+        self._say(f"ended: {tally.made} made{found}, {len(tally.given_up)} given up")
+        return 128 + self._stop.number if self._stop.number else int(bool(tally.given_up))
+
+    def _work(self, scratch: Path) -> None:
+        wait, last = 1, time.monotonic()
+        while not self._stop.number:
+            drawn = self._queue.draw(self._options.lease, wait)
+            if drawn is not None:
+                self._handle(drawn, scratch)
+                wait, last = 1, time.monotonic()
+                continue
+            if self._is_over(time.monotonic() - last):
+                return
+            wait = min(wait + 1, 10)
+            self._stop.sleep(0.2)
+
+    def _is_over(self, idle: float) -> bool:
+        if self._options.forever:
+            return False
+        if self._options.idle is not None:
+            return idle >= self._options.idle
+        return sum(self._queue.counts()) == 0
+
+    def _handle(self, drawn: Drawn, scratch: Path) -> None:
+        """Make what was drawn; if this worker cannot, release it before the error ends it."""
+        try:
+            task = Task.from_json(drawn.value)
+            self._check(task)
+            place = self._place(task, scratch)
+            if place.is_done(task):
+                self._queue.finish(drawn)
+                self._tally.found += 1
+                self._say(f"{task.name}: made already")
+                return
+        except BaseException:
+            with contextlib.suppress(QueueError):
+                self._queue.renew(drawn, 0)
+            raise
+        self._make(drawn, task, place)
+
+    def _check(self, task: Task) -> None:
+        plan = task.check_plan()
+        if self._options.plan is not None and plan_hash(task.plan) != self._options.plan:
+            raise QueueError(
+                f"the queue holds tasks of another plan, with outdir {plan.outdir!r}; name its config, or leave --config out"
+            )
+        script = self._options.workflow / "scripts" / task.script
+        if not script.is_file():
+            raise QueueError(f"{script} is missing: this checkout has no rule {task.rule}; take the one that filled the queue")
+        _preload(script)
+
+    def _place(self, task: Task, scratch: Path) -> Place:
+        storage = self._options.storage or task.storage
+        endpoint = self._options.endpoint or task.endpoint
+        if (storage, endpoint) not in self._places:
+            home = Path.cwd()
+            store = open_store(storage, endpoint) if storage else FolderStore(f"file://{home}")
+            self._places[storage, endpoint] = Place(store, None if storage else home, home, self._options.workflow, scratch)
+        return self._places[storage, endpoint]
+
+    def _make(self, drawn: Drawn, task: Task, place: Place) -> None:
+        folder = place.folder(str(self._tally.made + len(self._tally.failing)))
+        pid, alive = child.start(task, place, folder)
+        try:
+            ended, trouble = watch(pid, alive, self._queue, drawn, self._options.lease, self._stop)
+            self._conclude(drawn, task, place, folder, ended, trouble)
+        finally:
+            place.tidy(task, folder, pid)
+
+    def _conclude(self, drawn: Drawn, task: Task, place: Place, folder: Path, ended: Ended, trouble: str | None) -> None:
+        if trouble:
+            self._say(f"{task.name}: its lease could not be renewed: {trouble}")
+        if ended.code == 0:
+            self._note(task, folder, ended)
+            with _warning(self._say):
+                place.publish_notes(task, folder)
+            self._queue.finish(drawn)
+            self._tally.made += 1
+            self._tally.failing.clear()
+            self._say(f"{task.name}: made in {ended.seconds:.1f} s{self._outlook()}")
+        elif self._stop.number:
+            self._queue.renew(drawn, 0)
+            self._say(f"{task.name}: stopped by a signal; its lease is released")
+        else:
+            self._failed(drawn, task, place, folder, ended)
+
+    def _failed(self, drawn: Drawn, task: Task, place: Place, folder: Path, ended: Ended) -> None:
+        how = f"exit code {ended.code}" if ended.code >= 0 else f"signal {-ended.code}{_hint(-ended.code)}"
+        self._say(f"{task.name}: FAILED, {how}, draw {drawn.draws} of {self._options.tries}{_last_line(folder, task)}")
+        with _warning(self._say):
+            place.publish_notes(task, folder)
+        if drawn.draws >= self._options.tries:
+            self._queue.finish(drawn)
+            self._tally.given_up.append(task.name)
+            self._say(f"{task.name}: GIVEN UP after {drawn.draws} draws; its files are still missing, its log is {_log(task)}")
+        else:
+            self._queue.renew(drawn, self._options.retry)
+        self._tally.failing.add(task.name)
+        if len(self._tally.failing) >= UNFIT_AFTER:
+            raise QueueError(
+                f"{UNFIT_AFTER} tasks failed in a row ({', '.join(sorted(self._tally.failing))}); is something wrong with this "
+                "machine? They are back in the queue"
+            )
+
+    def _note(self, task: Task, folder: Path, ended: Ended) -> None:
+        """Note time and memory as Snakemake does."""
+        if task.benchmark is None:
+            return
+        clock = time.strftime("%H:%M:%S", time.gmtime(ended.seconds)).lstrip("0")
+        load = 100 * ended.cpu / max(ended.seconds, 1e-3)
+        row = [f"{ended.seconds:.4f}", clock, f"{ended.memory_mb:.2f}", *["NA"] * 5, f"{load:.2f}", f"{ended.cpu:.2f}"]
+        write_text(folder / task.benchmark, _HEADER + "\t".join(row) + "\n")
+
+    def _outlook(self) -> str:
+        """Return what is left, and when all of it will be made at the pace of all workers since this one began."""
+        with contextlib.suppress(QueueError):
+            left = sum(self._queue.counts())
+            if self._first is None:
+                self._first, self._started = left, time.monotonic()
+                return f"; {left} left"
+            gone = self._first - left
+            if gone > 0:
+                seconds = left * (time.monotonic() - self._started) / gone
+                return f"; {left} left, about {_duration(seconds)}"
+            return f"; {left} left"
+        return ""
+
+
+def _preload(script: Path) -> None:
+    """Import what a script imports, once, so that the processes that run it need not."""
+    for node in ast.parse(script.read_text()).body:
+        names = [node.module] if isinstance(node, ast.ImportFrom) else [a.name for a in getattr(node, "names", ())]
+        for name in names:
+            if name and isinstance(node, (ast.Import, ast.ImportFrom)):
+                with contextlib.suppress(ImportError):
+                    importlib.import_module(name)
+
+
+@contextlib.contextmanager
+def _warning(say: Callable[[str], None]):  # type: ignore[no-untyped-def]
+    try:
+        yield
+    except StorageError as error:
+        say(f"warning: {error}")
+
+
+def _hint(number: int) -> str:
+    return " (killed; out of memory?)" if number == 9 else ""
+
+
+def _log(task: Task) -> str:
+    return task.log[0] if task.log else "this output"
+
+
+def _last_line(folder: Path, task: Task) -> str:
+    """Return the end of a job's log, for the worker's own."""
+    try:
+        lines = (folder / task.log[0]).read_text(errors="replace").splitlines()
+    except (OSError, IndexError):
+        return ""
+    return f": {lines[-1]}" if lines else ""
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

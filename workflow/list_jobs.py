@@ -1,0 +1,91 @@
+"""List the jobs of one rule that Snakemake would run, as JSON: what `connectomake queue fill` puts into a queue.
+
+    python workflow/list_jobs.py OUT RULE --snakefile Snakefile --configfile config.yaml [OPTIONS OF SNAKEMAKE]
+
+It is `snakemake --summary` with another summary. So what is missing or outdated, and which files a job reads and writes, is
+said in one place, the rules, and a new rule needs nothing here. Snakemake's notes on the listed jobs' files are dropped: they
+tell of older files, and would call those that a worker makes outdated.
+"""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from snakemake.cli import main
+from snakemake.dag import DAG
+
+
+def _name(path: Any, prefix: str) -> str:
+    """Return a file's name as the rule has it: without the storage's prefix."""
+    return str(path.storage_object.query).removeprefix(prefix) if getattr(path, "is_storage", False) else str(path)
+
+
+def _names(values: Any, prefix: str) -> dict[str, Any]:
+    """Return Snakemake's list with names as plain values: all items, and where each name starts and stops."""
+    return {
+        "items": [_name(v, prefix) for v in values],
+        "names": {name: [start, stop] for name, (start, stop) in values._get_names()},
+    }
+
+
+def _stage(job: Any) -> str | None:
+    """Return the stage that the rule's one param names, if it does."""
+    try:
+        return str(json.loads(job.params.stage)["stage"])
+    except (AttributeError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _entry(job: Any, prefix: str) -> dict[str, Any]:
+    return {
+        "wildcards": job.wildcards_dict,
+        "input": _names(job.input, prefix),
+        "output": _names(job.output, prefix),
+        "log": [_name(path, prefix) for path in job.log],
+        "benchmark": _name(job.benchmark, prefix) if job.benchmark else None,
+        "threads": job.threads,
+        "stage": _stage(job),
+    }
+
+
+def listing(dag: Any, rule: str) -> dict[str, Any]:
+    """Return the jobs of a rule whose inputs are there, how many wait, and for which rules."""
+    settings = dag.workflow.storage_settings
+    prefix = f"{(settings.default_storage_prefix or '').rstrip('/')}/" if settings.default_storage_provider else ""
+    wanted = sorted((job for job in dag.jobs if job.rule.name == rule and dag.needrun(job)), key=lambda job: job.output[0])
+    ready, waiting, missing = [], 0, Counter()
+    for job in wanted:
+        before = [other for other in dag.dependencies[job] if dag.needrun(other)]
+        if before:
+            waiting += 1
+            missing.update({other.rule.name for other in before})
+        else:
+            ready.append(_entry(job, prefix))
+            dag.workflow.persistence.cleanup(job)
+    script = next((r.script for r in dag.workflow.rules if r.name == rule), None)
+    return {
+        "rules": sorted(r.name for r in dag.workflow.rules if r.script),
+        "script": Path(str(script)).name if script else None,
+        "plan": dag.workflow.globals["plan"].to_json(),
+        "ready": ready,
+        "waiting": waiting,
+        "missing": dict(missing),
+    }
+
+
+def put_in_place_of_summary(out: Path, rule: str) -> None:
+    """Make Snakemake's summary write the listing to a file."""
+
+    async def summary(dag: Any, detailed: bool = False) -> AsyncIterator[str]:  # noqa: ARG001
+        out.write_text(json.dumps(listing(dag, rule)))
+        yield f"listed the jobs of {rule}"
+
+    DAG.summary = summary
+
+
+if __name__ == "__main__":
+    put_in_place_of_summary(Path(sys.argv[1]), sys.argv[2])
+    main([*sys.argv[3:], "--summary"])
