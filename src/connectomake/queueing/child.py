@@ -110,9 +110,16 @@ def _make(task: Task, place: Place, folder: Path) -> int:
         place.publish(task, folder)
     except ConnectomakeError as error:
         _restore(*streams)
-        print(f"connectomake: error: {error}", file=sys.stderr)  # noqa: T201
-        return 1
+        return _failed(str(error))
+    except OSError as error:
+        _restore(*streams)
+        return _failed(f"{error.filename or 'a file'}: {error.strerror or error}")
     return 0
+
+
+def _failed(message: str) -> int:
+    print(f"connectomake: error: {message}", file=sys.stderr)  # noqa: T201
+    return 1
 
 
 def _restore(stdout: int, stderr: int) -> None:

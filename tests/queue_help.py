@@ -1,0 +1,148 @@
+"""What the tests of queues share: a workflow of one script, tasks for it, workers as processes, a server of S3 and SQS."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import boto3
+from moto.server import ThreadedMotoServer
+
+from connectomake.geometry import Box
+from connectomake.planning.plan import Plan, SourceFacts
+from connectomake.planning.stages import Stages
+from connectomake.queueing.task import Task
+from tests.tiny_run import CONFIG
+
+SCRIPT = """
+import os
+import signal
+import sys
+import time
+from connectomake.atomic import atomic_path
+from connectomake.jobs import run
+from connectomake.layers.records import encode_record
+
+def main(job):
+    block = job.wildcards.block
+    with open(os.environ["STARTS"], "a") as stream:
+        stream.write(block + "\\n")
+    if block == "bad":
+        raise ValueError("no good can come of this")
+    if block == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    read = b"".join(open(path, "rb").read() for path in job.input)
+    with atomic_path(job.output.shard) as path:
+        path.write_bytes(b"half")
+        print("half-way", file=sys.stderr)
+        time.sleep(float(os.environ.get("SLEEP", "0")))
+        path.write_bytes(b"whole " + block.encode() + read + encode_record(job.stages.record("components")))
+
+run(snakemake, main)
+"""
+MAIN = "from connectomake.cli import main; main()"
+
+
+def make_plan(**values):
+    """A plan without any file."""
+    from connectomake.config import normalise
+
+    config = normalise({**CONFIG, "inference": None, **values})
+    facts = SourceFacts("raw.h5", "raw", None, "hdf5", Box.of_shape((16, 16, 16)), 1, "uint8", (20.0, 10.0, 10.0), "x")
+    return Plan(config, facts)
+
+
+def make_workflow(folder):
+    """A folder that passes for a checkout."""
+    for name, text in (("Snakefile", ""), ("workflow/list_jobs.py", ""), ("scripts/write.py", SCRIPT)):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
+
+
+def make_task(block, reads=(), plan=None, **values):
+    plan = plan or make_plan()
+    facts = {
+        "rule": "write", "script": "write.py", "plan": plan.to_json(), "wildcards": {"block": block},
+        "input": {"items": list(reads), "names": {}},
+        "output": {"items": [f"out/{block}.shard"], "names": {"shard": [0, None]}},
+        "log": [f"out/logs/{block}.log"], "benchmark": f"out/benchmarks/{block}.tsv", "threads": 1, "stage": "components",
+        "fingerprint": Stages(plan).fingerprint("components"),
+    }  # fmt: skip
+    return Task(**(facts | values))
+
+
+def call(*words, check=None, **environment):
+    """Run the command line; return exit code and all that it printed."""
+    done = subprocess.run(
+        [sys.executable, "-c", MAIN, *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+        env=os.environ | environment,
+    )
+    assert check is None or done.returncode == check, done.stdout + done.stderr
+    return done.returncode, done.stdout + done.stderr
+
+
+@contextlib.contextmanager
+def worker(*words, **environment):
+    """A worker that runs meanwhile; ended at the end."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", MAIN, "queue", "work", *words],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | environment,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def wait_for(condition, seconds=60):
+    deadline = time.time() + seconds
+    while not condition():
+        assert time.time() < deadline
+        time.sleep(0.02)
+
+
+class Cloud:
+    """A server of S3 and SQS, that the environment points to."""
+
+    def __init__(self, patch):
+        self.server = ThreadedMotoServer(port=0, verbose=False)
+        self.server.start()
+        host, port = self.server.get_host_and_port()
+        self.url = f"http://127.0.0.1:{port}" if host == "0.0.0.0" else f"http://{host}:{port}"
+        facts = {
+            "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": self.url,
+        }  # fmt: skip
+        for name, value in facts.items():
+            patch.setenv(name, value)
+        patch.delenv("AWS_SESSION_TOKEN", raising=False)
+
+    def client(self, service):
+        return boto3.client(service, endpoint_url=self.url)
+
+    def demand_credentials(self, demand=True):
+        """From now on only keys that exist are let in; or all again."""
+        count = b"0" if demand else b"inf"
+        urllib.request.urlopen(urllib.request.Request(f"{self.url}/moto-api/reset-auth", count, method="POST"))
+
+    def stop(self):
+        self.server.stop()
+
+
+def lines(path):
+    return Path(path).read_text().split() if Path(path).exists() else []
+
+
+def message_of(folder):
+    """The one message of a folder queue, as JSON."""
+    return json.loads(next(Path(folder, "queue").iterdir()).read_text())
