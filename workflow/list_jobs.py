@@ -55,9 +55,10 @@ def listing(dag: Any, rule: str) -> dict[str, Any]:
     """Return the jobs of a rule whose inputs are there, how many wait, and for which rules."""
     settings = dag.workflow.storage_settings
     prefix = f"{(settings.default_storage_prefix or '').rstrip('/')}/" if settings.default_storage_provider else ""
-    wanted = sorted((job for job in dag.jobs if job.rule.name == rule and dag.needrun(job)), key=lambda job: job.output[0])
+    script = next((r.script for r in dag.workflow.rules if r.name == rule), None)
+    wanted = [job for job in dag.jobs if script and job.rule.name == rule and dag.needrun(job)]
     ready, waiting, missing = [], 0, Counter()
-    for job in wanted:
+    for job in sorted(wanted, key=lambda job: job.output[0]):
         before = [other for other in dag.dependencies[job] if dag.needrun(other)]
         if before:
             waiting += 1
@@ -65,7 +66,6 @@ def listing(dag: Any, rule: str) -> dict[str, Any]:
         else:
             ready.append(_entry(job, prefix))
             dag.workflow.persistence.cleanup(job)
-    script = next((r.script for r in dag.workflow.rules if r.name == rule), None)
     return {
         "rules": sorted(r.name for r in dag.workflow.rules if r.script),
         "script": Path(str(script)).name if script else None,
