@@ -1,13 +1,16 @@
 """List all objects, as a table and for Neuroglancer."""
 
 from connectomake.jobs import Job, run
-from connectomake.objects import collect, write_parquet, write_segment_properties
+from connectomake.objects import collect, collect_measures, sizes, write_parquet, write_segment_properties
 
 
 def main(job: Job) -> None:
-    table = collect(job.input)
-    write_parquet(job.output.table, table, job.plan.roi, job.plan.source.voxel_size, job.stages.record("objects"))
-    write_segment_properties(job.output.properties, table, job.plan.config["objects"]["properties_limit"])
+    plan, voxel_size = job.plan, job.plan.source.voxel_size
+    table = collect(job.input.merges)
+    measures = collect_measures(job.input.measures, table) if plan.measured else None
+    write_parquet(job.output.table, table, plan.roi, voxel_size, job.stages.record("objects"), measures)
+    limit = plan.config["objects"]["properties_limit"]
+    write_segment_properties(job.output.properties, table, limit, sizes(table, voxel_size, measures))
 
 
 run(snakemake, main)

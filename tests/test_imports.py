@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 LIBRARY = ROOT / "src/connectomake"
 MODULES = {path.relative_to(LIBRARY).as_posix(): path for path in sorted(LIBRARY.rglob("*.py"))}
-STAGES = {"sources", "inference", "components", "octree", "segmentation", "objects", "meshes", "evaluation"}
+STAGES = {"sources", "inference", "components", "octree", "segmentation", "measures", "objects", "meshes", "evaluation"}
 FOUNDATION = {"errors", "atomic", "compiled", "geometry", "layers", "tables"}
 ALLOWED = {
     "errors": set(),

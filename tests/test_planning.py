@@ -21,7 +21,8 @@ from connectomake.layers import LayerSpec
 from connectomake.meshes import MeshSpec, mesh_cell
 from connectomake.meshes.parents import make_parent
 from connectomake.meshes.shards import Level, manifest
-from connectomake.objects import segment_properties
+from connectomake.measures import measure_slab
+from connectomake.objects import segment_properties, sizes
 from connectomake.octree import Adjacency, MemoryBlocks, merge_blocks, tables_for_children
 from connectomake.planning.demands import Demands
 from connectomake.planning.mesh_tree import MeshTree
@@ -151,6 +152,10 @@ class Halves:
         return 1
 
 
+def layer_of_golden(roi):
+    return LayerSpec("segmentation", "uint64", 1, roi, roi.shape, roi.shape, (20.0, 10.0, 10.0), "segmentation")
+
+
 def golden_outputs():
     """Each stage's output for one fixed input, in memory, hashed."""
     image = smooth_noise((24, 28, 32))
@@ -179,7 +184,10 @@ def golden_outputs():
     for b in grid.ids:
         segmentation[grid.box(b).slices()] = remap(labels[b].labels, tables[b])
     found["segmentation"] = digest(segmentation)
-    found["objects"] = digest(np.frombuffer(canonical_json(segment_properties(node.closed, 1000)).encode(), np.uint8))
+    surface = measure_slab(roi, np.pad(segmentation, 1), roi.grow(1), layer_of_golden(roi), (12, 14, 16))
+    found["measures"] = digest(*surface.arrays("m").values())
+    numbers = sizes(node.closed, (20.0, 10.0, 10.0), surface)
+    found["objects"] = digest(np.frombuffer(canonical_json(segment_properties(node.closed, 1000, numbers)).encode(), np.uint8))
     mesh = MeshSpec(roi, (12, 14, 16), (20.0, 10.0, 10.0), factor=4, max_error=20.0, lods=2)
     truth = (image // 32).astype(np.uint64)
     reads = (lambda box: truth[box.slices()].copy(), lambda box: segmentation[box.slices()].copy())
@@ -205,7 +213,8 @@ GOLDEN = {
     ("watershed", 1): "786e472e62c2ae84",
     ("merge", 1): "4c66feef2da1790b",
     ("segmentation", 1): "e9d62cf6b7ef921d",
-    ("objects", 1): "01df941cbe67ff7d",
+    ("measures", 1): "d30fe8f4b00af115",
+    ("objects", 2): "18858eea94b32487",
     ("fragments", 2): "1c345381e4fb25c6",
     ("meshes", 2): "81828db761c5f47f",
     ("contingency", 1): "200a860740ee8be6",

@@ -77,7 +77,10 @@ def make_run(config=CONFIG):
     for b in blocks:
         both = {"shard": targets.shard("segmentation", b), "halo": targets.tables("segmentation", b)}
         script("segmentation", SimpleNamespace(**targets.segmentation_inputs(b)), both, block=plan.grid.name(b))
-    script("objects", targets.all_merges(), {"table": targets.objects, "properties": targets.properties})
+    for group in plan.mesh_tree.packs(0) if plan.measured else []:
+        inputs = SimpleNamespace(**targets.pack_inputs(group))
+        script("measures", inputs, {"tables": targets.measures(group)}, node=plan.mesh_tree.name(0, group))
+    script("objects", SimpleNamespace(**targets.objects_inputs()), {"table": targets.objects, "properties": targets.properties})
     make_meshes(plan, targets, script)
     make_evaluation(plan, targets, script)
     for layer in [*plan.layers, *(["segmentation/mesh"] if plan.meshes_enabled else [])]:

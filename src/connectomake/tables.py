@@ -159,3 +159,65 @@ def _group(group, key, voxels, start, stop, sums, out_key, out_voxels, out_start
             out_start[g, axis] = min(out_start[g, axis], start[i, axis])
             out_stop[g, axis] = max(out_stop[g, axis], stop[i, axis])
             out_sums[g, axis] += sums[i, axis]
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureTable:
+    """One row per object, or per object of a part of the volume: what its voxels must be read for.
+
+    Parameters
+    ----------
+    id
+        (n,) uint64, ascending.
+    area
+        (n,) uint64: surface in units of `area_unit`.
+    depth
+        (n,) int64: depth of the point inside, see the measures' `depth`; 0 if there is none.
+    inside
+        (n,) int64: 1 + raster index in the region of that point, or of the first voxel.
+    """
+
+    id: np.ndarray
+    area: np.ndarray
+    depth: np.ndarray
+    inside: np.ndarray
+
+    @staticmethod
+    def area_unit(voxel_size: tuple[float, float, float]) -> float:
+        """Return the unit of areas in nm²: the mean side of a voxel squared, over 2^20."""
+        z, y, x = voxel_size
+        return float((z * y * x) ** (2 / 3)) / (1 << 20)
+
+    @classmethod
+    def empty(cls) -> "MeasureTable":
+        """Return the table without rows."""
+        return cls.of_ids(np.zeros(0, np.uint64))
+
+    @classmethod
+    def of_ids(cls, ids: np.ndarray) -> "MeasureTable":
+        """Return the table of objects without surface or depth; the point inside is the first voxel."""
+        return cls(ids, np.zeros(len(ids), np.uint64), np.zeros(len(ids), np.int64), ids.astype(np.int64))
+
+    @classmethod
+    def merge(cls, tables: Iterable["MeasureTable"]) -> "MeasureTable":
+        """Return one row per object: areas add up, the deepest point stays, of equally deep ones the first."""
+        parts = list(tables)
+        ids, area, depth, inside = (np.concatenate([getattr(t, f.name) for t in parts]) for f in fields(cls))
+        order = np.lexsort((inside, -depth, ids))
+        first = np.flatnonzero(np.concatenate([[True], ids[order][1:] != ids[order][:-1]])[: len(ids)])
+        sums = np.add.reduceat(area[order], first) if len(first) else area
+        kept = order[first]
+        return cls(ids[kept], sums, depth[kept], inside[kept])
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray], prefix: str) -> "MeasureTable":
+        """Pick the columns ``prefix/id``, … out of named arrays."""
+        return cls(**{f.name: arrays[f"{prefix}/{f.name}"] for f in fields(cls)})
+
+    def arrays(self, prefix: str) -> dict[str, np.ndarray]:
+        """Return the columns by the names they have in a file."""
+        return {f"{prefix}/{f.name}": getattr(self, f.name) for f in fields(self)}
+
+    def take(self, rows: np.ndarray) -> "MeasureTable":
+        """Return some rows, by index or mask."""
+        return MeasureTable(*(getattr(self, f.name)[rows] for f in fields(self)))

@@ -46,6 +46,12 @@ def segmentation_inputs(wildcards):
     return targets.segmentation_inputs(block)
 
 
+def measures_inputs(wildcards):
+    group = plan.mesh_tree.parse(0, wildcards.node)
+    remake_if_stale("measures", targets.measures(group))
+    return targets.pack_inputs(group)
+
+
 def fragments_inputs(wildcards):
     group = plan.mesh_tree.parse(0, wildcards.node)
     remake_if_stale("fragments", targets.pack(0, group))
@@ -91,4 +97,4 @@ def evaluation_inputs(wildcards):
 
 def objects_inputs(wildcards):
     remake_if_stale("objects", targets.objects)
-    return targets.all_merges()
+    return targets.objects_inputs()

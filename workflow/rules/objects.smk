@@ -1,8 +1,32 @@
-# Requires: what all octree nodes passed up. Makes: the object table as Parquet and as Neuroglancer's segment properties.
+# Requires: what all octree nodes passed up; segmentation shards and halos. Makes: <outdir>/objects/measures/NODE.h5, surface of the
+# objects in a group of blocks; the object table as Parquet and as Neuroglancer's segment properties.
+if plan.measured:
+
+    rule measures:
+        """Measure the surface of the objects in a group of blocks, and find a point deep inside."""
+        input:
+            unpack(measures_inputs),
+        output:
+            tables=f"{plan.outdir}/objects/measures/{{node}}.h5",
+        log:
+            f"{plan.outdir}/logs/measures/{{node}}.log",
+        benchmark:
+            f"{plan.outdir}/benchmarks/measures/{{node}}.tsv"
+        conda:
+            "../../envs/connectomake.yaml"
+        resources:
+            mem_mb=memory("measures"),
+            runtime=minutes("measures"),
+        params:
+            stage=depends_on("measures"),
+        script:
+            "../../scripts/measures.py"
+
+
 rule objects:
-    """List all objects: id, voxels, box, centroid."""
+    """List all objects: id, size, surface, box, centroid, a point inside."""
     input:
-        objects_inputs,
+        unpack(objects_inputs),
     output:
         table=targets.objects,
         properties=targets.properties,

@@ -114,7 +114,10 @@ def _jobs(plan: Plan) -> Iterator[tuple[str, int]]:
         yield "affinity", plan.grid.count
     yield "components", plan.grid.count
     nodes = sum(octree_counts(plan))
-    yield from (("merge", nodes), ("lookup", nodes), ("segmentation", plan.grid.count), ("objects", 1))
+    yield from (("merge", nodes), ("lookup", nodes), ("segmentation", plan.grid.count))
+    if plan.measured:
+        yield "measures", pack_counts(plan)[0]
+    yield "objects", 1
     infos = sum(cost.kept for cost in layer_costs(plan))
     if plan.meshes_enabled:
         groups, *above = pack_counts(plan)

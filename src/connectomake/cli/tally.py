@@ -79,6 +79,8 @@ def stage_files(plan: Plan) -> dict[str, list[str]]:
     files["merge"] = targets.all_merges()
     files["lookup"] = [targets.lookup(level, node) for level, node in targets.nodes()]
     files["segmentation"] = [targets.shard("segmentation", b) for b in blocks]
+    if plan.measured:
+        files["measures"] = targets.all_measures()
     files["objects"] = [targets.objects]
     if plan.meshes_enabled:
         tree = plan.mesh_tree

@@ -1,6 +1,7 @@
 """Meshes: fragments per (object, cell), packs of them, and the shards that Neuroglancer reads."""
 
-from connectomake.meshes.blocks import block_slabs, box_of, halo_blocks, mesh_fragments, slab_fragments
+from connectomake.layers.slabs import block_slabs, box_of, halo_blocks
+from connectomake.meshes.blocks import mesh_fragments, slab_fragments
 from connectomake.meshes.cells import Fragment, cell_triangles, marching_cubes, mesh_cell, stored_mesh
 from connectomake.meshes.lattice import MeshSpec
 from connectomake.meshes.pack import PackReader, merge_packs, write_pack

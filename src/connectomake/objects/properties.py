@@ -4,6 +4,7 @@ Format: Neuroglancer, "Segment properties" of the precomputed format, inline for
 """
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from connectomake.atomic import write_json
 from connectomake.tables import ComponentTable
 
 
-def segment_properties(table: ComponentTable, limit: int) -> dict[str, Any]:
+def segment_properties(table: ComponentTable, limit: int, numbers: Mapping[str, np.ndarray] | None = None) -> dict[str, Any]:
     """Return the ``info`` of a segment properties folder.
 
     Parameters
@@ -21,6 +22,8 @@ def segment_properties(table: ComponentTable, limit: int) -> dict[str, Any]:
         All objects.
     limit
         How many to list, the largest first (ties: smaller id first); the viewer loads the whole file.
+    numbers
+        Further numbers of every object by name, such as ``volume_um3``; listed as float32.
 
     Returns
     -------
@@ -33,14 +36,22 @@ def segment_properties(table: ComponentTable, limit: int) -> dict[str, Any]:
     small = not len(voxels) or int(voxels[0]) < 2**32
     sizes = voxels.tolist() if small else voxels.astype(np.float32).astype(np.float64).tolist()
     size = {"id": "voxels", "type": "number", "data_type": "uint32" if small else "float32", "values": sizes}
+    further = [_float32(name, values[largest]) for name, values in (numbers or {}).items()]
     digits = len(str(len(largest)))
     label = {"id": "label", "type": "label", "values": [f"#{i:0{digits}}" for i in range(1, len(largest) + 1)]}
     return {
         "@type": "neuroglancer_segment_properties",
-        "inline": {"ids": [str(i) for i in table.key[largest].tolist()], "properties": [label, size]},
+        "inline": {"ids": [str(i) for i in table.key[largest].tolist()], "properties": [label, size, *further]},
     }
 
 
-def write_segment_properties(path: str | os.PathLike[str], table: ComponentTable, limit: int) -> None:
+def _float32(name: str, values: np.ndarray) -> dict[str, Any]:
+    shortest = [float(str(v)) for v in values.astype(np.float32)]
+    return {"id": name, "type": "number", "data_type": "float32", "values": shortest}
+
+
+def write_segment_properties(
+    path: str | os.PathLike[str], table: ComponentTable, limit: int, numbers: Mapping[str, np.ndarray] | None = None
+) -> None:
     """Write the ``info`` file of a segment properties folder, whole or not at all."""
-    write_json(path, segment_properties(table, limit))
+    write_json(path, segment_properties(table, limit, numbers))

@@ -1,4 +1,4 @@
-"""The object table: id, voxels, box and centroid of every object."""
+"""The object table: id, size, surface, box, centroid and a point inside of every object."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from connectomake.errors import LayerError, RunError
 from connectomake.geometry import Box
 from connectomake.layers import read_tables
 from connectomake.layers.records import PARQUET_CHECKSUMS_KEY, PARQUET_KEY, checksum_of
-from connectomake.tables import ComponentTable
+from connectomake.tables import ComponentTable, MeasureTable, voxel_of_key
 
 Nm = tuple[float, float, float]
 
@@ -39,6 +39,31 @@ def collect(files: Iterable[str | os.PathLike[str]]) -> ComponentTable:
     return table
 
 
+def collect_measures(files: Iterable[str | os.PathLike[str]], table: ComponentTable) -> MeasureTable:
+    """Read the measures of all groups of blocks, one file at a time, and put them in the order of the objects.
+
+    Parameters
+    ----------
+    files
+        Tables of all groups, in any order.
+    table
+        As `collect` returns it.
+
+    Raises
+    ------
+    RunError
+        If they are not of the same objects.
+    """
+    names = list(MeasureTable.empty().arrays("measures"))
+    measures = MeasureTable.empty()
+    for path in files:
+        measures = MeasureTable.merge([measures, MeasureTable.from_arrays(read_tables(path, names), "measures")])
+    if not np.array_equal(measures.id, table.key):
+        odd = np.setxor1d(measures.id, table.key)[0]
+        raise RunError(f"object {odd} is only in one of the merge files and the segmentation; run `connectomake verify --deep`")
+    return measures
+
+
 def centroids(table: ComponentTable, roi: Box, voxel_size: Nm) -> np.ndarray:
     """Return the centres of mass (n, 3) float64 in nm, z y x.
 
@@ -52,13 +77,28 @@ def centroids(table: ComponentTable, roi: Box, voxel_size: Nm) -> np.ndarray:
     return centres
 
 
+def sizes(table: ComponentTable, voxel_size: Nm, measures: MeasureTable | None) -> dict[str, np.ndarray]:
+    """Return the volume in µm³ and, if measured, the surface in µm², each (n,) float64."""
+    z, y, x = voxel_size
+    found = {"volume_um3": table.voxels.astype(np.float64) * (z * y * x * 1e-9)}
+    if measures is not None:
+        found["surface_um2"] = measures.area.astype(np.float64) * (MeasureTable.area_unit(voxel_size) * 1e-6)
+    return found
+
+
 def write_parquet(
-    path: str | os.PathLike[str], table: ComponentTable, roi: Box, voxel_size: Nm, record: Mapping[str, Any] | None = None
+    path: str | os.PathLike[str],
+    table: ComponentTable,
+    roi: Box,
+    voxel_size: Nm,
+    record: Mapping[str, Any] | None = None,
+    measures: MeasureTable | None = None,
 ) -> None:
     """Write the object table, whole or not at all; equal tables and records give equal bytes.
 
-    Columns: ``id`` and ``voxels`` (uint64); ``start_z`` … ``stop_x`` (int64): the half-open box in voxels;
-    ``centroid_z_nm`` … (float64), see `centroids`. Rows are in the order of ids.
+    Columns: ``id`` and ``voxels`` (uint64); ``volume_um3`` and, if measured, ``surface_um2`` (float64), the area of the mesh
+    before simplification; ``start_z`` … ``stop_x`` (int64): the half-open box in voxels; ``centroid_z_nm`` … (float64), see
+    `centroids`; ``inside_z`` … (int64): a voxel of the object, deep inside if measured. Rows are in the order of ids.
 
     Parameters
     ----------
@@ -72,15 +112,19 @@ def write_parquet(
         In nm, z y x.
     record
         What to note in the file's metadata.
+    measures
+        As `collect_measures` returns them; None if they were not taken.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     centres = centroids(table, roi, voxel_size)
-    columns = {"id": table.key, "voxels": table.voxels}
+    columns = {"id": table.key, "voxels": table.voxels, **sizes(table, voxel_size, measures)}
     columns |= {f"start_{a}": table.start[:, i] for i, a in enumerate("zyx")}
     columns |= {f"stop_{a}": table.stop[:, i] for i, a in enumerate("zyx")}
     columns |= {f"centroid_{a}_nm": centres[:, i] for i, a in enumerate("zyx")}
+    inside = voxel_of_key(table.key if measures is None else measures.inside.astype(np.uint64), roi)
+    columns |= {f"inside_{a}": inside[:, i] for i, a in enumerate("zyx")}
     arrow = pa.table({name: pa.array(np.ascontiguousarray(column)) for name, column in columns.items()})
     checksums = {name: checksum_of(name, arrow[name].to_numpy()) for name in columns}
     arrow = arrow.replace_schema_metadata(

@@ -14,6 +14,7 @@ PROCESS_MB = {
     "components": 220,
     "merge": 220,
     "objects": 170,
+    "measures": 260,
     "fragments": 260,
     "gather": 260,
     "meshes": 260,
@@ -39,6 +40,7 @@ SECONDS_PER_MEGAVOXEL = {
     "affinity": 20.0,
     "components": 0.2,
     "segmentation": 0.2,
+    "measures": 0.3,
     "fragments": 10.0,
     "ground_truth": 0.2,
     "contingency": 0.1,
@@ -73,6 +75,7 @@ class Demands:
             "lookup": lambda: self._merge() // 2,
             "objects": lambda: int(2 * TABLE_BYTES * self.plan.roi.volume),
             "fragments": self._fragments,
+            "measures": self._fragments,
             "ground_truth": lambda: 3 * 8 * volume_of((self.plan.chunk[0], *self.plan.block[1:])),
             "contingency": self._contingency,
             "evaluation": lambda: int(2 * PAIRS_BYTES * self.plan.evaluation_box.volume),
@@ -81,7 +84,7 @@ class Demands:
 
     def minutes(self, stage: str, attempt: int = 1) -> int:
         """Return the time in minutes that a job of a stage may take: generous, for clusters kill what exceeds it."""
-        blocks = {"fragments": self.plan.mesh_tree.group_bits, "contingency": self.plan.octree.bits}
+        blocks = dict.fromkeys(("fragments", "measures"), self.plan.mesh_tree.group_bits) | {"contingency": self.plan.octree.bits}
         voxels = self._voxels << min(blocks.get(stage, 0), self.plan.grid.id_bits)
         seconds = SECONDS_PER_MEGAVOXEL.get(stage, 0.0) * voxels / 1e6
         return (10 + math.ceil(3 * seconds / 60)) << (attempt - 1)

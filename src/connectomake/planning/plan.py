@@ -238,6 +238,16 @@ class Plan:
         """Whether meshes are made."""
         return bool(self.config["meshes"]["enabled"])
 
+    @property
+    def measured(self) -> bool:
+        """Whether surfaces of objects and points inside them are measured on the segmentation."""
+        return bool(self.config["objects"]["measure"])
+
+    @property
+    def measured_cell(self) -> Vec | None:
+        """Shape of the cells in which points deep inside objects are looked for; None: the first voxel is taken."""
+        return self.cells.cell if self.meshes_enabled else None
+
     @functools.cached_property
     def cells(self) -> CellLattice:
         """The cell lattice."""

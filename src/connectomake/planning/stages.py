@@ -22,7 +22,8 @@ VERSIONS = {
     "components": 1,
     "merge": 1,
     "segmentation": 1,
-    "objects": 1,
+    "measures": 1,
+    "objects": 2,
     "fragments": 2,
     "meshes": 2,
     "ground_truth": 1,
@@ -54,6 +55,7 @@ class Stages:
         skipped = {
             "image": self.plan.source.in_place,
             "affinity": self.plan.inference is None,
+            "measures": not self.plan.measured,
             "fragments": not self.plan.meshes_enabled,
             "meshes": not self.plan.meshes_enabled,
             "ground_truth": "ground_truth" not in self.plan.layers,
@@ -86,7 +88,9 @@ class Stages:
         probability = ["affinity"] if self.plan.inference is not None else image
         before = {
             "image": [], "affinity": image, "components": probability, "merge": ["components"],
-            "segmentation": ["merge"], "objects": ["merge"], "fragments": ["segmentation"], "meshes": ["fragments"],
+            "segmentation": ["merge"], "measures": ["segmentation"],
+            "objects": ["merge", "measures"] if self.plan.measured else ["merge"],
+            "fragments": ["segmentation"], "meshes": ["fragments"],
             "ground_truth": [], "contingency": ["segmentation", *truth], "evaluation": ["contingency"],
         }  # fmt: skip
         return before[stage]
@@ -120,6 +124,10 @@ class Stages:
 
     def _segmentation(self) -> dict[str, Any]:
         return {"layer": layer_values(self.plan.layers["segmentation"])}
+
+    def _measures(self) -> dict[str, Any]:
+        tree = self.plan.mesh_tree
+        return {"cell": self.plan.measured_cell, "group_bits": tree.group_bits}
 
     def _objects(self) -> dict[str, Any]:
         return {"objects": self.plan.config["objects"], "voxel_size": self.plan.source.voxel_size}

@@ -85,6 +85,18 @@ class Targets:
         """The segment properties."""
         return f"{self.plan.outdir}/segmentation/properties/info"
 
+    def measures(self, group: int) -> str:
+        """Return the measures of the objects in a group of blocks."""
+        return f"{self.plan.outdir}/objects/measures/{self.plan.mesh_tree.name(0, group)}.h5"
+
+    def all_measures(self) -> list[str]:
+        """Return the measures of all groups; none if nothing is measured."""
+        return [self.measures(group) for group in self.plan.mesh_tree.packs(0)] if self.plan.measured else []
+
+    def objects_inputs(self) -> dict[str, list[str]]:
+        """Return what the object table is made from."""
+        return {"merges": self.all_merges(), "measures": self.all_measures()}
+
     def image_blocks(self, block: int) -> list[int]:
         """Return the blocks of the image layer that a block of the region of interest reads, in raster order."""
         return self.plan.layers["image"].grid.ids_meeting(self.plan.read_box(block))
@@ -225,7 +237,7 @@ class Targets:
         components = [f(n, b) for n, b in (("components", b) for b in blocks) for f in (self.shard, self.tables)]
         halos = [self.tables("segmentation", b) for b in blocks]
         lookups = [self.lookup(level, node) for level, node in self.nodes()]
-        tables = self.contingencies() if self.plan.truth else []
+        tables = [*self.all_measures(), *(self.contingencies() if self.plan.truth else [])]
         return [*shards, *components, *self.all_merges(), *lookups, *halos, *self._kept_packs(), *tables, *self.final()]
 
     def _kept_packs(self) -> list[str]:

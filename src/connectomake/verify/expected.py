@@ -10,7 +10,7 @@ from connectomake.planning.targets import Targets
 from connectomake.verify import inspect
 
 STAGES = (
-    "image", "affinity", "components", "merge", "segmentation", "objects", "fragments", "meshes",
+    "image", "affinity", "components", "merge", "segmentation", "measures", "objects", "fragments", "meshes",
     "ground_truth", "contingency", "evaluation", "info",
 )  # fmt: skip
 
@@ -54,6 +54,8 @@ def expected(plan: Plan) -> Iterator[Expected]:
     yield from _shards(plan, targets, "segmentation")
     for block in plan.grid.ids:
         yield Expected("segmentation", targets.tables("segmentation", block), partial(inspect.halo, plan, block))
+    for path in targets.all_measures():
+        yield Expected("measures", path, inspect.measures)
     yield Expected("objects", targets.objects, inspect.objects)
     yield Expected("objects", targets.properties, inspect.properties, recorded=False)
     if plan.meshes_enabled:

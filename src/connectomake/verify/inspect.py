@@ -14,6 +14,7 @@ from connectomake.geometry import Vec
 from connectomake.layers import LayerSpec, ShardReader, read_tables
 from connectomake.planning.infos import info_text
 from connectomake.planning.plan import Plan
+from connectomake.tables import MeasureTable
 
 OBJECT_COLUMNS = ("id", "voxels", "start_z", "start_y", "start_x", "stop_z", "stop_y", "stop_x")
 _ENTRY = struct.Struct("<QQ")
@@ -66,6 +67,14 @@ def lookup(plan: Plan, level: int, node: int, path: str) -> None:
         name = f"ids/{plan.octree.name(level - 1, child)}"
         if name not in found:
             raise LayerError(f"{path} has no table {name} for its child; delete it and rerun")
+
+
+def measures(path: str) -> None:
+    """Read the measures of a group of blocks, ids ascending."""
+    found = read_tables(path)
+    lacking = [name for name in MeasureTable.empty().arrays("measures") if name not in found]
+    if lacking or np.any(found["measures/id"][1:] <= found["measures/id"][:-1]):
+        raise LayerError(f"{path} does not hold measures of objects; delete it and rerun")
 
 
 def objects(path: str) -> dict[str, np.ndarray]:

@@ -1,0 +1,160 @@
+"""Meshes against igneous forge + merge, two processes each, and against zmesh's marching cubes alone.
+
+The volume is every second voxel of the 512³ segmentation `data/connectomics`, 16 nm, in eight blocks. Both simplify with a wanted
+factor of 100 and at most 40 nm of error, igneous' defaults, and write sharded multi-resolution meshes.
+"""
+
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.data import data_folder
+from benchmarks.flow import fresh_folder
+from benchmarks.igneous import COMMAND, install
+from benchmarks.machine import ROOT
+from benchmarks.rows import Row, Skipped
+from connectomake.geometry import Box
+from connectomake.layers import LayerSpec, write_block, write_tables
+from connectomake.meshes import MeshSpec, PackReader, halo_blocks, mesh_fragments, mesh_info, mesh_shard
+
+BLOCK, CHUNK, CELL, SIZE, FACTOR, ERROR = (128,) * 3, (64,) * 3, (64,) * 3, (16.0,) * 3, 100, 40.0
+
+
+def load_labels() -> np.ndarray:
+    """Return the 256³ labels, uint64."""
+    import gzip
+
+    import crackle
+
+    path = data_folder() / "connectomics/connectomics.npy.ckl.gz"
+    if not path.exists():
+        raise Skipped(f"{path.name} is not there; set CONNECTOMAKE_DATA")
+    labels = crackle.decompress(gzip.decompress(path.read_bytes())).T
+    return np.ascontiguousarray(labels[::2, ::2, ::2]).astype(np.uint64)
+
+
+def _layer(shape: tuple[int, ...]) -> LayerSpec:
+    roi = Box.of_shape((shape[0], shape[1], shape[2]))
+    return LayerSpec("segmentation", "uint64", 1, roi, BLOCK, CHUNK, SIZE, "segmentation", "compressed_segmentation")
+
+
+def _prepare(folder: Path, labels: np.ndarray) -> LayerSpec:
+    """Write the segmentation with its halos as the workflow does."""
+    layer = _layer(labels.shape)
+    for block in layer.grid.ids:
+        part = np.ascontiguousarray(labels[layer.grid.box(block).slices()])
+        write_block(folder / layer.shard_name(block), layer, block, part)
+        write_tables(folder / f"{block}.h5", {"halo/z": part[0], "halo/y": part[:, 0], "halo/x": part[:, :, 0]})
+    (folder / "info").write_text(json.dumps(layer.info() | {"mesh": "mesh"}))
+    return layer
+
+
+def _fragments(task: tuple[Path, LayerSpec, MeshSpec, int]) -> None:
+    folder, layer, spec, block = task
+    halos = {n: folder / f"{n}.h5" for n in halo_blocks(layer.grid, [block])}
+    mesh_fragments(folder / f"{block}.pack", layer, spec, {block: folder / layer.shard_name(block)}, halos)
+
+
+def ours(folder: Path, lods: int) -> None:
+    """Make the meshes of a folder with two processes; the part that is timed."""
+    layer = _layer((256, 256, 256))
+    spec = MeshSpec(layer.roi, CELL, SIZE, 16, FACTOR, ERROR, lods)
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        pool.map(_fragments, [(folder, layer, spec, block) for block in layer.grid.ids], chunksize=1)
+    packs = [folder / f"{block}.pack" for block in layer.grid.ids]
+    for shard in range(spec.sharding.count):
+        mesh_shard(folder / "mesh" / spec.sharding.name(shard), spec, shard, packs)
+    (folder / "mesh" / "info").write_text(json.dumps(mesh_info(spec)))
+
+
+def _timed(command: list[str], folder: Path) -> tuple[float, float, float]:
+    """Return wall seconds, CPU seconds and the peak memory of the largest process in MB."""
+    environment = os.environ | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}", "OMP_NUM_THREADS": "1"}
+    before = time.perf_counter()
+    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    errors = process.stderr.read() if process.stderr else b""
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise RuntimeError(errors.decode()[-2000:])
+    return time.perf_counter() - before, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+def _triangles(folder: Path) -> int:
+    spec = MeshSpec(_layer((256, 256, 256)).roi, CELL, SIZE, 16, FACTOR, ERROR)
+    total = 0
+    for path in folder.glob("*.pack"):
+        with PackReader(path, spec.sharding) as reader:
+            for shard in range(spec.sharding.count):
+                index = reader.index(shard)
+                total += int(index["triangles"][index["lod"] == 0].sum())
+    return total
+
+
+def _igneous(folder: Path, labels: np.ndarray) -> tuple[float, float, float, float, int]:
+    """Forge and merge with igneous: seconds of each, CPU seconds, peak MB, triangles."""
+    from cloudvolume import CloudVolume
+
+    install()
+    cloud = f"precomputed://file://{folder}/layer"
+    xyz = np.ascontiguousarray(labels.T)
+    CloudVolume.from_numpy(xyz, cloud, resolution=SIZE, chunk_size=CHUNK, layer_type="segmentation", progress=False)
+    shape = ",".join(map(str, BLOCK))
+    options = ["--shape", shape, "--max-error", str(int(ERROR)), "--sharded", "--compress", "none"]
+    forge = _timed([str(COMMAND), "-p", "2", "mesh", "forge", cloud, *options], folder)
+    merge = _timed([str(COMMAND), "-p", "2", "mesh", "merge-sharded", cloud], folder)
+    volume = CloudVolume(cloud, use_https=False, progress=False)
+    ids = [int(i) for i in np.unique(labels) if i]
+    meshes = volume.mesh.get(ids)
+    triangles = sum(len(meshes[i].faces) for i in ids)
+    return forge[0], merge[0], forge[1] + merge[1], max(forge[2], merge[2]), triangles
+
+
+def _zmesh(labels: np.ndarray) -> float:
+    import zmesh
+
+    before = time.process_time()
+    mesher = zmesh.Mesher((16, 16, 16))
+    mesher.mesh(np.pad(labels, 1), close=False)
+    for i in mesher.ids():
+        mesher.get(i)
+    return time.process_time() - before
+
+
+def run() -> dict[str, Any]:
+    """Measure."""
+    labels = load_labels()
+    count = len(np.unique(labels)) - 1
+    folder = fresh_folder("meshes")
+    _prepare(folder, labels)
+    module = [sys.executable, "-m", "benchmarks.meshes", str(folder)]
+    _timed([*module, "1"], folder)  # compiles
+    one = _timed([*module, "1"], folder)
+    three = _timed([*module, "3"], folder)
+    triangles = _triangles(folder)
+    forge, merge, cpu, peak, others = _igneous(fresh_folder("meshes-igneous"), labels)
+    alone = _zmesh(labels)
+    against = "igneous 4.37"
+    return {
+        "title": "Meshes: 256³ of connectomics, two processes",
+        "objects": count,
+        "rows": [
+            Row("objects a second, one level", count / one[0], "1/s", count / (forge + merge), against, least=3),
+            Row("objects a second, three levels", count / three[0], "1/s", count / (forge + merge), against, least=3),
+            Row("CPU, one level", one[1], "s", cpu, against),
+            Row("triangles of the finest level", triangles, "", others, against, limit=1),
+            Row("peak memory of a process, three levels", three[2], "MB", peak, against, limit=1),
+            Row("CPU, one level, over marching cubes", one[1], "s", alone, "zmesh marching cubes alone"),
+        ],
+        "igneous": {"forge": forge, "merge": merge, "peak": peak},
+    }
+
+
+if __name__ == "__main__":
+    ours(Path(sys.argv[1]), int(sys.argv[2]))
