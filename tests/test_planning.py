@@ -18,10 +18,10 @@ from connectomake.geometry import BlockGrid, Box
 from connectomake.inference.engine import infer_block
 from connectomake.inference.spec import InferenceSpec
 from connectomake.layers import LayerSpec
+from connectomake.measures import measure_slab
 from connectomake.meshes import MeshSpec, mesh_cell
 from connectomake.meshes.parents import make_parent
 from connectomake.meshes.shards import Level, manifest
-from connectomake.measures import measure_slab
 from connectomake.objects import segment_properties, sizes
 from connectomake.octree import Adjacency, MemoryBlocks, merge_blocks, tables_for_children
 from connectomake.planning.demands import Demands

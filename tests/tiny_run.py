@@ -105,7 +105,7 @@ def make_meshes(plan, targets, script):
         return
     tree = plan.mesh_tree
     for group in tree.packs(0):
-        inputs = SimpleNamespace(**targets.pack_inputs(group))
+        inputs = SimpleNamespace(**targets.fragments_inputs(group))
         script("fragments", inputs, {"pack": targets.pack(0, group)}, node=tree.name(0, group))
     for level in range(1, tree.top + 1):
         for pack in tree.packs(level):

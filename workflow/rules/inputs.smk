@@ -55,7 +55,7 @@ def measures_inputs(wildcards):
 def fragments_inputs(wildcards):
     group = plan.mesh_tree.parse(0, wildcards.node)
     remake_if_stale("fragments", targets.pack(0, group))
-    return targets.pack_inputs(group)
+    return targets.fragments_inputs(group)
 
 
 def gather_inputs(wildcards):

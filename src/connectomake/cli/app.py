@@ -10,6 +10,7 @@ from connectomake import __version__
 from connectomake.cli.block import block
 from connectomake.cli.check import check
 from connectomake.cli.evaluate import evaluate
+from connectomake.cli.export import export
 from connectomake.cli.phantom import phantom
 from connectomake.cli.plan import plan
 from connectomake.cli.progress import progress
@@ -53,6 +54,7 @@ app.command("block")(block)
 app.command("progress")(progress)
 app.command("summary")(summary)
 app.command("verify")(verify)
+app.command("export")(export)
 app.command("view", context_settings=NEGATIVE_NUMBERS)(view)
 app.command("evaluate", context_settings=NEGATIVE_NUMBERS)(evaluate)
 app.command("phantom")(phantom)

@@ -35,6 +35,7 @@ def check_config(config: dict[str, Any]) -> None:
     _check_fan_out(config["merge"]["fan_out"])
     if config["meshes"]["enabled"]:
         _check_cell(config)
+        _check_select(config["meshes"]["select"])
     if config["evaluation"] is not None:
         _check_region(config["evaluation"], "evaluation")
 
@@ -155,6 +156,16 @@ def _check_cell(config: dict[str, Any]) -> None:
                 f"block {list(block)} is not a multiple of meshes.cell {cell} along {axis}, {b} % {c} = {b % c}; "
                 "change one of them, or set meshes.enabled: false"
             )
+
+
+def _check_select(select: dict[str, Any]) -> None:
+    low, high = select["min_voxels"], select["max_voxels"]
+    if high is not None and low > high:
+        raise ConfigError(f"meshes.select.min_voxels {low} is above max_voxels {high}, so no object is meshed; change one")
+    if select["query"]:
+        from connectomake.objects.query import check_query
+
+        check_query(select["query"])
 
 
 def default_chunk(block: Vec) -> Vec:

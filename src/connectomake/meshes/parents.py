@@ -62,21 +62,34 @@ def join_children(spec: MeshSpec, children: Sequence[tuple[int, bytes]]) -> tupl
         parts.append(vertices.astype(np.int64) + spec.top * np.array([z, y, x]))
         corners.append(faces + count)
         count += len(vertices)
-    doubled, faces = _welded(np.concatenate(parts), np.concatenate(corners), spec.top)
+    doubled, faces = weld(np.concatenate(parts), np.concatenate(corners), spec.top)
     middle = doubled == spec.top
     outer = (doubled == 0) | (doubled == 2 * spec.top)
     fixed = np.where(outer.any(axis=1), LOCKED, (middle * np.array([1, 2, 4])).sum(axis=1)).astype(np.uint8)
     return _halved(doubled, spec.top), faces.astype(np.int32), fixed
 
 
-def _welded(vertices: np.ndarray, faces: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
-    """Make vertices at the same place of the middle planes one; vertices are in steps of the children's grid."""
-    seam = np.flatnonzero((vertices == top).any(axis=1))
+def weld(vertices: np.ndarray, faces: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
+    """Make vertices at the same place one, on planes between fragments alone: where a coordinate is a multiple of `top`.
+
+    Parameters
+    ----------
+    vertices : (n, 3) int64
+        In steps of the grid of stored vertices, from the corner of the first fragment.
+    faces : (m, 3) int
+        Corners.
+    top
+        Steps of a fragment.
+    """
+    seam = np.flatnonzero((vertices % top == 0).any(axis=1))
     if not len(seam):
         return vertices, faces
-    z, y, x = vertices[seam].T
-    keys = (z * (2 * top + 1) + y) * (2 * top + 1) + x
-    _, first, group = np.unique(keys, return_index=True, return_inverse=True)
+    extent = vertices.max(axis=0) + 1
+    if np.prod(extent.astype(np.float64)) < 2.0**62:
+        keys = (vertices[seam, 0] * extent[1] + vertices[seam, 1]) * extent[2] + vertices[seam, 2]
+        _, first, group = np.unique(keys, return_index=True, return_inverse=True)
+    else:
+        _, first, group = np.unique(vertices[seam], axis=0, return_index=True, return_inverse=True)
     name = np.arange(len(vertices))
     name[seam] = seam[first[group.reshape(-1)]]
     used = name == np.arange(len(vertices))

@@ -239,6 +239,14 @@ class Plan:
         return bool(self.config["meshes"]["enabled"])
 
     @property
+    def meshes_selected(self) -> bool:
+        """Whether only some objects are meshed, so that the object table is needed first."""
+        chosen = self.config["meshes"]["select"]
+        return self.meshes_enabled and (
+            chosen["ids"] is not None or chosen["min_voxels"] > 0 or chosen["max_voxels"] is not None or bool(chosen["query"])
+        )
+
+    @property
     def measured(self) -> bool:
         """Whether surfaces of objects and points inside them are measured on the segmentation."""
         return bool(self.config["objects"]["measure"])

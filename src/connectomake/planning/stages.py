@@ -90,7 +90,8 @@ class Stages:
             "image": [], "affinity": image, "components": probability, "merge": ["components"],
             "segmentation": ["merge"], "measures": ["segmentation"],
             "objects": ["merge", "measures"] if self.plan.measured else ["merge"],
-            "fragments": ["segmentation"], "meshes": ["fragments"],
+            "fragments": ["segmentation", "objects"] if self.plan.meshes_selected else ["segmentation"],
+            "meshes": ["fragments"],
             "ground_truth": [], "contingency": ["segmentation", *truth], "evaluation": ["contingency"],
         }  # fmt: skip
         return before[stage]
@@ -134,7 +135,8 @@ class Stages:
 
     def _fragments(self) -> dict[str, Any]:
         tree = self.plan.mesh_tree
-        return {"meshes": asdict(self.plan.mesh_spec), "group_bits": tree.group_bits, "gather_bits": tree.bits}
+        values = {"meshes": asdict(self.plan.mesh_spec), "group_bits": tree.group_bits, "gather_bits": tree.bits}
+        return values | ({"select": self.plan.config["meshes"]["select"]} if self.plan.meshes_selected else {})
 
     def _meshes(self) -> dict[str, Any]:
         return {}

@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from connectomake.errors import ConfigError
 from connectomake.geometry import Box, Vec, lower_offsets
@@ -167,6 +168,10 @@ class Targets:
             "shards": [self.shard("segmentation", b) for b in blocks],
             "halos": [self.tables("segmentation", b) for b in tree.neighbours(group)],
         }
+
+    def fragments_inputs(self, group: int) -> dict[str, Any]:
+        """Return what a group of blocks is meshed from: also the object table, if it says which objects are."""
+        return self.pack_inputs(group) | ({"objects": self.objects} if self.plan.meshes_selected else {})
 
     def gather_inputs(self, level: int, pack: int) -> list[str]:
         """Return the packs that a higher pack gathers."""

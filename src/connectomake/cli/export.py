@@ -1,0 +1,60 @@
+"""``connectomake export``: meshes of chosen objects as files for other programs."""
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from connectomake.cli import common
+from connectomake.cli.common import DEFAULT_CONFIG, ConfigPath
+from connectomake.errors import ConfigError
+
+if TYPE_CHECKING:
+    from connectomake.planning.plan import Plan
+
+
+class Format(StrEnum):
+    """Formats that a mesh can be written in."""
+
+    obj = "obj"
+    ply = "ply"
+    stl = "stl"
+    glb = "glb"
+    legacy = "legacy"
+
+
+def export(
+    config: ConfigPath = DEFAULT_CONFIG,
+    object_ids: Annotated[list[int] | None, typer.Option("--id", help="Object to export; may be given several times.")] = None,
+    where: Annotated[str | None, typer.Option(help='Condition on the object table, such as "voxels > 1e5".')] = None,
+    kind: Annotated[Format, typer.Option("--format", help="legacy: Neuroglancer's single-resolution folder.")] = Format.obj,
+    lod: Annotated[int, typer.Option(help="Level of detail; 0 is the finest.", min=0)] = 0,
+    folder: Annotated[str, typer.Option("--output", "-o", help="Folder to write to.")] = "export",
+) -> None:
+    """Write the meshes of chosen objects as OBJ, PLY, STL, GLB, or for Neuroglancer in its legacy format."""
+    from connectomake.meshes.export import export_mesh
+    from connectomake.meshes.reading import MeshReader
+
+    plan = common.read_plan(config)
+    if not plan.meshes_enabled:
+        raise ConfigError("this run has no meshes; set meshes.enabled: true and run snakemake")
+    chosen = _chosen(plan, object_ids, where)
+    reader = MeshReader(f"{plan.outdir}/segmentation/mesh", plan.mesh_spec)
+    written = 0
+    for object_id in chosen:
+        written += len(export_mesh(reader, object_id, folder, kind.value, lod))
+    print(f"{common.counted(len(chosen), 'mesh').replace('meshs', 'meshes')}, {common.counted(written, 'file')} in {folder}")
+
+
+def _chosen(plan: "Plan", object_ids: list[int] | None, where: str | None) -> list[int]:
+    """Return the ids of the objects to export, ascending."""
+    from connectomake.objects import read_parquet, select
+    from connectomake.planning.targets import Targets
+
+    if not object_ids and where is None:
+        raise ConfigError('name the objects to export with --id ID or --where "voxels > 1e5"')
+    wanted = {"ids": object_ids or None, "min_voxels": 0, "max_voxels": None, "query": where}
+    chosen: list[int] = select(read_parquet(Targets(plan).objects), wanted).tolist()
+    if not chosen:
+        raise ConfigError(f"no object matches {where!r}; see the columns of {Targets(plan).objects}")
+    return chosen

@@ -1,0 +1,132 @@
+"""Read finished meshes back: shard index, manifest, fragments of one level of detail."""
+
+import os
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from connectomake.errors import ConfigError, LayerError
+from connectomake.meshes.cells import decode
+from connectomake.meshes.lattice import MeshSpec
+from connectomake.meshes.parents import weld
+
+_ENTRY = 16
+
+
+class MeshReader:
+    """Meshes of a finished run.
+
+    Parameters
+    ----------
+    folder
+        Where the mesh shards lie.
+    spec
+        The meshes.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], spec: MeshSpec) -> None:
+        self._folder, self._spec = Path(folder), spec
+
+    def fragments(self, object_id: int, lod: int = 0) -> Iterator[tuple[tuple[int, int, int], np.ndarray, np.ndarray]]:
+        """Yield the fragments of an object, one by one.
+
+        Parameters
+        ----------
+        object_id
+            The object.
+        lod
+            Level of detail; 0 is the finest.
+
+        Yields
+        ------
+        place : (int, int, int)
+            In the fragment lattice of the level, z, y, x.
+        vertices : (n, 3) int32
+            Stored coordinates, z, y, x.
+        faces : (m, 3) int32
+            Corners.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such object or level.
+        LayerError
+            If the file is missing or damaged.
+        """
+        shard = int(self._spec.sharding.shards(np.array([object_id], np.uint64))[0])
+        path = self._folder / self._spec.sharding.name(shard)
+        try:
+            yield from self._fragments(path, object_id, lod)
+        except FileNotFoundError as error:
+            raise LayerError(f"{path} is missing; run snakemake to make it") from error
+        except ConfigError:
+            raise
+        except (ValueError, zlib.error, IndexError) as error:
+            raise LayerError(f"{path} is corrupted; delete it and rerun") from error
+
+    def _fragments(self, path: Path, object_id: int, lod: int) -> Iterator[tuple[tuple[int, int, int], np.ndarray, np.ndarray]]:
+        offset, size = self._find(path, object_id)
+        with path.open("rb") as stream:
+            stream.seek(offset)
+            levels = _levels(stream.read(size))
+            if not 0 <= lod < len(levels):
+                raise ConfigError(f"object {object_id} has levels of detail 0 to {len(levels) - 1}, not {lod}")
+            start = offset - sum(int(sizes.sum()) for _, sizes in levels)
+            start += sum(int(sizes.sum()) for _, sizes in levels[:lod])
+            for place, length in zip(*levels[lod], strict=True):
+                stream.seek(start)
+                start += int(length)
+                z, y, x = place.tolist()
+                yield (z, y, x), *decode(stream.read(int(length)))
+
+    def _find(self, path: Path, object_id: int) -> tuple[int, int]:
+        """Return where the manifest of an object begins, and its bytes."""
+        sharding = self._spec.sharding
+        base = _ENTRY << sharding.minishard_bits
+        number = int(sharding.minishards(np.array([object_id], np.uint64))[0])
+        with path.open("rb") as stream:
+            stream.seek(_ENTRY * number)
+            start, stop = np.frombuffer(stream.read(_ENTRY), "<u8").tolist()
+            stream.seek(base + start)
+            packed = stream.read(stop - start)
+        table = np.frombuffer(zlib.decompress(packed, 31), "<u8").reshape(3, -1) if packed else np.zeros((3, 0), "<u8")
+        ids, gaps, sizes = np.cumsum(table[0]), table[1].astype(np.int64), table[2].astype(np.int64)
+        place = int(np.searchsorted(ids, object_id))
+        if place == len(ids) or int(ids[place]) != object_id:
+            raise ConfigError(f"object {object_id} has no mesh; `connectomake summary` names the largest objects")
+        return base + int(np.cumsum(gaps)[place] + np.cumsum(sizes)[place] - sizes[place]), int(sizes[place])
+
+    def positions(self, place: tuple[int, int, int], vertices: np.ndarray, lod: int) -> np.ndarray:
+        """Return vertices of a fragment in nm, (n, 3) float64, z, y, x; voxel i reaches from i to i + 1 voxel sizes."""
+        spec = self._spec
+        steps = vertices + spec.top * np.array(place, np.int64)
+        corner = np.array(spec.origin) * np.array(spec.voxel_size)
+        found: np.ndarray = corner + steps * spec.step * 2.0**lod
+        return found
+
+    def mesh(self, object_id: int, lod: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """Return the whole mesh of an object: vertices (n, 3) float64 in nm, z, y, x, and faces (m, 3)."""
+        parts, corners, count = [], [], 0
+        spec = self._spec
+        for place, vertices, faces in self.fragments(object_id, lod):
+            parts.append(vertices + spec.top * np.array(place, np.int64))
+            corners.append(faces + count)
+            count += len(vertices)
+        steps, joined = weld(np.concatenate(parts), np.concatenate(corners), spec.top)
+        return self.positions((0, 0, 0), steps, lod), joined
+
+
+def _levels(manifest: bytes) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return per level of detail the places (n, 3), z, y, x, and the sizes (n,) of its fragments, as they lie in the file."""
+    (count,) = np.frombuffer(manifest, "<u4", 1, 24).tolist()
+    place = 28 + 16 * count
+    numbers = np.frombuffer(manifest, "<u4", count, place).tolist()
+    place += 4 * count
+    levels = []
+    for number in numbers:
+        places = np.frombuffer(manifest, "<u4", 3 * number, place).reshape(3, number).T[:, ::-1]
+        levels.append((places.astype(np.int64), np.frombuffer(manifest, "<u4", number, place + 12 * number).astype(np.int64)))
+        place += 16 * number
+    return levels
