@@ -1,5 +1,6 @@
 """moto's S3 server within the test's process, with a count of the requests by kind."""
 
+import logging
 import threading
 from collections import Counter
 from urllib.parse import parse_qs
@@ -27,6 +28,7 @@ class S3Server:
         from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
         from werkzeug.serving import make_server
 
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)
         self.requests: Counter = Counter()
         self.refuse: tuple[int, str] | None = None
         self._app = DomainDispatcherApplication(create_backend_app)
@@ -34,6 +36,9 @@ class S3Server:
         self.url = f"http://{host}:{self._server.port}"
 
     def __enter__(self) -> "S3Server":
+        from moto.s3.models import s3_backends
+
+        s3_backends.reset()
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         return self
 

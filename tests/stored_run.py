@@ -1,16 +1,20 @@
 """A finished run in a bucket, simulated: every object of a plan is there, with a few bytes and the right record."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from connectomake.layers.records import encode_record
-from connectomake.objects import write_parquet
+from connectomake.layers.records import PARQUET_KEY, encode_record
 from connectomake.planning.infos import info_text
 from connectomake.planning.stages import Stages
 from connectomake.planning.targets import Targets
 
-STAGES = {"image": "image", "affinity": "affinity", "components": "components", "merge": "merge", "fragments": "fragments"}
+
+def note(record):
+    """A record as Parquet has it."""
+    return {PARQUET_KEY: json.dumps(record).encode()}
 
 
 def stage_of(path, outdir):
@@ -35,7 +39,7 @@ def fill_bucket(client, bucket, prefix, plan, folder):
             return info_text(plan, layers[path]).encode()
         stage = stage_of(path, plan.outdir)
         if path.endswith(".parquet"):
-            write_parquet(folder / "objects.parquet", {"id": np.zeros(0, np.uint64)}, stages.record(stage))
+            pq.write_table(pa.table({"id": []}).replace_schema_metadata(note(stages.record(stage))), folder / "objects.parquet")
             return (folder / "objects.parquet").read_bytes()
         if stage not in records:
             records[stage] = encode_record(stages.record(stage))
