@@ -18,9 +18,9 @@ from benchmarks.rows import Row, median
 from connectomake.geometry import Box
 from connectomake.inference.engine import InferenceStats, infer_block
 from connectomake.inference.networks import TorchNetwork, configure_torch
-from connectomake.inference.rsunet import RSUNet
 from connectomake.inference.spec import InferenceSpec
 from connectomake.layers import LayerSpec, ShardWriter
+from connectomake.networks.rsunet import RSUNet
 
 WIDTHS = (8, 16, 32, 64)
 REPEATS = int(os.environ.get("CONNECTOMAKE_REPEATS", "3"))

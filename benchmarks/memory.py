@@ -18,7 +18,7 @@ from benchmarks.flow import Took, fresh_folder, snakemake
 from benchmarks.machine import ROOT
 from benchmarks.rows import Row
 from benchmarks.workflow import config_of, write_precomputed
-from connectomake.inference.rsunet import RSUNet, save_rsunet
+from connectomake.networks.rsunet import RSUNet, save_rsunet
 from connectomake.phantom import write_phantom
 
 SHAPE = (272, 280, 288)

@@ -11,18 +11,21 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 LIBRARY = ROOT / "src/connectomake"
 MODULES = {path.relative_to(LIBRARY).as_posix(): path for path in sorted(LIBRARY.rglob("*.py"))}
-STAGES = {"sources", "inference", "components", "octree", "segmentation", "measures", "objects", "meshes", "evaluation"}
-FOUNDATION = {"errors", "atomic", "compiled", "geometry", "layers", "tables"}
+STAGES = {"sources", "inference", "components", "octree", "segmentation", "measures", "objects", "meshes", "evaluation"} | {
+    "training",
+}
+FOUNDATION = {"errors", "atomic", "compiled", "geometry", "layers", "tables", "networks"}
 ALLOWED = {
     "errors": set(),
     "atomic": set(),
     "geometry": {"errors"},
     "layers": {"errors", "atomic", "geometry"},
+    "networks": {"errors", "geometry"},
     "compiled": set(),
     "tables": {"compiled", "geometry"},
     **dict.fromkeys(STAGES, FOUNDATION),
 }
-TORCH_USERS = {"inference", "cli"}
+TORCH_USERS = {"inference", "networks", "training", "cli"}
 HEAVY = ("torch", "cloudvolume", "snakemake")
 WITHOUT_NUMBA = ("image.py", "info.py", "lookup.py", "objects.py", "segmentation.py")
 LIGHT_SCRIPTS = sorted(p.name for p in (ROOT / "scripts").glob("*.py") if p.name != "affinity.py")

@@ -12,8 +12,8 @@ from torch import nn
 from connectomake.errors import ConfigError, ModelError
 from connectomake.inference.bump import blend_weights
 from connectomake.inference.models import content_hash, load_network
-from connectomake.inference.rsunet import RSUNet, load_rsunet, save_rsunet
 from connectomake.inference.spec import InferenceSpec
+from connectomake.networks.rsunet import RSUNet, load_rsunet, save_rsunet
 
 SPEC = InferenceSpec((4, 8, 8), (4, 8, 8), (1, 2, 2))
 HEAD = "import torch\nfrom torch import nn\n"

@@ -104,7 +104,7 @@ def run(snakemake: Any, main: Callable[[Job], None]) -> None:
         Makes the outputs.
     """
     started = time.perf_counter()
-    with _logged(str(snakemake.log[0]) if snakemake.log else None):
+    with logged(str(snakemake.log[0]) if snakemake.log else None):
         try:
             plan = Plan.from_json(snakemake.config["plan"])
             main(Job(plan, snakemake.input, snakemake.output, snakemake.wildcards))
@@ -144,7 +144,7 @@ def _fail(message: str) -> None:
 
 
 @contextlib.contextmanager
-def _logged(path: str | None) -> Iterator[None]:
+def logged(path: str | None) -> Iterator[None]:
     """Send everything written to stdout and stderr, also by libraries in C, to the log file."""
     if path is None:
         yield

@@ -16,6 +16,7 @@ from connectomake.cli.plan import plan
 from connectomake.cli.progress import progress
 from connectomake.cli.queue import app as queue_app
 from connectomake.cli.summary import summary
+from connectomake.cli.train import train
 from connectomake.cli.verify import verify
 from connectomake.cli.view import view
 from connectomake.cli.where import where
@@ -57,6 +58,7 @@ app.command("verify")(verify)
 app.command("export")(export)
 app.command("view", context_settings=NEGATIVE_NUMBERS)(view)
 app.command("evaluate", context_settings=NEGATIVE_NUMBERS)(evaluate)
+app.command("train")(train)
 app.command("phantom")(phantom)
 app.add_typer(queue_app, name="queue")
 

@@ -30,6 +30,7 @@ def check_config(config: dict[str, Any]) -> None:
     if config["inference"] is not None:
         _check_inference(config["inference"])
         _check_channels(config)
+        _check_augment(config)
     if config["segmentation"]["method"] == "watershed":
         _check_watershed(config["segmentation"])
     _check_fan_out(config["merge"]["fan_out"])
@@ -130,6 +131,15 @@ def check_channels(segmentation: dict[str, Any], channels: int, fact: str) -> No
         key, wanted, advice = "channel", segmentation["channel"], ""
     if max(wanted if isinstance(wanted, list) else [wanted]) >= channels:
         raise ConfigError(f"segmentation.{key} {wanted} does not exist: {fact.format(channels, channels - 1)}{advice}")
+
+
+def _check_augment(config: dict[str, Any]) -> None:
+    inference, method = config["inference"], config["segmentation"]["method"]
+    if inference["augment"] != "none" and inference["affinities"] is None and method == "watershed":
+        raise ConfigError(
+            f"inference.augment {inference['augment']} must know which channels are affinities; set inference.affinities to "
+            f"{config['segmentation']['affinity_channels']}, or augment to none"
+        )
 
 
 def _check_watershed(segmentation: dict[str, Any]) -> None:

@@ -9,19 +9,22 @@ from typing import Any
 from connectomake.config.messages import message_of, shown
 from connectomake.errors import ConfigError
 
+RUN, TRAINING = "schema.yaml", "training.yaml"
+"""The schemas: of a run's config, and of a training's."""
+
 
 @functools.cache
-def schema() -> dict[str, Any]:
-    """Return the JSON Schema of the config: every key with description and default."""
+def schema(name: str = RUN) -> dict[str, Any]:
+    """Return the JSON Schema of a config: every key with description and default."""
     import yaml
 
-    text = resources.files("connectomake.config").joinpath("schema.yaml").read_text()
+    text = resources.files("connectomake.config").joinpath(name).read_text()
     loaded: dict[str, Any] = yaml.safe_load(text)
     return loaded
 
 
-def normalise(config: dict[str, Any]) -> dict[str, Any]:
-    """Check a config against the schema and return a copy with all defaults filled in.
+def normalise(config: dict[str, Any], name: str = RUN) -> dict[str, Any]:
+    """Check a config against the schema of that name and return a copy with all defaults filled in.
 
     Raises
     ------
@@ -29,8 +32,8 @@ def normalise(config: dict[str, Any]) -> dict[str, Any]:
         For the first key that is unknown, missing or of a wrong value.
     """
     check_plain(config)
-    filled = _fill(copy.deepcopy(config), schema())
-    _validate(filled)
+    filled = _fill(copy.deepcopy(config), schema(name), schema(name))
+    _validate(filled, name)
     return filled
 
 
@@ -58,30 +61,35 @@ def check_plain(value: Any, place: str = "") -> None:
         raise ConfigError(f"{place}: {value} is read as a {type(value).__name__}; put it in quotes if it is a text")
 
 
-def _fill(value: Any, part: dict[str, Any]) -> Any:
+def _fill(value: Any, part: dict[str, Any], root: dict[str, Any]) -> Any:
+    """Fill in the defaults of a part of the schema `root`."""
+    if "$ref" in part:
+        part = root["$defs"][part["$ref"].removeprefix("#/$defs/")]
+    if isinstance(value, list) and isinstance(part.get("items"), dict):
+        return [_fill(item, part["items"], root) for item in value]
     if not isinstance(value, dict):
         return value
     for key, sub in part.get("properties", {}).items():
         if key not in value and "default" in sub:
             value[key] = copy.deepcopy(sub["default"])
         if key in value:
-            value[key] = _fill(value[key], sub)
+            value[key] = _fill(value[key], sub, root)
     return value
 
 
 @functools.cache
-def _validator() -> Any:
+def _validator(name: str) -> Any:
     """Return the validator of the schema, for which 32.0 is no integer: a param must not depend on how it is written."""
     import jsonschema
 
     base = jsonschema.Draft202012Validator
     types = base.TYPE_CHECKER.redefine("integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool))
-    return jsonschema.validators.extend(base, type_checker=types)(schema())
+    return jsonschema.validators.extend(base, type_checker=types)(schema(name))
 
 
-def _validate(config: dict[str, Any]) -> None:
+def _validate(config: dict[str, Any], name: str) -> None:
     import jsonschema
 
-    error = jsonschema.exceptions.best_match(_validator().iter_errors(config), key=lambda e: -len(e.absolute_path))
+    error = jsonschema.exceptions.best_match(_validator(name).iter_errors(config), key=lambda e: -len(e.absolute_path))
     if error is not None:
         raise ConfigError(message_of(error))

@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from connectomake.errors import ModelError
+from connectomake.networks.words import first_words
 
 PYTORCH_NAMES = ("load_model", "InstantiatedModel")
 UNIVERSAL_NAME = "PatchInferencer"
@@ -76,12 +77,6 @@ def guarded(action: Callable[[], Any], path: Path, doing: str, hint: str = "") -
         frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == path.absolute()]
         where = f" in line {frames[-1].lineno}" if frames else ""
         raise ModelError(f"{path}: {doing} failed{where}: {type(error).__name__}: {first_words(error)}{hint}") from error
-
-
-def first_words(error: BaseException) -> str:
-    """Return the first sentence of what a library or a model file complains about."""
-    lines = str(error).strip().splitlines() or ["no message"]
-    return lines[0].split(". ", maxsplit=1)[0].rstrip(".")[:200]
 
 
 def form_of(module: ModuleType, path: Path, kind: str) -> str:

@@ -8,16 +8,19 @@ from typing import Any
 import torch
 
 from connectomake.errors import ModelError
+from connectomake.inference.augment import AugmentedNetwork
 from connectomake.inference.bump import blend_weights
 from connectomake.inference.modelfile import UNIVERSAL_NAME, form_of, guarded, import_model_file
 from connectomake.inference.networks import TorchNetwork, UniversalNetwork, configure_torch
 from connectomake.inference.spec import InferenceSpec
-from connectomake.inference.weights import fit, read_state_dict
+from connectomake.networks.weights import fit, read_state_dict
 
 SCRIPT_SUFFIXES = (".pt", ".pth", ".ts")
 
 
-def load_network(model: str | Path, weights: str | Path | None, spec: InferenceSpec) -> TorchNetwork | UniversalNetwork:
+def load_network(
+    model: str | Path, weights: str | Path | None, spec: InferenceSpec
+) -> TorchNetwork | UniversalNetwork | AugmentedNetwork:
     """Load a model file and its weights, ready for `infer_block`.
 
     Forms, told by the file's suffix and what it defines:
@@ -37,13 +40,18 @@ def load_network(model: str | Path, weights: str | Path | None, spec: InferenceS
     weights
         State dict, or None where the model has its own.
     spec
-        Patches, channels, device, threads, layout and mode.
+        Patches, channels, device, threads, layout, mode and augmentation.
 
     Raises
     ------
     ModelError
         One sentence on what is wrong with the file, its weights or the device.
     """
+    network = _load(model, weights, spec)
+    return network if spec.augment == "none" else AugmentedNetwork(network, spec)
+
+
+def _load(model: str | Path, weights: str | Path | None, spec: InferenceSpec) -> TorchNetwork | UniversalNetwork:
     path = Path(model)
     weights_path = None if weights is None else Path(weights)
     if weights_path is not None and not weights_path.is_file():

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from connectomake.errors import ModelError
 from connectomake.geometry.box import Vec
-from connectomake.inference.modelfile import first_words
 from connectomake.inference.spec import InferenceSpec
+from connectomake.networks.words import first_words
 
 Transform = Callable[[Any], Any]
 
@@ -179,6 +179,22 @@ class TorchNetwork(_Base):
         ModelError
             If the network fails, returns something else than a tensor of that form, or leaves evaluation mode.
         """
+        output = self._checked(batch)
+        if tuple(output.shape[2:]) != self.spec.output_patch:
+            output = output[(slice(None), slice(None), *_central(self.spec))]
+        return _array(output)
+
+    def forward_whole(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Run a batch as `forward` does, but return all that the network gives: the output patch or the input patch.
+
+        Raises
+        ------
+        ModelError
+            As `forward`.
+        """
+        return _array(self._checked(batch))
+
+    def _checked(self, batch: NDArray[np.float32]) -> torch.Tensor:
         output = self._guarded(self._run, batch)
         if not isinstance(output, torch.Tensor):
             raise ModelError(
@@ -187,10 +203,7 @@ class TorchNetwork(_Base):
         self._check_form(tuple(output.shape), len(batch), [self.spec.output_patch, self.spec.patch])
         if not self.spec.allow_train_mode:
             refuse_train_mode(self.module, self.path)
-        if tuple(output.shape[2:]) != self.spec.output_patch:
-            output = output[(slice(None), slice(None), *_central(self.spec))]
-        result: NDArray[np.float32] = output.to("cpu", torch.float32).contiguous().numpy()
-        return result
+        return output
 
     def _run(self, batch: NDArray[np.float32]) -> Any:
         with torch.inference_mode(), self._autocast():
@@ -231,6 +244,11 @@ class UniversalNetwork(_Base):
             for module in self._modules:
                 refuse_train_mode(module, self.path)
         return np.ascontiguousarray(output, np.float32)
+
+
+def _array(tensor: torch.Tensor) -> NDArray[np.float32]:
+    result: NDArray[np.float32] = tensor.to("cpu", torch.float32).contiguous().numpy()
+    return result
 
 
 def _identity(value: Any) -> Any:

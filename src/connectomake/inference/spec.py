@@ -13,6 +13,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "layout": ("channels_last_3d", "contiguous"),
     "autocast": ("none", "bfloat16", "float16"),
     "kind": ("auto", "pytorch", "universal", "torchscript"),
+    "augment": ("none", "8", "16", "48"),
 }
 
 
@@ -46,6 +47,10 @@ class InferenceSpec:
         Whether a network may stay in the mode its file leaves it in; its output may then depend on the batch.
     kind
         Form of the model file; 'auto' tells it from what the file defines.
+    augment
+        Views of a patch whose answers are averaged: 'none', '8' (flips), '16' (and y and x swapped), '48' (any order of axes).
+    affinities
+        Channels that are affinities to the lower neighbour in z, y and x; the others are taken as probabilities of voxels.
 
     Raises
     ------
@@ -65,6 +70,8 @@ class InferenceSpec:
     autocast: str = "none"
     allow_train_mode: bool = False
     kind: str = "auto"
+    augment: str = "none"
+    affinities: Vec | None = None
 
     def __post_init__(self) -> None:
         """Refuse values out of range and patches that do not fit each other."""
@@ -77,6 +84,21 @@ class InferenceSpec:
         if self.device not in {"auto", "cpu", "cuda"} and not self.device.removeprefix("cuda:").isdigit():
             raise ConfigError(f"inference.device must be auto, cpu, cuda or cuda:N, got {self.device!r}")
         self._check_patches()
+        self._check_augment()
+
+    def _check_augment(self) -> None:
+        if self.affinities is not None and (len(set(self.affinities)) < 3 or max(self.affinities) >= self.channels):
+            raise ConfigError(
+                f"inference.affinities must be three of the {self.channels} channels (inference.channels), for z, y and x, got "
+                f"{list(self.affinities)}"
+            )
+        for patch in (self.patch, self.output_patch):
+            sides = {"16": patch[1:], "48": patch}.get(self.augment, (1,))
+            if len(set(sides)) > 1:
+                raise ConfigError(
+                    f"inference.augment {self.augment} swaps axes, but the patch {list(patch)} has other lengths along them: "
+                    "make them equal, or take 8"
+                )
 
     def _check_patches(self) -> None:
         for name, patch, output, overlap in zip("zyx", self.patch, self.output_patch, self.overlap, strict=True):
@@ -97,8 +119,10 @@ class InferenceSpec:
         known = {f.name for f in fields(cls)}
         values = {key: value for key, value in section.items() if key in known and value is not None}
         values.setdefault("output_patch", values.get("patch"))
-        for name in ("patch", "output_patch", "overlap"):
-            values[name] = as_vec(values[name])
+        for name in ("patch", "output_patch", "overlap", "affinities"):
+            if name in values:
+                values[name] = as_vec(values[name])
+        values["augment"] = str(values.get("augment", "none"))
         return cls(**values)
 
     @property

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from connectomake.errors import ModelError
-from connectomake.inference.modelfile import first_words
+from connectomake.networks.words import first_words
 
 _NESTED = ("state_dict", "model_state_dict")
 _PREFIX = "module."

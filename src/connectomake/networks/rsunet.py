@@ -183,13 +183,13 @@ def load_rsunet(path: str | Path | None) -> RSUNet:
     ModelError
         If the file has no settings of an RSUNet or its weights do not fit them.
     """
-    from connectomake.inference.weights import fit, read_checkpoint, state_dict_of
+    from connectomake.networks.weights import fit, read_checkpoint, state_dict_of
 
     if path is None:
         raise ModelError("RSUNet needs inference.weights: a file that save_rsunet wrote")
     content = read_checkpoint(Path(path))
     if not isinstance(content, dict) or not isinstance(content.get(_METADATA), dict):
-        raise ModelError(f"{path}: has no settings of an RSUNet: write it with connectomake.inference.rsunet.save_rsunet")
+        raise ModelError(f"{path}: has no settings of an RSUNet: write it with connectomake.networks.rsunet.save_rsunet")
     network = RSUNet(**content[_METADATA])
     fit(network, state_dict_of(content, Path(path)), Path(path))
     return network

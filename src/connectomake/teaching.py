@@ -1,0 +1,137 @@
+"""From a training config to trained weights: reads the config and the volumes, then trains."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from connectomake.config import load_config, normalise
+from connectomake.config.load import TRAINING
+from connectomake.errors import ConfigError
+from connectomake.geometry import Box, as_vec
+from connectomake.sources import Source, open_source
+
+if TYPE_CHECKING:
+    from connectomake.training.volumes import TrainingVolume
+
+UNIT = (1.0, 1.0, 1.0)
+
+
+def teach(path: str, say: Callable[[str], None]) -> Path:
+    """Train as a config file says, from its last checkpoint on, and return the path of the weights.
+
+    Parameters
+    ----------
+    path
+        Training config.
+    say
+        Takes lines about the progress.
+
+    Raises
+    ------
+    ConfigError, SourceError, RunError, ModelError
+        If the config, a volume or a checkpoint is wrong.
+    """
+    config = load_training(path)
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # on a busy machine spinning threads take five times as long
+    from connectomake.training.run import train
+    from connectomake.training.spec import TrainingSpec
+
+    TrainingSpec.from_config(config)  # before anything is read
+    return train(config, open_volumes(config), reporter(say))
+
+
+def load_training(path: str) -> dict[str, Any]:
+    """Read a training config and fill in its defaults.
+
+    Raises
+    ------
+    ConfigError
+        If it is missing, no YAML, or has an unknown, missing or wrong key.
+    """
+    return normalise(load_config(path), TRAINING)
+
+
+def open_volumes(config: dict[str, Any]) -> list["TrainingVolume"]:
+    """Read the volumes of a normalised training config.
+
+    Raises
+    ------
+    SourceError, ConfigError, RunError
+        If one cannot be read, or image and labels do not fit each other.
+    """
+    return [_volume(section, f"volumes[{index}]") for index, section in enumerate(config["volumes"])]
+
+
+def _volume(section: dict[str, Any], key: str) -> "TrainingVolume":
+    from connectomake.training.spec import box_of
+    from connectomake.training.volumes import TrainingVolume, as_labels
+
+    image, labels = _open(section["image"]), _open(section["labels"])
+    name = f"{key} ({section['image']['path']})"
+    if image.bounds != labels.bounds:
+        raise ConfigError(
+            f"{name}: the image has {image.bounds}, the labels {labels.bounds}; both must be the same: cut one of them"
+        )
+    box = box_of(section["start"], section["stop"], image.bounds)
+    if box.empty or not image.bounds.contains(box):
+        raise ConfigError(f"{name}: start and stop give {box}, which is not within {image.bounds}; correct them")
+    _check(image, labels, name)
+    return TrainingVolume(
+        name,
+        _grey(image.read(box)[0]),
+        as_labels(labels.read(box)[0], section["unlabelled"]),
+        tuple(_held_out(part, box, name) for part in section["validation"]),
+        section["weight"],
+    )
+
+
+def _open(section: dict[str, Any]) -> Source:
+    return open_source(section["path"], section["dataset"], UNIT, section["scale"])
+
+
+def _check(image: Source, labels: Source, name: str) -> None:
+    if image.channels != 1 or labels.channels != 1:
+        raise ConfigError(f"{name}: the image has {image.channels} channels, the labels {labels.channels}; both must have one")
+    if np.dtype(labels.dtype).kind not in "iu":
+        raise ConfigError(f"{name}: the labels are {labels.dtype}, not whole numbers; is this the image?")
+
+
+def _held_out(part: dict[str, Any], box: Box, name: str) -> Box:
+    held = Box(as_vec(part["start"]), as_vec(part["stop"]))
+    if held.empty or not box.contains(held):
+        raise ConfigError(f"{name}: the validation box {held} is not within {box}, which is used; correct it")
+    z, y, x = box.start
+    return held.translate((-z, -y, -x))
+
+
+def _grey(image: np.ndarray) -> np.ndarray:
+    """Return an image as uint8, or as float32 in [0, 1]: integers over their dtype's maximum."""
+    if image.dtype == np.uint8:
+        return image
+    if image.dtype.kind in "iu":
+        return (image / np.float64(np.iinfo(image.dtype).max)).astype(np.float32)
+    return image.astype(np.float32)
+
+
+def reporter(say: Callable[[str], None], seconds: float = 10.0) -> Callable[[int, int, float, float, float], None]:
+    """Return a function that says, every so many seconds, how far a training is and when it will end."""
+    import time
+
+    said = -seconds
+
+    def report(step: int, steps: int, loss: float, step_seconds: float, waited: float) -> None:
+        nonlocal said
+        now = time.perf_counter()
+        if now - said < seconds and step < steps:
+            return
+        said = now
+        left = step_seconds * (steps - step) / 60
+        say(
+            f"step {step} of {steps}, loss {loss:.4f}, {step_seconds:.2f} s a step ({100 * waited:.1f} % waiting for samples), "
+            f"{left:.0f} min to go"
+        )
+
+    return report

@@ -1,0 +1,1 @@
+"""Training an affinity network on annotated volumes."""

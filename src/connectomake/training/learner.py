@@ -1,0 +1,159 @@
+"""The network in training: a step, the moving average of its weights, its state."""
+
+import math
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from connectomake.errors import ModelError
+from connectomake.networks.rsunet import RSUNet
+from connectomake.training.samples import Sample
+from connectomake.training.spec import NEAREST, TrainingSpec
+
+
+def configure(spec: TrainingSpec) -> torch.device:
+    """Fix what the bits depend on (threads, algorithms, precision) and return the device to train on.
+
+    Raises
+    ------
+    ModelError
+        If the config asks for a device that is not there.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.set_num_threads(spec.threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # else 40 % of a pass
+    torch.backends.cudnn.benchmark = False
+    name = spec.device
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise ModelError(f"device is {name!r}, but torch finds no CUDA device here: use cpu or auto")
+    return torch.device(name)
+
+
+class Learner:
+    """A network, its optimiser and the moving average of its weights and statistics.
+
+    Parameters
+    ----------
+    spec
+        All settings.
+    device
+        Of `configure`.
+    """
+
+    def __init__(self, spec: TrainingSpec, device: torch.device) -> None:
+        self.spec = spec
+        self.device = device
+        self.step = 0
+        torch.manual_seed(spec.seed)
+        self.network = self._place(RSUNet(1, len(spec.offsets), **spec.network, sigmoid=False))
+        self.averaged = self._place(RSUNet(1, len(spec.offsets), **spec.network, sigmoid=False)).eval()
+        self.averaged.load_state_dict(self.network.state_dict())
+        decayed = [p for p in self.network.parameters() if p.ndim > 1]
+        others = [p for p in self.network.parameters() if p.ndim <= 1]
+        groups = [{"params": decayed, "weight_decay": spec.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        self.optimizer = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.99), fused=True)
+
+    def _place(self, network: RSUNet) -> Any:
+        placed: Any = network.to(self.device)
+        return placed.to(memory_format=self._format)
+
+    @property
+    def _format(self) -> Any:
+        return torch.channels_last_3d if self.spec.layout == "channels_last_3d" else torch.contiguous_format
+
+    def rate(self, step: int) -> float:
+        """Return the learning rate of a step: it rises linearly, then falls as half a cosine."""
+        spec = self.spec
+        rise = min((step + 1) / max(spec.warm_up, 1), 1.0)
+        return spec.learning_rate * rise * (0.5 + 0.5 * math.cos(math.pi * min(step / spec.steps, 1.0)))
+
+    def learn(self, samples: Sequence[Sample]) -> float:
+        """Take one step and return its loss."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate(self.step)
+        self.network.train()
+        loss = self._loss(self._outputs(self.network, samples), samples)
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.spec.clip or math.inf)
+        self.optimizer.step()
+        self.step += 1
+        self._average()
+        return float(loss.detach())
+
+    def validate(self, samples: Sequence[Sample]) -> tuple[float, float]:
+        """Return loss and balanced error rate of the nearest affinities (at .5), of the averaged weights."""
+        losses, errors = [], []
+        with torch.inference_mode():
+            for sample in samples:
+                outputs = self._outputs(self.averaged, [sample])
+                losses.append(float(self._loss(outputs, [sample])))
+                wrong = (outputs[0, :3].cpu().numpy() > 0) != (sample.targets[:3] > 0.5)
+                errors.append(float((wrong * sample.weights[:3]).sum() / max(float(sample.weights[:3].sum()), 1e-9)))
+        return float(np.mean(losses)), float(np.mean(errors))
+
+    def probabilities(self, sample: Sample) -> NDArray[np.float32]:
+        """Return what the averaged weights make of a sample: (c, z, y, x) in [0, 1]."""
+        with torch.inference_mode():
+            return self._outputs(self.averaged, [sample])[0].sigmoid().cpu().numpy()  # type: ignore[no-any-return]
+
+    def _outputs(self, network: Any, samples: Sequence[Sample]) -> torch.Tensor:
+        images = torch.from_numpy(np.stack([s.image for s in samples]))[:, None].to(self.device)
+        low = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(self.spec.autocast)
+        with torch.autocast(self.device.type, dtype=low, enabled=low is not None):
+            return network(images.contiguous(memory_format=self._format)).float()  # type: ignore[no-any-return]
+
+    def _loss(self, outputs: torch.Tensor, samples: Sequence[Sample]) -> torch.Tensor:
+        """Cross-entropy, each class and each channel of each sample counting the same."""
+        losses = []
+        for output, sample in zip(outputs, samples, strict=True):
+            targets, weights = (torch.from_numpy(a).to(self.device) for a in (sample.targets, sample.weights))
+            losses.append(functional.binary_cross_entropy_with_logits(output, targets, weights, reduction="sum"))
+        return torch.stack(losses).mean() / len(self.spec.offsets)
+
+    def _average(self) -> None:
+        """Move the average towards the weights; at first faster, so that the beginning is forgotten."""
+        share = 1 - min(self.spec.average, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            own = self.network.state_dict()
+            for name, value in self.averaged.state_dict().items():
+                if value.is_floating_point():
+                    value.lerp_(own[name], share)
+                else:
+                    value.copy_(own[name])
+
+    def state(self) -> dict[str, Any]:
+        """Return all that changes, as tensors and plain containers."""
+        return {
+            "step": self.step,
+            "network": self.network.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "random": torch.get_rng_state(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go back to what `state` returned."""
+        self.step = state["step"]
+        self.network.load_state_dict(state["network"])
+        self.averaged.load_state_dict(state["averaged"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        torch.set_rng_state(state["random"])
+
+    def product(self) -> Any:
+        """Return the network to be used: averaged weights, nearest affinities only, with a sigmoid, on the CPU."""
+        network: Any = RSUNet(1, len(NEAREST), **self.spec.network, sigmoid=True)
+        state = {name: value.to("cpu", copy=True) for name, value in self.averaged.state_dict().items()}
+        for name in ("weight", "bias"):
+            last = f"exit.{len(network.exit) - 1}.{name}"
+            state[last] = state[last][: len(NEAREST)].clone()
+        network.load_state_dict(state)
+        return network.to(memory_format=torch.contiguous_format).eval()

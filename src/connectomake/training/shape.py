@@ -1,0 +1,81 @@
+"""Drawing how a sample is turned, stretched, bent and misaligned."""
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from connectomake.geometry import Vec
+from connectomake.training.spec import AugmentSpec
+
+BEND_SPACING = 20
+"""Voxels between the control points of an elastic displacement, or fewer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Where the voxels of a sample come from; see `connectomake.training.resample.resample`."""
+
+    matrix: NDArray[np.float64]
+    bend: NDArray[np.float64]
+    slips: NDArray[np.float64]
+    label_slips: NDArray[np.float64]
+
+
+def draw_shape(spec: AugmentSpec, patch: Vec, rng: Generator) -> Shape:
+    """Draw the geometry of one sample."""
+    matrix = _permutation(spec, rng) @ _rotation(spec, rng) @ _zoom(spec, rng)
+    slips, label_slips = _slips(spec, patch[0], rng)
+    return Shape(matrix, _bend(spec, patch, rng), slips, label_slips)
+
+
+def _permutation(spec: AugmentSpec, rng: Generator) -> NDArray[np.float64]:
+    orders: list[tuple[int, ...]] = {
+        "none": [(0, 1, 2)],
+        "yx": [(0, 1, 2), (0, 2, 1)],
+        "zyx": list(itertools.permutations(range(3))),
+    }[spec.transpose]  # type: ignore[assignment]
+    order = orders[rng.integers(len(orders))]
+    signs = rng.choice((-1.0, 1.0), 3) if spec.flip else np.ones(3)
+    return np.eye(3)[:, order] * signs
+
+
+def _rotation(spec: AugmentSpec, rng: Generator) -> NDArray[np.float64]:
+    """Return a turn by up to 45 degrees (more is what transposing is for)."""
+    if rng.random() >= spec.rotate:
+        return np.eye(3)
+    axis = rng.normal(size=3) if spec.transpose == "zyx" else np.array((1.0, 0.0, 0.0))
+    z, y, x = axis / np.linalg.norm(axis)
+    angle = rng.uniform(-np.pi / 4, np.pi / 4)
+    cross = np.array([[0, -x, y], [x, 0, -z], [-y, z, 0]])
+    turned: NDArray[np.float64] = np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
+    return turned
+
+
+def _zoom(spec: AugmentSpec, rng: Generator) -> NDArray[np.float64]:
+    """Return one scale for all axes times a lesser one for each."""
+    if spec.zoom == 0:
+        return np.eye(3)
+    log = np.log1p(spec.zoom)
+    return np.diag(np.exp(rng.uniform(-log, log) * 0.7 + rng.uniform(-log, log, 3) * 0.3))
+
+
+def _bend(spec: AugmentSpec, patch: Vec, rng: Generator) -> NDArray[np.float64]:
+    if spec.bend == 0:
+        return np.zeros((3, 1, 1, 1))
+    points = [max(-(-p // BEND_SPACING), 1) + 1 for p in patch]
+    return rng.normal(0, spec.bend * rng.random(), (3, *points))
+
+
+def _slips(spec: AugmentSpec, depth: int, rng: Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    slips, label_slips = np.zeros((depth, 2)), np.zeros((depth, 2))
+    if depth > 1 and rng.random() < spec.misaligned:
+        section, shift = rng.integers(1, depth), rng.normal(0, 3, 2).round()
+        if rng.random() < 0.5:
+            slips[section:] = shift
+            label_slips[section:] = shift
+        else:
+            slips[section] = shift
+    return slips, label_slips

@@ -1,0 +1,386 @@
+"""Training: targets, samples, resuming bit for bit, the product in inference, and what is said about wrong input."""
+
+import csv
+import itertools
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from connectomake.errors import ConfigError, ConnectomakeError, RunError
+from connectomake.geometry import Box
+from connectomake.inference.models import load_network
+from connectomake.inference.spec import InferenceSpec
+from connectomake.teaching import load_training, open_volumes, reporter, teach
+from connectomake.training.grey import blur, vary_grey
+from connectomake.training.resample import BOUNDARY, IGNORE, resample
+from connectomake.training.run import train
+from connectomake.training.samples import Prefetch, Sampler, validation_samples
+from connectomake.training.shape import draw_shape
+from connectomake.training.spec import AugmentSpec, TrainingSpec, offsets_of
+from connectomake.training.targets import LEAST_SHARE, affinities, erode
+from connectomake.training.volumes import TrainingVolume, as_labels
+
+MODELS = Path(__file__).parent.parent / "models"
+STILL = AugmentSpec(
+    flip=False, transpose="none", brightness=0, contrast=0, gamma=0, noise=0, blur=0, cut_out=0, missing=0, misaligned=0
+)
+LABELS = arrays.arrays(np.uint32, st.tuples(*[st.integers(2, 6)] * 3), elements=st.sampled_from([0, 1, 2, 3, 0xFFFFFFFF]))
+
+
+def tissue(shape=(24, 20, 22), seed=0):
+    """Cubes of 7 voxels with dark walls: image (z, y, x) uint8 and labels from 1, walls 0."""
+    rng = np.random.default_rng(seed)
+    z, y, x = (np.arange(n) for n in shape)
+    number = (z[:, None, None] // 7) * 100 + (y[:, None] // 7) * 10 + x // 7 + 1
+    wall = (z[:, None, None] % 7 == 0) | (y[:, None] % 7 == 0) | (x % 7 == 0)
+    image = np.where(wall, 60, 180) + rng.normal(0, 8, shape)
+    return image.astype(np.uint8), np.where(wall, 0, number).astype(np.uint32)
+
+
+def volume(**kwargs):
+    return TrainingVolume("volume", *tissue(), **kwargs)
+
+
+def spec_of(**kwargs):
+    network = {"widths": [4, 6], "pooling": [2, 2, 2], "variant": "rsunet3"}
+    values = {"patch": (8, 8, 8), "offsets": offsets_of([1, 3]), "network": network, "augment": STILL, "steps": 4}
+    return TrainingSpec(**values | kwargs)
+
+
+def config_of(folder, **changes):
+    image, labels = tissue()
+    with h5py.File(folder / "volume.h5", "w") as file:
+        file["raw"], file["labels"] = image, labels
+    array = {"path": str(folder / "volume.h5")}
+    config = {
+        "outdir": str(folder / "out"),
+        "volumes": [{
+            "image": array | {"dataset": "raw"}, "labels": array | {"dataset": "labels"}, "unlabelled": "boundary",
+            "validation": [{"start": [16, 0, 0], "stop": [24, 8, 8]}],
+        }],
+        "patch": [8, 8, 8], "steps": 7, "threads": 1, "device": "cpu", "network": {"widths": [4, 6]},
+        "targets": {"offsets": [1, 3]}, "every": {"log": 2, "validate": 3, "checkpoint": 3, "picture": 4},
+    } | changes  # fmt: skip
+    path = folder / "train.yaml"
+    import yaml
+
+    path.write_text(yaml.safe_dump(config))
+    return str(path)
+
+
+def in_patch(position, shape):
+    return all(0 <= p < n for p, n in zip(position, shape, strict=True))
+
+
+@settings(max_examples=50, deadline=None)
+@given(LABELS, st.sampled_from([(1, 0, 0), (0, 1, 0), (0, 0, 1), (2, 0, 0), (0, 1, 1)]))
+def test_affinities_are_those_of_the_definition(labels, offset):
+    targets, weights = affinities(labels, (offset,), 0)
+    for v in np.ndindex(labels.shape):
+        lower = tuple(p - o for p, o in zip(v, offset, strict=True))
+        known = in_patch(lower, labels.shape) and IGNORE not in (labels[v], labels[lower])
+        assert (weights[0][v] > 0) == known
+        assert targets[0][v] == (known and labels[v] == labels[lower] != BOUNDARY)
+
+
+@settings(max_examples=50, deadline=None)
+@given(LABELS)
+def test_classes_weigh_the_same(labels):
+    targets, weights = affinities(labels, ((0, 0, 1),), 0)
+    known = weights > 0
+    share = targets[known].mean() if known.any() else 0
+    if LEAST_SHARE <= share <= 1 - LEAST_SHARE:
+        assert weights[targets == 1].sum() == pytest.approx(0.5, rel=1e-4)
+        assert weights[targets == 0].sum() == pytest.approx(0.5, rel=1e-4)
+
+
+@settings(max_examples=50, deadline=None)
+@given(LABELS, st.integers(0, 2))
+def test_erosion_takes_voxels_beside_another_label(labels, steps):
+    expected = labels
+    for _ in range(steps):
+        before, expected = expected, expected.copy()
+        for v in np.ndindex(labels.shape):
+            near = [tuple(p + d * (a == axis) for a, p in enumerate(v)) for axis in range(3) for d in (-1, 1)]
+            others = [before[n] for n in near if in_patch(n, labels.shape)]
+            if before[v] != IGNORE and any(o not in (before[v], IGNORE) for o in others):
+                expected[v] = BOUNDARY
+    np.testing.assert_array_equal(erode(labels, steps), expected)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+@pytest.mark.parametrize("signs", list(itertools.product((1, -1), repeat=3)))
+def test_flips_and_transposes_copy_voxels_and_change_the_affinities(order, signs):
+    image, labels = tissue((8, 8, 8))
+    out, out_labels = np.empty((8, 8, 8), np.float32), np.empty((8, 8, 8), np.uint32)
+    still, none = np.zeros((8, 2)), np.zeros((3, 1, 1, 1))
+    matrix = np.eye(3)[:, order] * np.array(signs, float)
+    resample(image, labels, np.full(3, 3.5), matrix, none, still, still, out, out_labels)
+    turn = np.transpose(image, order)[tuple(slice(None, None, s) for s in signs)]
+    np.testing.assert_array_equal(out, turn)
+    turned = np.transpose(labels, order)[tuple(slice(None, None, s) for s in signs)]
+    np.testing.assert_array_equal(out_labels, turned)
+    before, after = affinities(labels, offsets_of([1]), 0)[0], affinities(out_labels, offsets_of([1]), 0)[0]
+    for axis, (source, sign) in enumerate(zip(order, signs, strict=True)):
+        expected = np.transpose(before[source], order)[tuple(slice(None, None, s) for s in signs)]
+        if sign < 0:  # the edge belongs to the other voxel
+            expected = np.roll(expected, 1, axis)
+            np.moveaxis(expected, axis, 0)[0] = 0
+        np.testing.assert_array_equal(after[axis], expected)
+
+
+def test_beyond_the_volume_the_image_is_mirrored_and_nothing_is_learned():
+    image, labels = tissue((8, 8, 8))
+    out, out_labels = np.empty((12, 12, 12), np.float32), np.empty((12, 12, 12), np.uint32)
+    still, none = np.zeros((12, 2)), np.zeros((3, 1, 1, 1))
+    resample(image, labels, np.full(3, 3.5), np.eye(3), none, still, still, out, out_labels)
+    np.testing.assert_array_equal(out, np.pad(image, 2, mode="reflect"))
+    np.testing.assert_array_equal(out_labels, np.pad(labels, 2, constant_values=IGNORE))
+
+
+def test_a_shifted_section_moves_in_the_image_alone_or_with_all_after_it():
+    image, labels = tissue((8, 8, 8))
+    out, out_labels = np.empty((8, 8, 8), np.float32), np.empty((8, 8, 8), np.uint32)
+    slips, none, still = np.zeros((8, 2)), np.zeros((3, 1, 1, 1)), np.zeros((8, 2))
+    slips[3] = (0, 2)
+    resample(image, labels, np.full(3, 3.5), np.eye(3), none, slips, still, out, out_labels)
+    np.testing.assert_array_equal(out_labels, labels)
+    np.testing.assert_array_equal(out[3, :, :6], image[3, :, 2:])
+    np.testing.assert_array_equal(out[4], image[4])
+    slips[3:] = (0, 2)
+    resample(image, labels, np.full(3, 3.5), np.eye(3), none, slips, slips, out, out_labels)
+    np.testing.assert_array_equal(out_labels[3:, :, :6], labels[3:, :, 2:])
+    np.testing.assert_array_equal(out[3:, :, :6], image[3:, :, 2:])
+
+
+def test_zoom_and_turns_keep_image_and_labels_together():
+    image, labels = tissue((40, 40, 40))
+    image = np.where(labels == 0, 0, 200).astype(np.uint8)
+    rng = np.random.default_rng(0)
+    augment = AugmentSpec(rotate=1, zoom=0.2, bend=1, misaligned=0)
+    agreed = []
+    for _ in range(5):
+        shape = draw_shape(augment, (16, 16, 16), rng)
+        out, out_labels = np.empty((16, 16, 16), np.float32), np.empty((16, 16, 16), np.uint32)
+        resample(image, labels, np.full(3, 19.5), shape.matrix, shape.bend, shape.slips, shape.label_slips, out, out_labels)
+        agreed.append(((out > 100) == (out_labels > 0)).mean())
+    assert min(agreed) > 0.85
+
+
+@pytest.mark.parametrize("name", ["brightness", "contrast", "gamma", "noise", "blur", "cut_out", "missing", "section_jitter"])
+def test_each_variation_of_grey_changes_the_image_when_on_and_only_then(name):
+    from dataclasses import replace
+
+    image = (tissue((12, 12, 12))[0] / 255).astype(np.float32)
+    np.testing.assert_allclose(vary_grey(image.copy(), STILL, np.random.default_rng(1)), image, atol=1e-6)
+    varied = vary_grey(image.copy(), replace(STILL, **{name: 1.0}), np.random.default_rng(1))
+    assert varied.shape == image.shape
+    assert varied.dtype == np.float32
+    assert np.isfinite(varied).all()
+    assert np.abs(varied - image).max() > 0.01
+
+
+def test_blur_keeps_the_sum_inside():
+    image = np.zeros((15, 15, 15), np.float32)
+    image[7, 7, 7] = 1
+    soft = blur(image, 1.0)
+    assert soft.sum() == pytest.approx(1, abs=1e-5)
+    assert soft[7, 7, 7] == pytest.approx((1 / 2.5066) ** 3, rel=0.02)
+
+
+def test_a_sample_depends_on_seed_and_number_alone():
+    spec = spec_of(augment=AugmentSpec(rotate=0.5, zoom=0.2, bend=1))
+    samples = [Sampler([volume()], spec).sample(n) for n in range(4)]
+    again = Sampler([volume()], spec)
+    for n in (3, 1, 0, 2):
+        sample = again.sample(n)
+        np.testing.assert_array_equal(sample.image, samples[n].image)
+        np.testing.assert_array_equal(sample.targets, samples[n].targets)
+        np.testing.assert_array_equal(sample.weights, samples[n].weights)
+    assert not np.array_equal(samples[0].image, samples[1].image)
+    other = Sampler([volume()], spec_of(augment=spec.augment, seed=1)).sample(0)
+    assert not np.array_equal(other.image, samples[0].image)
+
+
+def test_held_out_boxes_are_validated_on_and_never_learned():
+    held = Box((8, 0, 0), (24, 20, 22))
+    known = volume(held_out=(held,))
+    sampler = Sampler([known], spec_of())
+    assert not any((sampler._labels[0][held.slices()] != IGNORE).ravel())
+    samples = validation_samples([known], spec_of())
+    assert len(samples) == 2 * 3 * 3
+    assert all((s.weights > 0).any() for s in samples)
+
+
+def test_all_volumes_are_drawn_from():
+    bright, dark = (TrainingVolume(n, np.full((16, 16, 16), v, np.uint8), np.ones((16, 16, 16), np.uint32))
+                    for n, v in (("a", 255), ("b", 0)))  # fmt: skip
+    sampler = Sampler([bright, dark], spec_of())
+    assert {float(sampler.sample(n).image.mean()) for n in range(20)} == {0.0, 1.0}
+
+
+def test_prefetch_keeps_the_order_and_raises_what_was_raised():
+    def make(number):
+        if number == 3:
+            raise RunError("no more")
+        return number
+
+    prefetch = Prefetch(make, 0, 9)
+    assert [prefetch.next() for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(RunError, match="no more"):
+        prefetch.next()
+    prefetch.close()
+
+
+def trained(folder, **changes):
+    folder.mkdir(exist_ok=True)
+    path = teach(config_of(folder, **changes), lambda line: None)
+    return torch.load(path, weights_only=True)["state_dict"]
+
+
+def rows_of(folder):
+    with (folder / "out/log.csv").open() as file:
+        return [{k: v for k, v in row.items() if k not in ("seconds", "waited")} for row in csv.DictReader(file)]
+
+
+class Killed(Exception):
+    """Stands for a kill."""
+
+
+@pytest.mark.parametrize("autocast", ["none", "bfloat16"])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_killed_training_goes_on_to_the_same_bits(tmp_path, autocast, batch):
+    whole = trained(tmp_path / "whole", autocast=autocast, batch=batch)
+    (tmp_path / "cut").mkdir()
+    config = load_training(config_of(tmp_path / "cut", autocast=autocast, batch=batch))
+
+    for stop in (2, 5, 6):  # before the first checkpoint, between two, at one
+
+        def kill(step, *_, stop=stop):
+            if step == stop:
+                raise Killed
+
+        with pytest.raises(Killed):
+            train(config, open_volumes(config), kill)
+    train(config, open_volumes(config))
+    cut = torch.load(tmp_path / "cut/out/weights.pt", weights_only=True)["state_dict"]
+    assert whole.keys() == cut.keys()
+    assert all(torch.equal(whole[name], cut[name]) for name in whole)
+    assert rows_of(tmp_path / "whole") == rows_of(tmp_path / "cut")
+
+
+def test_the_seed_decides(tmp_path):
+    first, again, other = (trained(tmp_path / n, seed=s, steps=2) for n, s in (("a", 0), ("b", 0), ("c", 1)))
+    assert all(torch.equal(first[n], again[n]) for n in first)
+    assert not all(torch.equal(first[n], other[n]) for n in first)
+
+
+def test_it_learns_and_leaves_weights_log_and_pictures(tmp_path):
+    said = []
+    config = config_of(tmp_path, steps=60, optimizer={"learning_rate": 0.02, "warm_up": 5, "average": 0.9})
+    path = teach(config, said.append)
+    rows = rows_of(tmp_path)
+    losses = [float(row["loss"]) for row in rows]
+    assert np.mean(losses[-5:]) < 0.75 * losses[0]
+    validations = [float(row["validation"]) for row in rows if row["validation"]]
+    assert validations[-1] < validations[0]
+    assert "min to go" in said[0]
+    assert (tmp_path / "out/loss.png").read_bytes().startswith(b"\x89PNG")
+    assert len(list((tmp_path / "out/samples").glob("*.png"))) == 15
+
+    spec = InferenceSpec((8, 8, 8), (8, 8, 8), (0, 0, 0), channels=3)
+    network = load_network(MODELS / "rsunet.py", path, spec)
+    image = (tissue()[0][None, None, :8, :8, :8] / 255).astype(np.float32)
+    output = network.forward(image)
+    assert output.shape == (1, 3, 8, 8, 8)
+    assert 0 < output.min() < output.max() < 1
+    assert {v.dtype for v in network.module.parameters()} == {torch.float32}
+
+
+def test_steps_may_be_changed_and_the_checkpoint_says_so(tmp_path):
+    trained(tmp_path, steps=3)
+    trained(tmp_path, steps=5)
+    checkpoint = torch.load(tmp_path / "out/checkpoint.pt", weights_only=True)
+    assert checkpoint["history"] == [[0, 3], [3, 5]]
+    assert checkpoint["learner"]["step"] == 5
+
+
+def test_a_damaged_or_foreign_checkpoint_is_refused(tmp_path):
+    trained(tmp_path, steps=3)
+    with pytest.raises(RunError, match=r"made with other settings; delete .*out to begin anew"):
+        trained(tmp_path, steps=3, seed=5)
+    (tmp_path / "out/checkpoint.pt").write_bytes(b"nothing")
+    with pytest.raises(RunError, match="cannot be read"):
+        trained(tmp_path, steps=3)
+
+
+def changed(folder, key, value):
+    import yaml
+
+    config = yaml.safe_load(Path(config_of(folder)).read_text())
+    *path, last = key.split(".")
+    part = config
+    for name in path:
+        part = part[int(name) if name.isdigit() else name]
+    part[last] = value
+    (folder / "train.yaml").write_text(yaml.safe_dump(config))
+    return str(folder / "train.yaml")
+
+
+WRONG = {
+    "unknown key": ("stepps", 3, ConfigError, "unknown key 'stepps' in config; did you mean 'steps'"),
+    "unknown key of a volume": ("volumes.0.image.data", "x", ConfigError, r"unknown key 'data' in volumes\[0\].image"),
+    "no steps": ("steps", 0, ConfigError, "steps: 0 is not allowed; wanted: >= 1"),
+    "patch too large": ("patch", [32, 32, 32], RunError, "larger than .*volume.h5.* along z"),
+    "patch off the pooling": ("patch", [7, 7, 7], ConfigError, "no multiple of the network's pooling, 2 along z"),
+    "patch not cubic": ("patch", [8, 8, 4], ConfigError, "augment.transpose zyx needs equal sides"),
+    "offset beyond the patch": ("targets.offsets", [1, 8], ConfigError, r"offset \[8, 0, 0\].* is not within the patch"),
+    "no nearest neighbours": ("targets.offsets", [3], ConfigError, "must begin with the nearest neighbours"),
+    "no file": ("volumes.0.image.path", "gone.h5", ConnectomakeError, "gone.h5"),
+    "labels are an image": ("volumes.0.labels.dataset", "grey", ConfigError, "the labels are float32, not whole numbers"),
+    "no labels": ("volumes.0.labels.dataset", "zero", RunError, "no labelled voxel to learn from"),
+    "other shape": ("volumes.0.labels.dataset", "half", ConfigError, "the image has .*0:24.*the labels .*0:12"),
+    "region outside": ("volumes.0.stop", [99, 20, 22], ConfigError, "not within"),
+    "validation outside": ("volumes.0.validation", [{"start": [0, 0, 0], "stop": [99, 9, 9]}], ConfigError, "not within"),
+    "all held out": ("volumes.0.validation", [{"start": [0, 0, 0], "stop": [24, 20, 22]}], RunError, "no labelled voxel"),
+    "cuda": ("device", "cuda", ConnectomakeError, "torch finds no CUDA device"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_input_is_told_in_one_sentence(tmp_path, name):
+    key, value, error, text = WRONG[name]
+    if name == "cuda" and torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    path = changed(tmp_path, key, value)
+    with h5py.File(tmp_path / "volume.h5", "a") as file:
+        file["grey"] = np.zeros((24, 20, 22), np.float32)
+        file["zero"] = np.zeros((24, 20, 22), np.uint32)
+        file["half"] = np.ones((12, 20, 22), np.uint32)
+    with pytest.raises(error, match=text) as caught:
+        teach(path, lambda line: None)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out/weights.pt").exists()
+
+
+def test_label_0_is_ignored_or_boundary():
+    raw = np.array([[[0, 7, 1 << 40]]], np.uint64)
+    assert as_labels(raw, "ignore").tolist() == [[[int(IGNORE), 2, 3]]]
+    assert as_labels(raw, "boundary").tolist() == [[[0, 2, 3]]]
+
+
+def test_image_and_labels_of_different_shape_are_refused():
+    with pytest.raises(RunError, match=r"shape \[2, 2, 2\], its labels \[2, 2, 3\]"):
+        TrainingVolume("v", np.zeros((2, 2, 2), np.uint8), np.zeros((2, 2, 3), np.uint32))
+
+
+def test_the_report_tells_the_time_to_go():
+    said = []
+    reporter(said.append)(50, 100, 0.5, 6.0, 0.012)
+    assert said == ["step 50 of 100, loss 0.5000, 6.00 s a step (1.2 % waiting for samples), 5 min to go"]
