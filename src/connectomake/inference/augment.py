@@ -38,16 +38,16 @@ class View:
     def look(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return a batch (n, c, z, y, x) as the view has it."""
         turned = np.transpose(batch, (0, 1, *(a + 2 for a in self.order)))
-        return np.ascontiguousarray(turned[(..., *self._steps)])
+        return np.ascontiguousarray(turned[self._steps])
 
     def back(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Undo `look`."""
         inverse = np.argsort(self.order)
-        return np.transpose(batch[(..., *self._steps)], (0, 1, *(a + 2 for a in inverse)))
+        return np.transpose(batch[self._steps], (0, 1, *(a + 2 for a in inverse)))
 
     @property
-    def _steps(self) -> tuple[slice, ...]:
-        return tuple(slice(None, None, -1 if f else 1) for f in self.flipped)
+    def _steps(self) -> Any:
+        return (..., *(slice(None, None, -1 if f else 1) for f in self.flipped))
 
 
 def views(augment: str) -> Iterator[View]:
@@ -113,8 +113,8 @@ class AugmentedNetwork:
             answer = view.back(self.network.forward_whole(view.look(batch)))
             for channel, source, shift in self._channels(view):
                 into, cut = _cuts(answer.shape[2:], self.spec.output_patch, shift)
-                total[:, channel, *into] += answer[:, source, *cut]
-                counts[channel, *into] += 1
+                total[:, channel][into] += answer[:, source][cut]
+                counts[channel][into[1:]] += 1
         total /= counts
         return total
 
@@ -130,11 +130,9 @@ class AugmentedNetwork:
             yield channel, affinities[seen], tuple(int(a == axis and view.flipped[seen]) for a in range(3))
 
 
-def _cuts(
-    whole: tuple[int, ...], output: tuple[int, ...], shift: tuple[int, ...]
-) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """Return which part of the output patch is known, and which part of the network's whole output that is."""
-    into, cut = [], []
+def _cuts(whole: tuple[int, ...], output: tuple[int, ...], shift: tuple[int, ...]) -> tuple[Any, Any]:
+    """Return which part of the output patches (n, z, y, x) is known, and which of the network's whole output that is."""
+    into, cut = [slice(None)], [slice(None)]
     for w, o, s in zip(whole, output, shift, strict=True):
         low = (w - o) // 2 - s
         missing = max(-low, 0)
