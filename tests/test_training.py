@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import h5py
@@ -175,8 +176,6 @@ def test_zoom_and_turns_keep_image_and_labels_together():
 
 @pytest.mark.parametrize("name", ["brightness", "contrast", "gamma", "noise", "blur", "cut_out", "missing", "section_jitter"])
 def test_each_variation_of_grey_changes_the_image_when_on_and_only_then(name):
-    from dataclasses import replace
-
     image = (tissue((12, 12, 12))[0] / 255).astype(np.float32)
     np.testing.assert_allclose(vary_grey(image.copy(), STILL, np.random.default_rng(1)), image, atol=1e-6)
     varied = vary_grey(image.copy(), replace(STILL, **{name: 1.0}), np.random.default_rng(1))
@@ -283,7 +282,8 @@ def test_the_seed_decides(tmp_path):
 
 def test_it_learns_and_leaves_weights_log_and_pictures(tmp_path):
     said = []
-    config = config_of(tmp_path, steps=60, optimizer={"learning_rate": 0.02, "warm_up": 5, "average": 0.9})
+    still = asdict(STILL)
+    config = config_of(tmp_path, steps=60, augment=still, optimizer={"learning_rate": 0.02, "warm_up": 5, "average": 0.9})
     path = teach(config, said.append)
     rows = rows_of(tmp_path)
     losses = [float(row["loss"]) for row in rows]
