@@ -25,6 +25,8 @@ TAIL = """
 - `segmentation.channel`, or for a watershed every one of `affinity_channels`, is less than `inference.channels` (without a
   network, than the source's channels).
 - `segmentation.t_low` is below `t_high`.
+- `agglomeration` and `segmentation.min_supervoxel` need the method watershed; `agglomeration.large.threshold` is not below
+  `agglomeration.threshold`.
 - `merge.fan_out` is a power of two.
 - `source.start` lies below `source.stop`, both within the source.
 - `outdir` lies below the working directory; another disk is chosen by `snakemake --directory`, a bucket by the profile.
@@ -40,6 +42,8 @@ TAIL = """
 | `segmentation.method`, `channel`, `threshold`, `connectivity` | components and all after them |
 | `segmentation.affinity_channels`, `t_low`, `t_high`, where the method is watershed | components and all after them |
 | `segmentation.min_size`, `merge.fan_out` | merge and all after it |
+| `segmentation.min_size`, where there is agglomeration | agglomeration and all after it |
+| `agglomeration`, `segmentation.min_supervoxel` | agglomeration and all after it |
 | `objects.properties_limit` | the object table |
 | `meshes` | the meshes |
 | `evaluation`: another ground truth or box | the contingency tables and scores |

@@ -1,7 +1,8 @@
-"""Label the connected components, or the basins of a watershed, within one block."""
+"""Label the connected components, or the basins of a watershed with their region graph, within one block."""
 
 import numpy as np
 
+from connectomake.agglomeration import graph_tables
 from connectomake.components import WatershedRule, high_boxes, label_block, watershed_block, write_block_tables
 from connectomake.jobs import Job, run
 from connectomake.layers import read_box, write_block
@@ -15,18 +16,21 @@ def main(job: Job) -> None:
     else:
         shards = dict(zip([block, *job.targets.high_blocks(block)], job.input.probability, strict=True))
         read = lambda part: read_box(shards, plan.layers[plan.probability], part)  # noqa: E731
+    graph = {}
     if plan.watershed:
         channels, rule = options["affinity_channels"], WatershedRule(options["t_low"], options["t_high"])
         high = (
             None if plane is None else np.squeeze(read(plane)[channel], axis)
             for axis, (channel, plane) in enumerate(zip(channels, high_boxes(box, plan.roi), strict=True))
         )
-        result = watershed_block(read(box)[channels], tuple(high), rule, box, plan.roi)
+        affinity = read(box)[channels]
+        result = watershed_block(affinity, tuple(high), rule, box, plan.roi)
+        graph = graph_tables(result.labels, affinity, box, plan.roi)
     else:
         values = np.ascontiguousarray(read(box)[options["channel"]])
         result = label_block(values, options["threshold"], options["connectivity"], box, plan.roi)
     record = job.stages.record("components")
-    write_block_tables(job.output.tables, result, record)
+    write_block_tables(job.output.tables, result, record, graph)
     write_block(job.output.shard, plan.layers["components"], block, result.labels, record)
 
 

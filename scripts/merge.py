@@ -6,7 +6,7 @@ from connectomake.octree import Adjacency, KeptEdges, up_blocks, up_nodes
 
 def main(job: Job) -> None:
     octree, (level, node) = job.plan.octree, job.node()
-    min_size = job.plan.config["segmentation"]["min_size"]
+    min_size = job.plan.merge_min_size
     record = job.stages.record("merge")
     children = octree.children(level, node)
     if level == 1:

@@ -10,6 +10,8 @@ from connectomake.agglomeration import (
     agglomerate_nodes,
     graph_tables,
 )
+from connectomake.agglomeration.files import canonical
+from connectomake.agglomeration.solve import concat
 from connectomake.components import block_tables
 from connectomake.octree import lower_neighbours
 from tests.octree_reference import assemble
@@ -78,6 +80,7 @@ def reference_segments(ids, affinity, rule, min_size=0):
         small = min(sets.size[a], sets.size[b]) < rule.min_supervoxel
         if a != b and small and reached(value, rule.t_low, affinity.dtype):
             sets.join(a, b)
+    merges.update((0, s, k, 0, 0, 0) for k, s in sets.of.items() if s != k)
     link(edges, sets, affinity.dtype, rule, merges)
     absorb(edges, sets, rule, merges)
     of = np.zeros(ids.size + 1, np.uint64)
@@ -146,11 +149,8 @@ def segments_by_octree(results, blocks, octree, rule, min_size):
             every = np.concatenate([np.zeros(1, np.uint64), own, up.closed.key])
             ids |= {(level - 1, child): every[slot] for child, slot in up.slots.items()}
     tables = {b: ids[0, b] for b in octree.grid.ids}
-    rows = {row for up in ups.values() for row in merge_rows(up.merges)}
-    return assemble(results, tables, octree), ups, rows
-
-
-def merge_rows(merges):
-    """The merges of means and absorption, as tuples; how small supervoxels joined has no canonical form."""
+    merges = canonical(concat([up.merges for up in ups.values()]))
     columns = (merges.kind, merges.a, merges.b, merges.total, merges.count, merges.index)
-    return [row for row in zip(*(c.tolist() for c in columns), strict=True) if row[0]]
+    rows = list(zip(*(c.tolist() for c in columns), strict=True))
+    assert len(set(rows)) == len(rows)
+    return assemble(results, tables, octree), ups, set(rows)

@@ -197,6 +197,25 @@ CONFIGS = {
         "connectivity 26", "has no meaning with method watershed", "leave it out", segmentation__method="watershed",
         segmentation__connectivity=26, inference__channels=3,
     ),
+    "agglomeration of components": bad(
+        "agglomeration needs basins", "method is threshold", "set it to watershed", agglomeration={"threshold": 0.5}
+    ),
+    "min_supervoxel of components": bad(
+        "segmentation.min_supervoxel needs basins", "method is threshold", "leave", segmentation__min_supervoxel=5
+    ),
+    "agglomeration without a threshold": bad("key 'threshold' is missing in agglomeration", "add it", agglomeration={}),
+    "agglomeration threshold beyond 1": bad(
+        "agglomeration.threshold: 1.5", "<= 1", agglomeration={"threshold": 1.5}, segmentation__method="watershed"
+    ),
+    "thresholds of agglomeration out of order": bad(
+        "agglomeration.large.threshold 0.2 is below agglomeration.threshold 0.5", "raise it",
+        agglomeration={"threshold": 0.5, "large": {"voxels": 9, "threshold": 0.2}},
+        segmentation__method="watershed", inference__channels=3,
+    ),
+    "large without voxels": bad(
+        "key 'voxels' is missing in agglomeration.large", "add it",
+        agglomeration={"threshold": 0.5, "large": {"threshold": 0.6}},
+    ),
     "affinity channels too few": bad(
         "segmentation.affinity_channels [0, 1, 2] does not exist", "inference.channels is 2", "needs the three affinities",
         segmentation__method="watershed", inference__channels=2,

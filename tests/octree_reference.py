@@ -49,7 +49,8 @@ def merge_in_memory(results, octree, rule, min_size):
     ids = {(octree.levels, node): np.zeros(0, np.uint64) for node in octree.nodes(octree.levels)}
     for level in range(octree.levels, 0, -1):
         for node in octree.nodes(level):
-            tables = tables_for_children(summaries[level, node], ids[level, node])
+            up = summaries[level, node]
+            tables = tables_for_children(up.slots, len(up.passed.open), up.closed.key, ids[level, node])
             ids |= {(level - 1, child): table for child, table in tables.items()}
     return {b: ids[0, b] for b in octree.grid.ids}, summaries
 

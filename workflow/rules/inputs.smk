@@ -36,6 +36,23 @@ def lookup_inputs(wildcards):
     return targets.lookup_inputs(level, node)
 
 
+def agglomerate_inputs(wildcards):
+    level, node = node_of(wildcards)
+    remake_if_stale("agglomeration", targets.agglomerate(level, node))
+    return targets.agglomerate_inputs(level, node)
+
+
+def assign_inputs(wildcards):
+    level, node = node_of(wildcards)
+    remake_if_stale("agglomeration", targets.assign(level, node))
+    return targets.assign_inputs(level, node)
+
+
+def history_inputs(wildcards):
+    remake_if_stale("agglomeration", targets.history)
+    return targets.all_closed()
+
+
 def segmentation_inputs(wildcards):
     block = block_of(wildcards)
     remake_if_stale(

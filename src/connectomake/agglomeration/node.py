@@ -121,7 +121,7 @@ def agglomerate_blocks(octree: Octree, node: int, blocks: GraphBlocks, rule: Rul
         for offset in lower_offsets(6):
             edges += [face_edges(octree.grid, blocks, near, far, offset) for far in octree.grid.neighbours(near, [offset])]
     boundary = table.touches(octree.box(1, node), octree.grid.roi)
-    regions = Regions(table.key, table.voxels, boundary, np.zeros(len(name), bool))
+    regions = Regions(name, table.voxels, boundary, np.zeros(len(name), bool))
     elements = _Elements(name, regions, table, np.zeros((0, 2), np.int64))
     slots = {block: np.concatenate([[-1], rows]) for block, rows in element.items()}
     return _decide(elements, Edges.concat(edges), slots, rule, min_size)

@@ -72,6 +72,10 @@ class Merges:
     def __len__(self) -> int:
         return len(self.kind)
 
+    def take(self, rows: np.ndarray) -> "Merges":
+        """Return some rows, by index or mask."""
+        return Merges(self.kind[rows], self.a[rows], self.b[rows], self.total[rows], self.count[rows], self.index[rows])
+
 
 @dataclass(frozen=True, slots=True)
 class Solution:
@@ -120,7 +124,7 @@ def solve(edges: Edges, regions: Regions, rule: Rule) -> Solution:
     settled = Regions(
         linked.first, linked.voxels, linked.boundary, linked.voted | ~(linked.boundary | _waiting(kept, linked, rule))
     )
-    return Solution(merged[cluster], settled, kept, needed, votes, _concat([small, means, absorbed]))
+    return Solution(merged[cluster], settled, kept, needed, votes, concat([small, means, absorbed]))
 
 
 def _join_small(edges: Edges, regions: Regions, rule: Rule) -> tuple[np.ndarray, Regions, Edges, np.ndarray, Merges]:
@@ -243,6 +247,7 @@ def _no_merges() -> Merges:
     return Merges(np.zeros(0, np.uint8), none, none, none, none, none)
 
 
-def _concat(parts: list[Merges]) -> Merges:
+def concat(parts: list[Merges]) -> Merges:
+    """Return the rows of all parts, in order."""
     columns = ("kind", "a", "b", "total", "count", "index")
     return Merges(*(np.concatenate([getattr(p, name) for p in parts]) for name in columns))

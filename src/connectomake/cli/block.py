@@ -60,12 +60,22 @@ def _targets(plan: "Plan", block: int) -> list[tuple[str, str]]:
         ("their tables", targets.tables("components", block)),
         ("merge, up", targets.merge(1, parent)),
         ("merge, down", targets.lookup(1, parent)),
+        *_agglomeration(plan, parent),
         ("segmentation", targets.shard("segmentation", block)),
         ("its halo", targets.tables("segmentation", block)),
     ]
     if plan.meshes_enabled:
         found.append(("fragments", targets.pack(0, block >> plan.mesh_tree.group_bits)))
     return found
+
+
+def _agglomeration(plan: "Plan", node: int) -> list[tuple[str, str]]:
+    from connectomake.planning.targets import Targets
+
+    if not plan.agglomerates:
+        return []
+    targets = Targets(plan)
+    return [("agglomeration, up", targets.agglomerate(1, node)), ("agglomeration, down", targets.assign(1, node))]
 
 
 def _with_size(path: str) -> str:

@@ -114,7 +114,10 @@ def _jobs(plan: Plan) -> Iterator[tuple[str, int]]:
         yield "affinity", plan.grid.count
     yield "components", plan.grid.count
     nodes = sum(octree_counts(plan))
-    yield from (("merge", nodes), ("lookup", nodes), ("segmentation", plan.grid.count))
+    yield from (("merge", nodes), ("lookup", nodes))
+    if plan.agglomerates:
+        yield from (("agglomerate", nodes), ("assign", nodes), ("history", 1))
+    yield "segmentation", plan.grid.count
     if plan.measured:
         yield "measures", pack_counts(plan)[0]
     yield "objects", 1

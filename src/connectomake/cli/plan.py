@@ -91,11 +91,23 @@ def _method(section: dict[str, Any]) -> str:
     return f"{section['threshold']}, connectivity {section['connectivity']}"
 
 
+def _joining(agglomeration: dict[str, Any] | None, min_supervoxel: int) -> str:
+    """Say how basins are joined."""
+    text = f", basins below {min_supervoxel} voxels joined" if min_supervoxel > 1 else ""
+    if agglomeration is None:
+        return text
+    absorb, large = agglomeration["absorb"], agglomeration["large"]
+    text += f", agglomerated to {agglomeration['threshold']}"
+    text += f", from {large['voxels']} voxels to {large['threshold']}" if large else ""
+    return text + (f", below {absorb} voxels absorbed" if absorb else "")
+
+
 def _segmentation(plan: "Plan") -> list[tuple[str, str]]:
     from connectomake.cli.estimates import octree_counts, pack_counts
 
     section = plan.config["segmentation"]
     text = f"{section['method']} {_method(section)}, min_size {section['min_size']}"
+    text += _joining(plan.config["agglomeration"], section["min_supervoxel"])
     levels = octree_counts(plan)
     tree = f"fan-out {1 << plan.octree.bits}, {counted(len(levels), 'level')}: "
     rows = [("segmentation", text), ("octree", tree + ", ".join(counted(n, "node") for n in levels))]

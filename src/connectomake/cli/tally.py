@@ -14,7 +14,13 @@ from connectomake.planning.targets import Targets
 
 RECENT_FILES = 64
 FILES_OPENED = 20_000
-SAME_SETTINGS = {"lookup": "merge", "gather": "fragments"}
+SAME_SETTINGS = {
+    "lookup": "merge",
+    "agglomerate": "agglomeration",
+    "assign": "agglomeration",
+    "history": "agglomeration",
+    "gather": "fragments",
+}
 PAUSE_SECONDS = 120.0
 PAUSE_FACTOR = 20
 
@@ -78,6 +84,10 @@ def stage_files(plan: Plan) -> dict[str, list[str]]:
     files["components"] = [targets.shard("components", b) for b in blocks]
     files["merge"] = targets.all_merges()
     files["lookup"] = [targets.lookup(level, node) for level, node in targets.nodes()]
+    if plan.agglomerates:
+        files["agglomerate"] = targets.all_closed()
+        files["assign"] = [targets.assign(level, node) for level, node in targets.nodes()]
+        files["history"] = [targets.history]
     files["segmentation"] = [targets.shard("segmentation", b) for b in blocks]
     if plan.measured:
         files["measures"] = targets.all_measures()

@@ -15,6 +15,8 @@ def block_tables(result: BlockLabels) -> dict[str, np.ndarray]:
     return {**result.table.arrays("table"), **result.faces.arrays()}
 
 
-def write_block_tables(path: str | os.PathLike[str], result: BlockLabels, record: Mapping[str, Any]) -> None:
-    """Write the block's file, whole or not at all."""
-    write_tables(path, block_tables(result), record)
+def write_block_tables(
+    path: str | os.PathLike[str], result: BlockLabels, record: Mapping[str, Any], more: Mapping[str, np.ndarray] | None = None
+) -> None:
+    """Write the block's file, with `more` datasets if there are, whole or not at all."""
+    write_tables(path, {**block_tables(result), **(more or {})}, record)

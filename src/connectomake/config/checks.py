@@ -33,6 +33,7 @@ def check_config(config: dict[str, Any]) -> None:
         _check_augment(config)
     if config["segmentation"]["method"] == "watershed":
         _check_watershed(config["segmentation"])
+    _check_agglomeration(config)
     _check_fan_out(config["merge"]["fan_out"])
     if config["meshes"]["enabled"]:
         _check_cell(config)
@@ -150,6 +151,19 @@ def _check_watershed(segmentation: dict[str, Any]) -> None:
         raise ConfigError(
             f"segmentation.connectivity {connectivity} has no meaning with method watershed, which joins over faces; "
             "leave it out, or set it to 6"
+        )
+
+
+def _check_agglomeration(config: dict[str, Any]) -> None:
+    section, method = config["agglomeration"], config["segmentation"]["method"]
+    if method != "watershed" and (section is not None or config["segmentation"]["min_supervoxel"]):
+        key = "segmentation.min_supervoxel" if section is None else "agglomeration"
+        raise ConfigError(f"{key} needs basins, but segmentation.method is {method}; set it to watershed, or leave {key} out")
+    large = None if section is None else section["large"]
+    if large is not None and large["threshold"] < section["threshold"]:
+        raise ConfigError(
+            f"agglomeration.large.threshold {large['threshold']} is below agglomeration.threshold {section['threshold']}; "
+            "raise it, or leave `large` out"
         )
 
 

@@ -1,5 +1,6 @@
 """Layers on disk: precomputed shards that are blocks, and the tables beside them."""
 
+from connectomake.layers.columns import read_columns, write_columns
 from connectomake.layers.records import read_record
 from connectomake.layers.shard import ShardReader, ShardWriter, read_block, read_box, write_block
 from connectomake.layers.shard_file import ShardFile
@@ -8,5 +9,5 @@ from connectomake.layers.spec import LayerSpec
 
 __all__ = [
     "LayerSpec", "ShardFile", "ShardReader", "ShardWriter",
-    "read_block", "read_box", "read_record", "read_tables", "write_block", "write_tables",
+    "read_block", "read_box", "read_columns", "read_record", "read_tables", "write_block", "write_columns", "write_tables",
 ]  # fmt: skip

@@ -1,17 +1,14 @@
 """The object table: id, size, surface, box, centroid and a point inside of every object."""
 
-import json
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from connectomake.atomic import atomic_path, canonical_json
-from connectomake.errors import LayerError, RunError
+from connectomake.errors import RunError
 from connectomake.geometry import Box
-from connectomake.layers import read_tables
-from connectomake.layers.records import PARQUET_CHECKSUMS_KEY, PARQUET_KEY, checksum_of
+from connectomake.layers import read_columns, read_tables, write_columns
 from connectomake.tables import ComponentTable, MeasureTable, voxel_of_key
 
 Nm = tuple[float, float, float]
@@ -115,9 +112,6 @@ def write_parquet(
     measures
         As `collect_measures` returns them; None if they were not taken.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     centres = centroids(table, roi, voxel_size)
     columns = {"id": table.key, "voxels": table.voxels, **sizes(table, voxel_size, measures)}
     columns |= {f"start_{a}": table.start[:, i] for i, a in enumerate("zyx")}
@@ -125,13 +119,7 @@ def write_parquet(
     columns |= {f"centroid_{a}_nm": centres[:, i] for i, a in enumerate("zyx")}
     inside = voxel_of_key(table.key if measures is None else measures.inside.astype(np.uint64), roi)
     columns |= {f"inside_{a}": inside[:, i] for i, a in enumerate("zyx")}
-    arrow = pa.table({name: pa.array(np.ascontiguousarray(column)) for name, column in columns.items()})
-    checksums = {name: checksum_of(name, arrow[name].to_numpy()) for name in columns}
-    arrow = arrow.replace_schema_metadata(
-        {PARQUET_KEY: canonical_json(record or {}), PARQUET_CHECKSUMS_KEY: canonical_json(checksums)}
-    )
-    with atomic_path(path) as temporary:
-        pq.write_table(arrow, temporary, compression="zstd")
+    write_columns(path, columns, record)
 
 
 def read_parquet(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
@@ -142,16 +130,4 @@ def read_parquet(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     LayerError
         If the file is missing or damaged.
     """
-    import pyarrow.parquet as pq
-
-    try:
-        arrow = pq.read_table(path)
-        found = {name: arrow[name].to_numpy() for name in arrow.column_names}
-        checksums = json.loads(arrow.schema.metadata[PARQUET_CHECKSUMS_KEY])
-    except FileNotFoundError as error:
-        raise LayerError(f"{path} is missing; run snakemake to make it") from error
-    except Exception as error:  # damaged bytes make Arrow raise whatever it trips over
-        raise LayerError(f"{path} is corrupted; delete it and rerun") from error
-    if checksums != {name: checksum_of(name, column) for name, column in found.items()}:
-        raise LayerError(f"{path} is corrupted; delete it and rerun")
-    return found
+    return read_columns(path)

@@ -1,9 +1,10 @@
 """The way down: final ids for what the children could not decide."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from connectomake.errors import RunError
-from connectomake.octree.summary import NodeSummary
 
 
 def final_ids(open_rows: int, closed_key: np.ndarray, open_ids: np.ndarray, place: str) -> np.ndarray:
@@ -33,13 +34,17 @@ def final_ids(open_rows: int, closed_key: np.ndarray, open_ids: np.ndarray, plac
     return np.concatenate([np.zeros(1, np.uint64), open_ids, closed_key])
 
 
-def tables_for_children(summary: NodeSummary, open_ids: np.ndarray, place: str = "the node") -> dict[int, np.ndarray]:
+def tables_for_children(
+    slots: Mapping[int, np.ndarray], open_rows: int, closed_key: np.ndarray, open_ids: np.ndarray, place: str = "the node"
+) -> dict[int, np.ndarray]:
     """Make the look-up tables of a node's children.
 
     Parameters
     ----------
-    summary
-        What the node found on the way up.
+    slots
+        Per child, see `NodeSummary`.
+    open_rows, closed_key
+        See `final_ids`.
     open_ids
         (o,) uint64: final ids of its open sets, in order; empty at the top.
     place
@@ -51,5 +56,5 @@ def tables_for_children(summary: NodeSummary, open_ids: np.ndarray, place: str =
         Per child, uint64: at level 1 the final id of each label of the block, from label 0; above, the final id of each
         of the child's open sets, in order.
     """
-    ids = final_ids(len(summary.passed.open), summary.closed.key, open_ids, place)
-    return {child: ids[slots] for child, slots in summary.slots.items()}
+    ids = final_ids(open_rows, closed_key, open_ids, place)
+    return {child: ids[found] for child, found in slots.items()}

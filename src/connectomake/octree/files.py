@@ -102,7 +102,7 @@ def up_nodes(
 def down_node(
     output: Path, octree: Octree, level: int, node: int, up: Path, parent: Path | None, record: Mapping[str, Any]
 ) -> None:
-    """Write a node's down file.
+    """Write a node's down file; an up file of agglomeration will do as well as one of the merge.
 
     Parameters
     ----------
@@ -117,11 +117,18 @@ def down_node(
     record
         What to note in the file.
     """
-    summary = read_summary(up, octree, level, node)
+    found = read_tables(up, ["open/key", "closed/key", *_slot_names(octree, level, node)])
+    slots = {child: found[name] for name, child in _slot_names(octree, level, node).items()}
     name = octree.name(level, node)
     open_ids = np.zeros(0, np.uint64) if parent is None else read_ids(parent, name)
-    tables = tables_for_children(summary, open_ids, f"node {name} of level {level}")
+    place = f"node {name} of level {level}"
+    tables = tables_for_children(slots, len(found["open/key"]), found["closed/key"], open_ids, place)
     write_tables(output, {f"ids/{octree.name(level - 1, child)}": ids for child, ids in tables.items()}, record)
+
+
+def _slot_names(octree: Octree, level: int, node: int) -> dict[str, int]:
+    """Return the names of the slots of a node's children in its up file, with the children."""
+    return {f"slots/{octree.name(level - 1, child)}": child for child in octree.children(level, node)}
 
 
 def read_ids(path: Path, child: str) -> np.ndarray:
@@ -147,7 +154,7 @@ def write_summary(path: Path, octree: Octree, level: int, summary: NodeSummary, 
 
 def read_summary(path: Path, octree: Octree, level: int, node: int) -> NodeSummary:
     """Read a whole up file."""
-    names = {f"slots/{octree.name(level - 1, child)}": child for child in octree.children(level, node)}
+    names = _slot_names(octree, level, node)
     arrays = read_tables(path, [*Passed.names(), *ComponentTable.names("closed"), *names])
     slots = {child: arrays[name] for name, child in names.items()}
     return NodeSummary(Passed.from_arrays(arrays), ComponentTable.from_arrays(arrays, "closed"), slots)

@@ -15,6 +15,7 @@ from connectomake.layers import LayerSpec
 from connectomake.planning.mesh_tree import MeshTree
 
 if TYPE_CHECKING:
+    from connectomake.agglomeration.rule import Rule
     from connectomake.meshes.lattice import MeshSpec
 
 FORMAT = 2
@@ -156,6 +157,35 @@ class Plan:
     def watershed(self) -> bool:
         """Whether basins of affinities are cut, not components above a threshold."""
         return bool(self.config["segmentation"]["method"] == "watershed")
+
+    @property
+    def agglomerates(self) -> bool:
+        """Whether basins are joined further before they become objects."""
+        small = int(self.config["segmentation"]["min_supervoxel"]) > 1
+        return self.watershed and (small or self.config["agglomeration"] is not None)
+
+    @functools.cached_property
+    def agglomeration(self) -> "Rule":
+        """How basins are joined."""
+        from connectomake.agglomeration.rule import Rule
+
+        section, options = self.config["agglomeration"] or {}, self.config["segmentation"]
+        large = section.get("large") or {}
+        dtype = self.source.dtype if self.probability is None else self.layers[self.probability].dtype
+        return Rule(
+            section.get("threshold"),
+            dtype,
+            t_low=options["t_low"],
+            min_supervoxel=options["min_supervoxel"],
+            absorb=section.get("absorb", 0),
+            large_voxels=large.get("voxels"),
+            large_threshold=large.get("threshold"),
+        )
+
+    @property
+    def merge_min_size(self) -> int:
+        """Voxels that whole objects of the merge must have; where they are joined further, this comes after."""
+        return 0 if self.agglomerates else int(self.config["segmentation"]["min_size"])
 
     @property
     def connectivity(self) -> int:

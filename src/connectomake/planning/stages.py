@@ -21,6 +21,7 @@ VERSIONS = {
     "affinity": 1,
     "components": 1,
     "merge": 1,
+    "agglomeration": 1,
     "segmentation": 1,
     "measures": 1,
     "objects": 2,
@@ -55,6 +56,7 @@ class Stages:
         skipped = {
             "image": self.plan.source.in_place,
             "affinity": self.plan.inference is None,
+            "agglomeration": not self.plan.agglomerates,
             "measures": not self.plan.measured,
             "fragments": not self.plan.meshes_enabled,
             "meshes": not self.plan.meshes_enabled,
@@ -86,10 +88,11 @@ class Stages:
         image = [] if self.plan.source.in_place else ["image"]
         truth = ["ground_truth"] if "ground_truth" in self.plan.layers else []
         probability = ["affinity"] if self.plan.inference is not None else image
+        ids = ["agglomeration"] if self.plan.agglomerates else ["merge"]
         before = {
             "image": [], "affinity": image, "components": probability, "merge": ["components"],
-            "segmentation": ["merge"], "measures": ["segmentation"],
-            "objects": ["merge", "measures"] if self.plan.measured else ["merge"],
+            "agglomeration": ["merge"], "segmentation": ids, "measures": ["segmentation"],
+            "objects": [*ids, "measures"] if self.plan.measured else ids,
             "fragments": ["segmentation", "objects"] if self.plan.meshes_selected else ["segmentation"],
             "meshes": ["fragments"],
             "ground_truth": [], "contingency": ["segmentation", *truth], "evaluation": ["contingency"],
@@ -121,7 +124,11 @@ class Stages:
         return values | ({"source": self._source()} if self.plan.probability is None else {})
 
     def _merge(self) -> dict[str, Any]:
-        return {"min_size": self.plan.config["segmentation"]["min_size"], "merge": self.plan.config["merge"]}
+        return {"min_size": self.plan.merge_min_size, "merge": self.plan.config["merge"]}
+
+    def _agglomeration(self) -> dict[str, Any]:
+        options = {k: self.plan.config["segmentation"][k] for k in ("t_low", "min_supervoxel", "min_size")}
+        return {"agglomeration": self.plan.config["agglomeration"], "segmentation": options}
 
     def _segmentation(self) -> dict[str, Any]:
         return {"layer": layer_values(self.plan.layers["segmentation"])}

@@ -49,6 +49,19 @@ class Targets:
         """Return the look-up tables that an octree node passes down."""
         return f"{self.plan.outdir}/merge/{level}/{self.plan.octree.name(level, node)}.down.h5"
 
+    def agglomerate(self, level: int, node: int) -> str:
+        """Return what an octree node leaves open of the region graph."""
+        return f"{self.plan.outdir}/agglomeration/{level}/{self.plan.octree.name(level, node)}.up.h5"
+
+    def assign(self, level: int, node: int) -> str:
+        """Return the look-up tables of segments that an octree node passes down."""
+        return f"{self.plan.outdir}/agglomeration/{level}/{self.plan.octree.name(level, node)}.down.h5"
+
+    @property
+    def history(self) -> str:
+        """The table of all merges of the agglomeration."""
+        return f"{self.plan.outdir}/agglomeration/merges.parquet"
+
     def pack(self, level: int, pack: int) -> str:
         """Return a pack of mesh pieces."""
         return f"{self.plan.outdir}/fragments/{level}/{self.plan.mesh_tree.name(level, pack)}.pack"
@@ -96,7 +109,7 @@ class Targets:
 
     def objects_inputs(self) -> dict[str, list[str]]:
         """Return what the object table is made from."""
-        return {"merges": self.all_merges(), "measures": self.all_measures()}
+        return {"merges": self.all_closed(), "measures": self.all_measures()}
 
     def image_blocks(self, block: int) -> list[int]:
         """Return the blocks of the image layer that a block of the region of interest reads, in raster order."""
@@ -144,9 +157,35 @@ class Targets:
             inputs["parent"] = self.lookup(level + 1, octree.parent(level, node))
         return inputs
 
+    def agglomerate_inputs(self, level: int, node: int) -> dict[str, list[str]]:
+        """Return what an octree node agglomerates: tables and ids of its blocks and their lower neighbours; or its children."""
+        octree = self.plan.octree
+        if level > 1:
+            return {"children": [self.agglomerate(level - 1, c) for c in octree.children(level, node)]}
+        blocks = [*octree.children(1, node), *self.lower_blocks(node)]
+        lookups = [self.lookup(1, n) for n in self.lookup_nodes(node)]
+        return {"tables": [self.tables("components", b) for b in blocks], "lookups": lookups}
+
+    def lookup_nodes(self, node: int) -> list[int]:
+        """Return the level-1 nodes that hold the blocks of a level-1 node and their lower neighbours."""
+        octree = self.plan.octree
+        return sorted({node} | {octree.parent(0, b) for b in self.lower_blocks(node)})
+
+    def assign_inputs(self, level: int, node: int) -> dict[str, str]:
+        """Return what an octree node reads going down; see `lookup_inputs`."""
+        octree = self.plan.octree
+        inputs = {"own": self.agglomerate(level, node)}
+        if level < octree.levels:
+            inputs["parent"] = self.assign(level + 1, octree.parent(level, node))
+        return inputs
+
+    def final_lookup(self, level: int, node: int) -> str:
+        """Return the look-up tables of final ids of an octree node: of segments, or where there are none, of components."""
+        return self.assign(level, node) if self.plan.agglomerates else self.lookup(level, node)
+
     def segmentation_inputs(self, block: int) -> dict[str, str]:
         """Return what a block's segmentation is made from."""
-        lookup = self.lookup(1, self.plan.octree.parent(0, block))
+        lookup = self.final_lookup(1, self.plan.octree.parent(0, block))
         return {"components": self.shard("components", block), "lookup": lookup}
 
     def nodes(self) -> Iterator[tuple[int, int]]:
@@ -159,6 +198,12 @@ class Targets:
     def all_merges(self) -> list[str]:
         """Return the files that all octree nodes pass up."""
         return [self.merge(level, node) for level, node in self.nodes()]
+
+    def all_closed(self) -> list[str]:
+        """Return the files of all octree nodes that hold the whole objects which ended there."""
+        if self.plan.agglomerates:
+            return [self.agglomerate(level, node) for level, node in self.nodes()]
+        return self.all_merges()
 
     def pack_inputs(self, group: int) -> dict[str, list[str]]:
         """Return what a group of blocks is meshed from: its shards, and the halos of it and its high neighbours."""
@@ -231,7 +276,9 @@ class Targets:
         """Return what a whole run is asked for: segmentation, object table and meshes."""
         segmentation = [self.shard("segmentation", b) for b in self.plan.grid.ids]
         meshes = [self.mesh_info, *self.mesh_shards()] if self.plan.meshes_enabled else []
-        return [*self.infos(), *segmentation, self.objects, self.properties, *meshes, *self.evaluation().values()]
+        history = [self.history] if self.plan.agglomerates else []
+        ends = [self.objects, self.properties, *history, *meshes, *self.evaluation().values()]
+        return [*self.infos(), *segmentation, *ends]
 
     def kept(self) -> list[str]:
         """Return every file that should lie there after a whole run: the final ones and the kept intermediates."""
@@ -242,6 +289,8 @@ class Targets:
         components = [f(n, b) for n, b in (("components", b) for b in blocks) for f in (self.shard, self.tables)]
         halos = [self.tables("segmentation", b) for b in blocks]
         lookups = [self.lookup(level, node) for level, node in self.nodes()]
+        if self.plan.agglomerates:
+            lookups += [f(level, node) for level, node in self.nodes() for f in (self.agglomerate, self.assign)]
         tables = [*self.all_measures(), *(self.contingencies() if self.plan.truth else [])]
         return [*shards, *components, *self.all_merges(), *lookups, *halos, *self._kept_packs(), *tables, *self.final()]
 

@@ -10,7 +10,7 @@ from connectomake.planning.targets import Targets
 from connectomake.verify import inspect
 
 STAGES = (
-    "image", "affinity", "components", "merge", "segmentation", "measures", "objects", "fragments", "meshes",
+    "image", "affinity", "components", "merge", "agglomeration", "segmentation", "measures", "objects", "fragments", "meshes",
     "ground_truth", "contingency", "evaluation", "info",
 )  # fmt: skip
 
@@ -51,6 +51,8 @@ def expected(plan: Plan) -> Iterator[Expected]:
     for block in plan.grid.ids:
         yield Expected("components", targets.tables("components", block), partial(inspect.components, plan, block))
     yield from _merge(plan, targets)
+    if plan.agglomerates:
+        yield from _agglomeration(plan, targets)
     yield from _shards(plan, targets, "segmentation")
     for block in plan.grid.ids:
         yield Expected("segmentation", targets.tables("segmentation", block), partial(inspect.halo, plan, block))
@@ -88,6 +90,13 @@ def _merge(plan: Plan, targets: Targets) -> Iterator[Expected]:
         yield Expected("merge", targets.merge(level, node), inspect.tables)
     for level, node in targets.nodes():
         yield Expected("merge", targets.lookup(level, node), partial(inspect.lookup, plan, level, node))
+
+
+def _agglomeration(plan: Plan, targets: Targets) -> Iterator[Expected]:
+    for level, node in targets.nodes():
+        yield Expected("agglomeration", targets.agglomerate(level, node), inspect.tables)
+        yield Expected("agglomeration", targets.assign(level, node), partial(inspect.lookup, plan, level, node))
+    yield Expected("agglomeration", targets.history, inspect.history)
 
 
 def _meshes(plan: Plan, targets: Targets) -> Iterator[Expected]:

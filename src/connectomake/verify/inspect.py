@@ -11,12 +11,13 @@ import numpy as np
 
 from connectomake.errors import LayerError
 from connectomake.geometry import Vec
-from connectomake.layers import LayerSpec, ShardReader, read_tables
+from connectomake.layers import LayerSpec, ShardReader, read_columns, read_tables
 from connectomake.planning.infos import info_text
 from connectomake.planning.plan import Plan
 from connectomake.tables import MeasureTable
 
 OBJECT_COLUMNS = ("id", "voxels", "start_z", "start_y", "start_x", "stop_z", "stop_y", "stop_x")
+MERGE_COLUMNS = ("kind", "a", "b", "total", "count", "index")
 _ENTRY = struct.Struct("<QQ")
 
 
@@ -88,6 +89,14 @@ def objects(path: str) -> dict[str, np.ndarray]:
     if np.any(found["id"][1:] <= found["id"][:-1]):
         raise LayerError(f"{path} names an object twice or not in order; delete it and rerun")
     return found
+
+
+def history(path: str) -> None:
+    """Read the table of merges."""
+    found = read_columns(path)
+    lacking = [name for name in MERGE_COLUMNS if name not in found]
+    if lacking:
+        raise LayerError(f"{path} has no column {lacking[0]}; delete it and rerun")
 
 
 def properties(path: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from connectomake.planning.plan import Plan
 
 LAYERS = ("image", "affinity", "components", "segmentation", "ground_truth")
-OTHER_FOLDERS = ("merge", "fragments")
+OTHER_FOLDERS = ("merge", "agglomeration", "fragments")
 
 
 def leftovers(plan: Plan, known: Collection[str]) -> list[str]:

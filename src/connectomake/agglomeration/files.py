@@ -1,0 +1,106 @@
+"""Agglomeration on files: one HDF5 file per node, and one Parquet table of all merges.
+
+An up file has ``open/*``, ``edges/*`` (read by the parent), ``merges/*``, and as those of the merge ``closed/*`` (objects) and
+``slots/<child>`` (read on the way down, which is the merge's).
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from connectomake.agglomeration.blocks import GraphBlocks
+from connectomake.agglomeration.graph import Edges
+from connectomake.agglomeration.node import Open, Up, agglomerate_blocks, agglomerate_nodes
+from connectomake.agglomeration.rule import Rule
+from connectomake.agglomeration.solve import MEAN, SMALL, Merges, concat
+from connectomake.geometry import Octree
+from connectomake.layers import read_columns, read_tables, write_columns, write_tables
+
+Path: TypeAlias = str | os.PathLike[str]
+_COLUMNS = [f.name for f in fields(Merges)]
+
+
+def up_blocks(
+    output: Path, octree: Octree, node: int, blocks: GraphBlocks, rule: Rule, min_size: int, record: Mapping[str, Any]
+) -> Up:
+    """Agglomerate a level-1 node and write its up file; see `agglomerate_blocks`."""
+    up = agglomerate_blocks(octree, node, blocks, rule, min_size)
+    _write(output, octree, 1, up, record)
+    return up
+
+
+def up_nodes(
+    output: Path,
+    octree: Octree,
+    level: int,
+    node: int,
+    files: Mapping[int, Path],
+    rule: Rule,
+    min_size: int,
+    record: Mapping[str, Any],
+) -> Up:
+    """Agglomerate a node above level 1 and write its up file; `files` are its children's up files, by id."""
+    children = {child: read_open(files[child]) for child in octree.children(level, node)}
+    up = agglomerate_nodes(octree, level, node, children, rule, min_size)
+    _write(output, octree, level, up, record)
+    return up
+
+
+def read_open(path: Path) -> tuple[Open, Edges]:
+    """Read of an up file what the parent needs."""
+    arrays = read_tables(path, [*Open.names(), *Edges.names("edges")])
+    return Open.from_arrays(arrays), Edges.from_arrays(arrays, "edges")
+
+
+def _write(path: Path, octree: Octree, level: int, up: Up, record: Mapping[str, Any]) -> None:
+    slots = {f"slots/{octree.name(level - 1, child)}": slot for child, slot in up.slots.items()}
+    merges = {f"merges/{name}": getattr(up.merges, name) for name in _COLUMNS}
+    write_tables(
+        path, {**up.open.arrays(), **up.edges.arrays("edges"), **up.closed.arrays("closed"), **slots, **merges}, record
+    )
+
+
+def collect_merges(files: Iterable[Path]) -> Merges:
+    """Read the merges of all nodes, one up file at a time, in an order that does not depend on the nodes; see `canonical`."""
+    names = [f"merges/{name}" for name in _COLUMNS]
+    parts = [read_tables(path, names) for path in files]
+    return canonical(Merges(*(np.concatenate([part[name] for part in parts]) for name in names)))
+
+
+def canonical(merges: Merges) -> Merges:
+    """Put the merges of a whole volume, gathered in any order from any nodes, into the one form that tables have.
+
+    First come small supervoxels that were joined: the smallest key of each joined one with every other key in it. Then merges
+    by mean, by the smallest index of their edges; then absorbed segments.
+    """
+    from connectomake.agglomeration.small import unite
+
+    small, rest = merges.take(merges.kind == SMALL), merges.take(merges.kind >= MEAN)
+    keys = np.unique(np.concatenate([small.a, small.b]))
+    pairs = np.stack([np.searchsorted(keys, side) for side in (small.a, small.b)], axis=-1)
+    first = keys[unite(len(keys), pairs)]
+    joined = first != keys
+    none = np.zeros(int(joined.sum()), np.uint64)
+    small = Merges(np.full(len(none), SMALL, np.uint8), first[joined], keys[joined], none, none, none)
+    rest = rest.take(np.lexsort((rest.a, rest.index, rest.kind)))
+    return concat([small, rest])
+
+
+def write_merges(path: Path, merges: Merges, record: Mapping[str, Any] | None = None) -> None:
+    """Write the table of merges as Parquet, columns as in `Merges`; equal tables and records give equal bytes."""
+    write_columns(path, {name: getattr(merges, name) for name in _COLUMNS}, record)
+
+
+def read_merges(path: Path) -> Merges:
+    """Read a table of merges.
+
+    Raises
+    ------
+    LayerError
+        If the file is missing or damaged.
+    """
+    columns = read_columns(path)
+    return Merges(*(columns[name] for name in _COLUMNS))

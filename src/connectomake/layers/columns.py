@@ -1,0 +1,61 @@
+"""Tables of equally long columns as Parquet: equal tables and records give equal bytes."""
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from connectomake.atomic import atomic_path, canonical_json
+from connectomake.errors import LayerError
+from connectomake.layers.records import PARQUET_CHECKSUMS_KEY, PARQUET_KEY, checksum_of
+
+
+def write_columns(
+    path: str | os.PathLike[str], columns: Mapping[str, np.ndarray], record: Mapping[str, Any] | None = None
+) -> None:
+    """Write columns (n,) as Parquet, with checksums and a record in its metadata; whole or not at all.
+
+    Parameters
+    ----------
+    path
+        The file.
+    columns
+        Arrays of one length, by name.
+    record
+        What to note in the file's metadata.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    arrow = pa.table({name: pa.array(np.ascontiguousarray(column)) for name, column in columns.items()})
+    checksums = {name: checksum_of(name, arrow[name].to_numpy()) for name in columns}
+    arrow = arrow.replace_schema_metadata(
+        {PARQUET_KEY: canonical_json(dict(record or {})), PARQUET_CHECKSUMS_KEY: canonical_json(checksums)}
+    )
+    with atomic_path(path) as temporary:
+        pq.write_table(arrow, temporary, compression="zstd")
+
+
+def read_columns(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """Read the columns of a table that `write_columns` wrote.
+
+    Raises
+    ------
+    LayerError
+        If the file is missing or damaged.
+    """
+    import pyarrow.parquet as pq
+
+    try:
+        arrow = pq.read_table(path)
+        found = {name: arrow[name].to_numpy() for name in arrow.column_names}
+        checksums = json.loads(arrow.schema.metadata[PARQUET_CHECKSUMS_KEY])
+    except FileNotFoundError as error:
+        raise LayerError(f"{path} is missing; run snakemake to make it") from error
+    except Exception as error:  # damaged bytes make Arrow raise whatever it trips over
+        raise LayerError(f"{path} is corrupted; delete it and rerun") from error
+    if checksums != {name: checksum_of(name, column) for name, column in found.items()}:
+        raise LayerError(f"{path} is corrupted; delete it and rerun")
+    return found

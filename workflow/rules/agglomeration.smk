@@ -1,0 +1,60 @@
+# Requires: the HDF5 files of components (tables, region graphs, faces) and the merge's look-up tables. Makes:
+# <outdir>/agglomeration/LEVEL/NODE.up.h5, what an octree node leaves open of the region graph; NODE.down.h5, the look-up tables of
+# segments; merges.parquet, the history of all merges.
+if plan.agglomerates:
+
+    rule agglomerate:
+        """Merge the segments of an octree node that no node above can change."""
+        input:
+            unpack(agglomerate_inputs),
+        output:
+            up=f"{plan.outdir}/agglomeration/{{level}}/{{node}}.up.h5",
+        log:
+            f"{plan.outdir}/logs/agglomerate/{{level}}.{{node}}.log",
+        benchmark:
+            f"{plan.outdir}/benchmarks/agglomerate/{{level}}.{{node}}.tsv"
+        conda:
+            "../../envs/connectomake.yaml"
+        resources:
+            mem_mb=memory("agglomeration"),
+            runtime=minutes("agglomeration"),
+        params:
+            stage=depends_on("agglomeration"),
+        script:
+            "../../scripts/agglomerate.py"
+
+    rule assign:
+        """Hand the ids of segments down from an octree node to its children."""
+        input:
+            unpack(assign_inputs),
+        output:
+            down=f"{plan.outdir}/agglomeration/{{level}}/{{node}}.down.h5",
+        log:
+            f"{plan.outdir}/logs/assign/{{level}}.{{node}}.log",
+        conda:
+            "../../envs/connectomake.yaml"
+        resources:
+            mem_mb=memory("lookup"),
+            runtime=minutes("lookup"),
+        params:
+            stage=depends_on("agglomeration"),
+        script:
+            "../../scripts/assign.py"
+
+    rule history:
+        """Collect the merges of all octree nodes in one table."""
+        input:
+            history_inputs,
+        output:
+            table=targets.history,
+        log:
+            f"{plan.outdir}/logs/history.log",
+        conda:
+            "../../envs/connectomake.yaml"
+        resources:
+            mem_mb=memory("objects"),
+            runtime=minutes("objects"),
+        params:
+            stage=depends_on("agglomeration"),
+        script:
+            "../../scripts/history.py"
