@@ -26,7 +26,7 @@ def rule_of(values, dtype):
     return Rule(**values, dtype=str(dtype), t_low=0.2, large_threshold=large)
 
 
-@settings(max_examples=60)
+@settings(max_examples=100)
 @given(octrees(7), st.sampled_from(KINDS), RULES, st.integers(0, 15), st.integers(0, 2**32 - 1))
 def test_segments_are_those_of_the_whole_volume(octree, kind, values, min_size, seed):
     affinity = random_affinity(np.random.default_rng(seed), octree.grid.roi.shape, kind)
