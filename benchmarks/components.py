@@ -46,7 +46,8 @@ def _merge(octree: Octree, results: dict[int, BlockLabels]) -> dict[int, np.ndar
     ids = {(octree.levels, node): np.zeros(0, np.uint64) for node in octree.nodes(octree.levels)}
     for level in range(octree.levels, 0, -1):
         for node in octree.nodes(level):
-            tables = tables_for_children(up[level, node], ids[level, node])
+            found = up[level, node]
+            tables = tables_for_children(found.slots, len(found.passed.open), found.closed.key, ids[level, node])
             ids |= {(level - 1, child): table for child, table in tables.items()}
     return {block: ids[0, block] for block in octree.grid.ids}
 

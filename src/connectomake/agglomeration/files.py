@@ -85,7 +85,8 @@ def canonical(merges: Merges) -> Merges:
     joined = first != keys
     none = np.zeros(int(joined.sum()), np.uint64)
     small = Merges(np.full(len(none), SMALL, np.uint8), first[joined], keys[joined], none, none, none)
-    rest = rest.take(np.lexsort((rest.a, rest.index, rest.kind)))
+    _, once = np.unique(np.stack([rest.kind.astype(np.uint64), rest.index]), axis=1, return_index=True)
+    rest = rest.take(once)  # two segments that absorb each other may be noted in two nodes
     return concat([small, rest])
 
 
