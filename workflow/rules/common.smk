@@ -5,7 +5,6 @@
 from inspect import signature
 
 from connectomake.errors import ConnectomakeError
-from connectomake.planning.freshness import is_stale
 from connectomake.planning.plan import Plan
 from connectomake.planning.resolve import plan_path, prepare_plan
 from connectomake.planning.demands import Demands
@@ -37,6 +36,9 @@ targets, stages, demands = Targets(plan), Stages(plan), Demands(plan)
 SEGMENTATION_SCALE = targets.scale
 
 
+include: "storage.smk"
+
+
 wildcard_constraints:
     block="[0-9a-f]+",
     node="[0-9a-f]+",
@@ -62,8 +64,10 @@ def intermediate(name, path):
 
 def remake_if_stale(stage, *paths):
     """Force the job of files that were made with other settings, where Snakemake's own metadata may be missing."""
-    if HEAD and any(is_stale(path, stages.fingerprint(stage)) for path in paths):
-        workflow.dag.forcefiles.update(paths)
+    if HEAD and any(
+        is_made_otherwise(path, stages.fingerprint(stage)) for path in paths
+    ):
+        workflow.dag.forcefiles.update(map(stored_name, paths))
 
 
 def signed(function):

@@ -1,5 +1,5 @@
 # Requires: common.smk. Makes: the input function of each rule: it checks the wildcards and names the files that the job reads.
-from connectomake.planning.infos import info_text, is_info_stale
+from connectomake.planning.infos import info_text
 
 
 def image_inputs(wildcards):
@@ -90,8 +90,8 @@ def meshes_inputs(wildcards):
 
 def info_inputs(wildcards):
     path = f"{plan.outdir}/{wildcards.layer}/info"
-    if HEAD and is_info_stale(plan, wildcards.layer, path):
-        workflow.dag.forcefiles.add(path)
+    if HEAD and is_info_otherwise(wildcards.layer, path):
+        workflow.dag.forcefiles.add(stored_name(path))
     return []
 
 

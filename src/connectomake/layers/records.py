@@ -87,29 +87,40 @@ def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
     LayerError
         If the file is missing or does not end in a whole record.
     """
-    if Path(path).suffix == ".parquet":
-        return _read_parquet_record(path)
     try:
         with Path(path).open("rb") as stream:
-            size = stream.seek(0, os.SEEK_END)
-            stream.seek(max(size - _GUESS, 0))
-            tail = stream.read()
-            if len(tail) >= _TAIL.size:
-                length = _TAIL.unpack(tail[-_TAIL.size :])[1]
-                if length + _TAIL.size > len(tail):
-                    stream.seek(max(size - length - _TAIL.size, 0))
-                    tail = stream.read()
+            return read_record_of(stream, path)
     except FileNotFoundError as error:
         raise LayerError(f"{path} is missing; run snakemake to make it") from error
+
+
+def read_record_of(stream: Any, path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read the record at the end of an open file, local or remote; `path` is named in errors and tells its kind.
+
+    Raises
+    ------
+    LayerError
+        If it does not end in a whole record.
+    """
+    if Path(path).suffix == ".parquet":
+        return _read_parquet_record(stream, path)
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(max(size - _GUESS, 0))
+    tail = stream.read()
+    if len(tail) >= _TAIL.size:
+        length = _TAIL.unpack(tail[-_TAIL.size :])[1]
+        if length + _TAIL.size > len(tail):
+            stream.seek(max(size - length - _TAIL.size, 0))
+            tail = stream.read()
     return decode_record(tail, path)
 
 
-def _read_parquet_record(path: str | os.PathLike[str]) -> dict[str, Any]:
+def _read_parquet_record(stream: Any, path: str | os.PathLike[str]) -> dict[str, Any]:
     """Parquet has its own place for such notes, and must end in its footer."""
     import pyarrow.parquet as pq
 
     try:
-        metadata = pq.read_metadata(path).metadata or {}
+        metadata = pq.read_metadata(stream).metadata or {}
         record: dict[str, Any] = json.loads(metadata[PARQUET_KEY])
     except (OSError, ValueError, KeyError) as error:
         raise LayerError(f"{path} is missing, damaged or not made by connectomake; delete it and rerun") from error

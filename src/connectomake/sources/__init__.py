@@ -22,7 +22,8 @@ def open_source(
     ----------
     path
         Local path, ``file://``, or URL (s3, gs, http, https). A kind may be put in front where the name does not tell:
-        ``zarr://s3://bucket/volume``. A remote path is Zarr or N5 if a part of it ends so, else precomputed.
+        ``zarr://s3://bucket/volume``. A remote path is Zarr, N5 or HDF5 if it (or, of Zarr
+        and N5, a part of it) ends so, else precomputed.
     dataset
         Name within an HDF5 file or a Zarr or N5 container.
     voxel_size

@@ -1,4 +1,4 @@
-"""HDF5: one dataset of a file."""
+"""HDF5: one dataset of a file, local or by URL."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +8,9 @@ import numpy as np
 
 from connectomake.errors import ConfigError, SourceError
 from connectomake.geometry import Box
+from connectomake.remote import RangedFile, open_url
 from connectomake.sources import identity
+from connectomake.sources.paths import is_url
 from connectomake.sources.source import Source, choose_voxel_size, read_dtype, reason, volume_shape
 
 _NM_ATTRIBUTES = ("resolution_nm", "voxel_size", "resolution")
@@ -16,12 +18,13 @@ _UM_ATTRIBUTE = "element_size_um"
 
 
 def open_hdf5(path: str, dataset: str | None, voxel_size: Sequence[float] | None) -> Source:
-    """Open `dataset` (z, y, x) or (c, z, y, x) of an HDF5 file.
+    """Open `dataset` (z, y, x) or (c, z, y, x) of an HDF5 file; of one at a URL, only the pieces that are needed are fetched.
 
     The voxel size is read from the dataset's attribute ``resolution_nm``, ``voxel_size`` or ``resolution`` (nm, z y x),
     or ``element_size_um`` (µm, z y x).
     """
-    file = _opened(path)
+    stream = open_url(path) if is_url(path) else None
+    file = _opened(path, stream)
     array = _dataset(file, dataset, path)
     where = f"dataset {dataset} of {path}"
     channels, shape = volume_shape(array.shape, where)
@@ -37,18 +40,18 @@ def open_hdf5(path: str, dataset: str | None, voxel_size: Sequence[float] | None
         channels=channels,
         dtype=read_dtype(array.dtype, where),
         voxel_size=choose_voxel_size(voxel_size, _stored_size(array.attrs), where),
-        identity=identity.of_file(Path(path), "hdf5", array.name),
+        identity=identity.of_file(stream or Path(path), "hdf5", array.name),
         _reader=read,
     )
 
 
-def _opened(path: str) -> Any:
+def _opened(path: str, stream: RangedFile | None) -> Any:
     """Open a file for reading; without a lock where locks are refused, as on some network file systems."""
     import h5py
 
     try:
         try:
-            return h5py.File(path, "r")
+            return h5py.File(stream or path, "r")
         except OSError as error:
             if "lock" not in str(error):
                 raise

@@ -7,9 +7,11 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from connectomake.atomic import canonical_json
 from connectomake.errors import SourceError
+from connectomake.remote import RangedFile
 
 _PIECES = 32
 _PIECE = 1 << 15
@@ -17,10 +19,13 @@ _LISTED = 20_000
 _SAMPLED = 16
 
 
-def of_file(path: Path, *extra: object) -> str:
-    """Fingerprint of a file: its size, 32 pieces of 32 KiB spread evenly over it, and `extra` (say, the dataset)."""
+def of_file(path: Path | RangedFile, *extra: object) -> str:
+    """Fingerprint of a file, local or remote: its size, 32 pieces of 32 KiB spread evenly over it, and `extra`."""
     digest = _start(extra)
-    _add_file(digest, path)
+    if isinstance(path, RangedFile):
+        _add_stream(digest, path)
+    else:
+        _add_file(digest, path)
     return digest.hexdigest()
 
 
@@ -63,14 +68,18 @@ def _spread(files: list[Path]) -> list[Path]:
 def _add_file(digest: "hashlib._Hash", path: Path) -> None:
     try:
         with path.open("rb") as stream:
-            size = stream.seek(0, os.SEEK_END)
-            digest.update(f"{size}\0".encode())
-            last = max(size - _PIECE, 0)
-            for offset in sorted({i * last // (_PIECES - 1) for i in range(_PIECES)}):
-                stream.seek(offset)
-                digest.update(stream.read(_PIECE))
+            _add_stream(digest, stream)
     except OSError as error:
         raise SourceError(f"{path} cannot be read ({error.strerror}); copy it again or permit reading") from error
+
+
+def _add_stream(digest: "hashlib._Hash", stream: BinaryIO | RangedFile) -> None:
+    size = stream.seek(0, os.SEEK_END)
+    digest.update(f"{size}\0".encode())
+    last = max(size - _PIECE, 0)
+    for offset in sorted({i * last // (_PIECES - 1) for i in range(_PIECES)}):
+        stream.seek(offset)
+        digest.update(stream.read(_PIECE) or b"")
 
 
 def _walk(folder: Path) -> Iterator[Path]:

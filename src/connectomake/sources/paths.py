@@ -68,7 +68,7 @@ def find_kind(path: str) -> str:
     if found:
         if scheme not in REMOTE:
             raise ConfigError(f"source.path {path} has the unknown scheme {scheme}; use file, {', '.join(REMOTE)} or a path")
-        return _SUFFIXES.get(_container_suffix(path), "precomputed")
+        return _SUFFIXES.get(_remote_suffix(path), "precomputed")
     place = Path(path)
     if place.is_dir():
         return _kind_of_folder(place)
@@ -79,9 +79,11 @@ def find_kind(path: str) -> str:
     return _kind_of_file(place)
 
 
-def _container_suffix(path: str) -> str:
-    """Suffix of the last part of a URL's path that is a Zarr or N5 container."""
-    suffixes = [Path(part).suffix for part in urlparse(path).path.split("/")]
+def _remote_suffix(path: str) -> str:
+    """Suffix of a URL that names an HDF5 file, or of the last part of its path that is a Zarr or N5 container."""
+    suffixes = [Path(part).suffix.lower() for part in urlparse(path).path.split("/")]
+    if _SUFFIXES.get(suffixes[-1]) == "hdf5":
+        return suffixes[-1]
     return next((s for s in reversed(suffixes) if s in (".zarr", ".n5")), "")
 
 

@@ -1,0 +1,199 @@
+"""The files of a run that lie in a bucket: one listing tells what is there, and a file's record is read only when it must be.
+
+A record says with which settings a file was made. Most need no reading: files that Snakemake's notes on this machine know by
+their time (Snakemake compares the settings of those itself), and files whose record was read before, known by their etag.
+"""
+
+import json
+import subprocess
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from connectomake.atomic import write_json
+from connectomake.errors import ConfigError, LayerError, SourceError
+from connectomake.layers.records import read_record_of
+from connectomake.planning.plan import Plan
+from connectomake.remote import Fetch, RangedFile, s3_fetch
+
+TAIL = 4096
+THREADS = 16
+SHIPPED_BYTES = 10_000_000
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One object: its etag, its size in bytes, the second it was last written."""
+
+    etag: str
+    size: int
+    time: float
+
+
+class StoredRun:
+    """What lies in a bucket of a run.
+
+    Parameters
+    ----------
+    objects
+        By path, as the run names it.
+    fetch
+        Returns a function that reads ranges of bytes of a path.
+    noted
+        Returns the time at which Snakemake noted a path as finished, None where it did not.
+    cache
+        File with the fingerprints that were read before.
+    """
+
+    def __init__(
+        self,
+        objects: Mapping[str, Stored],
+        fetch: Callable[[str], Fetch],
+        noted: Callable[[str], float | None],
+        cache: str | Path,
+    ):
+        self.objects, self._fetch, self._noted, self._cache = objects, fetch, noted, Path(cache)
+        self._known: dict[str, str] = self._read_cache()
+        self._prefetched = False
+
+    def is_stale(self, path: str, fingerprint: str) -> bool:
+        """Return whether an object exists but was made with other settings, or nobody knows with which."""
+        stored = self.objects.get(path)
+        if stored is None or self._is_noted(path, stored):
+            return False
+        return self._fingerprint(path, stored) != fingerprint
+
+    def is_other_text(self, path: str, text: str) -> bool:
+        """Return whether an object exists but holds another text."""
+        stored = self.objects.get(path)
+        if stored is None or self._is_noted(path, stored):
+            return False
+        return stored.size != len(text.encode()) or self._fetch(path)(0, stored.size) != text.encode()
+
+    def _is_noted(self, path: str, stored: Stored) -> bool:
+        """Whether Snakemake's notes are about this very object, and not one that was put in its place since."""
+        noted = self._noted(path)
+        return noted is not None and abs(noted - stored.time) < 1.5
+
+    def _fingerprint(self, path: str, stored: Stored) -> str:
+        if not self._prefetched:
+            self._prefetch()
+        if stored.etag not in self._known:
+            self._known[stored.etag] = self._read(path, stored)
+        return self._known[stored.etag]
+
+    def _prefetch(self) -> None:
+        """Read at once what must be read: the first file that is not noted is seldom the only one."""
+        self._prefetched = True
+        wanted = {
+            path: stored
+            for path, stored in self.objects.items()
+            if path.endswith((".shard", ".h5", ".pack", ".parquet"))
+            and stored.etag not in self._known
+            and not self._is_noted(path, stored)
+        }
+        with ThreadPoolExecutor(THREADS) as pool:
+            found = pool.map(self._read, wanted, wanted.values())
+            self._known |= {stored.etag: text for stored, text in zip(wanted.values(), found, strict=True)}
+        if wanted:
+            write_json(self._cache, {s.etag: self._known[s.etag] for s in self.objects.values() if s.etag in self._known})
+
+    def _read(self, path: str, stored: Stored) -> str:
+        """Return the fingerprint in an object's record, empty if it has none: one request for its last bytes."""
+        stream = RangedFile(stored.size, self._fetch(path), page=TAIL)
+        try:
+            return str(read_record_of(stream, path).get("fingerprint", ""))
+        except LayerError:
+            return ""
+
+    def _read_cache(self) -> dict[str, str]:
+        try:
+            found = json.loads(self._cache.read_text())
+        except (OSError, ValueError):
+            return {}
+        return {str(etag): str(text) for etag, text in found.items()} if isinstance(found, dict) else {}
+
+
+def list_s3(client: Any, url: str, outdir: str) -> tuple[dict[str, Stored], Callable[[str], Fetch]]:
+    """List what lies under ``url/outdir``: one request per 1,000 objects.
+
+    Returns
+    -------
+    objects
+        By path from `url` on, which begins with `outdir`.
+    fetch
+        Returns a function that reads ranges of bytes of such a path.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such bucket.
+    SourceError
+        If it cannot be listed.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    bucket, _, prefix = url.removeprefix("s3://").partition("/")
+    head = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{head}{outdir}/")
+    try:
+        objects = {
+            str(o["Key"])[len(head) :]: Stored(o["ETag"], int(o["Size"]), o["LastModified"].timestamp())
+            for page in pages
+            for o in page.get("Contents", ())
+        }
+    except ClientError as error:
+        raise _refusal(error, bucket) from error
+    except BotoCoreError as error:
+        raise SourceError(f"the bucket {bucket!r} cannot be reached ({error}); check endpoint and credentials") from error
+    return objects, lambda path: s3_fetch(client, bucket, head + path)
+
+
+def _refusal(error: Any, bucket: str) -> ConfigError | SourceError:
+    code, message = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
+    if code in ("NoSuchBucket", "404"):
+        return ConfigError(f"there is no bucket {bucket!r}; make it, or correct default-storage-prefix in the profile")
+    if code in ("ExpiredToken", "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredTokenException"):
+        return SourceError(f"the credentials for bucket {bucket!r} are refused ({code}: {message}); renew them")
+    return SourceError(f"the bucket {bucket!r} cannot be listed ({code}: {message}); permit s3:ListBucket")
+
+
+def list_gs(client: Any, url: str, outdir: str) -> tuple[dict[str, Stored], Callable[[str], Fetch]]:
+    """List a bucket of Google's as `list_s3` does one of S3."""
+    bucket, _, prefix = url.removeprefix("gs://").removeprefix("gcs://").partition("/")
+    head = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+    try:
+        blobs: Iterable[Any] = client.list_blobs(bucket, prefix=f"{head}{outdir}/")
+        objects = {str(b.name)[len(head) :]: Stored(b.etag, int(b.size), b.updated.timestamp()) for b in blobs}
+    except Exception as error:
+        raise SourceError(f"the bucket {bucket!r} cannot be listed ({error}); check its name and the credentials") from error
+
+    def fetch(path: str) -> Fetch:
+        blob = client.bucket(bucket).blob(head + path)
+        return lambda start, stop: bytes(blob.download_as_bytes(start=start, end=stop - 1))
+
+    return objects, fetch
+
+
+def unshipped(plan: Plan) -> list[str]:
+    """Return why pods would not get the model or its weights, one sentence each.
+
+    Snakemake ships to jobs without a shared disk what git knows of the working directory, files up to 10 MB. Anything else
+    has to be in the image, or on a volume that pods mount, at the same path.
+    """
+    section = plan.config["inference"] or {}
+    paths = [str(section[key]) for key in ("model", "weights") if section.get(key)]
+    return [text for path in paths if (text := _why_unshipped(path))]
+
+
+def _why_unshipped(path: str) -> str | None:
+    place = Path(path)
+    way_out = "unless the image or a volume has it at this path, jobs cannot read it"
+    if place.is_absolute() or ".." in place.parts:
+        return f"{path} lies outside the working directory and is not shipped to pods; {way_out}"
+    if place.stat().st_size > SHIPPED_BYTES:
+        return f"{path} is larger than the 10 MB that Snakemake ships to pods; {way_out}"
+    done = subprocess.run(["git", "ls-files", "--error-unmatch", path], capture_output=True, check=False)
+    return f"{path} is not under git and is not shipped to pods: `git add {path}`; {way_out}" if done.returncode else None

@@ -1,0 +1,128 @@
+"""Snakemake executor plugin: every job one bare Kubernetes pod. Use it with ``executor: pods``.
+
+Snakemake looks for plugins among all installed packages and imports them at every start, so nothing heavy is imported here:
+the Kubernetes client and the stock plugin, whose pod specification is reused, come in when a run begins.
+"""
+
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from snakemake_interface_common.exceptions import WorkflowError
+from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
+from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
+from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
+from snakemake_interface_executor_plugins.settings import CommonSettings, ExecutorSettingsBase
+
+from snakemake_executor_plugin_pods.run import Ended, Fatal, Run
+
+__all__ = ["Executor", "ExecutorSettings", "common_settings"]
+
+
+@dataclass
+class ExecutorSettings(ExecutorSettingsBase):
+    """Options: ``--pods-namespace`` and so on; in a profile ``pods-namespace``."""
+
+    namespace: str = field(default="default", metadata={"help": "Namespace in which pods are made."})
+    service_account_name: str = field(
+        default="", metadata={"help": "Service account of the pods, where the cloud gives credentials through it."}
+    )
+    persistent_volumes: str = field(
+        default="", metadata={"help": "Persistent volume claims to mount: CLAIM:PATH, more after commas."}
+    )
+    cpu_scalar: float = field(
+        default=0.95, metadata={"help": "Share of each CPU that a pod asks for: nodes keep a little for themselves."}
+    )
+    memory_overhead: int = field(
+        default=400, metadata={"help": "MB that a pod asks for beside its job's mem_mb: Snakemake itself runs in it, too."}
+    )
+    autoscaling: bool = field(
+        default=False,
+        metadata={"help": "The cluster adds nodes by itself: wait for pods that fit on none of today's."},
+    )
+    keep_logs: str = field(
+        default="all", metadata={"help": "Whose output to keep in .snakemake/log/pods: all pods' or failed ones'."}
+    )
+
+
+common_settings = CommonSettings(
+    non_local_exec=True,
+    implies_no_shared_fs=True,
+    job_deploy_sources=True,
+    pass_default_storage_provider_args=True,
+    pass_default_resources_args=True,
+    pass_envvar_declarations_to_cmd=False,
+    auto_deploy_default_storage_provider=False,  # plugins are in the image: no pip at a pod's start
+    init_seconds_before_status_checks=1,
+)
+
+
+class Executor(RemoteExecutor):
+    """Makes a pod per job and watches all of them with one request a round."""
+
+    def __post_init__(self) -> None:
+        """Reach the cluster, clean up after killed runs, make the secret with the environment."""
+        self.run: Run | None = None
+        try:
+            self.run = Run.start(self)
+        except Fatal as error:
+            raise WorkflowError(str(error)) from None
+        image = self.workflow.remote_execution_settings.container_image
+        self.logger.info(f"Pods of run {self.run.name} in namespace {self.run.api.namespace}, image {image}.")
+
+    def run_job(self, job: JobExecutorInterface) -> None:
+        """Make the pod of a job; a pod that cannot be made is a failed try of the job."""
+        assert self.run is not None  # noqa: S101
+        info = SubmittedJobInfo(job=job)
+        try:
+            info.external_jobid = self.run.submit(job)
+        except Ended as error:
+            self.report_job_error(info, msg=f"{error} ")
+            return
+        self.report_job_submission(info)
+
+    async def check_active_jobs(self, active_jobs: list[SubmittedJobInfo]) -> AsyncGenerator[SubmittedJobInfo, None]:
+        """Ask for all pods at once; report the jobs whose pods have ended, yield the others."""
+        if not active_jobs or self.run is None or self.run.ended:
+            return
+        async with self.status_rate_limiter:
+            pods = self._or_stop(self.run.look)
+        self.next_seconds_between_status_checks = self.run.wait_seconds
+        for info in active_jobs:
+            verdict = self._or_stop(partial(self.run.decide, str(info.external_jobid), pods))
+            if verdict.state == "wait":
+                yield info
+                continue
+            log = self.run.finish(info, verdict)
+            if verdict.state == "done":
+                self.report_job_success(info)
+            else:
+                self.report_job_error(info, msg=f"{verdict.message}. ", aux_logs=[log] if log else [])
+        self.run.tell_waiting()
+
+    def _or_stop(self, ask: Callable[[], Any]) -> Any:
+        """Ask something about pods; what no pod can get over ends the run."""
+        try:
+            return ask()
+        except Fatal as error:
+            raise WorkflowError(str(error)) from None
+
+    def cancel_jobs(self, active_jobs: list[SubmittedJobInfo]) -> None:  # noqa: ARG002
+        """Delete the pods of all jobs."""
+        if self.run is not None:
+            self.run.end()
+
+    def shutdown(self) -> None:
+        """Delete what is left of pods and the secret: also after an error, Ctrl-C or SIGTERM."""
+        if self.run is not None:
+            self.run.end()
+        super().shutdown()
+
+    @property
+    def persistent_volumes(self) -> list[Any]:
+        """The volumes as the stock plugin wants them."""
+        from snakemake_executor_plugin_kubernetes import PersistentVolume
+
+        volumes = self.workflow.executor_settings.persistent_volumes
+        return [PersistentVolume.parse(text.strip()) for text in volumes.split(",") if text.strip()]

@@ -1,0 +1,39 @@
+"""A cluster to play with: python -m tests.cluster.kubernetes; Ctrl-C ends it."""
+
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from tests.cluster.kubernetes.cluster import HERE, CannotRun, binaries_are_there, install_packages
+from tests.cluster.kubernetes.site import Site
+
+
+def main():
+    started = time.monotonic()
+    say = lambda text: print(f"[{time.monotonic() - started:5.0f} s] {text}", flush=True)  # noqa: E731
+    install_packages()
+    if not binaries_are_there():
+        say("building Kubernetes, once: 12 to 15 minutes")
+        subprocess.run(["bash", HERE / "build-binaries.sh"], check=True)
+    say("starting")
+    done = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: done.set())
+    with tempfile.TemporaryDirectory(prefix="cmk-k8s-") as folder, Site(folder) as site:
+        say("ready; in another terminal:")
+        for name, value in site.environment.items():
+            print(f"export {name}={value}")
+        print(f"# bucket s3://lab, namespace em, image connectomake:test; logs in {Path(folder)}", flush=True)
+        done.wait()
+        say("ending")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except CannotRun as error:
+        sys.exit(str(error))

@@ -1,0 +1,75 @@
+"""A site: cluster, S3 server, the environment of whoever runs workflows there."""
+
+import os
+import sys
+from pathlib import Path
+
+from tests.cluster.kubernetes.cluster import GATEWAY, Cluster, free_port, wait_until
+from tests.cluster.kubernetes.storage import Proxy
+
+BUCKET = "lab"
+NAMESPACE = "em"
+KEYS = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_SESSION_TOKEN": "",
+    "AWS_DEFAULT_REGION": "us-east-1",
+}
+
+
+class Site:
+    """Cluster and storage, up between `with` and its end."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.cluster = Cluster(self.folder / "cluster")
+        self.proxy = None
+
+    def __enter__(self):
+        self.cluster.__enter__()
+        try:
+            self.cluster.load_images()
+            self._storage()
+            self.core.create_namespace({"metadata": {"name": NAMESPACE}}, _request_timeout=10)
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def _storage(self):
+        port = free_port()
+        self.cluster.spawn("moto", sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", port)
+        self.proxy = Proxy(GATEWAY, 0, ("127.0.0.1", port))
+        wait_until(lambda: self.s3.create_bucket(Bucket=BUCKET), 60, "the S3 server")
+
+    @property
+    def endpoint(self):
+        return f"http://{GATEWAY}:{self.proxy.port}"
+
+    @property
+    def environment(self):
+        """What a user exports."""
+        return KEYS | {"KUBECONFIG": str(self.cluster.kubeconfig), "AWS_ENDPOINT_URL": self.endpoint}
+
+    @property
+    def s3(self):
+        import boto3
+
+        keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": "us-east-1"}
+        return boto3.client("s3", endpoint_url=self.endpoint, **keys)
+
+    @property
+    def core(self):
+        return self.cluster.core()
+
+    def close(self):
+        if self.proxy is not None:
+            self.proxy.close()
+            self.proxy = None
+        self.cluster.stop()
+
+    def env(self):
+        return os.environ | self.environment
