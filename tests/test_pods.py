@@ -16,7 +16,7 @@ from snakemake_executor_plugin_pods.api import ApiError, PodApi
 from snakemake_executor_plugin_pods.notes import Note, read_notes
 from snakemake_executor_plugin_pods.room import never_fits, quantity
 from snakemake_executor_plugin_pods.run import Ended, Fatal, Run
-from snakemake_executor_plugin_pods.spec import RUN_LABEL, make_pod, make_secret
+from snakemake_executor_plugin_pods.spec import RUN_LABEL, make_pod, make_secret, with_quick_sources
 from snakemake_executor_plugin_pods.verdict import judge
 
 
@@ -236,6 +236,14 @@ def test_the_pod_is_the_stock_one_without_its_job(run):
     assert pod.spec.restart_policy == "Never"
     assert not pod.spec.automount_service_account_token
     assert container.env[0].value_from.secret_key_ref.name == run.secret
+
+
+def test_sources_are_fetched_without_snakemake_first():
+    deploy = f"python -m snakemake --deploy-sources s3://b/x.tar.xz {'ab' * 32} --default-storage-prefix s3://b/run"
+    command = f"{deploy} && python -m snakemake --snakefile Snakefile"
+    quick = f"python -m connectomake.shipped s3://b/x.tar.xz {'ab' * 32}"
+    assert with_quick_sources(command) == f"{{ {quick} || {deploy}; }} && python -m snakemake --snakefile Snakefile"
+    assert with_quick_sources(command.replace("s3://", "gcs://")) == command.replace("s3://", "gcs://")
 
 
 @pytest.mark.parametrize(("gpu", "asked"), [(0, None), (1, "1")])

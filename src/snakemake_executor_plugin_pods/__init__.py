@@ -16,6 +16,7 @@ from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 from snakemake_interface_executor_plugins.settings import CommonSettings, ExecutorSettingsBase
 
 from snakemake_executor_plugin_pods.run import Ended, Fatal, Run
+from snakemake_executor_plugin_pods.spec import with_quick_sources
 
 __all__ = ["Executor", "ExecutorSettings", "common_settings"]
 
@@ -81,6 +82,10 @@ class Executor(RemoteExecutor):
             self.report_job_error(info, msg=f"{error} ")
             return
         self.report_job_submission(info)
+
+    def format_job_exec(self, job: JobExecutorInterface) -> str:
+        """Return the command that a pod runs."""
+        return with_quick_sources(super().format_job_exec(job))
 
     async def check_active_jobs(self, active_jobs: list[SubmittedJobInfo]) -> AsyncGenerator[SubmittedJobInfo, None]:
         """Ask for all pods at once; report the jobs whose pods have ended, yield the others."""

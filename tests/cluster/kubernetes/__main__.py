@@ -8,14 +8,15 @@ import threading
 import time
 from pathlib import Path
 
-from tests.cluster.kubernetes.cluster import HERE, CannotRun, binaries_are_there, install_packages
+from tests.cluster import debian
+from tests.cluster.kubernetes.cluster import HERE, PACKAGES, CannotRun, binaries_are_there
 from tests.cluster.kubernetes.site import Site
 
 
 def main():
     started = time.monotonic()
     say = lambda text: print(f"[{time.monotonic() - started:5.0f} s] {text}", flush=True)  # noqa: E731
-    install_packages()
+    debian.require(*PACKAGES)
     if not binaries_are_there():
         say("building Kubernetes, once: 12 to 15 minutes")
         subprocess.run(["bash", HERE / "build-binaries.sh"], check=True)

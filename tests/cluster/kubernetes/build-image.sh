@@ -45,6 +45,7 @@ environment() {  # everything but the library itself: $1
     rm -rf "$WORK"/root/wheels "$WORK"/root/root/.cache
     (cd "$WORK"/root/opt/venv/lib/python3.11/site-packages && rm -rf torch/include torch/test pyarrow/include pyarrow/tests \
         numba/tests pip && find sympy numpy networkx matplotlib -type d -name tests -prune -exec rm -rf {} +)
+    chroot "$WORK/root" useradd --uid 1000 --home-dir /workdir worker
     mkdir -p "$WORK/root/workdir"
     chmod 1777 "$WORK/root/workdir"
     tar -C "$WORK/root" -cf "$WORK/environment.tar" .

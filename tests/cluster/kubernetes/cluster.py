@@ -7,24 +7,23 @@ gone after `stop`, whatever happened. Needs root and Debian's etcd-server, conta
 import contextlib
 import json
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tarfile
 import time
 from pathlib import Path
 
+from tests.cluster.daemons import Daemons, free_port
+
 HERE = Path(__file__).resolve().parent
 CACHE = Path(
     os.environ.get("CONNECTOMAKE_CLUSTER_CACHE")
     or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "connectomake/kubernetes"
 )
-PACKAGES = {
-    "etcd": "etcd-server", "containerd": "containerd", "runc": "runc", "debootstrap": "debootstrap", "ip": "iproute2",
-    "openssl": "openssl",
-}  # fmt: skip
+PACKAGES = (
+    "etcd-server", "containerd", "runc", "containernetworking-plugins", "debootstrap", "iproute2", "openssl", "ca-certificates"
+)  # fmt: skip
 PLUGINS = "/usr/lib/cni"
 BRIDGE, GATEWAY, SUBNET = "cmk-k8s0", "10.213.7.1", "10.213.7.0/24"
 MAC = "02:43:4d:4b:00:01"  # fixed: with a random one, uploads of pods stalled for a minute
@@ -50,12 +49,6 @@ def sh(*command, timeout=120, **options):
     return done.stdout
 
 
-def free_port(host="127.0.0.1"):
-    with socket.socket() as listener:
-        listener.bind((host, 0))
-        return listener.getsockname()[1]
-
-
 def wait_until(true, seconds, what):
     """Wait for a condition; CannotRun after so many seconds."""
     until = time.monotonic() + seconds
@@ -65,20 +58,6 @@ def wait_until(true, seconds, what):
                 return
         time.sleep(0.3)
     raise CannotRun(f"{what} did not come within {seconds:.0f} s")
-
-
-def install_packages():
-    """Install what is missing of Debian's packages."""
-    missing = [
-        package for name, package in PACKAGES.items() if not shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
-    ]
-    if not Path(PLUGINS, "bridge").exists():
-        missing.append("containernetworking-plugins")
-    if missing:
-        options = ["-qq", "-o", "DPkg::Lock::Timeout=120"]
-        sh("apt-get", *options, "update", timeout=180)
-        quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-        sh("apt-get", *options, "install", "--no-install-recommends", *missing, timeout=400, env=quiet)
 
 
 def binaries_are_there():
@@ -97,7 +76,7 @@ class Cluster:
 
     def __init__(self, folder):
         self.folder = Path(folder)
-        self.processes = []
+        self.daemons = Daemons(self.folder)
         self.ports = {}
         self.kubeconfig = self.folder / "kubeconfig"
 
@@ -124,15 +103,9 @@ class Cluster:
         self._kubelet()
         wait_until(self.ready, 90, "the node")
 
-    def spawn(self, name, *command, **env):
-        """Start a process in a session of its own, its output in NAME.log."""
-        with (self.folder / f"{name}.log").open("w") as log:
-            process = subprocess.Popen(
-                [str(c) for c in command], stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                start_new_session=True, env=os.environ | env,
-            )  # fmt: skip
-        self.processes.append((name, process))
-        return process
+    def spawn(self, name, *command):
+        """Start a process; its output goes to logs/NAME.log."""
+        self.daemons.start(name, command)
 
     def _bridge(self):
         sh("ip", "link", "add", BRIDGE, "address", MAC, "type", "bridge")
@@ -143,7 +116,7 @@ class Cluster:
         sh("openssl", "genrsa", "-out", self.folder / "sa.key", "2048")
         sh("openssl", "rsa", "-in", self.folder / "sa.key", "-pubout", "-out", self.folder / "sa.pub")
         (self.folder / "tokens.csv").write_text('admin-token,admin,1,"system:masters"\n')
-        self.ports = {name: free_port() for name in ("etcd", "peer", "api")} | {"kubelet": free_port(GATEWAY)}
+        self.ports = {name: free_port() for name in ("etcd", "peer", "api")} | {"kubelet": free_port()}
         self.kubeconfig.write_text(self.config_text("admin-token"))
 
     def config_text(self, token):
@@ -271,10 +244,8 @@ state = "{self.folder / "containerd"}"
         """End all processes, containers and mounts; never raises."""
         with contextlib.suppress(Exception):
             self._stop_pods()
-        for _, process in reversed(self.processes):
-            _end(process)
-        self.processes.clear()
-        self._kill_shims()
+        self._kill_containers()
+        self.daemons.stop()
         self._clean_network()
         for line in reversed(Path("/proc/mounts").read_text().splitlines()):
             place = line.split()[1]
@@ -291,16 +262,14 @@ state = "{self.folder / "containerd"}"
             with contextlib.suppress(CannotRun):
                 self.ctr("tasks", "kill", "-s", "SIGKILL", task)
 
-    def _kill_shims(self):
-        """Containers outlive containerd in shims: end those whose socket belongs to this cluster."""
+    def _kill_containers(self):
+        """Containers outlive containerd: kill the children of the shims that belong to this cluster."""
         for folder in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError, ValueError):
                 words = (folder / "cmdline").read_bytes().split(b"\0")
                 if b"containerd-shim" in words[0] and str(self.socket).encode() in words:
-                    group = os.getpgid(int(folder.name))
                     for child in (folder / "task" / folder.name / "children").read_text().split():
                         os.kill(int(child), signal.SIGKILL)
-                    os.killpg(group, signal.SIGKILL)
 
     def _clean_network(self):
         if not Path("/sys/class/net", BRIDGE).exists():
@@ -308,13 +277,3 @@ state = "{self.folder / "containerd"}"
         for link in Path("/sys/class/net", BRIDGE, "brif").glob("*"):
             subprocess.run(["ip", "link", "del", link.name], check=False, capture_output=True)
         subprocess.run(["ip", "link", "del", BRIDGE], check=False, capture_output=True)
-
-
-def _end(process, seconds=10):
-    """End a process that this one started: SIGTERM, then SIGKILL."""
-    process.terminate()
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait(seconds)

@@ -14,7 +14,13 @@ from pathlib import Path
 SETTINGS = {
     "User": "1000:1000",
     "WorkingDir": "/workdir",
-    "Env": ["PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin", "HOME=/workdir", "MPLBACKEND=Agg", "PYTHONUNBUFFERED=1"],
+    "Env": [
+        "PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin",
+        "HOME=/workdir",
+        "USER=worker",
+        "MPLBACKEND=Agg",
+        "PYTHONUNBUFFERED=1",
+    ],
 }
 
 

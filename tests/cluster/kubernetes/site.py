@@ -4,7 +4,8 @@ import os
 import sys
 from pathlib import Path
 
-from tests.cluster.kubernetes.cluster import GATEWAY, Cluster, free_port, wait_until
+from tests.cluster.daemons import free_port
+from tests.cluster.kubernetes.cluster import GATEWAY, Cluster, wait_until
 from tests.cluster.kubernetes.storage import Proxy
 
 BUCKET = "lab"

@@ -1,0 +1,36 @@
+"""Unpack the workflow's sources that Snakemake put into a bucket, without starting Snakemake: a second less per pod.
+
+python -m connectomake.shipped s3://BUCKET/…/snakemake-workflow-sources.SHA256.tar.xz SHA256
+"""
+
+import hashlib
+import io
+import sys
+import tarfile
+
+from connectomake.remote import s3_client
+
+
+def unpack(data: bytes, checksum: str, folder: str = ".") -> None:
+    """Unpack an archive of sources.
+
+    Raises
+    ------
+    ValueError
+        If its SHA-256 is not `checksum`.
+    """
+    found = hashlib.sha256(data).hexdigest()
+    if found != checksum:
+        raise ValueError(f"the archive of the workflow's sources has SHA-256 {found}, not {checksum}")
+    with tarfile.open(fileobj=io.BytesIO(data), mode="r:xz") as archive:
+        archive.extractall(folder, filter="data")
+
+
+def main(url: str, checksum: str) -> None:
+    """Fetch and unpack into the working directory."""
+    bucket, _, key = url.removeprefix("s3://").partition("/")
+    unpack(s3_client().get_object(Bucket=bucket, Key=key)["Body"].read(), checksum)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
