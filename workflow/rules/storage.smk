@@ -1,5 +1,6 @@
 # Requires: plan, HEAD. Makes: the same questions about files for runs on a disk and for runs in a bucket (default-storage-provider).
-from pathlib import Path
+from snakemake.io import IOFile
+from snakemake.storage import flag_with_storage_object
 
 from connectomake.planning.freshness import is_stale
 from connectomake.planning.infos import info_text, is_info_stale
@@ -21,7 +22,8 @@ def stored_object(path):
 
 def noted_time(path):
     """When Snakemake noted a file as finished, or None."""
-    record = workflow.persistence.metadata(stored_name(path))
+    file = IOFile(flag_with_storage_object(path, stored_object(path)))
+    record = workflow.persistence.metadata(file)
     return None if record is None or record.incomplete else record.endtime
 
 

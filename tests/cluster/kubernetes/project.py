@@ -1,0 +1,165 @@
+"""A working copy of the repository in which runs are started, as a user does it, and their results compared."""
+
+import copy
+import hashlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import yaml
+
+from tests.cluster.kubernetes.site import BUCKET, NAMESPACE
+from tests.flow import CONFIG, MODEL, ROOT, smooth_noise
+
+SHIPPED = ("Snakefile", "config.yaml", "workflow", "scripts", "models", "configs", "profiles")
+OUTDIR = "results/small"
+PREFIX = f"s3://{BUCKET}/run"
+SHAPE = (20, 40, 44)
+TROUBLE = '''
+"""A network whose first job raises, whose second takes memory until it is killed; others, and runs elsewhere, are well."""
+import os
+
+def trouble():
+    import boto3
+    store = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
+    tries = store.list_objects_v2(Bucket="BUCKET", Prefix="trouble/").get("KeyCount", 0)
+    if tries < 2:
+        store.put_object(Bucket="BUCKET", Key=f"trouble/{tries}", Body=b"")
+    if tries == 0:
+        raise RuntimeError("the script fails, as told")
+    hog = []
+    while tries == 1:
+        hog.append(b"x" * 20_000_000)
+
+if os.environ.get("AWS_ENDPOINT_URL"):
+    trouble()
+'''.replace("BUCKET", BUCKET)
+
+
+def small_config(path):
+    """A run of four blocks of the source at a path or URL."""
+    config = copy.deepcopy(CONFIG)
+    config["outdir"] = OUTDIR
+    config["source"]["path"] = path
+    config["inference"]["model"] = "models/troubled.py"
+    return config
+
+
+class Project:
+    """The working copy."""
+
+    def __init__(self, folder, env):
+        self.folder, self.env = Path(folder), env
+        self.folder.mkdir(parents=True)
+        for name in SHIPPED:
+            source = ROOT / name
+            copied = shutil.copytree if source.is_dir() else shutil.copy2
+            copied(source, self.folder / name)
+        self._adjust_profile()
+
+    def _adjust_profile(self):
+        """Change what a site must change, and nothing else."""
+        path = self.folder / "profiles/kubernetes/config.yaml"
+        text = path.read_text()
+        for key, value in {
+            "container-image": "docker.io/library/connectomake:test",
+            "pods-namespace": NAMESPACE,
+            "default-storage-prefix": PREFIX,
+        }.items():
+            text, count = re.subn(rf"^{key}: \S+", f"{key}: {value}", text, flags=re.MULTILINE)
+            if count != 1:
+                raise AssertionError(f"{key} stands {count} times in the profile")
+        path.write_text(text)
+
+    def add_small_run(self, store):
+        """Write source, network and the configs of the same run here and in the cluster."""
+        with h5py.File(self.folder / "raw.h5", "w") as file:
+            file["raw"] = smooth_noise(SHAPE)
+        store.upload_file(str(self.folder / "raw.h5"), BUCKET, "raw.h5")
+        (self.folder / "models/troubled.py").write_text(TROUBLE + MODEL)
+        for name, path in (("pods", f"s3://{BUCKET}/raw.h5"), ("local", "raw.h5")):
+            (self.folder / f"configs/{name}.yaml").write_text(yaml.safe_dump(small_config(path)))
+        self.under_git()
+
+    def under_git(self):
+        """Snakemake ships what git knows."""
+        subprocess.run(["git", "init", "-q"], cwd=self.folder, check=True)
+        subprocess.run(["git", "add", *SHIPPED], cwd=self.folder, check=True)
+
+    def command(self, *args, profile="kubernetes", config="pods"):
+        head = [sys.executable, "-m", "snakemake", "--profile", f"profiles/{profile}", "--configfile", f"configs/{config}.yaml"]
+        return [*head, *args]
+
+    def environment(self, profile):
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
+        return clean | {"PATH": path} | (self.env if profile == "kubernetes" else {})
+
+    def run(self, *args, profile="kubernetes", config="pods", timeout=900):
+        """Run Snakemake to its end; return exit code, output and seconds."""
+        started = time.monotonic()
+        done = subprocess.run(
+            self.command(*args, profile=profile, config=config), cwd=self.folder, env=self.environment(profile),
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", timeout=timeout, check=False,
+        )  # fmt: skip
+        return done.returncode, done.stdout, time.monotonic() - started
+
+    def start(self, *args, log="head.log"):
+        """Start Snakemake on the cluster and return its process; its output goes to a file."""
+        with (self.folder / log).open("w") as stream:
+            return subprocess.Popen(
+                self.command(*args), cwd=self.folder, env=self.environment("kubernetes"), stdout=stream,
+                stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+
+    def local_digests(self):
+        """SHA-256 of all results of the local run, by path."""
+        files = [path for path in (self.folder / OUTDIR).rglob("*") if path.is_file()]
+        return {
+            str(path.relative_to(self.folder / OUTDIR)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in files
+            if is_result(path.relative_to(self.folder / OUTDIR).as_posix())
+        }
+
+
+def is_result(name):
+    return not name.startswith(("logs/", "benchmarks/")) and "/." not in name
+
+
+def listing(store, prefix=f"run/{OUTDIR}/"):
+    """All objects of the run: etag and time by name."""
+    pages = store.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
+    found = {o["Key"].removeprefix(prefix): (o["ETag"], o["LastModified"]) for page in pages for o in page.get("Contents", ())}
+    return {name: value for name, value in found.items() if is_result(name)}
+
+
+def stored_digests(store, prefix=f"run/{OUTDIR}/"):
+    """SHA-256 of all results in the bucket, by path."""
+    return {
+        name: hashlib.sha256(store.get_object(Bucket=BUCKET, Key=prefix + name)["Body"].read()).hexdigest()
+        for name in listing(store, prefix)
+    }
+
+
+def finished(names):
+    """Those of some files that belong to jobs all of whose files are there: a block's shard counts with its tables."""
+    twins = {"components", "segmentation"}
+
+    def whole(name):
+        if name.split("/")[0] not in twins or not name.endswith((".shard", ".h5")) or "/mesh/" in name:
+            return True
+        stem = name.rpartition(".")[0]
+        return f"{stem}.shard" in names and f"{stem}.h5" in names
+
+    return {name for name in names if whole(name)}
+
+
+def kill(process, with_signal=signal.SIGKILL):
+    """Send a signal to a head, not to what it started."""
+    os.kill(process.pid, with_signal)

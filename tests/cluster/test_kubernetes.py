@@ -1,0 +1,238 @@
+"""The workflow on a real Kubernetes with an object store: the same bits as on this machine, whatever fails on the way."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("kubernetes")
+pytest.importorskip("moto")
+from kubernetes.client.exceptions import ApiException
+
+from tests.cluster import debian
+from tests.cluster.daemons import wait
+from tests.cluster.kubernetes.cluster import HERE, PACKAGES, CannotRun, binaries_are_there
+from tests.cluster.kubernetes.project import Project, finished, listing, stored_digests
+from tests.cluster.kubernetes.site import NAMESPACE, Site
+
+pytestmark = [pytest.mark.slow, pytest.mark.cluster]
+BUILD_SECONDS = 2400
+
+
+def require_binaries():
+    """Build Kubernetes where that is asked for; skip the tests where it is not there."""
+    if binaries_are_there():
+        return
+    if os.environ.get("CONNECTOMAKE_CLUSTER_BUILD") != "1":
+        pytest.skip("Kubernetes' binaries are not built: `make test-kubernetes` builds them once, in about 12 minutes")
+    try:
+        command = ["bash", HERE / "build-binaries.sh"]
+        done = subprocess.run(command, timeout=BUILD_SECONDS, capture_output=True, text=True, check=False)
+    except subprocess.TimeoutExpired:
+        pytest.skip(f"Kubernetes was not built within {BUILD_SECONDS} s")
+    if done.returncode or not binaries_are_there():
+        pytest.skip(f"Kubernetes could not be built: {done.stderr[-400:]}")
+
+
+@pytest.fixture(scope="module")
+def site():
+    debian.require(*PACKAGES)
+    require_binaries()
+    with tempfile.TemporaryDirectory(prefix="cmk-k8s-", ignore_cleanup_errors=True) as folder, contextlib.ExitStack() as stack:
+        try:
+            up = stack.enter_context(Site(folder))
+        except CannotRun as error:
+            pytest.skip(f"no Kubernetes could be started here: {error}")
+        yield up
+
+
+@pytest.fixture(scope="module")
+def project(site):
+    made = Project(site.folder / "project", site.environment)
+    made.add_small_run(site.s3)
+    return made
+
+
+def pods(site, *, running=False):
+    found = site.core.list_namespaced_pod(NAMESPACE, label_selector="app=snakemake", _request_timeout=10).items
+    return [pod.metadata.name for pod in found if not running or pod.status.phase == "Running"]
+
+
+def secrets(site):
+    return [s.metadata.name for s in site.core.list_namespaced_secret(NAMESPACE, label_selector="app=snakemake").items]
+
+
+def assert_clean(site, seconds=30):
+    assert wait(lambda: not pods(site) and not secrets(site), seconds), (pods(site), secrets(site))
+
+
+def evict(site, name):
+    """What `kubectl drain` does."""
+    body = {"apiVersion": "policy/v1beta1", "kind": "Eviction", "metadata": {"name": name, "namespace": NAMESPACE}}
+    site.core.create_namespaced_pod_eviction(name, NAMESPACE, body, _request_timeout=10)
+
+
+class Injector:
+    """Breaks things while a head runs, and counts."""
+
+    def __init__(self, site, head):
+        self.site, self.head, self.count, self.hit = site, head, {}, set()
+
+    def alive(self):
+        return self.head.poll() is None
+
+    def note(self, what):
+        self.count[what] = self.count.get(what, 0) + 1
+
+    def on_running_pods(self, what, act, times, stage, seconds=240):
+        """Do something to running pods of a stage that nothing was done to yet."""
+
+        def once():
+            for name in pods(self.site, running=True):
+                if name.startswith(stage) and name not in self.hit and self.count.get(what, 0) < times:
+                    self.hit.add(name)
+                    with contextlib.suppress(ApiException):
+                        act(name)
+                        self.note(what)
+            return self.count.get(what, 0) >= times or not self.alive()
+
+        wait(once, seconds, every=0.5)
+
+    def delete(self, name):
+        self.site.core.delete_namespaced_pod(name, NAMESPACE, grace_period_seconds=0, _request_timeout=10)
+
+    def trouble_storage(self, seconds):
+        """Every fourth request fails for a while, then all reads are slow."""
+        faults = self.site.proxy.faults
+        faults.failing = 4
+        wait(lambda: not self.alive(), seconds)
+        faults.failing, faults.slow = 0, 1.5
+        wait(lambda: not self.alive(), seconds)
+        faults.slow = 0.0
+
+
+def test_faults_change_nothing(site, project):
+    code, text, _ = project.run("--cores", "2", profile="local", config="local")
+    assert code == 0, text[-3000:]
+    expected = project.local_digests()
+    assert sum(name.endswith(".shard") for name in expected) > 15
+
+    head = project.start(log="interrupted.log")
+    assert wait(lambda: pods(site, running=True) or head.poll() is not None, 120)
+    assert len(secrets(site)) == 1
+    head.send_signal(signal.SIGINT)
+    head.wait(90)
+    assert_clean(site)
+
+    head = project.start(log="killed.log")
+    injector = Injector(site, head)
+    injector.on_running_pods("deleted", injector.delete, 2, "image")
+    injector.on_running_pods("evicted", lambda name: evict(site, name), 1, "image")
+    injector.trouble_storage(12)
+    at_work = lambda: len([n for n in listing(site.s3) if n.startswith("affinity/")]) >= 2  # noqa: E731
+    assert wait(lambda: at_work() or head.poll() is not None, 400), (project.folder / "killed.log").read_text()[-3000:]
+    assert head.poll() is None, (project.folder / "killed.log").read_text()[-3000:]
+    head.kill()
+    head.wait(30)
+    injector.note("head killed")
+    wait(lambda: not pods(site, running=True), 20)
+    before = listing(site.s3)
+    kept = finished(before)
+
+    code, text, _ = project.run("--unlock", timeout=120)
+    assert code == 0, text[-3000:]
+    head = project.start(log="resumed.log")
+    injector.head = head
+    injector.on_running_pods("deleted", injector.delete, 3, "components")
+    head.wait(900)
+    text = (project.folder / "resumed.log").read_text()
+    assert head.returncode == 0, text[-5000:]
+    assert "that the killed run" in text
+    assert_clean(site)
+
+    after = listing(site.s3)
+    assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
+    assert stored_digests(site.s3) == expected
+    told = (project.folder / "killed.log").read_text() + text
+    assert "ran out of memory (OOMKilled" in told
+    assert "is gone: deleted by someone" in told
+    code, text, _ = project.run("-n", timeout=200)
+    assert "Nothing to be done" in text, text[-3000:]
+    faults = site.proxy.faults
+    assert faults.failed > 5
+    assert faults.delayed > 5
+    injector.count |= {"script failures": 1, "out of memory": told.count("OOMKilled, it had"), "answers 500": faults.failed}
+    print(f"faults injected: {injector.count | {'answers delayed': faults.delayed}}")
+    print(f"objects: {len(after)}, of which {len(kept)} were finished at the kill")
+
+
+def test_a_changed_setting_remakes_what_depends_on_it_from_the_records_alone(site, project):
+    config = project.folder / "configs/pods.yaml"
+    text = config.read_text()
+    notes = project.folder / ".snakemake/metadata"
+    hidden = notes.rename(notes.with_name("metadata.away"))
+    try:
+        config.write_text(text.replace("min_size: 30", "min_size: 60"))
+        code, told, _ = project.run("-n", "--quiet", "rules", timeout=200)
+        assert code == 0, told
+        assert "merge" in told
+        assert "components" not in told.split("Reasons")[0]
+        config.write_text(text)
+        site.proxy.faults.seen.clear()
+        assert "Nothing to be done" in project.run("-n", timeout=200)[1]
+    finally:
+        config.write_text(text)
+        shutil_restore(hidden, notes)
+
+
+def shutil_restore(hidden, place):
+    if place.exists():
+        subprocess.run(["rm", "-r", place], check=True)
+    hidden.rename(place)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--container-image", "127.0.0.1:1/none:1"), "correct container-image '127.0.0.1:1/none:1'"),
+        (("--container-image", "Not A Name"), "InvalidImageName"),
+        (("--default-storage-prefix", "s3://nobucket/run"), "there is no bucket 'nobucket'"),
+        (("--pods-namespace", "nowhere"), "make the namespace 'nowhere' or correct pods-namespace"),
+        (("--set-resources", "affinity:mem_mb=99000000", "--retries", "0"), "can never run here: it asks for"),
+    ],
+)
+def test_bad_input_is_named_within_a_minute(site, project, options, words):
+    code, text, seconds = project.run("--forcerun", "affinity", "--until", "affinity", *options, timeout=150)
+    assert code != 0
+    assert words in text, text[-3000:]
+    assert seconds < 60
+    assert_clean(site)
+
+
+def test_expired_credentials_are_named_within_a_minute(site, project):
+    site.proxy.faults.refuse = "ExpiredToken"
+    try:
+        code, text, seconds = project.run("-n", timeout=150)
+    finally:
+        site.proxy.faults.refuse = ""
+    assert code != 0
+    assert "ExpiredToken" in text, text[-3000:]
+    assert "renew them" in text
+    assert seconds < 60
+
+
+def test_a_refused_login_is_named_within_a_minute(site, project):
+    config = Path(site.folder / "old-login")
+    config.write_text(site.cluster.config_text("expired"))
+    project.env = project.env | {"KUBECONFIG": str(config)}
+    try:
+        code, text, seconds = project.run("--forcerun", "affinity", timeout=150)
+    finally:
+        project.env = site.environment
+    assert code != 0
+    assert "renew your credentials" in text, text[-3000:]
+    assert seconds < 60
