@@ -113,3 +113,8 @@ def make_meshes(plan, targets, script):
             script("gather", inputs, {"pack": targets.pack(level, pack)}, level=level, node=tree.name(level, pack))
     for number, path in enumerate(targets.mesh_shards()):
         script("meshes", SimpleNamespace(packs=targets.top_packs()), {"shard": path}, number=f"{number:x}")
+
+
+if __name__ == "__main__":  # compiles all loops, for an image to hold them
+    write_inputs(Path())
+    make_run()

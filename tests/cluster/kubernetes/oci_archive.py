@@ -20,6 +20,7 @@ SETTINGS = {
         "USER=worker",
         "MPLBACKEND=Agg",
         "PYTHONUNBUFFERED=1",
+        "NUMBA_CACHE_DIR=/opt/numba",
     ],
 }
 
