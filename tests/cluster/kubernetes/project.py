@@ -101,7 +101,7 @@ class Project:
         clean = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
         return clean | {"PATH": path} | (self.env if profile == "kubernetes" else {})
 
-    def run(self, *args, profile="kubernetes", config="pods", timeout=900):
+    def run(self, *args, profile="kubernetes", config="pods", timeout=1800):
         """Run Snakemake to its end; return exit code, output and seconds."""
         started = time.monotonic()
         done = subprocess.run(
