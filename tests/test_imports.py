@@ -14,10 +14,11 @@ MODULES = {path.relative_to(LIBRARY).as_posix(): path for path in sorted(LIBRARY
 STAGES = {"sources", "inference", "components", "octree", "segmentation", "measures", "objects", "meshes", "evaluation"} | {
     "training",
 }
-FOUNDATION = {"errors", "atomic", "compiled", "geometry", "layers", "tables", "networks"}
+FOUNDATION = {"errors", "atomic", "compiled", "geometry", "layers", "remote", "tables", "networks"}
 ALLOWED = {
     "errors": set(),
     "atomic": set(),
+    "remote": {"errors"},
     "geometry": {"errors"},
     "layers": {"errors", "atomic", "geometry"},
     "networks": {"errors", "geometry"},
