@@ -4,7 +4,8 @@
 #   build-image.sh PYTHON ARCHIVE TAG
 #
 # PYTHON: of an environment of this repository, 3.11; its pip fetches the wheels. 5 minutes the first time, then half a minute: the
-# base and the environment are cached outside the repository; only the library's own layer is made anew.
+# base and the environment are cached outside the repository; only the library's own layer is made anew. WARM=0 in the environment
+# leaves its loops to be compiled in the pods.
 set -euo pipefail
 
 PYTHON="$1" ARCHIVE="$2" TAG="$3"
@@ -61,19 +62,22 @@ environment() {  # everything but the library itself, as the folder $1 and the l
     mv "$WORK/environment.tar" "$1.tar"
 }
 
-library() {  # the library and the compiled form of its loops, as a layer on the folder $1; into $2
+library() {  # the library and the compiled form of its loops, as a layer on the folder $1; into $2, unless it is there
+    [ -e "$2" ] && return
     mount -t overlay overlay -o "lowerdir=$1,upperdir=$WORK/layer,workdir=$WORK/overlay" "$WORK/merged"
     quietly "$PYTHON" -m pip install --no-deps --target "$WORK/merged/$SITE" "$WORK/source"
     rm -rf "$WORK/merged/$SITE/bin"
     mkdir -p "$WORK/merged/tmp/warm/tests" "$WORK/merged/opt/numba"
     cp -r "$ROOT/scripts" "$WORK/merged/tmp/warm/"
     cp "$ROOT/tests/tiny_run.py" "$WORK/merged/tmp/warm/tests/"
-    quietly chroot "$WORK/merged" env HOME=/tmp USER=worker NUMBA_CACHE_DIR=/opt/numba OMP_NUM_THREADS=1 \
+    [ "${WARM:-1}" = 0 ] || quietly chroot "$WORK/merged" env HOME=/tmp USER=worker NUMBA_CACHE_DIR=/opt/numba OMP_NUM_THREADS=1 \
         sh -c 'cd /tmp/warm && /opt/venv/bin/python -m tests.tiny_run' || echo "the loops are not compiled ahead" >&2
     chmod -R a+rwX "$WORK/merged/opt/numba"
     rm -rf "$WORK/merged/tmp/warm"
     umount "$WORK/merged"
-    tar -C "$WORK/layer" --owner=0 --group=0 -cf "$2" opt
+    tar -C "$WORK/layer" --owner=0 --group=0 -cf "$WORK/library.tar" opt
+    rm -f "$CACHE"/library-*.tar
+    mv "$WORK/library.tar" "$2"
 }
 
 key() {  # of the environment: what the library requires, and the locked versions of what was installed the last time
@@ -89,5 +93,7 @@ environment "$CACHE/environment-$(key | sha256sum | cut -c1-16)"
 folder="$(ls -d "$CACHE"/environment-*.tar)"
 made="$CACHE/environment-$(key | sha256sum | cut -c1-16)"
 [ "$folder" = "$made.tar" ] || for end in "" .tar; do mv "${folder%.tar}$end" "$made$end"; done
-library "$made" "$WORK/library.tar"
-"$PYTHON" "$HERE/oci_archive.py" "$ARCHIVE" "$TAG" "$made.tar" "$WORK/library.tar"
+[ -e "$made.tar.sha256" ] || sha256sum "$made.tar" | cut -d" " -f1 | tr -d "\n" > "$made.tar.sha256"
+source="$(cd "$ROOT" && find src scripts tests/tiny_run.py -name '*.py' -o -name '*.yaml' | sort | xargs cat "$made.tar.sha256" | sha256sum | cut -c1-16)"
+library "$made" "$CACHE/library-$source-${WARM:-1}.tar"
+"$PYTHON" "$HERE/oci_archive.py" "$ARCHIVE" "$TAG" "$made.tar" "$CACHE/library-$source-${WARM:-1}.tar"

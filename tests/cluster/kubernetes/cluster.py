@@ -5,6 +5,7 @@ gone after `stop`, whatever happened. Needs root and Debian's etcd-server, conta
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -79,6 +80,7 @@ class Cluster:
         self.folder = Path(folder)
         self.daemons = Daemons(self.folder)
         self.ports = {}
+        self.lock = None
         self.kubeconfig = self.folder / "kubeconfig"
 
     def __enter__(self):
@@ -93,6 +95,7 @@ class Cluster:
         self.stop()
 
     def start(self):
+        self._alone()
         self.folder.mkdir(parents=True, exist_ok=True)
         self._clean_network()
         self._share()
@@ -108,6 +111,16 @@ class Cluster:
     def spawn(self, name, *command):
         """Start a process; its output goes to logs/NAME.log."""
         self.daemons.start(name, command)
+
+    def _alone(self):
+        """The bridge and containerd's folder are one a machine."""
+        CACHE.mkdir(parents=True, exist_ok=True)
+        self.lock = (CACHE / "cluster.lock").open("w")
+        try:
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self.lock = None
+            raise CannotRun("another such cluster runs on this machine") from None
 
     def _share(self):
         """All pods lie in one control group, which would get no more of a busy machine than a single process."""
@@ -250,6 +263,8 @@ state = "{self.folder / "containerd"}"
 
     def stop(self):
         """End all processes, containers and mounts; never raises."""
+        if self.lock is None:
+            return
         with contextlib.suppress(Exception):
             self._stop_pods()
         self._kill_containers()
@@ -260,6 +275,8 @@ state = "{self.folder / "containerd"}"
             place = line.split()[1]
             if place.startswith(str(self.folder)):
                 subprocess.run(["umount", "-l", place], check=False, capture_output=True)
+        self.lock.close()
+        self.lock = None
 
     def _stop_pods(self):
         core = self.core()
