@@ -19,7 +19,13 @@ from tests.cluster.kubernetes.cluster import HERE, PACKAGES, CannotRun, binaries
 from tests.cluster.kubernetes.project import Project, finished, listing, stored_digests
 from tests.cluster.kubernetes.site import NAMESPACE, Site
 
-pytestmark = [pytest.mark.slow, pytest.mark.cluster]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.cluster,
+    pytest.mark.skipif(
+        os.environ.get("CONNECTOMAKE_CLUSTER_BUILD") != "1", reason="about ten minutes more: `make test-kubernetes` runs it"
+    ),
+]
 BUILD_SECONDS = 2400
 
 
