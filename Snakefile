@@ -13,6 +13,9 @@ if not workflow.overwrite_configfiles:
     configfile: "config.yaml"
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/prefork.smk"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/inputs.smk"
@@ -22,6 +25,7 @@ include: "workflow/rules/cluster.smk"
 localrules:
     all,
     kept,
+    reports,
     info,
 
 
@@ -29,6 +33,13 @@ rule all:
     """Segmentation, object table and meshes of the whole region of interest."""
     input:
         targets.final(),
+        targets.wanted_reports(),
+
+
+rule reports:
+    """Pages and pictures for `snakemake --report`."""
+    input:
+        list(targets.reports.values()),
 
 
 rule kept:
@@ -47,3 +58,4 @@ include: "workflow/rules/objects.smk"
 include: "workflow/rules/meshes.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/info.smk"
+include: "workflow/rules/report.smk"

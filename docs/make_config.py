@@ -46,6 +46,7 @@ TAIL = """
 | `agglomeration`, `segmentation.min_supervoxel` | agglomeration and all after it |
 | `objects.properties_limit` | the object table |
 | `meshes` | the meshes |
+| `report` | the report's pages and pictures |
 | `evaluation`: another ground truth or box | the contingency tables and scores |
 | `evaluation.ignore`, `worst` | the scores |
 | `block`, `chunk`, `compression` | everything: they are the files' form, not their content |

@@ -15,6 +15,7 @@ from connectomake.cli.phantom import phantom
 from connectomake.cli.plan import plan
 from connectomake.cli.progress import progress
 from connectomake.cli.queue import app as queue_app
+from connectomake.cli.snapshot import snapshot
 from connectomake.cli.summary import summary
 from connectomake.cli.train import train
 from connectomake.cli.verify import verify
@@ -59,6 +60,7 @@ app.command("export")(export)
 app.command("view", context_settings=NEGATIVE_NUMBERS)(view)
 app.command("evaluate", context_settings=NEGATIVE_NUMBERS)(evaluate)
 app.command("train")(train)
+app.command("snapshot", context_settings=NEGATIVE_NUMBERS)(snapshot)
 app.command("phantom")(phantom)
 app.add_typer(queue_app, name="queue")
 

@@ -272,6 +272,18 @@ class Targets:
         always = {"components", "segmentation", "ground_truth"}
         return [self.info(name) for name in self.plan.layers if name in always or self.plan.keeps(name)]
 
+    @functools.cached_property
+    def reports(self) -> dict[str, str]:
+        """The pages and pictures for the report, by what they show."""
+        names = {"page": "run.html", "table": "stages.csv", "blocks": "blocks.png", "slices": "slices.png"}
+        if self.plan.meshes_enabled:
+            names["objects"] = "objects.png"
+        return {what: f"{self.plan.outdir}/report/{name}" for what, name in names.items()}
+
+    def wanted_reports(self) -> list[str]:
+        """Return those that belong to every run: all or none."""
+        return list(self.reports.values()) if self.plan.config["report"]["enabled"] else []
+
     def final(self) -> list[str]:
         """Return what a whole run is asked for: segmentation, object table and meshes."""
         segmentation = [self.shard("segmentation", b) for b in self.plan.grid.ids]

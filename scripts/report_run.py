@@ -1,0 +1,15 @@
+"""Write what was run, with what and how fast, as a page and as a table."""
+
+from connectomake.atomic import write_text
+from connectomake.jobs import Job, run
+from connectomake.reporting.facts import page, stages_csv
+from connectomake.reporting.pictures import seen_from
+
+
+def main(job: Job) -> None:
+    plan = seen_from(job.plan, job.targets.final()[0], job.input[0])
+    write_text(job.output.table, stages_csv(plan))
+    write_text(job.output.page, page(plan))
+
+
+run(snakemake, main)

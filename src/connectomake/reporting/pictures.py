@@ -1,0 +1,139 @@
+"""The pictures of a run, read from its files: sections, blocks, objects."""
+
+import contextlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from connectomake.errors import ConfigError, LayerError
+from connectomake.geometry import Box
+from connectomake.layers import read_box
+from connectomake.objects import read_parquet
+from connectomake.planning.plan import Plan
+from connectomake.planning.targets import Targets
+from connectomake.reporting.render import Mesh, rendering
+from connectomake.reporting.sections import Reader, section_picture, spread, stacked, window
+
+
+def seen_from(plan: Plan, name: str, place: str) -> Plan:
+    """Return the plan with its folder where a job finds it: jobs of a run in a bucket get copies in another folder.
+
+    Parameters
+    ----------
+    plan
+        The plan.
+    name
+        A file of the run, as `Targets` names it.
+    place
+        Where that file lies for the job.
+    """
+    prefix = place.removesuffix(name)
+    return replace(plan, config={**plan.config, "outdir": f"{prefix}{plan.outdir}"}) if prefix and prefix != place else plan
+
+
+def image_reader(plan: Plan) -> Reader | None:
+    """Return what reads the image: its layer, or the source; None if neither can be read."""
+    if "image" in plan.layers:
+        with contextlib.suppress(LayerError):
+            place, spec = Path(plan.outdir, "image"), plan.layers["image"]
+            read_box(place, spec, Box.of_shape((1, 1, 1), plan.roi.start))
+            return lambda box: read_box(place, spec, box)
+    return _source_reader(plan)
+
+
+def _source_reader(plan: Plan) -> Reader | None:
+    from connectomake.sources import open_source
+
+    facts = plan.source
+    try:
+        return open_source(facts.path, facts.dataset, facts.voxel_size, facts.scale).read
+    except OSError:
+        return None
+
+
+def sections(plan: Plan, count: int = 3, at: tuple[int, int, int] | None = None) -> Image.Image:
+    """Draw sections spread over the region, or the one at a voxel (z, y, x).
+
+    Raises
+    ------
+    ConfigError
+        If the voxel is outside the region of interest.
+    LayerError
+        If a block that is shown was not segmented yet.
+    """
+    if at is not None and not plan.roi.contains(Box.of_shape((1, 1, 1), at)):
+        raise ConfigError(f"voxel {at} is outside the region of interest {plan.roi}")
+    boxes = [window(plan.roi, z) for z in spread(plan.roi, count)] if at is None else [window(plan.roi, at[0], at[1:])]
+    place, spec, image = Path(plan.outdir, "segmentation"), plan.layers["segmentation"], image_reader(plan)
+    ids: Reader = lambda box: read_box(place, spec, box)  # noqa: E731
+    return stacked([section_picture(box, plan.grid, plan.source.voxel_size, ids, image) for box in boxes])
+
+
+def section_blocks(plan: Plan, count: int = 3) -> list[int]:
+    """Return the blocks that `sections` shows."""
+    boxes = [window(plan.roi, z) for z in spread(plan.roi, count)]
+    return sorted({block for box in boxes for block in plan.grid.ids_meeting(box)})
+
+
+def largest(plan: Plan, count: int) -> list[int]:
+    """Return the ids of the largest objects."""
+    table = _table(plan)
+    return [int(i) for i in table["id"][np.argsort(-table["voxels"].astype(np.int64), kind="stable")][:count]]
+
+
+def _table(plan: Plan) -> dict[str, np.ndarray]:
+    return read_parquet(Targets(plan).objects)
+
+
+def check_ids(plan: Plan, ids: list[int]) -> None:
+    """Raise a ConfigError unless the object table has all ids."""
+    known = _table(plan)["id"]
+    for number in ids:
+        if number not in known:
+            raise ConfigError(f"there is no object {number} in {Targets(plan).objects}, which lists {len(known):,}")
+
+
+def read_meshes(plan: Plan, ids: list[int]) -> dict[int, Mesh]:
+    """Read meshes as Neuroglancer does; objects without a mesh are left out.
+
+    Returns
+    -------
+    dict
+        Of each id the points (n, 3), float64, in nm, x, y, z, and the faces (m, 3), int64.
+    """
+    if not ids:
+        return {}
+    from cloudvolume import CloudVolume
+
+    volume = CloudVolume(f"file://{Path(plan.outdir, 'segmentation').absolute()}", progress=False)
+    found = volume.mesh.get(ids, allow_missing=True)
+    return {i: (found[i].vertices.astype(np.float64), found[i].faces.astype(np.int64)) for i in ids if i in found}
+
+
+def objects(plan: Plan, ids: list[int], close: bool = False) -> Image.Image:
+    """Draw the meshes of objects in the region of interest, or, `close`, in the box that they fill.
+
+    Raises
+    ------
+    ConfigError
+        If the run makes no meshes, or an id is unknown.
+    """
+    if not plan.meshes_enabled:
+        raise ConfigError("this run makes no meshes (meshes.enabled is false)")
+    check_ids(plan, ids)
+    meshes = read_meshes(plan, ids)
+    faces = sum(len(m[1]) for m in meshes.values())
+    count = len(_table(plan)["id"])
+    title = f"{len(meshes):,} of {count:,} objects, {faces:,} triangles"
+    box = _box_of(plan, ids) if close and ids else plan.roi
+    return rendering(meshes, box, plan.block, plan.source.voxel_size, title)
+
+
+def _box_of(plan: Plan, ids: list[int]) -> Box:
+    table = _table(plan)
+    rows = np.isin(table["id"], np.array(ids, table["id"].dtype))
+    z0, y0, x0 = (int(table[f"start_{a}"][rows].min()) for a in "zyx")
+    z1, y1, x1 = (int(table[f"stop_{a}"][rows].max()) for a in "zyx")
+    return Box((z0, y0, x0), (z1, y1, x1))

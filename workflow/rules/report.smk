@@ -1,0 +1,117 @@
+# Requires: the final targets. Makes: <outdir>/report, pages and pictures that `snakemake --report` puts into its one file. Part
+# of `all` if report.enabled; else ask for the target `reports`.
+from connectomake.atomic import canonical_json
+
+
+def report_param(wildcards):
+    """What the pages depend on beside their inputs."""
+    return canonical_json({"report": plan.config["report"], "version": 1})
+
+
+def report_slices_inputs(wildcards):
+    from connectomake.reporting.pictures import section_blocks
+
+    blocks = section_blocks(plan, plan.config["report"]["slices"])
+    return [targets.shard("segmentation", block) for block in blocks]
+
+
+rule report_run:
+    """Write what was run, with what and how fast."""
+    input:
+        targets.final(),
+    output:
+        page=report(
+            targets.reports["page"],
+            caption="../report/run.rst",
+            category="Run",
+            labels={"what": "settings, versions, stages, slowest blocks"},
+        ),
+        table=report(
+            targets.reports["table"],
+            caption="../report/stages.rst",
+            category="Run",
+            labels={"what": "stages as a table"},
+        ),
+    log:
+        f"{plan.outdir}/logs/report/run.log",
+    conda:
+        "../../envs/connectomake.yaml"
+    resources:
+        mem_mb=1000,
+    params:
+        stage=report_param,
+    script:
+        "../../scripts/report_run.py"
+
+
+rule report_blocks:
+    """Draw maps of the blocks."""
+    input:
+        targets.final(),
+    output:
+        picture=report(
+            targets.reports["blocks"],
+            caption="../report/blocks.rst",
+            category="Run",
+            labels={"what": "blocks by state and time"},
+        ),
+    log:
+        f"{plan.outdir}/logs/report/blocks.log",
+    conda:
+        "../../envs/connectomake.yaml"
+    resources:
+        mem_mb=1000,
+    params:
+        stage=report_param,
+    script:
+        "../../scripts/report_blocks.py"
+
+
+rule report_slices:
+    """Draw sections: image, objects, blocks."""
+    input:
+        report_slices_inputs,
+    output:
+        picture=report(
+            targets.reports["slices"],
+            caption="../report/slices.rst",
+            category="Result",
+            labels={"what": "sections"},
+        ),
+    log:
+        f"{plan.outdir}/logs/report/slices.log",
+    conda:
+        "../../envs/connectomake.yaml"
+    resources:
+        mem_mb=2000,
+    params:
+        stage=report_param,
+    script:
+        "../../scripts/report_slices.py"
+
+
+if plan.meshes_enabled:
+
+    rule report_objects:
+        """Draw the largest objects' meshes."""
+        input:
+            targets.mesh_info,
+            targets.objects,
+            targets.mesh_shards(),
+        output:
+            picture=report(
+                targets.reports["objects"],
+                caption="../report/objects.rst",
+                category="Result",
+                labels={"what": "largest objects"},
+            ),
+        log:
+            f"{plan.outdir}/logs/report/objects.log",
+        conda:
+            "../../envs/connectomake.yaml"
+        resources:
+            mem_mb=3000,
+        params:
+            stage=report_param,
+        script:
+            "../../scripts/report_objects.py"
