@@ -3,9 +3,19 @@
 import numpy as np
 
 from connectomake.agglomeration import graph_tables
-from connectomake.components import WatershedRule, high_boxes, label_block, watershed_block, write_block_tables
+from connectomake.components import WatershedRule, high_boxes, label_block, order_warning, watershed_block, write_block_tables
 from connectomake.jobs import Job, run
 from connectomake.layers import read_box, write_block
+
+MIDDLE = 32
+
+
+def warn_of_order(affinity: np.ndarray) -> None:
+    """Write to the log if the channels of the block's middle seem to be in the wrong order."""
+    middle = [slice(max(n // 2 - MIDDLE, 0), n // 2 + MIDDLE) for n in affinity.shape[1:]]
+    warning = order_warning(affinity[:, *middle])
+    if warning:
+        print(f"warning: {warning}")
 
 
 def main(job: Job) -> None:
@@ -25,6 +35,7 @@ def main(job: Job) -> None:
         )
         affinity = read(box)[channels]
         result = watershed_block(affinity, tuple(high), rule, box, plan.roi)
+        warn_of_order(affinity)
         graph = graph_tables(result.labels, affinity, box, plan.roi)
     else:
         values = np.ascontiguousarray(read(box)[options["channel"]])

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connectomake.agglomeration import Rule, agglomerate_graph, region_graph
 from connectomake.atomic import canonical_json
 from connectomake.components import WatershedRule, label_block, watershed_block
 from connectomake.config import check_config, default_chunk, normalise
@@ -175,6 +176,10 @@ def golden_outputs():
     edges = np.stack([image, image[::-1], image[:, ::-1]])
     basins = watershed_block(edges, (None, None, None), WatershedRule(0.3, 0.9), roi, roi)
     found["watershed"] = digest(basins.labels, *basins.table.arrays("").values(), *basins.faces.arrays().values())
+    labels = np.ascontiguousarray(basins.labels)
+    rule = Rule(0.4, "uint8", t_low=0.3, min_supervoxel=20, absorb=50)
+    segments, merges = agglomerate_graph(region_graph(labels, edges), np.bincount(labels.ravel()), rule)
+    found["agglomeration"] = digest(segments, *(getattr(merges, n) for n in ("kind", "a", "b", "total", "count", "index")))
     octree = make_plan(shape=image.shape, block=list(block), chunk=list(block), meshes={"enabled": False}).octree
     blocks = MemoryBlocks({b: v.table for b, v in labels.items()}, {b: v.faces for b, v in labels.items()})
     node = merge_blocks(octree, 0, blocks, Adjacency(6), 20)
@@ -210,6 +215,7 @@ def golden_outputs():
 GOLDEN = {
     ("affinity", 1): "52a9674be1f948f8",
     ("components", 1): "5fe5880ecb43800f",
+    ("agglomeration", 1): "8461f114ee35c7d7",
     ("watershed", 1): "786e472e62c2ae84",
     ("merge", 1): "4c66feef2da1790b",
     ("segmentation", 1): "e9d62cf6b7ef921d",

@@ -12,6 +12,8 @@ from connectomake.cli.common import DEFAULT_CONFIG, ConfigPath, bytes_text, seco
 from connectomake.errors import RunError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from connectomake.geometry import Box
     from connectomake.planning.plan import Plan
     from connectomake.sites import Site
@@ -40,6 +42,7 @@ def check(
         _check_space(plan)
     if plan.inference is None:
         _done(common.NO_NETWORK)
+        _check_order(plan, source)
     else:
         _check_model(plan, source, fast)
 
@@ -110,6 +113,27 @@ def _check_space(plan: "Plan") -> None:
         _done(text)
 
 
+def _check_order(plan: "Plan", source: "Source") -> None:
+    """Look at the channels of a source of affinities, in the middle of the region."""
+    from connectomake.geometry import Box
+
+    if not plan.watershed:
+        return
+    z, y, x = (a + max(n // 2 - 32, 0) for a, n in zip(plan.roi.start, plan.roi.shape, strict=True))
+    _warn_of_order(plan, source.read(Box.of_shape((64, 64, 64), (z, y, x)).intersect(plan.roi)))
+
+
+def _warn_of_order(plan: "Plan", channels: "np.ndarray") -> None:
+    """Warn if affinities (c, z, y, x) seem to be in another order than the config says."""
+    if not plan.watershed:
+        return
+    from connectomake.components.order import order_warning
+
+    warning = order_warning(channels[plan.config["segmentation"]["affinity_channels"]])
+    if warning:
+        print(f"! {warning}")
+
+
 def _check_model(plan: "Plan", source: "Source", fast: bool) -> None:
     from connectomake.inference.models import load_network
 
@@ -147,5 +171,6 @@ def _forward(plan: "Plan", source: "Source", network: Any) -> None:
     if output.shape != wanted:
         raise RunError(f"the network gave an output of shape {output.shape}, not {wanted} (batch, channels, z, y, x)")
     _done(f"the network turns {image.shape} into {output.shape[1:]}, values {output[0].min():.3g} to {output[0].max():.3g}")
+    _warn_of_order(plan, output[0])
     total = seconds * counted.forward_passes / len(batch)
     _done(f"{seconds:.3g} s for a batch of {len(batch)} here: {seconds_text(total)} for all {counted.forward_passes:,} patches")
