@@ -1,4 +1,5 @@
 # Requires: common.smk. Makes: the input function of each rule: it checks the wildcards and names the files that the job reads.
+from connectomake.atomic import canonical_json
 from connectomake.planning.infos import info_text
 
 
@@ -115,3 +116,15 @@ def evaluation_inputs(wildcards):
 def objects_inputs(wildcards):
     remake_if_stale("objects", targets.objects)
     return targets.objects_inputs()
+
+
+def report_param(wildcards):
+    """What the pages depend on beside their inputs."""
+    return canonical_json({"report": plan.config["report"], "version": 1})
+
+
+def report_slices_inputs(wildcards):
+    from connectomake.reporting.pictures import section_blocks
+
+    blocks = section_blocks(plan, plan.config["report"]["slices"])
+    return [targets.shard("segmentation", block) for block in blocks]

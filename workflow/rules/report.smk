@@ -1,18 +1,5 @@
 # Requires: the final targets. Makes: <outdir>/report, pages and pictures that `snakemake --report` puts into its one file. Part
 # of `all` if report.enabled; else ask for the target `reports`.
-from connectomake.atomic import canonical_json
-
-
-def report_param(wildcards):
-    """What the pages depend on beside their inputs."""
-    return canonical_json({"report": plan.config["report"], "version": 1})
-
-
-def report_slices_inputs(wildcards):
-    from connectomake.reporting.pictures import section_blocks
-
-    blocks = section_blocks(plan, plan.config["report"]["slices"])
-    return [targets.shard("segmentation", block) for block in blocks]
 
 
 rule report_run:
