@@ -47,6 +47,8 @@ TAIL = """
 | `objects.properties_limit` | the object table |
 | `meshes` | the meshes |
 | `report` | the report's pages and pictures |
+| `pyramid.factors`, `labels` | the coarser scales |
+| `pyramid.scales` | nothing; missing scales are made |
 | `evaluation`: another ground truth or box | the contingency tables and scores |
 | `evaluation.ignore`, `worst` | the scores |
 | `block`, `chunk`, `compression` | everything: they are the files' form, not their content |
@@ -129,9 +131,13 @@ def _named(name: str, part: dict[str, Any]) -> str:
     if name == "array":
         items = part["items"]
         if part.get("maxItems") != 3:
-            return f"list of {', '.join(f'`{v}`' for v in items['enum'])}" if "enum" in items else "list of whole numbers"
+            return f"list of {', '.join(f'`{v}`' for v in items['enum'])}" if "enum" in items else _list_of(items)
         return TRIPLES[items["type"]] + _range(items)
     return TYPES[name] + (_range(part) if name in ("integer", "number") else "")
+
+
+def _list_of(items: dict[str, Any]) -> str:
+    return "list of triples" if items["type"] == "array" else "list of whole numbers"
 
 
 def _range(part: dict[str, Any]) -> str:

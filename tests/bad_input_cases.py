@@ -290,6 +290,10 @@ CONFIGS = {
     "truth elsewhere": truth(("z 90:106", "no voxel in common", "evaluation.offset"), VOLUME, offset=[90, 0, 0]),
     "evaluation elsewhere": truth(("evaluation.start [16, 0, 0]", "no voxel in common"), VOLUME, start=[16, 0, 0]),
     "evaluation backwards": truth(("evaluation.start", "5 >= 5", "change"), VOLUME, start=[5] * 3, stop=[5, 9, 9]),
+    # pyramid
+    "a factor of one": bad("pyramid.factors [[1, 1, 1]]", "take it out", pyramid__factors=[[1, 1, 1]]),
+    "factors of two axes": bad("pyramid.factors[0]: [2, 2]", "three numbers", pyramid__factors=[[2, 2]]),
+    "another mode": bad("pyramid.labels: 'mean'", "mode, sparse", pyramid__labels="mean"),
     # model files
     "model missing": bad("inference.model 'nope.py'", "No such file", "existing", inference__model="nope.py"),
     "model of another kind": bad("inference.model 'model.onnx'", "TorchScript (.pt", inference__model="model.onnx"),

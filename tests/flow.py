@@ -18,6 +18,7 @@ from connectomake.layers.records import _TAIL
 from connectomake.objects import read_parquet
 from connectomake.planning.plan import Plan
 from connectomake.planning.resolve import resolve
+from connectomake.planning.scales import Scales
 from connectomake.planning.targets import Targets
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -54,6 +55,7 @@ CONFIG = {
     "segmentation": {"threshold": 0.55, "connectivity": 6, "min_size": 30},
     "meshes": {"cell": [16, 16, 16], "voxels_per_job": 40000, "simplify": {"factor": 4}},
     "keep": ["image", "affinity", "components", "fragments"],
+    "pyramid": {"enabled": False},
 }
 
 
@@ -148,6 +150,8 @@ class Flow:
         found["properties"] = sha((self.folder / Targets(plan).properties).read_bytes())
         for name in ("scores", "worst") if plan.truth else ():
             found[name] = sha((self.folder / Targets(plan).evaluation()[name]).read_bytes())
+        for layer, spec in ((n, s) for n in Scales(plan).layers for s in Scales(plan).specs(n)[1:]):
+            found[f"{layer} {spec.scale_key}"] = sha(read_box(self.folder / plan.outdir / layer, spec, spec.roi).tobytes())
         for path in Targets(plan).mesh_shards() if plan.meshes_enabled else []:
             found[Path(path).name] = sha(without_record((self.folder / path).read_bytes()))
         return found

@@ -13,6 +13,7 @@ LIBRARY = ROOT / "src/connectomake"
 MODULES = {path.relative_to(LIBRARY).as_posix(): path for path in sorted(LIBRARY.rglob("*.py"))}
 STAGES = {"sources", "inference", "components", "octree", "segmentation", "measures", "objects", "meshes", "evaluation"} | {
     "training",
+    "pyramid",
 }
 FOUNDATION = {"errors", "atomic", "compiled", "geometry", "layers", "remote", "tables", "networks"}
 ALLOWED = {

@@ -30,6 +30,7 @@ from connectomake.planning.mesh_tree import MeshTree
 from connectomake.planning.plan import Plan, SourceFacts
 from connectomake.planning.stages import VERSIONS, Stages
 from connectomake.planning.targets import Targets
+from connectomake.pyramid import downsample
 from connectomake.segmentation import remap
 from tests.flow import CONFIG, smooth_noise
 
@@ -194,6 +195,9 @@ def golden_outputs():
     numbers = sizes(node.closed, (20.0, 10.0, 10.0), surface)
     found["objects"] = digest(np.frombuffer(canonical_json(segment_properties(node.closed, 1000, numbers)).encode(), np.uint8))
     mesh = MeshSpec(roi, (12, 14, 16), (20.0, 10.0, 10.0), factor=4, max_error=20.0, lods=2)
+    halves = [downsample(a, (2, 2, 2), (0, 1, 0), (12, 15, 16), how) for a, how in (
+        (image, "mean"), (image.astype(np.float32), "mean"), (segmentation, "mode"), (segmentation, "sparse"))]  # fmt: skip
+    found["pyramid_segmentation"] = digest(*halves)
     truth = (image // 32).astype(np.uint64)
     reads = (lambda box: truth[box.slices()].copy(), lambda box: segmentation[box.slices()].copy())
     overlap = overlap_of(*reads, [grid.box(b) for b in grid.ids], (8, 28, 16), roi)
@@ -224,6 +228,7 @@ GOLDEN = {
     ("fragments", 2): "1c345381e4fb25c6",
     ("meshes", 2): "81828db761c5f47f",
     ("contingency", 1): "200a860740ee8be6",
+    ("pyramid_segmentation", 1): "ac70f011a8f56905",
     ("evaluation", 1): "e49136d6ec926558",
 }
 PARTS = {"watershed": "components"}

@@ -11,6 +11,7 @@ import yaml
 
 from connectomake.layers import read_box, write_block
 from connectomake.planning.resolve import prepare_plan, resolve
+from connectomake.planning.scales import Scales
 from connectomake.planning.stages import Stages
 from connectomake.planning.targets import Targets
 
@@ -27,6 +28,7 @@ CONFIG = {
     "merge": {"fan_out": 4},
     "keep": ["image", "affinity", "fragments"],
     "evaluation": {"ground_truth": "truth.h5", "dataset": "labels", "start": [1, 0, 3], "worst": 3},
+    "pyramid": {"scales": 1},
 }
 SHAPE = (20, 24, 40)
 NETWORK = {"torch": "2.13.0", "device": "cpu", "isa": "AVX2", "device_name": "cpu"}
@@ -83,6 +85,7 @@ def make_run(config=CONFIG):
     script("objects", SimpleNamespace(**targets.objects_inputs()), {"table": targets.objects, "properties": targets.properties})
     make_meshes(plan, targets, script)
     make_evaluation(plan, targets, script)
+    make_pyramids(Scales(plan), script)
     for layer in [*plan.layers, *(["segmentation/mesh"] if plan.meshes_enabled else [])]:
         script("info", [], {"info": f"{plan.outdir}/{layer}/info"}, layer=layer)
     return plan
@@ -98,6 +101,15 @@ def make_evaluation(plan, targets, script):
         inputs = targets.contingency_inputs(node)
         script("contingency", inputs, {"table": targets.contingency(node)}, node=plan.octree.name(1, node))
     script("evaluation", SimpleNamespace(tables=targets.contingencies()), targets.evaluation())
+
+
+def make_pyramids(scales, script):
+    for layer in scales.layers:
+        for i, spec in enumerate(scales.specs(layer)[1:], start=1):
+            for b in spec.grid.ids:
+                names = {"layer": layer, "scale": spec.scale_key, "block": spec.grid.name(b)}
+                script("pyramid", scales.inputs(layer, i, b), {"shard": scales.shard(layer, i, b)}, **names)
+        script("thumbnail", scales.thumbnail_inputs(layer), {"picture": scales.thumbnail(layer)}, layer=layer)
 
 
 def make_meshes(plan, targets, script):

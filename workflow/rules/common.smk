@@ -8,6 +8,7 @@ from connectomake.errors import ConnectomakeError
 from connectomake.planning.plan import Plan
 from connectomake.planning.resolve import plan_path, prepare_plan
 from connectomake.planning.demands import Demands
+from connectomake.planning.scales import Scales
 from connectomake.planning.stages import Stages
 from connectomake.planning.targets import Targets
 
@@ -33,6 +34,7 @@ if "plan" not in config:
 
 plan = Plan.from_json(config["plan"])
 targets, stages, demands = Targets(plan), Stages(plan), Demands(plan)
+scales = Scales(plan)
 SEGMENTATION_SCALE = targets.scale
 
 
@@ -87,6 +89,11 @@ def memory(stage):
 def minutes(stage):
     """Time in minutes as a function of the attempt."""
     return signed(lambda wildcards, attempt: demands.minutes(stage, attempt))
+
+
+def one_of(names):
+    """A pattern that matches these names only."""
+    return "|".join(name.replace(".", "[.]") for name in names) or "none"
 
 
 def depends_on(stage):

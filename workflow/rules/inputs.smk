@@ -113,6 +113,23 @@ def evaluation_inputs(wildcards):
     return targets.contingencies()
 
 
+def pyramid_inputs(wildcards):
+    layer = wildcards.layer
+    scale, block = scales.parse(layer, wildcards.scale, wildcards.block)
+    remake_if_stale(f"pyramid_{layer}", scales.shard(layer, scale, block))
+    return scales.inputs(layer, scale, block)
+
+
+def thumbnail_inputs(wildcards):
+    layer = wildcards.layer
+    remake_if_stale(f"pyramid_{layer}", scales.thumbnail(layer))
+    return scales.thumbnail_inputs(layer)
+
+
+def pyramid_depends_on(wildcards):
+    return stages.param(f"pyramid_{wildcards.layer}")
+
+
 def objects_inputs(wildcards):
     remake_if_stale("objects", targets.objects)
     return targets.objects_inputs()

@@ -12,6 +12,7 @@ from connectomake.geometry import BlockGrid, Vec, as_vec, volume_of
 from connectomake.geometry.morton import bit_order
 from connectomake.planning.demands import SECONDS_PER_MEGAVOXEL, Demands
 from connectomake.planning.plan import Plan
+from connectomake.planning.scales import Scales
 
 DAG_SECONDS_PER_JOB = 0.6e-3
 DAG_BYTES_PER_JOB = 14_000
@@ -133,6 +134,9 @@ def _jobs(plan: Plan) -> Iterator[tuple[str, int]]:
             ("contingency", evaluated_nodes(plan)),
             ("evaluation", 1),
         )
+    scales = Scales(plan)
+    yield "pyramid", sum(spec.grid.count for layer in scales.layers for spec in scales.specs(layer)[1:])
+    yield "thumbnail", len(scales.layers)
     yield "info", infos
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from connectomake.planning.freshness import is_stale
 from connectomake.planning.plan import Plan
+from connectomake.planning.scales import Scales
 from connectomake.planning.stages import Stages
 from connectomake.planning.targets import Targets
 
@@ -102,6 +103,9 @@ def stage_files(plan: Plan) -> dict[str, list[str]]:
         files["ground_truth"] = [] if truth is None else [targets.shard("ground_truth", b) for b in truth.grid.ids]
         files["contingency"] = targets.contingencies()
         files["evaluation"] = [targets.evaluation()["table"]]
+    scales = Scales(plan)
+    for layer in scales.layers:
+        files[f"pyramid_{layer}"] = [p for p in scales.final() if p.startswith(f"{plan.outdir}/{layer}/")]
     return {stage: names for stage, names in files.items() if names}
 
 

@@ -38,6 +38,7 @@ def check_config(config: dict[str, Any]) -> None:
     if config["meshes"]["enabled"]:
         _check_cell(config)
         _check_select(config["meshes"]["select"])
+    _check_factors(config["pyramid"]["factors"])
     if config["evaluation"] is not None:
         _check_region(config["evaluation"], "evaluation")
 
@@ -170,6 +171,11 @@ def _check_agglomeration(config: dict[str, Any]) -> None:
 def _check_fan_out(fan_out: int) -> None:
     if fan_out & (fan_out - 1):
         raise ConfigError(f"merge.fan_out {fan_out} is not a power of two; take {1 << (fan_out.bit_length() - 1)}")
+
+
+def _check_factors(factors: list[list[int]] | None) -> None:
+    if [1, 1, 1] in (factors or []):
+        raise ConfigError(f"pyramid.factors {factors} has a scale of [1, 1, 1], the same as the one below; take it out")
 
 
 def _check_cell(config: dict[str, Any]) -> None:

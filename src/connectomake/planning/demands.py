@@ -7,6 +7,7 @@ import numpy as np
 
 from connectomake.geometry import volume_of
 from connectomake.planning.plan import Plan
+from connectomake.planning.scales import Scales
 
 MB = 1 << 20
 PROCESS_MB = {
@@ -22,6 +23,7 @@ PROCESS_MB = {
     "ground_truth": 220,
     "contingency": 260,
     "evaluation": 220,
+    "pyramid": 260,
 }
 """Memory of a stage's process before it reads anything, with some to spare; those with compiled code or torch need most."""
 LIGHT_PROCESS_MB = 100
@@ -45,6 +47,7 @@ SECONDS_PER_MEGAVOXEL = {
     "fragments": 10.0,
     "ground_truth": 0.2,
     "contingency": 0.1,
+    "pyramid": 0.3,
 }
 
 
@@ -80,6 +83,7 @@ class Demands:
             "measures": self._fragments,
             "ground_truth": lambda: 3 * 8 * volume_of((self.plan.chunk[0], *self.plan.block[1:])),
             "contingency": self._contingency,
+            "pyramid": self._pyramid,
             "evaluation": lambda: int(2 * PAIRS_BYTES * self.plan.evaluation_box.volume),
         }.get(stage, lambda: 0)()
         return (PROCESS_MB.get(stage, LIGHT_PROCESS_MB) + math.ceil(needed / MB)) << (attempt - 1)
@@ -126,6 +130,12 @@ class Demands:
         faces = 2 * (shape[0] * shape[1] + shape[0] * shape[2] + shape[1] * shape[2])
         children = min(1 << self.plan.octree.bits, self.plan.grid.count)
         return int(children * (faces * 4 + TABLE_BYTES * self._voxels))
+
+    def _pyramid(self) -> int:
+        """A storage chunk, the eight or so below it, decoded and encoded; the indices of the shards that are read, mapped."""
+        layers = [self.plan.layers[name] for name in Scales(self.plan).layers]
+        voxel = max((spec.channels * np.dtype(spec.dtype).itemsize for spec in layers), default=0)
+        return 40 * volume_of(self.plan.chunk) * voxel + self._voxels
 
     def _contingency(self) -> int:
         """One tile of both labels, read and turned into integers, the face planes of a block, the tables of a node."""

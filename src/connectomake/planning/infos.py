@@ -6,17 +6,22 @@ from typing import Any
 
 from connectomake.atomic import canonical_json
 from connectomake.planning.plan import Plan
+from connectomake.planning.scales import Scales
 
 MESH_LAYER = "segmentation/mesh"
 
 
 def info_of(plan: Plan, layer: str) -> dict[str, Any]:
-    """Return the info of a layer, or of the meshes for ``segmentation/mesh``."""
+    """Return the info of a layer, or of the meshes for ``segmentation/mesh``.
+
+    It names all scales from the start: each shard shows as soon as it lies there, and the info is written only once.
+    """
     if layer == MESH_LAYER:
         from connectomake.meshes.shards import mesh_info
 
         return mesh_info(plan.mesh_spec)
     info = plan.layers[layer].info()
+    info["scales"] = [scale for spec in Scales(plan).specs(layer) for scale in spec.info()["scales"]]
     if layer == "segmentation":
         info["segment_properties"] = "properties"
         if plan.meshes_enabled:

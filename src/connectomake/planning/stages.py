@@ -15,6 +15,7 @@ from typing import Any
 from connectomake.atomic import canonical_json
 from connectomake.layers import LayerSpec
 from connectomake.planning.plan import Plan
+from connectomake.planning.scales import LAYERS, Scales
 
 VERSIONS = {
     "image": 1,
@@ -30,6 +31,10 @@ VERSIONS = {
     "ground_truth": 1,
     "contingency": 1,
     "evaluation": 1,
+    "pyramid_image": 1,
+    "pyramid_affinity": 1,
+    "pyramid_segmentation": 1,
+    "pyramid_ground_truth": 1,
 }
 METHOD_KEYS = {
     "threshold": ("channel", "threshold", "connectivity"),
@@ -63,6 +68,7 @@ class Stages:
             "ground_truth": "ground_truth" not in self.plan.layers,
             "contingency": self.plan.truth is None,
             "evaluation": self.plan.truth is None,
+            **{f"pyramid_{layer}": layer not in Scales(self.plan).layers for layer in LAYERS},
         }
         return [name for name in VERSIONS if not skipped.get(name, False)]
 
@@ -96,6 +102,7 @@ class Stages:
             "fragments": ["segmentation", "objects"] if self.plan.meshes_selected else ["segmentation"],
             "meshes": ["fragments"],
             "ground_truth": [], "contingency": ["segmentation", *truth], "evaluation": ["contingency"],
+            **{f"pyramid_{layer}": [layer] for layer in LAYERS},
         }  # fmt: skip
         return before[stage]
 
@@ -158,6 +165,23 @@ class Stages:
     def _contingency(self) -> dict[str, Any]:
         values = {"box": asdict(self.plan.evaluation_box)}
         return values if "ground_truth" in self.plan.layers else values | {"truth": self._truth()}
+
+    def _pyramid(self, layer: str) -> dict[str, Any]:
+        """The layer at its finest scale and the rule of joining; not the number of scales, on which none of them depends."""
+        how, factors = Scales(self.plan).how(layer), self.plan.config["pyramid"]["factors"]
+        return {"layer": layer_values(self.plan.layers[layer]), "how": how, "factors": factors}
+
+    def _pyramid_image(self) -> dict[str, Any]:
+        return self._pyramid("image")
+
+    def _pyramid_affinity(self) -> dict[str, Any]:
+        return self._pyramid("affinity")
+
+    def _pyramid_segmentation(self) -> dict[str, Any]:
+        return self._pyramid("segmentation")
+
+    def _pyramid_ground_truth(self) -> dict[str, Any]:
+        return self._pyramid("ground_truth")
 
     def _evaluation(self) -> dict[str, Any]:
         return {key: self.plan.config["evaluation"][key] for key in ("ignore", "worst")}

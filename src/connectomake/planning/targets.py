@@ -8,6 +8,7 @@ from typing import Any
 from connectomake.errors import ConfigError
 from connectomake.geometry import Box, Vec, lower_offsets
 from connectomake.planning.plan import Plan
+from connectomake.planning.scales import Scales
 
 HIGH_FACES: list[Vec] = [(1, 0, 0), (0, 1, 0), (0, 0, 1)]
 
@@ -285,12 +286,12 @@ class Targets:
         return list(self.reports.values()) if self.plan.config["report"]["enabled"] else []
 
     def final(self) -> list[str]:
-        """Return what a whole run is asked for: segmentation, object table and meshes."""
+        """Return what a whole run is asked for: segmentation, object table, meshes, scores and pyramids."""
         segmentation = [self.shard("segmentation", b) for b in self.plan.grid.ids]
         meshes = [self.mesh_info, *self.mesh_shards()] if self.plan.meshes_enabled else []
         history = [self.history] if self.plan.agglomerates else []
         ends = [self.objects, self.properties, *history, *meshes, *self.evaluation().values()]
-        return [*self.infos(), *segmentation, *ends]
+        return [*self.infos(), *segmentation, *ends, *Scales(self.plan).final()]
 
     def kept(self) -> list[str]:
         """Return every file that should lie there after a whole run: the final ones and the kept intermediates."""

@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from connectomake.layers import LayerSpec
 from connectomake.planning.plan import Plan
+from connectomake.planning.scales import Scales
 from connectomake.planning.targets import Targets
 from connectomake.verify import inspect
 
 STAGES = (
     "image", "affinity", "components", "merge", "agglomeration", "segmentation", "measures", "objects", "fragments", "meshes",
-    "ground_truth", "contingency", "evaluation", "info",
+    "ground_truth", "contingency", "evaluation", "pyramid_image", "pyramid_affinity", "pyramid_segmentation",
+    "pyramid_ground_truth", "info",
 )  # fmt: skip
 
 
@@ -31,6 +34,8 @@ class Expected:
         Whether the file ends in a record with its stage's fingerprint.
     layer, block
         Of shards.
+    spec
+        Of shards of a coarser scale.
     """
 
     stage: str
@@ -39,6 +44,7 @@ class Expected:
     recorded: bool = True
     layer: str | None = None
     block: int = 0
+    spec: LayerSpec | None = None
 
 
 def expected(plan: Plan) -> Iterator[Expected]:
@@ -64,7 +70,17 @@ def expected(plan: Plan) -> Iterator[Expected]:
         yield from _meshes(plan, targets)
     if plan.truth is not None:
         yield from _evaluation(plan, targets)
+    yield from _pyramids(Scales(plan))
     yield from _infos(plan, targets)
+
+
+def _pyramids(scales: Scales) -> Iterator[Expected]:
+    for layer in scales.layers:
+        for i, spec in enumerate(scales.specs(layer)[1:], start=1):
+            for block in spec.grid.ids:
+                look = partial(inspect.shard, spec, block)
+                yield Expected(f"pyramid_{layer}", scales.shard(layer, i, block), look, spec=spec, block=block)
+        yield Expected(f"pyramid_{layer}", scales.thumbnail(layer), inspect.picture)
 
 
 def _evaluation(plan: Plan, targets: Targets) -> Iterator[Expected]:

@@ -108,6 +108,16 @@ def properties(path: str) -> None:
         raise LayerError(f"{path} does not hold segment properties; delete it and rerun")
 
 
+def picture(path: str) -> None:
+    """Decode a PNG."""
+    from PIL import Image
+
+    try:
+        Image.open(path).load()
+    except (OSError, SyntaxError, ValueError) as error:
+        raise LayerError(f"{path} is no whole PNG; delete it and rerun") from error
+
+
 def contingency(path: str) -> None:
     """Read a file of contingency tables."""
     from connectomake.evaluation.files import read_contingency

@@ -153,6 +153,8 @@ class _Run:
             deep.compare_halo(self._plan, file.block, file.path, os.fspath(Path(file.path).with_suffix(".h5")))
         elif file.layer is not None:
             deep.decode(self._plan.layers[file.layer], file.block, file.path)
+        elif file.spec is not None:
+            deep.decode(file.spec, file.block, file.path)
         elif file.stage == "fragments":
             inspect.pack_deep(self._plan, file.path)
         elif file.stage == "objects" and self._table is not None and not file.recorded:

@@ -1,0 +1,94 @@
+"""One block of a scale from the shards of the scale below, storage chunk by storage chunk."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from connectomake.geometry import Box, Vec
+from connectomake.layers import LayerSpec, ShardReader, ShardWriter
+from connectomake.pyramid import kernels
+from connectomake.pyramid.scales import child_box, factor_between
+
+MEAN, MODE, SPARSE = "mean", "mode", "sparse"
+
+
+def downsample(source: np.ndarray, factor: Vec, lead: Vec, shape: Vec, how: str) -> np.ndarray:
+    """Make one voxel of several.
+
+    Parameters
+    ----------
+    source
+        (z, y, x), C-contiguous.
+    factor
+        Voxels that make one, per axis.
+    lead
+        Where the first voxel lies within its output voxel, 0 to factor - 1 per axis.
+    shape
+        Of the output.
+    how
+        ``mean``: of integers halves are rounded up; of floats, float64 in z, y, x order. ``mode``: the most frequent label, the
+        smallest of equally frequent ones. ``sparse``: the same of all labels but 0, which is left only where there is no other.
+
+    Returns
+    -------
+    (z, y, x), dtype of `source`
+    """
+    out = np.empty(shape, source.dtype)
+    if how == MEAN:
+        kernel = kernels.mean_of_floats if source.dtype.kind == "f" else kernels.mean_of_integers
+        kernel(source, factor, lead, out)
+    else:
+        kernels.mode(source, factor, lead, how == SPARSE, out)
+    return out
+
+
+def write_parent(
+    path: str | os.PathLike[str],
+    child: LayerSpec,
+    parent: LayerSpec,
+    block: int,
+    shards: Mapping[int, str],
+    how: str,
+    record: dict[str, Any],
+) -> None:
+    """Write one block of a scale.
+
+    Parameters
+    ----------
+    path
+        The shard to write.
+    child, parent
+        The layer at the scale below and at this scale.
+    block
+        The block of this scale.
+    shards
+        The shards of the scale below that the block stands for, by block.
+    how
+        See `downsample`.
+    record
+        What to note in the shard.
+
+    Raises
+    ------
+    LayerError
+        If a shard of the scale below is missing or damaged.
+    """
+    readers = {b: ShardReader(p, child, b) for b, p in shards.items()}
+    chunks, factor = parent.chunks, factor_between(child, parent)
+    with ShardWriter(path, parent, block, record) as writer:
+        for position in sorted(chunks.positions_meeting(parent.grid.box(block)), key=chunks.id_at):
+            box = chunks.box_at(position)
+            voxels = _read(readers, child, child_box(child, parent, box))
+            z, y, x = (max(r - b * f, 0) for r, b, f in zip(child.roi.start, box.start, factor, strict=True))
+            writer.write(box, np.stack([downsample(channel, factor, (z, y, x), box.shape, how) for channel in voxels]))
+
+
+def _read(readers: Mapping[int, ShardReader], spec: LayerSpec, box: Box) -> np.ndarray:
+    """Read a box of the scale below, shape (c, z, y, x)."""
+    out = np.empty((spec.channels, *box.shape), np.dtype(spec.dtype))
+    for block in spec.grid.ids_meeting(box):
+        common = spec.grid.box(block).intersect(box)
+        out[(slice(None), *common.slices(box.start))] = readers[block].read(common)
+    return out

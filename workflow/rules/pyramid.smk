@@ -1,0 +1,48 @@
+# Requires: shards of a layer that stays (image, affinity, segmentation, ground_truth). Makes: the shards of its coarser scales,
+# <outdir>/LAYER/SCALE/ID.shard, each from those of the scale below, and LAYER/thumbnail.png.
+if scales.layers:
+
+    rule pyramid:
+        """Make one block of a scale from the shards of the scale below."""
+        input:
+            pyramid_inputs,
+        output:
+            shard=f"{plan.outdir}/{{layer}}/{{scale}}/{{block}}.shard",
+        log:
+            f"{plan.outdir}/logs/pyramid/{{layer}}.{{scale}}.{{block}}.log",
+        benchmark:
+            f"{plan.outdir}/benchmarks/pyramid_{{layer}}/{{scale}}.{{block}}.tsv"
+        wildcard_constraints:
+            layer=one_of(scales.layers),
+            scale=one_of(scales.keys),
+        conda:
+            "../../envs/connectomake.yaml"
+        resources:
+            mem_mb=memory("pyramid"),
+            runtime=minutes("pyramid"),
+        params:
+            stage=pyramid_depends_on,
+        script:
+            "../../scripts/pyramid.py"
+
+    rule thumbnail:
+        """Draw the middle section of a layer at a coarse scale."""
+        input:
+            thumbnail_inputs,
+        output:
+            picture=report(
+                f"{plan.outdir}/{{layer}}/thumbnail.png",
+                caption="../report/thumbnail.rst",
+                category="Layers",
+                labels={"layer": "{layer}"},
+            ),
+        log:
+            f"{plan.outdir}/logs/thumbnail/{{layer}}.log",
+        wildcard_constraints:
+            layer=one_of(scales.layers),
+        conda:
+            "../../envs/connectomake.yaml"
+        params:
+            stage=pyramid_depends_on,
+        script:
+            "../../scripts/thumbnail.py"
