@@ -21,7 +21,9 @@ def info_of(plan: Plan, layer: str) -> dict[str, Any]:
 
         return mesh_info(plan.mesh_spec)
     info = plan.layers[layer].info()
-    info["scales"] = [scale for spec in Scales(plan).specs(layer) for scale in spec.info()["scales"]]
+    scales = Scales(plan)
+    if layer in scales.layers:
+        info["scales"] = [scale for spec in scales.specs(layer) for scale in spec.info()["scales"]]
     if layer == "segmentation":
         info["segment_properties"] = "properties"
         if plan.meshes_enabled:

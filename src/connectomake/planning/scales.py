@@ -34,9 +34,9 @@ class Scales:
 
     @functools.cache  # noqa: B019  (one plan lives as long as the process)
     def specs(self, layer: str) -> tuple[LayerSpec, ...]:
-        """Return a layer at all its scales, the finest first; only that where there is no pyramid."""
+        """Return a layer at all its scales, the finest first; only that for layers that never have a pyramid."""
         options = self.plan.config["pyramid"]
-        if layer not in self.layers:
+        if not options["enabled"] or layer not in LAYERS:
             return (self.plan.layers[layer],)
         return scales_of(self.plan.layers[layer], options["scales"], options["factors"])
 

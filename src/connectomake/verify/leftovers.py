@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from connectomake.planning.plan import Plan
+from connectomake.planning.scales import Scales
 
 LAYERS = ("image", "affinity", "components", "segmentation", "ground_truth")
 OTHER_FOLDERS = ("merge", "agglomeration", "fragments")
@@ -58,9 +59,8 @@ def _is_stray(plan: Plan, path: str, known: Collection[str]) -> bool:
     layer = relative.parts[0]
     if layer not in LAYERS or layer not in plan.layers:
         return layer in LAYERS
-    spec = plan.layers[layer]
-    stem = relative.stem
-    return not (relative.parent.name == spec.scale_key and _has(spec.grid, stem))
+    folder, stem = relative.parent.name, relative.stem
+    return not any(folder == spec.scale_key and _has(spec.grid, stem) for spec in Scales(plan).specs(layer))
 
 
 def _has(grid, name: str) -> bool:  # type: ignore[no-untyped-def]
