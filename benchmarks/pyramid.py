@@ -1,8 +1,8 @@
 """CPU time of three coarser scales, 2 x 2 x 2 each, against igneous downsample (tinybrain): read, join, encode, write.
 
-Labels are half of the 512³ segmentation `data/connectomics`, the image is the 250³ of FIB-25, where those are given, else both
-are synthetic. Both sides have storage chunks of 64³ and one process; igneous' start-up, measured on a tiny layer, is taken off.
-igneous writes a file per chunk, its default and its fastest way, from such files; ours writes shards, from shards.
+Labels are half of the 512³ segmentation `data/connectomics`, the image is FIB-25's 250³ four times over, where those are given,
+else both are synthetic. Both sides have storage chunks of 64³ and one process; igneous' start-up, measured on a tiny layer, is
+taken off. igneous writes a file per chunk, its default and its fastest way, from such files; ours writes shards, from shards.
 """
 
 import gc
@@ -47,7 +47,7 @@ def _image() -> np.ndarray:
     import h5py
 
     with h5py.File(path, "r") as file:
-        return np.asarray(file["raw"])
+        return np.tile(np.asarray(file["raw"]), (1, 2, 2))
 
 
 def _spec(volume: np.ndarray) -> LayerSpec:
