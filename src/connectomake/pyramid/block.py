@@ -87,8 +87,11 @@ def write_parent(
 
 def _read(readers: Mapping[int, ShardReader], spec: LayerSpec, box: Box) -> np.ndarray:
     """Read a box of the scale below, shape (c, z, y, x)."""
+    blocks = spec.grid.ids_meeting(box)
+    if len(blocks) == 1:
+        return readers[blocks[0]].read(box)
     out = np.empty((spec.channels, *box.shape), np.dtype(spec.dtype))
-    for block in spec.grid.ids_meeting(box):
+    for block in blocks:
         common = spec.grid.box(block).intersect(box)
         out[(slice(None), *common.slices(box.start))] = readers[block].read(common)
     return out
