@@ -1,0 +1,164 @@
+"""The shipped network on real EM: FIB-25, its held-out slab, scored as the published FFN was.
+
+Held out is z 170:250 of training_sample2, read without anything around it; scored are z 170:234, y and x 16:234, voxels of
+ground truth 0 left out. The network is that of ``configs/fib25.yaml``; watershed and agglomeration run in memory. Thresholds
+are chosen on z 80:160, y and x below 152, where the network was trained; the slab is not looked at before it is scored.
+"""
+
+import hashlib
+import itertools
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from benchmarks.data import data_folder
+from benchmarks.machine import ROOT
+from benchmarks.rows import Row, Skipped
+from connectomake.agglomeration import Rule, agglomerate
+from connectomake.components import watershed
+from connectomake.config import load_config, normalise
+from connectomake.evaluation import Scores, Tally, both_scores, coverage_of
+from connectomake.geometry import Box
+from connectomake.inference.engine import infer_block
+from connectomake.inference.models import load_network
+from connectomake.inference.spec import InferenceSpec
+
+CHOOSE, CHOOSE_SCORED = Box((80, 0, 0), (160, 152, 152)), Box((80, 16, 16), (144, 144, 144))
+HELD_OUT, SCORED = Box((170, 0, 0), (250, 250, 250)), Box((170, 16, 16), (234, 234, 234))
+LARGE = (65, 161)  # the first is half of all voxels, and a merger through the second decides the score
+FFN = {"all_voxels": (0.777 + 0.424, 0.040), "where_segmented": (0.590 + 0.256, 0.023)}
+TARGET = {"all_voxels": (1.0, 0.03), "where_segmented": (0.845, 0.023)}
+AUGMENT = os.environ.get("CONNECTOMAKE_AUGMENT")
+THREADS = int(os.environ.get("CONNECTOMAKE_THREADS", "2"))
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What is chosen on z < 160."""
+
+    t_low: float
+    t_high: float
+    min_supervoxel: int
+    threshold: float
+    absorb: int
+
+
+def choices() -> Iterator[Choice]:
+    """Yield what is tried."""
+    for t_high, least, threshold, absorb in itertools.product(
+        (0.98, 0.995), (0, 100, 400), (0.3, 0.4, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85), (0, 500)
+    ):
+        yield Choice(0.02, t_high, least, threshold, absorb)
+
+
+def run() -> dict[str, Any]:
+    """Choose thresholds on z < 160, then score the slab once."""
+    folder = data_folder() / "fib25"
+    if not folder.is_dir():
+        raise Skipped(f"{folder} is not there; set CONNECTOMAKE_DATA")
+    truth = h5py.File(folder / "training_sample2_groundtruth.h5")["labels"]
+    chosen, tried = choose(affinity_of(folder, CHOOSE), truth[CHOOSE.slices()])
+    supervoxels, segments = segment(affinity_of(folder, HELD_OUT), chosen)
+    pairs = tally(truth[SCORED.slices()], segments[SCORED.slices(HELD_OUT.start)])
+    rows = list(rows_of(pairs, ""))
+    rows += rows_of(pairs.take(~np.isin(pairs.keys[:, 0], LARGE)), ", without bodies 65 and 161")
+    return {
+        "title": "FIB-25: the shipped network on the held-out slab",
+        "rows": rows,
+        "chosen": asdict(chosen),
+        "chosen_voi": tried[chosen],
+        "supervoxels": int(supervoxels.max()),
+        "scores": {name: asdict(scores) for name, scores in both_scores(pairs).items()},
+        "weights": weights_hash(),
+        "augment": spec_of().augment,
+    }
+
+
+def choose(affinity: np.ndarray, truth: np.ndarray) -> tuple[Choice, dict[Choice, float]]:
+    """Return what gives the lowest variation of information over all voxels, and that of each choice."""
+    scored = CHOOSE_SCORED.slices(CHOOSE.start)
+    tried = {}
+    for (t_low, t_high), group in itertools.groupby(choices(), key=lambda c: (c.t_low, c.t_high)):
+        basins = watershed(affinity, t_low, t_high)
+        for choice in group:
+            segments, _ = agglomerate(affinity, basins, rule_of(choice))
+            tried[choice] = both_scores(tally(truth[scored], segments[scored]))["all_voxels"].voi
+    return min(tried, key=lambda c: tried[c]), tried
+
+
+def rule_of(choice: Choice) -> Rule:
+    """Return the rule of agglomeration of a choice."""
+    return Rule(choice.threshold, "uint8", choice.t_low, choice.min_supervoxel, choice.absorb)
+
+
+def segment(affinity: np.ndarray, choice: Choice) -> tuple[np.ndarray, np.ndarray]:
+    """Return supervoxels and segments."""
+    basins = watershed(affinity, choice.t_low, choice.t_high)
+    return basins, agglomerate(affinity, basins, rule_of(choice))[0]
+
+
+def tally(truth: np.ndarray, segments: np.ndarray) -> Tally:
+    """Return the table of voxels per (true object, segment), ground truth 0 left out."""
+    known = truth != 0
+    keys = np.stack([truth[known].astype(np.uint64), segments[known].astype(np.uint64)], axis=1)
+    unique, first, count = np.unique(keys, axis=0, return_index=True, return_counts=True)
+    return Tally(unique, count.astype(np.int64), np.flatnonzero(known)[first].astype(np.int64))
+
+
+def rows_of(pairs: Tally, note: str) -> Iterator[Row]:
+    """Yield the scores; targets and FFN's stand beside those of all bodies."""
+    for name, scores in both_scores(pairs).items():
+        words = name.replace("_", " ")
+        held: list[dict[str, Any]] = [{}, {}]
+        if not note:
+            held = [{"limit": target, "details": {"ffn": ffn}} for ffn, target in zip(FFN[name], TARGET[name], strict=True)]
+        yield Row(f"VOI, {words}{note}", scores.voi, "bits", **held[0])
+        yield Row(f"adapted Rand error, {words}{note}", scores.adapted_rand_error, "", **held[1])
+        yield Row(f"VOI split, {words}{note}", scores.voi_split, "bits")
+        yield Row(f"VOI merge, {words}{note}", scores.voi_merge, "bits")
+    yield Row(f"share of voxels segmented{note}", coverage_of(pairs), "")
+
+
+def spec_of() -> InferenceSpec:
+    """Return the inference of the config, with CONNECTOMAKE_AUGMENT and CONNECTOMAKE_THREADS."""
+    spec = InferenceSpec.from_config(normalise(load_config(ROOT / "configs/fib25.yaml"))["inference"])
+    return replace(spec, augment=AUGMENT or spec.augment, threads=THREADS)
+
+
+def weights_hash() -> str:
+    """Return the SHA-256 of the shipped weights."""
+    return hashlib.sha256(weights_path().read_bytes()).hexdigest()[:16]
+
+
+def weights_path() -> Path:
+    """Return the shipped weights, or CONNECTOMAKE_WEIGHTS."""
+    return Path(os.environ.get("CONNECTOMAKE_WEIGHTS") or ROOT / "models/fib25/weights.pt")
+
+
+def affinity_of(folder: Path, box: Box) -> np.ndarray:
+    """Return the affinities (3, z, y, x) uint8 of a box, computed once per weights and settings."""
+    spec = spec_of()
+    kept = ROOT / f"benchmarks/work/fib25-{weights_hash()}-{spec.augment}-{'_'.join(map(str, (*box.start, *box.stop)))}.npy"
+    if kept.exists():
+        return np.load(kept)
+    image = h5py.File(folder / "training_sample2_raw.h5")["raw"][box.slices()]
+    out = np.zeros((3, *box.shape), np.uint8)
+
+    def write(place: Box, planes: np.ndarray) -> None:
+        out[(slice(None), *place.slices(box.start))] = planes
+
+    network = load_network(ROOT / "models/rsunet.py", weights_path(), spec)
+    infer_block(lambda b: image[b.slices(box.start)], box, network, spec, spec.lattice(box), box, write, 16)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    np.save(kept, out)
+    return out
+
+
+def scores_text(scores: Scores) -> str:
+    """Return scores in a line."""
+    return f"VOI {scores.voi_split:.3f} + {scores.voi_merge:.3f}, adapted Rand error {scores.adapted_rand_error:.3f}"

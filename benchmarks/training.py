@@ -1,0 +1,42 @@
+"""Training steps per second, and the share of them that the network waits for samples.
+
+The network, patch and augmentation of ``configs/training/fib25.yaml``, on a synthetic volume: steps take as long on any. The
+first steps are left out.
+"""
+
+import os
+import tempfile
+from typing import Any
+
+import numpy as np
+
+from benchmarks.machine import ROOT
+from benchmarks.rows import Row, median
+
+STEPS = int(os.environ.get("CONNECTOMAKE_TRAINING_STEPS", "16"))
+LEFT_OUT = 4
+
+
+def run() -> dict[str, Any]:
+    """Train a few steps."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    from connectomake.phantom import make_phantom
+    from connectomake.teaching import load_training
+    from connectomake.training.run import train
+    from connectomake.training.volumes import TrainingVolume, as_labels
+
+    image, labels = make_phantom((96, 96, 96), 1)
+    volume = TrainingVolume("phantom", image, as_labels(labels, "boundary"))
+    rows: list[tuple[float, float]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        config = load_training(str(ROOT / "configs/training/fib25.yaml")) | {"outdir": folder, "steps": STEPS}
+        config["every"] = dict.fromkeys(("validate", "checkpoint", "picture"), STEPS + 1) | {"log": 1}
+        train(config, [volume], lambda *report: rows.append(report[3:]))
+    seconds, waited = (np.array(column) for column in zip(*rows[LEFT_OUT:], strict=True))
+    return {
+        "title": "Training",
+        "rows": [
+            Row("steps per second, 64³ patch", 1 / median(seconds.tolist()), "1/s", samples=(1 / seconds).tolist()),
+            Row("time spent waiting for samples", float((waited * seconds).sum() / seconds.sum()), "of a step", limit=0.05),
+        ],
+    }
