@@ -39,7 +39,7 @@ test-cluster: $(STAMP)  ## the tests on real clusters, started on loopback: Slur
 	$(BIN)/python -m pytest -m cluster
 
 test-slurm: $(STAMP)  ## on Slurm only
-	$(BIN)/python -m pytest tests/cluster/test_slurm.py tests/cluster/test_slurm_faults.py
+	$(BIN)/python -m pytest tests/cluster/test_slurm.py
 
 test-kubernetes: $(STAMP)  ## on Kubernetes only; builds Kubernetes first if need be (12 minutes, once)
 	CONNECTOMAKE_CLUSTER_BUILD=1 $(BIN)/python -m pytest -s tests/cluster/test_kubernetes.py

@@ -1,7 +1,7 @@
 """A finished run in a bucket, simulated: every object of a plan is there, with a few bytes and the right record."""
 
+import io
 import json
-from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,10 +11,7 @@ from connectomake.planning.infos import info_text
 from connectomake.planning.stages import Stages
 from connectomake.planning.targets import Targets
 
-
-def note(record):
-    """A record as Parquet has it."""
-    return {PARQUET_KEY: json.dumps(record).encode()}
+ORDER = ("image", "affinity", "components", "merge", "segmentation", "objects", "fragments", "meshes")
 
 
 def stage_of(path, outdir):
@@ -27,27 +24,43 @@ def stage_of(path, outdir):
     return rest.split("/")[0]
 
 
-def fill_bucket(client, bucket, prefix, plan, folder):
-    """Put all objects of a finished run; return how many."""
+def rank(path, outdir):
+    """Where a target stands in the order in which a run makes them."""
+    up, down = path.endswith(".up.h5"), path.endswith(".down.h5")
+    level = int(path.split("/")[-2]) if up or down or path.endswith(".pack") else 0
+    return ORDER.index(stage_of(path, outdir)), down, -level if down else level
+
+
+def fill_bucket(bucket, prefix, plan):
+    """Put all objects of a finished run straight into moto's memory, in the order of a run.
+
+    Returns
+    -------
+    dict
+        The fingerprint in each object's record, by its etag, as the head remembers them.
+    """
+    from moto.core import DEFAULT_ACCOUNT_ID
+    from moto.s3.models import s3_backends
+
+    backend = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
     stages, targets = Stages(plan), Targets(plan)
     layers = {targets.info(name): name for name in plan.layers} | {targets.mesh_info: "segmentation/mesh"}
-    paths = sorted(set(targets.kept()))
-    records = {}
+    paths = sorted(set(targets.kept()), key=lambda path: rank(path, plan.outdir))
+    known = {}
+    for path in paths:
+        text = info_text(plan, layers[path]) if path in layers else None
+        record = None if text else stages.record(stage_of(path, plan.outdir))
+        body = text.encode() if text else content(path, record)
+        stored = backend.put_object(bucket, f"{prefix}/{path}", body)
+        known[stored.etag] = record["fingerprint"] if record else ""
+    return known
 
-    def body(path):
-        if path in layers:
-            return info_text(plan, layers[path]).encode()
-        stage = stage_of(path, plan.outdir)
-        if path.endswith(".parquet"):
-            pq.write_table(pa.table({"id": []}).replace_schema_metadata(note(stages.record(stage))), folder / "objects.parquet")
-            return (folder / "objects.parquet").read_bytes()
-        if stage not in records:
-            records[stage] = encode_record(stages.record(stage))
-        return path.encode() + records[stage]
 
-    def put(path):
-        client.put_object(Bucket=bucket, Key=f"{prefix}/{path}", Body=body(path))
-
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(put, paths))
-    return len(paths)
+def content(path, record):
+    """A few bytes with a record, as the kind of file has it."""
+    if not path.endswith(".parquet"):
+        return path.encode() + encode_record(record)
+    stream = io.BytesIO()
+    note = {PARQUET_KEY: json.dumps(record).encode()}
+    pq.write_table(pa.table({"id": [1]}).replace_schema_metadata(note), stream)
+    return stream.getvalue()

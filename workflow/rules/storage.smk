@@ -1,4 +1,6 @@
 # Requires: plan, HEAD. Makes: the same questions about files for runs on a disk and for runs in a bucket (default-storage-provider).
+import hashlib
+
 from snakemake.io import IOFile
 from snakemake.storage import flag_with_storage_object
 
@@ -36,7 +38,8 @@ def list_storage():
     client = provider.s3c.meta.client if PROVIDER == "s3" else provider.client
     prefix = workflow.storage_settings.default_storage_prefix
     objects, fetch = lister(client, prefix, plan.outdir)
-    return StoredRun(objects, fetch, noted_time, PLAN.replace("plan-", "records-"))
+    name = hashlib.sha256(f"{prefix}/{plan.outdir}".encode()).hexdigest()[:16]
+    return StoredRun(objects, fetch, noted_time, f".connectomake/records-{name}.json")
 
 
 stored = None
@@ -61,3 +64,6 @@ def is_info_otherwise(layer, path):
     if PROVIDER:
         return stored is not None and stored.is_other_text(path, info_text(plan, layer))
     return is_info_stale(plan, layer, path)
+
+
+include: "inventory.smk"
