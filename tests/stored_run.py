@@ -11,7 +11,7 @@ from connectomake.planning.infos import info_text
 from connectomake.planning.stages import Stages
 from connectomake.planning.targets import Targets
 
-ORDER = ("image", "affinity", "components", "merge", "segmentation", "objects", "fragments", "meshes")
+ORDER = ("image", "affinity", "components", "merge", "segmentation", "measures", "objects", "fragments", "meshes")
 
 
 def stage_of(path, outdir):
@@ -19,6 +19,8 @@ def stage_of(path, outdir):
     rest = path[len(outdir) + 1 :]
     if rest.startswith("segmentation/mesh"):
         return "meshes"
+    if rest.startswith("objects/measures"):
+        return "measures"
     if rest.startswith(("objects", "segmentation/properties")):
         return "objects"
     return rest.split("/")[0]
