@@ -3,7 +3,7 @@
 from connectomake.jobs import Job, run
 from connectomake.layers import ShardReader, ShardWriter, write_tables
 from connectomake.octree import read_ids
-from connectomake.segmentation import remap_slabs
+from connectomake.segmentation import remap_chunks
 
 
 def main(job: Job) -> None:
@@ -12,7 +12,7 @@ def main(job: Job) -> None:
     labels = ShardReader(job.input.components, plan.layers["components"], block)
     ids = read_ids(job.input.lookup, plan.grid.name(block))
     with ShardWriter(job.output.shard, spec, block, record) as writer:
-        halo = remap_slabs(spec.slabs(block), ids, labels.read, writer.write)
+        halo = remap_chunks(labels, writer, spec, block, ids)
     write_tables(job.output.halo, halo, record)
 
 

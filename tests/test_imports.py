@@ -29,7 +29,7 @@ ALLOWED = {
 }
 TORCH_USERS = {"inference", "networks", "training", "cli"}
 HEAVY = ("torch", "cloudvolume", "snakemake")
-WITHOUT_NUMBA = ("image.py", "info.py", "lookup.py", "objects.py", "segmentation.py")
+WITHOUT_NUMBA = ("image.py", "info.py", "lookup.py", "objects.py")
 LIGHT_SCRIPTS = sorted(p.name for p in (ROOT / "scripts").glob("*.py") if p.name != "affinity.py")
 
 # Runs the imports of a script, and nothing else of it, then tells which of the heavy packages are loaded.

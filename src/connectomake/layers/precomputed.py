@@ -68,10 +68,9 @@ def encode_chunk(array: np.ndarray, encoding: str) -> bytes:
     """Encode a storage chunk, shape (c, z, y, x); our C order is precomputed's Fortran order of x, y, z, c."""
     if encoding == "raw":
         return np.ascontiguousarray(array).tobytes()
-    import compressed_segmentation
+    from connectomake.layers import segmentation_codec  # here, for it loads numba
 
-    transposed = np.ascontiguousarray(array).T
-    return bytes(compressed_segmentation.compress(transposed, block_size=SEGMENTATION_BLOCK, order="F"))
+    return segmentation_codec.encode(array)
 
 
 def decode_chunk(data: bytes, encoding: str, dtype: np.dtype, shape: tuple[int, int, int, int]) -> np.ndarray:

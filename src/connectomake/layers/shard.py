@@ -17,7 +17,7 @@ import numpy as np
 
 from connectomake.atomic import atomic_path
 from connectomake.errors import LayerError
-from connectomake.geometry import Box
+from connectomake.geometry import Box, Vec
 from connectomake.layers import precomputed
 from connectomake.layers.records import append_record, decode_record
 from connectomake.layers.shard_file import ENTRY, GZIP_WINDOW, ShardFile, compress
@@ -74,13 +74,32 @@ class ShardWriter:
         volume = array[None] if array.ndim == 3 else array
         self._check(box, volume)
         for position in sorted(self._spec.chunks.positions_meeting(box), key=self._spec.chunks.id_at):
-            key = self._spec.chunks.id_at(position)
             part = self._spec.chunks.box_at(position)
-            if not box.contains(part) or key not in self._missing:
-                raise LayerError(f"storage chunk {part} of {self._final} is cut by the box {box} or written twice")
-            self._missing.discard(key)
+            if not box.contains(part):
+                raise LayerError(f"storage chunk {part} of {self._final} is cut by the box {box}")
             data = precomputed.encode_chunk(volume[(slice(None), *part.slices(box.start))], self._spec.encoding)
-            self._file.append(key, compress(data, self._spec.gzip))
+            self.write_encoded(position, data)
+
+    def write_encoded(self, position: Vec, data: bytes) -> None:
+        """Write one storage chunk that is encoded already, as the layer's encoding wants it.
+
+        Parameters
+        ----------
+        position
+            Of the chunk, in the grid of chunks.
+        data
+            The encoded chunk.
+
+        Raises
+        ------
+        LayerError
+            If the chunk is not in the block, or written twice.
+        """
+        key = self._spec.chunks.id_at(position)
+        if key not in self._missing:
+            raise LayerError(f"storage chunk {position} of {self._final} is not in its block or written twice")
+        self._missing.discard(key)
+        self._file.append(key, compress(data, self._spec.gzip))
 
     def _check(self, box: Box, volume: np.ndarray) -> None:
         wanted = (self._spec.channels, *box.shape)
@@ -160,23 +179,60 @@ class ShardReader:
         for position in self._spec.chunks.positions_meeting(wanted):
             part = self._spec.chunks.box_at(position)
             common = part.intersect(wanted)
-            chunk = self._chunk(self._spec.chunks.id_at(position), part)
+            chunk = self._chunk(position, part)
             out[(slice(None), *common.slices(wanted.start))] = chunk[(slice(None), *common.slices(part.start))]
         return out
 
-    def _chunk(self, key: int, part: Box) -> np.ndarray:
+    def read_encoded(self, position: Vec) -> bytes:
+        """Return one storage chunk as it is encoded; its bytes are checked, not what they mean.
+
+        Parameters
+        ----------
+        position
+            Of the chunk, in the grid of chunks.
+
+        Raises
+        ------
+        LayerError
+            If the chunk is missing or damaged.
+        """
+        key = self._spec.chunks.id_at(position)
         if key not in self._places:
-            raise LayerError(f"storage chunk {part} is missing in {self._path}, which {_UNFIT}; delete the file and rerun")
+            raise self._unfit(position, "is missing in")
         start, stop = self._places[key]
         try:
-            data = _decompress(self._data[start:stop])
+            return _decompress(self._data[start:stop])
         except (zlib.error, EOFError, OSError, ValueError) as error:
+            part = self._spec.chunks.box_at(position)
             raise LayerError(f"storage chunk {part} in {self._path} is corrupted; delete the file and rerun") from error
+
+    def _chunk(self, position: Vec, part: Box) -> np.ndarray:
+        data = self.read_encoded(position)
         try:
             shape = (self._spec.channels, *part.shape)
             return precomputed.decode_chunk(data, self._spec.encoding, self._spec.numpy_dtype, shape)
         except (OSError, ValueError) as error:
-            raise LayerError(f"storage chunk {part} in {self._path} {_UNFIT}; delete the file and rerun") from error
+            raise self._unfit(position, "in") from error
+
+    def relabel(self, position: Vec, ids: np.ndarray) -> tuple[bytes, int]:
+        """Return one encoded storage chunk with other labels; see `segmentation_codec.relabel`.
+
+        Raises
+        ------
+        LayerError
+            If the chunk is missing or damaged.
+        """
+        from connectomake.layers import segmentation_codec  # here, for it loads numba
+
+        data = self.read_encoded(position)
+        try:
+            return segmentation_codec.relabel(data, self._spec.chunks.box_at(position).shape, ids)
+        except ValueError as error:
+            raise self._unfit(position, "in") from error
+
+    def _unfit(self, position: Vec, how: str) -> LayerError:
+        part = self._spec.chunks.box_at(position)
+        return LayerError(f"storage chunk {part} {how} {self._path}, which {_UNFIT}; delete the file and rerun")
 
     def _index(self) -> Iterator[tuple[int, tuple[int, int]]]:
         base = ENTRY.size << self._spec.minishard_bits

@@ -1,5 +1,5 @@
 """Segmentation of one block: local labels through the look-up table that the merge made."""
 
-from connectomake.segmentation.remap import halo_planes, remap, remap_slabs
+from connectomake.segmentation.remap import halo_planes, remap, remap_chunks
 
-__all__ = ["halo_planes", "remap", "remap_slabs"]
+__all__ = ["halo_planes", "remap", "remap_chunks"]
