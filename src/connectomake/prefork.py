@@ -3,17 +3,21 @@
 A light job, say remapping one block, takes .2 s; starting Python and importing NumPy, numba and HDF5 takes .4 s before it. On
 one machine a small server imports them once, compiled functions included, and forks itself for every script::
 
-    head  ──(script, folder, environment; stdout, stderr, reply)──►  server  ──fork──►  keeper  ──fork──►  the script
-                                  ◄───────────────(process id, then exit code)─────────────┘
+    head  ──(script, folder, environment; stdout, stderr, reply)──►  server  ──fork──►  the script
+                        ◄──(exit code, what the kernel measured)──────┘
 
 The server has one thread, opens no file, and ends with the head: when the head's end of the socket closes, even by ``kill -9``.
+It answers as soon as it has what labelling and merging need; the rest is imported while it has nothing to do.
 The script sees a fresh ``__main__``, the head's folder and environment, and its own process, as if Python had been started.
 """
 
 import contextlib
+import functools
+import importlib
 import json
 import os
 import runpy
+import select
 import signal
 import socket
 import subprocess
@@ -21,23 +25,47 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import NoReturn
 
-PRELOADED = (
-    "h5py",
+FIRST = (
     "snakemake.script",
+    "h5py",
+    "tensorstore",
     "connectomake.jobs",
     "connectomake.components",
-    "connectomake.layers",
-    "connectomake.meshes",
-    "connectomake.objects",
-    "connectomake.octree",
-    "connectomake.planning.infos",
-    "connectomake.segmentation",
     "connectomake.sources",
-    "compressed_segmentation",
+    "connectomake.octree",
+    "connectomake.segmentation",
 )
+LATER = ("compressed_segmentation", "connectomake.planning.infos", "connectomake.objects", "connectomake.meshes")
 _MESSAGE_BYTES = 1 << 18
+MB = 1 << 20
+_BLOCK = 512
+"""Bytes of a block of disk as the kernel counts them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a script ended, and what the kernel measured of its process and the processes that it waited for.
+
+    Parameters
+    ----------
+    code
+        Exit code; minus the number of the signal that ended it.
+    cpu_s
+        CPU time, of user and system, in seconds.
+    rss_mb
+        Highest resident memory, in MiB; what it shares with the server is counted.
+    read_mb, written_mb
+        From and to disk, in MiB.
+    """
+
+    code: int
+    cpu_s: float
+    rss_mb: float
+    read_mb: float
+    written_mb: float
 
 
 class Server:
@@ -58,20 +86,18 @@ class Server:
                 subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
             self._control = ours
 
-    def run(self, script: str, started: Callable[[int], contextlib.AbstractContextManager[object]]) -> int:
+    def run(self, script: str) -> Ended:
         """Run a script and wait for it.
 
         Parameters
         ----------
         script
             Path of a Python file.
-        started
-            Gets the script's process id; what it returns is entered while the script runs.
 
         Returns
         -------
-        int
-            Exit code; minus the number of the signal that ended the script.
+        Ended
+            Its exit code and what it took.
 
         Raises
         ------
@@ -83,17 +109,10 @@ class Server:
         with ours:
             with theirs:
                 self._ask(script, theirs)
-            replies = ours.makefile("r")
-            first = replies.readline()
-            if not first:
-                raise ConnectionError("the server that runs scripts has ended")
-            with started(int(first)):
-                with contextlib.suppress(OSError):
-                    ours.sendall(b"\n")  # until then the process id stays taken, also when the script has ended
-                code = replies.readline()
-        if not code:
-            raise ConnectionError(f"nothing is known of how {script} ended")
-        return int(code)
+            reply = ours.makefile("r").readline()
+        if not reply:
+            raise ConnectionError(f"the server that runs scripts has ended, nothing is known of how {script} did")
+        return Ended(**json.loads(reply))
 
     def _ask(self, script: str, reply: socket.socket) -> None:
         message = json.dumps({"script": os.path.abspath(script), "folder": os.getcwd(), "environment": dict(os.environ)})  # noqa: PTH100, PTH109
@@ -103,62 +122,79 @@ class Server:
             socket.send_fds(self._control, [message.encode()], [1, 2, reply.fileno()])
 
 
-def _preload() -> None:
-    import importlib
-
-    for name in PRELOADED:
-        importlib.import_module(name)
-    _load_compiled()
-
-
 def _load_compiled() -> None:
     """Call the compiled functions of light stages once, so that forks find them loaded."""
     import numpy as np
 
     from connectomake.components import label_block
     from connectomake.geometry import Box
+    from connectomake.layers import segmentation_codec
 
     box = Box((0, 0, 0), (2, 2, 2))
     for dtype in (np.uint8, np.float32):
-        for connectivity in (6, 26):
-            label_block(np.ones(box.shape, dtype), 0.5, connectivity, box, box)
+        labels = label_block(np.ones(box.shape, dtype), 0.5, 6, box, box).labels
+    encoded = segmentation_codec.encode(labels[None])
+    relabelled, _ = segmentation_codec.relabel(encoded, box.shape, np.arange(2, dtype=np.uint64))
+    segmentation_codec.decode_part(relabelled, box.shape, box.shape)
 
 
-def serve(control: socket.socket) -> None:
-    """Fork a script for every message, until the head closes its end."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+def serve(control: socket.socket, later: list[Callable[[], object]]) -> None:
+    """Fork a script for every message, until the head closes its end; call what is to be done `later` in between."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    ended, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake)
+    replies: dict[int, int] = {}
     while True:
-        message, descriptors, _, _ = socket.recv_fds(control, _MESSAGE_BYTES, 3)
-        if not message:
-            return
-        if os.fork() == 0:
-            control.close()
-            _keep(json.loads(message), descriptors)
-        for descriptor in descriptors:
-            os.close(descriptor)
+        ready, _, _ = select.select([control, ended], [], [], 0 if later else None)
+        if not ready:
+            later.pop(0)()
+        if ended in ready:
+            os.read(ended, 4096)
+            _reap(replies)
+        if control in ready:
+            message, descriptors, _, _ = socket.recv_fds(control, _MESSAGE_BYTES, 3)
+            if not message:
+                return
+            stdout, stderr, reply = descriptors
+            child = os.fork()
+            if child == 0:
+                signal.set_wakeup_fd(-1)
+                for descriptor in (control.detach(), ended, wake, reply, *replies.values()):
+                    os.close(descriptor)
+                _become(json.loads(message), stdout, stderr)
+            os.close(stdout)
+            os.close(stderr)
+            replies[child] = reply
 
 
-def _keep(task: dict, descriptors: list[int]) -> NoReturn:
-    """Run the script in a further fork, and tell the head its process id and exit code."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    stdout, stderr, reply = descriptors
-    child = os.fork()
-    if child == 0:
-        os.close(reply)
-        _become(task, stdout, stderr)
-    with contextlib.suppress(OSError):
-        os.write(reply, f"{child}\n".encode())
-        os.read(reply, 1)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    with contextlib.suppress(OSError):
-        os.write(reply, f"{code}\n".encode())
-    os._exit(0)
+def _reap(replies: dict[int, int]) -> None:
+    """Tell the head of every script that has ended."""
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            child, status, usage = os.wait4(-1, os.WNOHANG)
+            if child == 0:
+                return
+            reply = replies.pop(child, None)
+            if reply is None:
+                continue
+            took = Ended(
+                os.waitstatus_to_exitcode(status),
+                usage.ru_utime + usage.ru_stime,
+                usage.ru_maxrss / 1024,
+                usage.ru_inblock * _BLOCK / MB,
+                usage.ru_oublock * _BLOCK / MB,
+            )
+            with contextlib.suppress(OSError):
+                os.write(reply, f"{json.dumps(asdict(took))}\n".encode())
+            os.close(reply)
 
 
 def _become(task: dict, stdout: int, stderr: int) -> NoReturn:
     code = 1
     try:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         os.dup2(stdout, 1)
         os.dup2(stderr, 2)
@@ -181,6 +217,12 @@ def _become(task: dict, stdout: int, stderr: int) -> NoReturn:
         os._exit(code)
 
 
+def _main(control: socket.socket) -> None:
+    for name in FIRST:
+        importlib.import_module(name)
+    _load_compiled()
+    serve(control, [functools.partial(importlib.import_module, name) for name in LATER])
+
+
 if __name__ == "__main__":
-    _preload()
-    serve(socket.socket(fileno=int(sys.argv[1])))
+    _main(socket.socket(fileno=int(sys.argv[1])))
