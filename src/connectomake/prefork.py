@@ -26,7 +26,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import NoReturn
+from typing import Any, NoReturn
 
 FIRST = (
     "snakemake.script",
@@ -147,7 +147,8 @@ def serve(control: socket.socket, later: list[Callable[[], object]]) -> None:
     signal.set_wakeup_fd(wake)
     replies: dict[int, int] = {}
     while True:
-        ready, _, _ = select.select([control, ended], [], [], 0 if later else None)
+        sources: list[Any] = [control, ended]
+        ready = select.select(sources, [], [], 0 if later else None)[0]
         if not ready:
             later.pop(0)()
         if ended in ready:

@@ -93,9 +93,9 @@ def _copy_planes(planes: Halo, data: bytes, part: Box, block: Box) -> None:
     for axis, plane in enumerate(planes.values()):
         if part.start[axis] > block.start[axis]:
             continue
-        stop = tuple(1 if i == axis else n for i, n in enumerate(part.shape))
+        z, y, x = (1 if i == axis else n for i, n in enumerate(part.shape))
         others = tuple(s for i, s in enumerate(part.slices(block.start)) if i != axis)
-        plane[others] = decode_part(data, part.shape, stop).take(0, axis)
+        plane[others] = decode_part(data, part.shape, (z, y, x)).take(0, axis)
 
 
 def halo_planes(segmentation: np.ndarray) -> Halo:
