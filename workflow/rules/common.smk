@@ -4,6 +4,9 @@
 # job as a configfile. A job never opens the source while it parses, and fails at once if its plan is missing.
 from inspect import signature
 
+from snakemake.common import overwrite_function_params
+from snakemake.resources import Resource
+
 from connectomake.errors import ConnectomakeError
 from connectomake.planning.plan import Plan
 from connectomake.planning.resolve import plan_path, prepare_plan
@@ -73,9 +76,12 @@ def remake_if_stale(stage, *paths):
 
 
 def signed(function):
-    """Note a function's signature on it: Snakemake asks for it several times per job, and to work it out takes long."""
-    function.__signature__ = signature(function)
+    """Note a function's parameters on it: Snakemake asks for them many times per job, and to work them out takes long."""
+    overwrite_function_params(function, signature(function).parameters)
     return function
+
+
+signed(Resource.evaluate)  # through which Snakemake calls the functions below
 
 
 def memory(stage):

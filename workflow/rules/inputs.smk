@@ -3,18 +3,21 @@ from connectomake.atomic import canonical_json
 from connectomake.planning.infos import info_text
 
 
+@signed
 def image_inputs(wildcards):
     block = block_of(wildcards, "image")
     remake_if_stale("image", targets.shard("image", block))
     return []
 
 
+@signed
 def affinity_inputs(wildcards):
     block = block_of(wildcards)
     remake_if_stale("affinity", targets.shard("affinity", block))
     return targets.affinity_inputs(block)
 
 
+@signed
 def components_inputs(wildcards):
     block = block_of(wildcards)
     remake_if_stale(
@@ -25,35 +28,41 @@ def components_inputs(wildcards):
     return targets.components_inputs(block)
 
 
+@signed
 def merge_inputs(wildcards):
     level, node = node_of(wildcards)
     remake_if_stale("merge", targets.merge(level, node))
     return targets.merge_inputs(level, node)
 
 
+@signed
 def lookup_inputs(wildcards):
     level, node = node_of(wildcards)
     remake_if_stale("merge", targets.lookup(level, node))
     return targets.lookup_inputs(level, node)
 
 
+@signed
 def agglomerate_inputs(wildcards):
     level, node = node_of(wildcards)
     remake_if_stale("agglomeration", targets.agglomerate(level, node))
     return targets.agglomerate_inputs(level, node)
 
 
+@signed
 def assign_inputs(wildcards):
     level, node = node_of(wildcards)
     remake_if_stale("agglomeration", targets.assign(level, node))
     return targets.assign_inputs(level, node)
 
 
+@signed
 def history_inputs(wildcards):
     remake_if_stale("agglomeration", targets.history)
     return targets.all_closed()
 
 
+@signed
 def segmentation_inputs(wildcards):
     block = block_of(wildcards)
     remake_if_stale(
@@ -64,18 +73,21 @@ def segmentation_inputs(wildcards):
     return targets.segmentation_inputs(block)
 
 
+@signed
 def measures_inputs(wildcards):
     group = plan.mesh_tree.parse(0, wildcards.node)
     remake_if_stale("measures", targets.measures(group))
     return targets.pack_inputs(group)
 
 
+@signed
 def fragments_inputs(wildcards):
     group = plan.mesh_tree.parse(0, wildcards.node)
     remake_if_stale("fragments", targets.pack(0, group))
     return targets.fragments_inputs(group)
 
 
+@signed
 def gather_inputs(wildcards):
     level = int(wildcards.level)
     pack = plan.mesh_tree.parse(level, wildcards.node)
@@ -83,12 +95,14 @@ def gather_inputs(wildcards):
     return targets.gather_inputs(level, pack)
 
 
+@signed
 def meshes_inputs(wildcards):
     number = targets.parse_mesh_shard(wildcards.number)
     remake_if_stale("meshes", targets.mesh_shard(number))
     return targets.top_packs()
 
 
+@signed
 def info_inputs(wildcards):
     path = f"{plan.outdir}/{wildcards.layer}/info"
     if HEAD and is_info_otherwise(wildcards.layer, path):
@@ -96,23 +110,27 @@ def info_inputs(wildcards):
     return []
 
 
+@signed
 def ground_truth_inputs(wildcards):
     block = block_of(wildcards, "ground_truth")
     remake_if_stale("ground_truth", targets.shard("ground_truth", block))
     return []
 
 
+@signed
 def contingency_inputs(wildcards):
     node = plan.octree.parse(1, wildcards.node)
     remake_if_stale("contingency", targets.contingency(node))
     return targets.contingency_inputs(node)
 
 
+@signed
 def evaluation_inputs(wildcards):
     remake_if_stale("evaluation", targets.evaluation()["table"])
     return targets.contingencies()
 
 
+@signed
 def pyramid_inputs(wildcards):
     layer = wildcards.layer
     scale, block = scales.parse(layer, wildcards.scale, wildcards.block)
@@ -120,6 +138,7 @@ def pyramid_inputs(wildcards):
     return scales.inputs(layer, scale, block)
 
 
+@signed
 def thumbnail_inputs(wildcards):
     layer = wildcards.layer
     remake_if_stale(f"pyramid_{layer}", scales.thumbnail(layer))
@@ -130,6 +149,7 @@ def pyramid_depends_on(wildcards):
     return stages.param(f"pyramid_{wildcards.layer}")
 
 
+@signed
 def objects_inputs(wildcards):
     remake_if_stale("objects", targets.objects)
     return targets.objects_inputs()
@@ -140,6 +160,7 @@ def report_param(wildcards):
     return canonical_json({"report": plan.config["report"], "version": 1})
 
 
+@signed
 def report_slices_inputs(wildcards):
     from connectomake.reporting.pictures import section_blocks
 
