@@ -15,6 +15,7 @@ PROCESS_MB = {
     "components": 220,
     "merge": 220,
     "agglomeration": 260,
+    "segmentation": 220,
     "objects": 170,
     "measures": 260,
     "fragments": 260,
@@ -32,7 +33,8 @@ NETWORK_BYTES_PER_VOXEL = 600
 COMPONENTS_BYTES = 14
 WATERSHED_BYTES = 10
 """Per voxel: labels, their table and graph; the three affinities are there twice while they are read."""
-REMAP_BYTES = 16
+ENCODED_BYTES = 16
+"""Per voxel of a storage chunk: what its encoding can take at most, twice."""
 TABLE_BYTES = 0.02
 """Per voxel, of component tables: about 200 components in a million voxels."""
 TILE_VOXELS = 1 << 23
@@ -146,9 +148,8 @@ class Demands:
         return int(40 * tile + 32 * faces + 2 * PAIRS_BYTES * node)
 
     def _segmentation(self) -> int:
-        """One slab of labels and of ids, and the component shard, which is mapped."""
-        depth, height, width = (min(b, r) for b, r in zip(self.plan.block, self.plan.roi.shape, strict=True))
-        return REMAP_BYTES * min(self.plan.chunk[0], depth) * height * width + 2 * self._voxels
+        """One storage chunk, encoded, before and after, and the component shard, which is mapped."""
+        return ENCODED_BYTES * volume_of(self.plan.chunk) + 2 * self._voxels
 
     def _fragments(self) -> int:
         """One slab of labels with what is cut from it, one cell, an index of the pieces."""
