@@ -1,7 +1,9 @@
 """Shared settings of the test suite."""
 
 import os
+import shutil
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -9,3 +11,27 @@ settings.register_profile(
     "connectomake", deadline=None, max_examples=40, derandomize=True, suppress_health_check=list(HealthCheck)
 )
 settings.load_profile("connectomake")
+
+
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory):
+    """A folder with a whole small run; tests that change it take `copied_run`."""
+    from tests.tiny_run import make_run, write_inputs
+
+    folder = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        write_inputs(folder)
+        make_run()
+    return folder
+
+
+@pytest.fixture
+def copied_run(whole_run, tmp_path, monkeypatch):
+    """A copy of a whole run, as working directory; its plan."""
+    from connectomake.planning.resolve import resolve
+    from tests.tiny_run import CONFIG
+
+    shutil.copytree(whole_run, tmp_path / "run")
+    monkeypatch.chdir(tmp_path / "run")
+    return resolve(CONFIG)

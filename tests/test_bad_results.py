@@ -21,27 +21,14 @@ from connectomake.verify import expected
 from connectomake.verify.report import Report, _Run
 from tests.bad_input_cases import cut
 from tests.test_bad_input import check_sentence, tree
-from tests.tiny_run import CONFIG, make_run, write_inputs
+from tests.tiny_run import CONFIG
 
 CHANGED = {**CONFIG, "segmentation": {"threshold": 0.6, "min_size": 5}}
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("whole")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        write_inputs(folder)
-        make_run()
-    return folder
-
-
 @pytest.fixture
-def plan(whole, tmp_path, monkeypatch):
-    """A copy of a whole run, as working directory; its plan."""
-    shutil.copytree(whole, tmp_path / "run")
-    monkeypatch.chdir(tmp_path / "run")
-    return resolve(CONFIG)
+def plan(copied_run):
+    return copied_run
 
 
 def flip(path: Path, place: float = 0.5) -> None:

@@ -23,23 +23,12 @@ from connectomake.geometry import Box
 from connectomake.planning.plan import Plan, SourceFacts
 from connectomake.planning.resolve import resolve
 from connectomake.planning.targets import Targets
-from tests.tiny_run import CONFIG, SHAPE, make_run, write_inputs
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A folder with a whole run."""
-    folder = tmp_path_factory.mktemp("cli")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        write_inputs(folder)
-        make_run()
-    return folder
+from tests.tiny_run import CONFIG, SHAPE, write_inputs
 
 
 @pytest.fixture
-def here(made, monkeypatch):
-    monkeypatch.chdir(made)
+def here(whole_run, monkeypatch):
+    monkeypatch.chdir(whole_run)
     return resolve(CONFIG)
 
 
@@ -213,10 +202,10 @@ def test_where_below_zero(tmp_path, monkeypatch, capsys):
     )
 
 
-def test_where_without_the_source(made, tmp_path, monkeypatch, capsys):
+def test_where_without_the_source(whole_run, tmp_path, monkeypatch, capsys):
     import shutil
 
-    shutil.copytree(made, tmp_path / "copy")
+    shutil.copytree(whole_run, tmp_path / "copy")
     monkeypatch.chdir(tmp_path / "copy")
     Path("raw.h5").unlink()
     code, out, err = call(capsys, "where", "0", "0", "0")
@@ -403,10 +392,10 @@ def test_progress_before_the_first_file(fresh, capsys):
     assert out.count("not begun") == len(stage_files(resolve(CONFIG)))
 
 
-def test_progress_while_running(made, tmp_path, monkeypatch, capsys):
+def test_progress_while_running(whole_run, tmp_path, monkeypatch, capsys):
     import shutil
 
-    shutil.copytree(made, tmp_path / "copy")
+    shutil.copytree(whole_run, tmp_path / "copy")
     monkeypatch.chdir(tmp_path / "copy")
     plan = resolve(CONFIG)
     targets, now = Targets(plan), time.time()
@@ -426,10 +415,10 @@ def test_watching_a_finished_run_ends(here, capsys):
     assert "done" in out
 
 
-def test_files_of_other_settings_do_not_count(made, tmp_path, monkeypatch, capsys):
+def test_files_of_other_settings_do_not_count(whole_run, tmp_path, monkeypatch, capsys):
     import shutil
 
-    shutil.copytree(made, tmp_path / "copy")
+    shutil.copytree(whole_run, tmp_path / "copy")
     monkeypatch.chdir(tmp_path / "copy")
     change(segmentation={"threshold": 0.61})
     _, out, err = call(capsys, "progress")
@@ -439,10 +428,10 @@ def test_files_of_other_settings_do_not_count(made, tmp_path, monkeypatch, capsy
     assert "out of date" in call(capsys, "summary")[1]
 
 
-def test_temporary_files_count_once_used(made, tmp_path, monkeypatch, capsys):
+def test_temporary_files_count_once_used(whole_run, tmp_path, monkeypatch, capsys):
     import shutil
 
-    shutil.copytree(made, tmp_path / "copy")
+    shutil.copytree(whole_run, tmp_path / "copy")
     monkeypatch.chdir(tmp_path / "copy")
     change(keep=[])
     shutil.rmtree("out/affinity")

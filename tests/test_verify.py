@@ -15,25 +15,12 @@ from connectomake.planning.stages import Stages
 from connectomake.planning.targets import Targets
 from connectomake.verify import STAGES, expected, verify
 from connectomake.verify.deep import Sizes
-from tests.tiny_run import CONFIG, NETWORK, make_run, write_inputs
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("whole")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        write_inputs(folder)
-        make_run()
-    return folder
+from tests.tiny_run import CONFIG, NETWORK
 
 
 @pytest.fixture
-def run(whole, tmp_path, monkeypatch):
-    """A copy of a whole run, as working directory; its plan."""
-    shutil.copytree(whole, tmp_path / "run")
-    monkeypatch.chdir(tmp_path / "run")
-    return resolve(CONFIG)
+def run(copied_run):
+    return copied_run
 
 
 def test_a_whole_run_has_no_problem(run):

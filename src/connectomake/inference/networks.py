@@ -96,6 +96,7 @@ class _Base:
         self.batch = spec.batch
 
     def forward(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the network's output for a batch of input patches, (n, c, z, y, x)."""
         raise NotImplementedError
 
     def steady_batch(self, image_channels: int) -> int:

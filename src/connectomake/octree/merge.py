@@ -31,6 +31,7 @@ class _Place:
 
     @classmethod
     def of(cls, octree: Octree, level: int, node: int, min_size: int) -> "_Place":
+        """Return the place of a node of an octree."""
         return cls(octree.box(level, node), octree.grid.roi, max(min_size, 0))
 
 
