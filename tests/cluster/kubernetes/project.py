@@ -17,7 +17,7 @@ import yaml
 from tests.cluster.kubernetes.site import BUCKET, NAMESPACE
 from tests.flow import CONFIG, MODEL, ROOT, smooth_noise
 
-SHIPPED = ("Snakefile", "config.yaml", "workflow", "scripts", "models", "configs", "profiles")
+SHIPPED = ("Snakefile", "config.yaml", "workflow", "scripts", "models", "configs", "profiles", "envs")
 OUTDIR = "results/small"
 PREFIX = f"s3://{BUCKET}/run"
 SHAPE = (20, 40, 44)
