@@ -69,8 +69,8 @@ def test_scores_are_those_of_the_whole_volume(done):
 
 
 @pytest.mark.parametrize("values", [
-    {"block": [16, 64, 32], "chunk": [16, 64, 32], "merge__fan_out": 2, "pyramid__scales": 2},
-    {"block": [64, 64, 64], "chunk": [16, 16, 16], "pyramid__scales": 2},
+    {"block": [16, 64, 32], "chunk": [16, 64, 32], "merge__fan_out": 2},
+    {"block": [64, 64, 64], "chunk": [16, 16, 16]},
 ])  # fmt: skip
 def test_blocks_do_not_matter(done, tmp_path, values):
     flow = with_truth(tmp_path / "run", TRUTH, **values)
