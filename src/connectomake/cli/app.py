@@ -9,6 +9,7 @@ import typer
 from connectomake import __version__
 from connectomake.cli.block import block
 from connectomake.cli.check import check
+from connectomake.cli.curve import curve
 from connectomake.cli.evaluate import evaluate
 from connectomake.cli.export import export
 from connectomake.cli.phantom import phantom
@@ -61,6 +62,7 @@ app.command("view", context_settings=NEGATIVE_NUMBERS)(view)
 app.command("evaluate", context_settings=NEGATIVE_NUMBERS)(evaluate)
 app.command("train")(train)
 app.command("snapshot", context_settings=NEGATIVE_NUMBERS)(snapshot)
+app.command("curve")(curve)
 app.command("phantom")(phantom)
 app.add_typer(queue_app, name="queue")
 
