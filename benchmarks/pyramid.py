@@ -25,7 +25,7 @@ from connectomake.layers import LayerSpec, read_box, write_block
 from connectomake.pyramid import child_box, scales_of, write_parent
 
 SCALES = 3
-REPEATS = 1
+REPEATS = 3
 SIZE = (8.0, 8.0, 8.0)
 
 
