@@ -4,4 +4,7 @@ Every module of `MODULES` has a function `run() -> dict` whose `rows` come from 
 figures beside them. What another program is needed for, or data that is not there, raises `Skipped`.
 """
 
-MODULES = ("workflow", "inference", "recompute", "components", "neurons", "training", "fib25", "dryrun", "imports", "memory")
+MODULES = (
+    "workflow", "inference", "recompute", "components", "neurons", "training", "fib25", "dryrun", "imports", "memory",
+    "meshes",
+)  # fmt: skip

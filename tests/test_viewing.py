@@ -1,5 +1,6 @@
 """Viewing: the server answers as viewers need it, keeps to its folders, and the state fits what is there."""
 
+import copy
 import http.client
 import json
 import shutil
@@ -20,11 +21,12 @@ from hypothesis import strategies as st
 from connectomake.cli import main
 from connectomake.errors import ConfigError, SourceError
 from connectomake.layers import read_box
+from connectomake.objects import read_parquet
 from connectomake.planning.resolve import resolve
 from connectomake.viewing import make_server, mounts, viewer_state
 from connectomake.viewing.ranges import parse_range
 from connectomake.viewing.server import client_folder
-from tests.tiny_run import make_run, write_inputs
+from tests.tiny_run import CONFIG, make_run, write_inputs
 
 
 @pytest.fixture(scope="module")
@@ -239,7 +241,7 @@ def test_state_of_what_is_there(plan, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.rmtree("out/affinity")
     shutil.rmtree("out/segmentation/properties")
-    state = viewer_state(plan, "http://h:1", (0, 0, 0), 7)
+    state = viewer_state(plan, "http://h:1", (0, 0, 0), [7])
     assert [layer["name"] for layer in state["layers"]] == ["image", "components", "segmentation"]
     assert state["layers"][-1]["segments"] == ["7"]
     assert viewer_state(plan, "http://h:1", (0, 0, 0))["layers"][-1]["segments"] == []
@@ -282,7 +284,9 @@ def test_nothing_to_view(tmp_path):
 
 def test_print_only(plan, capsys):
     middle, voxel = ((), [20.5, 12.5, 10.5]), (("--at", "1", "2", "3"), [3.5, 2.5, 1.5])
-    for args, position in (middle, voxel, (("--id", "971"), [10.5, 0.5, 1.5])):
+    table = read_parquet(f"{plan.outdir}/objects/objects.parquet")
+    inside = [float(table[f"inside_{a}"][0]) + 0.5 for a in "xyz"]
+    for args, position in (middle, voxel, (("--id", str(table["id"][0])), inside)):
         with pytest.raises(SystemExit) as end:
             main(["view", "--print-only", *args])
         assert end.value.code == 0
@@ -299,6 +303,52 @@ def test_nowhere_to_look(plan, capsys, args):
         main(["view", "--print-only", *args])
     assert end.value.code == 1
     assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_unknown_objects_are_named(plan, capsys):
+    known = int(read_parquet(f"{plan.outdir}/objects/objects.parquet")["id"][0])
+    with pytest.raises(SystemExit) as end:
+        main(["view", "--print-only", "--id", str(known), "--id", str(known + 1)])
+    assert end.value.code == 1
+    assert capsys.readouterr().err.startswith(f"error: object {known + 1} does not exist; `connectomake summary` names")
+
+
+def test_an_empty_segmentation_is_said(plan, capsys, monkeypatch):
+    monkeypatch.setattr("connectomake.cli.view._table", lambda plan: {"id": np.zeros(0, np.uint64)})
+    with pytest.raises(SystemExit) as end:
+        main(["view", "--print-only"])
+    assert end.value.code == 0
+    assert capsys.readouterr().err.startswith("note: the segmentation holds no object")
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_no_browser_here(capsys, monkeypatch, fails):
+    import webbrowser
+
+    from connectomake.cli.view import _open
+
+    def answer(link):
+        if fails:
+            raise webbrowser.Error("could not locate runnable browser")
+        return False
+
+    monkeypatch.setattr(webbrowser, "open", answer)
+    _open("http://127.0.0.1:9000/")
+    assert capsys.readouterr().err == "note: no browser was found here; open http://127.0.0.1:9000/ in one\n"
+
+
+def test_a_source_without_voxel_size(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    config = copy.deepcopy(CONFIG)
+    del config["source"]["voxel_size"]
+    write_inputs(tmp_path, config)
+    with pytest.raises(SystemExit) as end:
+        main(["view"])
+    error = capsys.readouterr().err
+    assert end.value.code == 1
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert "source.voxel_size" in error
 
 
 def test_served_until_interrupted(plan):

@@ -14,7 +14,7 @@ from connectomake.layers import write_tables
 from tests.flow import ROOT, Flow, job_counts
 
 pytestmark = pytest.mark.slow
-BELOW_AFFINITY = {"components", "merge", "lookup", "segmentation", "objects", "fragments", "meshes"}
+BELOW_AFFINITY = {"components", "merge", "lookup", "segmentation", "measures", "objects", "fragments", "meshes"}
 BELOW_COMPONENTS = BELOW_AFFINITY - {"components"}
 
 
@@ -126,11 +126,11 @@ RERUNS = [
     ({"inference__overlap": [2, 6, 4]}, {"affinity", *BELOW_AFFINITY}),
     ({"inference__batch": 2}, {"affinity", *BELOW_AFFINITY}),
     ({"inference__threads": 2}, {"affinity", *BELOW_AFFINITY}),
-    ({"meshes__cell": [32, 16, 16]}, {"fragments", "meshes"}),
+    ({"meshes__cell": [32, 16, 16]}, {"measures", "objects", "fragments", "meshes"}),
     ({"meshes__simplify__factor": 5}, {"fragments", "meshes"}),
     ({"meshes__simplify__max_error": 11}, {"fragments", "meshes"}),
     ({"objects__properties_limit": 5}, {"objects"}),
-    ({"meshes__enabled": False}, {"info"}),
+    ({"meshes__enabled": False}, {"measures", "objects", "info"}),
     ({"keep": ["image"]}, set()),
     ({"inference__output_patch": [10, 16, 16]}, set()),
     ({"compression": 2}, {"image", "affinity", *BELOW_AFFINITY}),
@@ -190,7 +190,7 @@ def test_a_lost_final_shard_remakes_little(copied):
     (copied.folder / targets.shard("segmentation", 3)).unlink()
     counts = copied.would_run(copied.config)
     assert counts.pop("segmentation") == 1
-    assert set(counts) <= {"fragments", "meshes"}
+    assert set(counts) <= {"measures", "objects", "fragments", "meshes"}
     before = copied.folder / targets.shard("segmentation", 0)
     when = before.stat().st_mtime_ns
     copied.run(config="changed.yaml")

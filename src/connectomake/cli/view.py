@@ -9,6 +9,8 @@ from connectomake.cli.common import DEFAULT_CONFIG, ConfigPath
 from connectomake.errors import ConfigError, LayerError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from connectomake.geometry import Vec
     from connectomake.planning.plan import Plan
 
@@ -18,31 +20,49 @@ def view(
     port: Annotated[int, typer.Option(help="Port of the local server; 0: any free one.", min=0, max=65535)] = 9000,
     host: Annotated[str, typer.Option(help="Address to serve at; 0.0.0.0 serves the whole network.")] = "127.0.0.1",
     at: Annotated[tuple[int, int, int] | None, typer.Option(metavar="Z Y X", help="Voxel to look at.")] = None,
-    object_id: Annotated[int | None, typer.Option("--id", help="Object to select and look at.")] = None,
+    object_ids: Annotated[
+        list[int] | None, typer.Option("--id", help="Object to select and look at; may be given several times.")
+    ] = None,
     print_only: Annotated[bool, typer.Option("--print-only", help="Print the links and end; serve nothing.")] = False,
+    browser: Annotated[bool, typer.Option("--open", help="Open the viewer in a browser.")] = False,
 ) -> None:
     """Serve the layers to Neuroglancer and print its links; Ctrl-C ends. Nothing is written."""
     from connectomake.viewing import links, make_server, mounts, viewer_state
 
     plan = common.read_plan(config)
-    position = _position(plan, at, object_id)
+    ids = object_ids or []
+    position = _position(plan, at, ids)
     if not viewer_state(plan, "", position)["layers"]:
         raise LayerError(f"there is no layer in {plan.outdir} to view; run snakemake first")
     if print_only:
         base = f"http://{_reachable(host)}:{port}"
-        _print(links(base, viewer_state(plan, base, position, object_id)))
+        _print(links(base, viewer_state(plan, base, position, ids)))
         return
     server = make_server(host, port, {name: folder for name, folder in mounts(plan).items() if folder.is_dir()})
     base = f"http://{_reachable(host)}:{server.server_address[1]}"
-    server.state = viewer_state(plan, base, position, object_id)
+    server.state = viewer_state(plan, base, position, ids)
     _print(links(base, server.state))
     print("serving; Ctrl-C ends", flush=True)
+    if browser:
+        _open(f"{base}/")
     try:
         server.serve_forever()
     except KeyboardInterrupt:
         print()
     finally:
         server.server_close()
+
+
+def _open(link: str) -> None:
+    """Open a link in a browser, or say that there is none."""
+    import webbrowser
+
+    try:
+        opened = webbrowser.open(link)
+    except webbrowser.Error:
+        opened = False
+    if not opened:
+        common.note(f"no browser was found here; open {link} in one")
 
 
 def _reachable(host: str) -> str:
@@ -56,17 +76,48 @@ def _print(named: dict[str, str]) -> None:
         print(f"{name}: {link}")
 
 
-def _position(plan: "Plan", at: "Vec | None", object_id: int | None) -> "Vec":
-    """Return the voxel to look at: the one asked for, the object's first, or the middle of the region."""
+def _position(plan: "Plan", at: "Vec | None", ids: list[int]) -> "Vec":
+    """Return the voxel to look at: the one asked for, one inside the first object named, or the middle of the region."""
+    inside = _inside(plan, ids) if ids else None
     if at is not None:
         if not plan.roi.contains_voxel(at):
             raise ConfigError(f"voxel {at} (z, y, x) is outside the region of interest, {plan.roi}")
         return at
-    start, shape = plan.roi.start, plan.roi.shape
-    if object_id is None:
-        z, y, x = (a + n // 2 for a, n in zip(start, shape, strict=True))
-        return (z, y, x)
-    if not 1 <= object_id <= plan.roi.volume:
-        raise ConfigError(f"object {object_id} cannot exist: ids of this region are 1 to {plan.roi.volume}")
-    plane, rest = divmod(object_id - 1, shape[1] * shape[2])
-    return (start[0] + plane, start[1] + rest // shape[2], start[2] + rest % shape[2])
+    if inside is not None:
+        return inside
+    z, y, x = (a + n // 2 for a, n in zip(plan.roi.start, plan.roi.shape, strict=True))
+    if _is_empty(plan):
+        common.note("the segmentation holds no object: none reaches segmentation.min_size, or the threshold is too high")
+    return (z, y, x)
+
+
+def _table(plan: "Plan") -> "dict[str, np.ndarray] | None":
+    """Return the object table; None if it is not made yet."""
+    from pathlib import Path
+
+    from connectomake.objects import read_parquet
+    from connectomake.planning.targets import Targets
+
+    path = Targets(plan).objects
+    return read_parquet(path) if Path(path).exists() else None
+
+
+def _is_empty(plan: "Plan") -> bool:
+    table = _table(plan)
+    return table is not None and not len(table["id"])
+
+
+def _inside(plan: "Plan", ids: list[int]) -> "Vec":
+    """Return a voxel inside the first of the objects named, all of which must exist."""
+    import numpy as np
+
+    table = _table(plan)
+    if table is None:
+        raise LayerError(f"objects cannot be looked up: {plan.outdir} has no object table yet; run snakemake first")
+    known = set(table["id"].tolist())
+    unknown = [i for i in ids if i not in known]
+    if unknown:
+        raise ConfigError(f"object {unknown[0]} does not exist; `connectomake summary` names the largest of {len(known):,}")
+    row = int(np.searchsorted(table["id"], np.uint64(ids[0])))
+    z, y, x = (int(table[f"inside_{a}"][row]) for a in "zyx")
+    return (z, y, x)

@@ -1,6 +1,7 @@
 """The state of Neuroglancer that shows a run: layers, position, scales."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -32,7 +33,7 @@ def mounts(plan: Plan) -> dict[str, Path]:
     return folders
 
 
-def viewer_state(plan: Plan, base: str, position: Vec, object_id: int | None = None) -> dict[str, Any]:
+def viewer_state(plan: Plan, base: str, position: Vec, object_ids: Sequence[int] = ()) -> dict[str, Any]:
     """Return the viewer's state for the layers that exist.
 
     Parameters
@@ -43,8 +44,8 @@ def viewer_state(plan: Plan, base: str, position: Vec, object_id: int | None = N
         URL of the server, without a slash at its end.
     position
         Voxel to look at, z, y, x.
-    object_id
-        Object to select; default the largest ones.
+    object_ids
+        Objects to select; default the largest ones.
     """
     metres = [v * 1e-9 for v in xyz(plan.source.voxel_size)]
     finest = min(plan.source.voxel_size)
@@ -54,7 +55,7 @@ def viewer_state(plan: Plan, base: str, position: Vec, object_id: int | None = N
         "position": [p + 0.5 for p in xyz(position)],
         "crossSectionScale": max(min(depth / VOXELS_ACROSS, 4), 0.25),
         "projectionScale": 1.5 * depth,
-        "layers": _layers(plan, base, object_id),
+        "layers": _layers(plan, base, object_ids),
         "layout": "4panel",
         "showSlices": False,
     }
@@ -63,14 +64,14 @@ def viewer_state(plan: Plan, base: str, position: Vec, object_id: int | None = N
     return state
 
 
-def _layers(plan: Plan, base: str, object_id: int | None) -> list[dict[str, Any]]:
+def _layers(plan: Plan, base: str, object_ids: Sequence[int]) -> list[dict[str, Any]]:
     layers = [_image(plan, base)]
     if _exists(plan, "affinity"):
         layers.append(_affinity(plan, base))
     if _exists(plan, "components"):
         layers.append({"type": "segmentation", "name": "components", "source": _url(base, "components"), "visible": False})
     if _exists(plan, "segmentation"):
-        layers.append(_segmentation(plan, base, object_id))
+        layers.append(_segmentation(plan, base, object_ids))
     if plan.truth is not None:
         layers.append(_ground_truth(plan, base))
     return [layer for layer in layers if layer is not None]
@@ -104,8 +105,8 @@ def _affinity(plan: Plan, base: str) -> dict[str, Any]:
     return layer | ({"channelDimensions": {"c^": [1, ""]}} if spec.channels > 1 else {})
 
 
-def _segmentation(plan: Plan, base: str, object_id: int | None) -> dict[str, Any]:
-    chosen = _largest(plan) if object_id is None else [str(object_id)]
+def _segmentation(plan: Plan, base: str, object_ids: Sequence[int]) -> dict[str, Any]:
+    chosen = [str(i) for i in object_ids] or _largest(plan)
     return {
         "type": "segmentation",
         "name": "segmentation",
@@ -113,7 +114,7 @@ def _segmentation(plan: Plan, base: str, object_id: int | None) -> dict[str, Any
         "tab": "segments",
         "segments": chosen,
         "selectedAlpha": 0.35,
-        "notSelectedAlpha": 0.15 if object_id is None else 0,
+        "notSelectedAlpha": 0 if object_ids else 0.15,
     }
 
 
