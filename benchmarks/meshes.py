@@ -109,11 +109,19 @@ def _igneous(folder: Path, labels: np.ndarray) -> tuple[float, float, float, flo
     options = ["--shape", shape, "--max-error", str(int(ERROR)), "--sharded", "--compress", "none"]
     forge = _timed([str(COMMAND), "-p", "2", "mesh", "forge", cloud, *options], folder)
     merge = _timed([str(COMMAND), "-p", "2", "mesh", "merge-sharded", cloud], folder)
-    volume = CloudVolume(cloud, use_https=False, progress=False)
-    ids = [int(i) for i in np.unique(labels) if i]
-    meshes = volume.mesh.get(ids)
-    triangles = sum(len(meshes[i].faces) for i in ids)
+    triangles = sum(_triangles_of(cloud, int(i)) for i in np.unique(labels) if i)
     return forge[0], merge[0], forge[1] + merge[1], max(forge[2], merge[2]), triangles
+
+
+def _triangles_of(cloud: str, object_id: int) -> int:
+    """Return the triangles of an object that igneous meshed; 0 where it left the object out."""
+    from cloudvolume import CloudVolume
+    from cloudvolume.exceptions import MeshMissingError
+
+    try:
+        return len(CloudVolume(cloud, use_https=False, progress=False).mesh.get([object_id])[object_id].faces)
+    except MeshMissingError:
+        return 0
 
 
 def _zmesh(labels: np.ndarray) -> float:

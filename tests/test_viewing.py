@@ -186,7 +186,7 @@ def test_state(plan, server):
     assert state["dimensions"] == {"x": [1e-8, "m"], "y": [1e-8, "m"], "z": [2e-8, "m"]}
     assert state["position"] == [3.5, 2.5, 1.5]
     layers = {layer["name"]: layer for layer in state["layers"]}
-    assert list(layers) == ["image", "affinity", "components", "segmentation"]
+    assert list(layers) == ["image", "affinity", "components", "segmentation", "ground truth"]
     assert layers["segmentation"]["source"] == f"precomputed://{server.base}/run/segmentation"
     assert 1 <= len(layers["segmentation"]["segments"]) <= 24
     assert "emitGrayscale" in layers["affinity"]["shader"]
