@@ -1,6 +1,9 @@
 """The real workflow on affinities: the same basins and neurons as the whole volume in memory, for any blocks."""
 
 import copy
+import os
+import signal
+import subprocess
 
 import h5py
 import numpy as np
@@ -10,6 +13,7 @@ from connectomake.agglomeration import Rule, agglomerate_graph, read_merges, reg
 from connectomake.agglomeration.files import canonical
 from connectomake.components import watershed
 from tests.flow import CONFIG, Flow
+from tests.test_workflow import wait_for
 
 pytestmark = pytest.mark.slow
 SHAPE = (36, 40, 44)
@@ -107,11 +111,31 @@ def test_segments_of_any_blocks(flow):
     assert histories["one"] == histories["many"]
 
 
+def test_killed_while_agglomerating(flow):
+    """Killed when the first octree nodes are agglomerated, and run again: the same segments."""
+    joined = {"agglomeration": {"threshold": 0.45, "absorb": 40}, "segmentation__min_supervoxel": 12}
+    config = flow.with_values(outdir="killed", meshes__enabled=False, **joined, **LAYOUTS["many"])
+    flow.write(config)
+    run = subprocess.Popen(
+        flow.command(), cwd=flow.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    wait_for(lambda: list((flow.folder / "killed/agglomeration").glob("*/*.up.h5")), run)
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait(timeout=60)
+    assert not (flow.folder / flow.targets(config).history).exists()
+    flow.run("--unlock")
+    flow.run()
+    with h5py.File(flow.folder / "affinity.h5") as file:
+        affinity = file["affinity"][:]
+    want, _ = in_memory(affinity, Rule(0.45, str(affinity.dtype), t_low=0.1, min_supervoxel=12, absorb=40))
+    np.testing.assert_array_equal(flow.array("segmentation", config)[0], want)
+
+
 def test_another_threshold_remakes_agglomeration_and_what_follows(flow):
     joined = {"agglomeration": {"threshold": 0.45, "absorb": 40}, "segmentation__min_supervoxel": 12}
     config = flow.with_values(outdir="one-joined", meshes__enabled=False, **joined, **LAYOUTS["one"])
     assert flow.would_run(config) == {}
-    below = {"agglomerate", "assign", "history", "segmentation", "objects"}
+    below = {"agglomerate", "assign", "history", "segmentation", "measures", "objects"}
     for change in ({"threshold": 0.5}, {"absorb": 41}, {"large": {"voxels": 50, "threshold": 0.6}}):
         other = copy.deepcopy(config)
         other["agglomeration"].update(change)
