@@ -1,9 +1,6 @@
 """The real workflow on affinities: the same basins and neurons as the whole volume in memory, for any blocks."""
 
 import copy
-import os
-import signal
-import subprocess
 
 import h5py
 import numpy as np
@@ -13,7 +10,6 @@ from connectomake.agglomeration import Rule, agglomerate_graph, read_merges, reg
 from connectomake.agglomeration.files import canonical
 from connectomake.components import watershed
 from tests.flow import CONFIG, Flow
-from tests.test_workflow import wait_for
 
 pytestmark = pytest.mark.slow
 SHAPE = (36, 40, 44)
@@ -109,26 +105,6 @@ def test_segments_of_any_blocks(flow):
         assert set(rows) == merges
         histories[name] = [getattr(found, column).tobytes() for column in ("kind", "a", "b", "total", "count", "index")]
     assert histories["one"] == histories["many"]
-
-
-def test_killed_while_agglomerating(flow):
-    """Killed when the first octree nodes are agglomerated, and run again: the same segments."""
-    joined = {"agglomeration": {"threshold": 0.45, "absorb": 40}, "segmentation__min_supervoxel": 12}
-    config = flow.with_values(outdir="killed", meshes__enabled=False, **joined, **LAYOUTS["many"])
-    flow.write(config)
-    run = subprocess.Popen(
-        flow.command(), cwd=flow.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    wait_for(lambda: list((flow.folder / "killed/agglomeration").glob("*/*.up.h5")), run)
-    os.killpg(run.pid, signal.SIGKILL)
-    run.wait(timeout=60)
-    assert not (flow.folder / flow.targets(config).history).exists()
-    flow.run("--unlock")
-    flow.run()
-    with h5py.File(flow.folder / "affinity.h5") as file:
-        affinity = file["affinity"][:]
-    want, _ = in_memory(affinity, Rule(0.45, str(affinity.dtype), t_low=0.1, min_supervoxel=12, absorb=40))
-    np.testing.assert_array_equal(flow.array("segmentation", config)[0], want)
 
 
 def test_another_threshold_remakes_agglomeration_and_what_follows(flow):
