@@ -40,7 +40,7 @@ def measure(folder: Path, way: str, jobs: int) -> str:
     """Run in a cluster of its own; return a row."""
     (folder / "run").mkdir(parents=True)
     (folder / "run/Snakefile").write_text(SNAKEFILE.replace("JOBS", str(jobs)))
-    with SlurmCluster(folder / "slurm") as cluster:
+    with SlurmCluster(folder / "slurm", cpus=10) as cluster:
         head = Head(Flow(folder / "run"), "profiles/slurm", cluster.env)
         head.command = [sys.executable, "-m", "snakemake", "--profile", str(ROOT / "profiles/slurm"), *WAYS[way]]
         started = time.perf_counter()
@@ -53,6 +53,6 @@ def measure(folder: Path, way: str, jobs: int) -> str:
 
 
 if __name__ == "__main__":
-    for name in WAYS:
+    for name in sys.argv[2:] or WAYS:
         with tempfile.TemporaryDirectory(prefix="cms") as place:
             print(measure(Path(place), name, int(sys.argv[1]) if len(sys.argv) > 1 else 30), flush=True)
