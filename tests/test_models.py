@@ -325,6 +325,7 @@ def test_rsunet_refuses_bad_settings() -> None:
 
 
 def test_rsunet_model_file(tmp_path: Path) -> None:
+    torch.manual_seed(0)
     net = RSUNet(1, 1, (2, 4), sigmoid=True).eval()
     save_rsunet(tmp_path / "weights.pt", net)
     loaded = load_network(MODELS / "rsunet.py", tmp_path / "weights.pt", SPEC)
