@@ -11,7 +11,7 @@ if scales.layers:
         log:
             f"{plan.outdir}/logs/pyramid/{{layer}}.{{scale}}.{{block}}.log",
         benchmark:
-            f"{plan.outdir}/benchmarks/pyramid_{{layer}}/{{scale}}.{{block}}.tsv"
+            f"{plan.outdir}/benchmarks/pyramid/{{layer}}.{{scale}}.{{block}}.tsv"
         wildcard_constraints:
             layer=one_of(scales.layers),
             scale=one_of(scales.keys),

@@ -69,9 +69,15 @@ class Freshness:
             return True
         seen = self._known.get(path)
         if seen is None or seen[0] != stat.st_mtime_ns:
-            fingerprint = self._stages.fingerprint(SAME_SETTINGS.get(stage, stage))
+            fingerprint = self._stages.fingerprint(self._settings(stage, path))
             seen = self._known[path] = stat.st_mtime_ns, not is_stale(path, fingerprint)
         return seen[1]
+
+    def _settings(self, stage: str, path: str) -> str:
+        """Return the stage whose settings a file has; a pyramid's are those of its layer."""
+        if stage in ("pyramid", "thumbnail"):
+            return f"pyramid_{path.removeprefix(f'{self._stages.plan.outdir}/').partition('/')[0]}"
+        return SAME_SETTINGS.get(stage, stage)
 
 
 def stage_files(plan: Plan) -> dict[str, list[str]]:
@@ -104,8 +110,8 @@ def stage_files(plan: Plan) -> dict[str, list[str]]:
         files["contingency"] = targets.contingencies()
         files["evaluation"] = [targets.evaluation()["table"]]
     scales = Scales(plan)
-    for layer in scales.layers:
-        files[f"pyramid_{layer}"] = [p for p in scales.final() if p.startswith(f"{plan.outdir}/{layer}/")]
+    files["pyramid"] = scales.shards()
+    files["thumbnail"] = [scales.thumbnail(layer) for layer in scales.layers]
     return {stage: names for stage, names in files.items() if names}
 
 
