@@ -3,8 +3,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.connectomake
+# Plugins of Slurm and Kubernetes, for the tests: apart, since Snakemake imports all that are installed at each start.
+PLUGINS := $(VENV)/plugins
 DEMO := demo/phantom.h5
 export MPLBACKEND := Agg
+export CONNECTOMAKE_PLUGINS := $(abspath $(PLUGINS))
 
 .PHONY: demo fib25 test test-fast test-cluster test-slurm test-kubernetes bench lint lock clean help
 
@@ -18,6 +21,11 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
+$(PLUGINS): requirements-cluster.lock $(STAMP)
+	rm -rf $@ $@.part
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $@.part -r requirements-cluster.lock
+	mv $@.part $@
+
 $(DEMO): $(STAMP)
 	$(BIN)/connectomake phantom $@
 
@@ -29,19 +37,19 @@ fib25: $(STAMP)  ## the same on real EM (see the README for the data)
 	$(BIN)/snakemake --profile profiles/local --configfile configs/fib25.yaml
 	@$(BIN)/connectomake summary configs/fib25.yaml
 
-test: $(STAMP)  ## all tests
+test: $(STAMP) $(PLUGINS)  ## all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-fast: $(STAMP)  ## the tests that need no workflow run
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not cluster"
 
-test-cluster: $(STAMP)  ## the tests on real clusters, started on loopback: Slurm, Kubernetes (root on Debian; part of `make test` too)
+test-cluster: $(STAMP) $(PLUGINS)  ## the tests on real clusters, started on loopback: Slurm, Kubernetes (root on Debian; part of `make test` too)
 	$(BIN)/python -m pytest -m cluster
 
-test-slurm: $(STAMP)  ## on Slurm only
+test-slurm: $(STAMP) $(PLUGINS)  ## on Slurm only
 	$(BIN)/python -m pytest tests/cluster/test_slurm.py
 
-test-kubernetes: $(STAMP)  ## on Kubernetes only; builds Kubernetes first if need be (12 minutes, once)
+test-kubernetes: $(STAMP) $(PLUGINS)  ## on Kubernetes only; builds Kubernetes first if need be (12 minutes, once)
 	CONNECTOMAKE_CLUSTER_BUILD=1 $(BIN)/python -m pytest -s tests/cluster/test_kubernetes.py
 
 bench: $(STAMP)  ## the benchmarks: a table, and benchmarks/results.json
@@ -58,6 +66,9 @@ lock:  ## resolve requirements.lock anew
 	.lock-venv/bin/pip install --quiet '.[test,dev]'
 	(head -2 requirements.lock; .lock-venv/bin/pip freeze | grep -v -E '^(connectomake|setuptools|pip)' | sed 's/+cpu//') > requirements.lock.new
 	mv requirements.lock.new requirements.lock
+	.lock-venv/bin/pip install --quiet '.[slurm,kubernetes]'
+	(head -2 requirements-cluster.lock; .lock-venv/bin/pip freeze | grep -v -E '^(connectomake|setuptools|pip)' | sed 's/+cpu//' | grep -v -x -F -f requirements.lock) > requirements.lock.new
+	mv requirements.lock.new requirements-cluster.lock
 	rm -r .lock-venv
 
 clean:  ## remove results, not the environment

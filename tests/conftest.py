@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -11,6 +12,8 @@ settings.register_profile(
     "connectomake", deadline=None, max_examples=40, derandomize=True, suppress_health_check=list(HealthCheck)
 )
 settings.load_profile("connectomake")
+if os.environ.get("CONNECTOMAKE_PLUGINS"):  # of clusters: imported by tests, not by the Snakemakes that they start
+    sys.path.append(os.environ["CONNECTOMAKE_PLUGINS"])
 
 
 @pytest.fixture(scope="module")

@@ -133,7 +133,8 @@ class Cloud:
     def demand_credentials(self, demand=True):
         """From now on only keys that exist are let in; or all again."""
         count = b"0" if demand else b"inf"
-        urllib.request.urlopen(urllib.request.Request(f"{self.url}/moto-api/reset-auth", count, method="POST"))
+        place, plain = f"{self.url}/moto-api/reset-auth", {"Content-Type": "text/plain"}
+        urllib.request.urlopen(urllib.request.Request(place, count, plain, method="POST"))
 
     def stop(self):
         self.server.stop()

@@ -242,9 +242,9 @@ def test_state_of_what_is_there(plan, tmp_path, monkeypatch):
     shutil.rmtree("out/affinity")
     shutil.rmtree("out/segmentation/properties")
     state = viewer_state(plan, "http://h:1", (0, 0, 0), [7])
-    assert [layer["name"] for layer in state["layers"]] == ["image", "components", "segmentation"]
-    assert state["layers"][-1]["segments"] == ["7"]
-    assert viewer_state(plan, "http://h:1", (0, 0, 0))["layers"][-1]["segments"] == []
+    assert [layer["name"] for layer in state["layers"]] == ["image", "components", "segmentation", "ground truth"]
+    assert state["layers"][-2]["segments"] == ["7"]
+    assert viewer_state(plan, "http://h:1", (0, 0, 0))["layers"][-2]["segments"] == []
     shutil.rmtree("out/segmentation")
     assert "selectedLayer" not in viewer_state(plan, "http://h:1", (0, 0, 0))
 

@@ -252,16 +252,31 @@ def explained(url: str) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    code = str(getattr(error, "response", {}).get("Error", {}).get("Code", ""))
-    name = type(error).__name__
-    if "NonExistentQueue" in code or "QueueDoesNotExist" in code or "QueueDoesNotExist" in name:
-        return "there is no such queue in this account and region; make it with `connectomake queue fill --create`"
-    if name in ("NoCredentialsError", "PartialCredentialsError"):
-        return "there are no AWS credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-    if code in ("InvalidClientTokenId", "SignatureDoesNotMatch", "UnrecognizedClientException", "InvalidAccessKeyId"):
-        return f"the AWS credentials are wrong ({code})"
-    if "Expired" in code:
-        return f"the AWS credentials have expired ({code})"
-    if "AccessDenied" in code:
-        return f"the AWS credentials may not use it ({error})"
+    answer = getattr(error, "response", {})
+    code = str(answer.get("Error", {}).get("Code", "")) or type(error).__name__
+    status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    for names, reason in _REASONS:
+        if any(name in f"{code} {type(error).__name__}" for name in names):
+            return reason.format(code=code, error=error)
+    if status in (401, 403) or code in ("401", "403"):
+        return f"the AWS credentials are wrong, or may not use it (the answer was {code})"
     return " ".join(str(error).split())
+
+
+_REASONS = (
+    (
+        ("NonExistentQueue", "QueueDoesNotExist"),
+        "there is no such queue in this account and region; make it with `connectomake queue fill --create`",
+    ),
+    (
+        ("NoCredentialsError", "PartialCredentialsError"),
+        "there are no AWS credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    ),
+    (
+        ("InvalidClientTokenId", "SignatureDoesNotMatch", "UnrecognizedClientException", "InvalidAccessKeyId"),
+        "the AWS credentials are wrong ({code})",
+    ),
+    (("Expired",), "the AWS credentials have expired ({code})"),
+    (("AccessDenied",), "the AWS credentials may not use it ({error})"),
+)
+"""Names in a code of AWS or of an exception, and what to say of them."""
