@@ -13,7 +13,7 @@ from connectomake.layers.records import append_record
 from connectomake.planning.resolve import resolve
 from connectomake.planning.stages import Stages
 from connectomake.planning.targets import Targets
-from connectomake.verify import STAGES, expected, verify
+from connectomake.verify import expected, verify
 from connectomake.verify.deep import Sizes
 from tests.tiny_run import CONFIG, NETWORK
 
@@ -36,7 +36,7 @@ def test_expected_files_are_those_of_the_targets(run):
     assert len(paths) == len(set(paths))
     wanted = set(Targets(run).kept()) | set(Targets(run).final())
     assert set(paths) == wanted
-    assert {f.stage for f in files} == set(STAGES)
+    assert {f.stage for f in files} == set(Stages(run).names)
 
 
 def test_missing_file(run):
