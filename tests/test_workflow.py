@@ -199,9 +199,11 @@ def test_a_lost_final_shard_remakes_little(copied):
 
 def test_a_lost_final_shard_without_meshes_remakes_itself_only(copied):
     config = copied.with_values(meshes__enabled=False)
+    changed = copied.would_run(config)
+    assert set(changed) == {"measures", "objects", "info"}, "without cells others are measured, and the info names no mesh"
     (copied.folder / copied.targets().shard("segmentation", 3)).unlink()
     (copied.folder / copied.targets().shard("affinity", 3)).unlink()
-    assert copied.would_run(config) == {"segmentation": 1, "info": 1}
+    assert copied.would_run(config) == {"segmentation": 1, **changed}
 
 
 def test_lost_intermediates_come_back_when_kept_is_asked_for(copied):
