@@ -114,7 +114,10 @@ RERUNS = [
     ({"pyramid__labels": "sparse"}, {"pyramid", "thumbnail"}),
     ({"pyramid__enabled": False}, {"info"}),
     ({"objects__properties_limit": 5}, {"objects"}),
-    ({"segmentation__min_size": 11}, {"merge", "lookup", "segmentation", "objects", "pyramid", "thumbnail", *BELOW}),
+    (
+        {"segmentation__min_size": 11},
+        {"merge", "lookup", "segmentation", "measures", "objects", "pyramid", "thumbnail", *BELOW},
+    ),
 ]
 
 

@@ -111,7 +111,7 @@ def test_another_threshold_remakes_agglomeration_and_what_follows(flow):
     joined = {"agglomeration": {"threshold": 0.45, "absorb": 40}, "segmentation__min_supervoxel": 12}
     config = flow.with_values(outdir="one-joined", meshes__enabled=False, **joined, **LAYOUTS["one"])
     assert flow.would_run(config) == {}
-    below = {"agglomerate", "assign", "history", "segmentation", "measures", "objects"}
+    below = {"agglomerate", "assign", "history", "segmentation", "measures", "objects", "pyramid", "thumbnail"}
     for change in ({"threshold": 0.5}, {"absorb": 41}, {"large": {"voxels": 50, "threshold": 0.6}}):
         other = copy.deepcopy(config)
         other["agglomeration"].update(change)
