@@ -110,7 +110,7 @@ RERUNS = [
     ({"evaluation__ignore": [2]}, {"evaluation"}),
     ({"evaluation__start": [1, 0, 0]}, {"ground_truth", "info", "pyramid", "thumbnail", *BELOW}),
     ({"evaluation": None}, set()),
-    ({"pyramid__scales": 9}, {"info", "pyramid", "thumbnail"}),
+    ({"pyramid__scales": 9}, {"info", "pyramid"}),
     ({"pyramid__labels": "sparse"}, {"pyramid", "thumbnail"}),
     ({"pyramid__enabled": False}, {"info"}),
     ({"objects__properties_limit": 5}, {"objects"}),

@@ -177,9 +177,9 @@ def golden_outputs():
     edges = np.stack([image, image[::-1], image[:, ::-1]])
     basins = watershed_block(edges, (None, None, None), WatershedRule(0.3, 0.9), roi, roi)
     found["watershed"] = digest(basins.labels, *basins.table.arrays("").values(), *basins.faces.arrays().values())
-    labels = np.ascontiguousarray(basins.labels)
+    marked = np.ascontiguousarray(basins.labels)
     rule = Rule(0.4, "uint8", t_low=0.3, min_supervoxel=20, absorb=50)
-    segments, merges = agglomerate_graph(region_graph(labels, edges), np.bincount(labels.ravel()), rule)
+    segments, merges = agglomerate_graph(region_graph(marked, edges), np.bincount(marked.ravel()), rule)
     found["agglomeration"] = digest(segments, *(getattr(merges, n) for n in ("kind", "a", "b", "total", "count", "index")))
     octree = make_plan(shape=image.shape, block=list(block), chunk=list(block), meshes={"enabled": False}).octree
     blocks = MemoryBlocks({b: v.table for b, v in labels.items()}, {b: v.faces for b, v in labels.items()})

@@ -364,5 +364,5 @@ def test_served_until_interrupted(plan):
     host, port = base.removeprefix("http://").split(":")
     assert ask(SimpleNamespace(server_address=(host, int(port))), "/run/segmentation/info")[0] == 200
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=90)
     assert (process.returncode, err) == (0, "")
