@@ -20,9 +20,15 @@ from connectomake.segmentation import remap
 from connectomake.tables import ComponentTable
 
 
+def components_of(foreground, connectivity):
+    """Label with cc3d, within a rim of background: on arrays of a few voxels cc3d 3's table of labels may be too short."""
+    inner = (slice(1, -1),) * foreground.ndim
+    return cc3d.connected_components(np.pad(foreground, 1), connectivity=connectivity)[inner]
+
+
 def reference(foreground, connectivity, min_size):
     """Label the whole volume; ids are 1 + raster index of the first voxel, 0 below `min_size`."""
-    labels = cc3d.connected_components(foreground, connectivity=connectivity)
+    labels = components_of(foreground, connectivity)
     values, first, count = np.unique(labels, return_index=True, return_counts=True)
     ids = np.where((values == 0) | (count < min_size), 0, first + 1).astype(np.uint64)
     return ids[np.searchsorted(values, labels)]

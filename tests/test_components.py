@@ -1,6 +1,5 @@
 """Labelling of one block against cc3d and NumPy."""
 
-import cc3d
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,6 +11,7 @@ from connectomake.errors import ConfigError, RunError
 from connectomake.geometry import Box
 from connectomake.layers import read_record, read_tables
 from connectomake.tables import ComponentTable, voxel_of_key
+from tests.octree_reference import components_of
 
 SHAPES = st.tuples(st.integers(1, 9), st.integers(1, 9), st.integers(1, 20))
 
@@ -51,7 +51,7 @@ def test_labels_and_table_equal_the_reference(shape, connectivity, density, seed
     roi = Box.of_shape(tuple(s + 7 for s in shape), offset)
     box = Box.of_shape(shape, tuple(o + int(v) for o, v in zip(offset, rng.integers(0, 7, 3), strict=True)))
     result = label_block((values * 255).astype(np.uint8) if as_bytes else values, 0.5, connectivity, box, roi)
-    expected = cc3d.connected_components(values > 0.5, connectivity=connectivity)
+    expected = components_of(values > 0.5, connectivity)
     np.testing.assert_array_equal(first_voxels(result.labels), first_voxels(expected))
     assert result.labels.dtype == np.uint32
     firsts = np.unique(result.labels, return_index=True)[1][1 if (result.labels == 0).any() else 0 :]

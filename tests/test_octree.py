@@ -22,6 +22,7 @@ from connectomake.octree.contacts import touching_labels
 from connectomake.tables import ComponentTable
 from tests.octree_reference import (
     assemble,
+    components_of,
     down_path,
     label_blocks,
     merge_in_memory,
@@ -105,14 +106,9 @@ def test_empty_and_full_volumes(density):
 @given(st.integers(1, 6), st.integers(1, 6), st.integers(0, 2), st.floats(0, 1), st.integers(0, 2**32 - 1))
 def test_contacts_of_planes_equal_all_pairs(rows, columns, budget, density, seed):
     """Planes of labels of components, so that neighbours within a plane share a label, compared pixel by pixel."""
-    import cc3d
-
     rng = np.random.default_rng(seed)
     connectivity = {0: 4, 1: 4, 2: 8}[budget]
-    a, b = (
-        cc3d.connected_components(rng.random((rows, columns)) < density, connectivity=connectivity).astype(np.uint32)
-        for _ in range(2)
-    )
+    a, b = (components_of(rng.random((rows, columns)) < density, connectivity).astype(np.uint32) for _ in range(2))
     want = {
         (a[i, j], b[p, q])
         for i, j in np.ndindex(a.shape)

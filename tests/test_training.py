@@ -17,6 +17,7 @@ from connectomake.errors import ConfigError, ConnectomakeError, RunError
 from connectomake.geometry import Box
 from connectomake.inference.models import load_network
 from connectomake.inference.spec import InferenceSpec
+from connectomake.networks.rsunet import RSUNet, save_rsunet
 from connectomake.teaching import load_training, open_volumes, reporter, teach
 from connectomake.training.grey import blur, vary_grey
 from connectomake.training.resample import BOUNDARY, IGNORE, resample
@@ -303,6 +304,15 @@ def test_it_learns_and_leaves_weights_log_and_pictures(tmp_path):
     assert {v.dtype for v in network.module.parameters()} == {torch.float32}
 
 
+def test_it_begins_with_the_weights_of_an_earlier_training(tmp_path):
+    earlier = trained(tmp_path / "earlier", steps=3)
+    still = {"optimizer": {"learning_rate": 1e-12, "warm_up": 0, "weight_decay": 0}, "steps": 1}
+    later = trained(tmp_path / "later", seed=9, initial_weights=str(tmp_path / "earlier/out/weights.pt"), **still)
+    for name, value in earlier.items():
+        if "running" not in name and "tracked" not in name:
+            torch.testing.assert_close(later[name], value, rtol=0, atol=1e-9)
+
+
 def test_steps_may_be_changed_and_the_checkpoint_says_so(tmp_path):
     trained(tmp_path, steps=3)
     trained(tmp_path, steps=5)
@@ -349,6 +359,8 @@ WRONG = {
     "region outside": ("volumes.0.stop", [99, 20, 22], ConfigError, "not within"),
     "validation outside": ("volumes.0.validation", [{"start": [0, 0, 0], "stop": [99, 9, 9]}], ConfigError, "not within"),
     "all held out": ("volumes.0.validation", [{"start": [0, 0, 0], "stop": [24, 20, 22]}], RunError, "no labelled voxel"),
+    "no initial weights": ("initial_weights", "gone.pt", ConnectomakeError, "gone.pt"),
+    "initial weights that do not fit": ("initial_weights", "other.pt", ConnectomakeError, r"widths is \[2, 3\], the network"),
     "cuda": ("device", "cuda", ConnectomakeError, "torch finds no CUDA device"),
 }
 
@@ -358,6 +370,9 @@ def test_wrong_input_is_told_in_one_sentence(tmp_path, name):
     key, value, error, text = WRONG[name]
     if name == "cuda" and torch.cuda.is_available():
         pytest.skip("there is a CUDA device")
+    if key == "initial_weights":
+        value = str(tmp_path / value)
+        save_rsunet(tmp_path / "other.pt", RSUNet(1, 3, (2, 3), (2, 2, 2)))
     path = changed(tmp_path, key, value)
     with h5py.File(tmp_path / "volume.h5", "a") as file:
         file["grey"] = np.zeros((24, 20, 22), np.float32)

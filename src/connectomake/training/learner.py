@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from connectomake.errors import ModelError
-from connectomake.networks.rsunet import RSUNet
+from connectomake.networks.rsunet import RSUNet, load_rsunet
 from connectomake.training.samples import Sample
 from connectomake.training.spec import NEAREST, TrainingSpec
 
@@ -37,6 +38,27 @@ def configure(spec: TrainingSpec) -> torch.device:
     return torch.device(name)
 
 
+def begin_with(network: Any, path: Path) -> None:
+    """Give a network the weights of an earlier training; channels that the earlier one lacks keep their random weights.
+
+    Raises
+    ------
+    ModelError
+        If the file is no RSUNet, or one of another structure.
+    """
+    earlier = load_rsunet(path)
+    for key in ("in_channels", "widths", "pooling", "variant"):
+        if earlier.settings[key] != network.settings[key]:
+            raise ModelError(
+                f"initial_weights {path}: {key} is {earlier.settings[key]}, the network to be trained has "
+                f"{network.settings[key]}; change network, or take other weights"
+            )
+    with torch.no_grad():
+        for own, other in zip(network.state_dict().values(), earlier.state_dict().values(), strict=True):
+            shared = slice(min(len(own), len(other))) if own.ndim else ...
+            own[shared] = other[shared]
+
+
 class Learner:
     """A network, its optimiser and the moving average of its weights and statistics.
 
@@ -54,6 +76,8 @@ class Learner:
         self.step = 0
         torch.manual_seed(spec.seed)
         self.network = self._place(RSUNet(1, len(spec.offsets), **spec.network, sigmoid=False))
+        if spec.initial_weights is not None:
+            begin_with(self.network, Path(spec.initial_weights))
         self.averaged = self._place(RSUNet(1, len(spec.offsets), **spec.network, sigmoid=False)).eval()
         self.averaged.load_state_dict(self.network.state_dict())
         decayed = [p for p in self.network.parameters() if p.ndim > 1]

@@ -86,6 +86,8 @@ class TrainingSpec:
         Decay of the moving average of weights and statistics, which is what is saved; 0 takes the last ones.
     seed, threads, device, layout, autocast
         What the bits depend on besides.
+    initial_weights
+        File of an earlier training to begin with, or None.
     """
 
     patch: Vec
@@ -105,6 +107,7 @@ class TrainingSpec:
     device: str = "auto"
     layout: str = "channels_last_3d"
     autocast: str = "none"
+    initial_weights: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse patches that do not fit the network or the augmentation."""
