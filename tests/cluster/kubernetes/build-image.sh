@@ -3,9 +3,10 @@
 #
 #   build-image.sh PYTHON ARCHIVE TAG
 #
-# PYTHON: of an environment of this repository, 3.11; its pip fetches the wheels. 5 minutes the first time, then half a minute: the
-# base and the environment are cached outside the repository; only the library's own layer is made anew. WARM=0 in the environment
-# leaves its loops to be compiled in the pods.
+# PYTHON: of an environment of this repository, 3.11; its pip fetches the wheels. The image's environment has the versions of
+# requirements.lock and requirements-cluster.lock, without what only tests and heads need. 5 minutes the first time, then a
+# minute: base and environment are cached outside the repository, under a stamp of the locked versions; the library's own layer
+# is made anew when a file of src changes. WARM=0 in the environment leaves its loops to be compiled in the pods.
 set -euo pipefail
 
 PYTHON="$1" ARCHIVE="$2" TAG="$3"
@@ -35,10 +36,9 @@ base() {  # Debian and Python
     mv "$WORK/base.tar" "$CACHE/base.tar"
 }
 
-wheels() {  # into the folder $1
-    (cd "$WORK/source" && quietly "$PYTHON" -m pip wheel --quiet --wheel-dir "$1" --find-links "$CACHE/wheels" \
-        --find-links "${PIP_FIND_LINKS:-$CACHE/wheels}" --constraint "$ROOT/requirements.lock" ".[pod]")
-    rm -f "$1"/connectomake-*
+wheels() {  # exactly what pins.py lists, into the folder $1
+    quietly "$PYTHON" -m pip wheel --quiet --no-deps --wheel-dir "$1" --find-links "$CACHE/wheels" \
+        --find-links "${PIP_FIND_LINKS:-$CACHE/wheels}" --requirement "$WORK/pins"
     cp -n "$1"/*.whl "$CACHE/wheels/" || true
 }
 
@@ -48,8 +48,7 @@ environment() {  # everything but the library itself, as the folder $1 and the l
     tar -C "$WORK/root" -xf "$CACHE/base.tar"
     wheels "$WORK/root/wheels"
     chroot "$WORK/root" python3 -m venv /opt/venv
-    quietly chroot "$WORK/root" sh -c '/opt/venv/bin/pip install --no-index --find-links /wheels /wheels/*.whl'
-    (cd "$WORK/root/wheels" && ls | sed 's/-.*//; s/_/-/g' | tr A-Z a-z) > "$WORK/names"
+    quietly chroot "$WORK/root" sh -c '/opt/venv/bin/pip install --no-index --no-deps /wheels/*.whl && /opt/venv/bin/pip check'
     rm -rf "$WORK"/root/wheels "$WORK"/root/root/.cache
     (cd "$WORK/root/$SITE" && rm -rf torch/include torch/test pyarrow/include pyarrow/tests numba/tests pip \
         && find sympy numpy networkx matplotlib -type d -name tests -prune -exec rm -rf {} +)
@@ -57,7 +56,6 @@ environment() {  # everything but the library itself, as the folder $1 and the l
     install -d -m 1777 "$WORK/root/workdir"
     tar -C "$WORK/root" -cf "$WORK/environment.tar" .
     rm -rf "$CACHE"/environment-*
-    mv "$WORK/names" "$CACHE/names"
     mv "$WORK/root" "$1"
     mv "$WORK/environment.tar" "$1.tar"
 }
@@ -80,20 +78,20 @@ library() {  # the library and the compiled form of its loops, as a layer on the
     mv "$WORK/library.tar" "$2"
 }
 
-key() {  # of the environment: what the library requires, and the locked versions of what was installed the last time
-    sed -n '/^dependencies/,/^\]/p; /^pod/p' "$ROOT/pyproject.toml"
-    sed -n '/^wheels()/,/^library()/p' "$HERE/build-image.sh"
-    tr A-Z_ a-z- < "$ROOT/requirements.lock" | grep -F -x -f <(tr A-Z_ a-z- < "$ROOT/requirements.lock" \
-        | while IFS= read -r line; do grep -q -x -F "${line%%==*}" "$CACHE/names" && echo "$line"; done)
+stamp() {  # of the environment: its exact versions, and how it is made
+    { cat "$WORK/pins"; sed -n '/^base()/,/^library()/p' "$HERE/build-image.sh"; } | sha256sum | cut -c1-16
 }
 
-touch "$CACHE/names"
+source_stamp() {  # of the library's layer: the files that are in it or made it, and the environment below
+    (cd "$ROOT" && find pyproject.toml src scripts tests/tiny_run.py -name '*.py' -o -name '*.yaml' -o -name '*.toml' | sort \
+        | xargs sha256sum; cat "$1.tar.sha256"; sed -n '/^library()/,/^}/p' "$HERE/build-image.sh") | sha256sum | cut -c1-16
+}
+
+"$PYTHON" "$HERE/pins.py" "$ROOT" > "$WORK/pins"
 base
-environment "$CACHE/environment-$(key | sha256sum | cut -c1-16)"
-folder="$(ls -d "$CACHE"/environment-*.tar)"
-made="$CACHE/environment-$(key | sha256sum | cut -c1-16)"
-[ "$folder" = "$made.tar" ] || for end in "" .tar; do mv "${folder%.tar}$end" "$made$end"; done
+made="$CACHE/environment-$(stamp)"
+environment "$made"
 [ -e "$made.tar.sha256" ] || sha256sum "$made.tar" | cut -d" " -f1 | tr -d "\n" > "$made.tar.sha256"
-source="$(cd "$ROOT" && find src scripts tests/tiny_run.py -name '*.py' -o -name '*.yaml' | sort | xargs cat "$made.tar.sha256" | sha256sum | cut -c1-16)"
-library "$made" "$CACHE/library-$source-${WARM:-1}.tar"
-"$PYTHON" "$HERE/oci_archive.py" "$ARCHIVE" "$TAG" "$made.tar" "$CACHE/library-$source-${WARM:-1}.tar"
+layer="$CACHE/library-$(source_stamp "$made")-${WARM:-1}.tar"
+library "$made" "$layer"
+"$PYTHON" "$HERE/oci_archive.py" "$ARCHIVE" "$TAG" "$made.tar" "$layer"
