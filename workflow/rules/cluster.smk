@@ -1,5 +1,9 @@
 # Requires: common.smk. Makes: before the first job is submitted, Slurm is asked whether it knows the jobs' accounts and partitions;
-# otherwise each job and each retry would fail for itself, and without a controller each would wait for minutes.
+# otherwise each job and each retry would fail for itself, and without a controller each would wait for minutes. And a Slurm job
+# starts Snakemake once, without plugins that it does not need, where the stock plugin starts it twice with all of them.
+import shlex
+import sys
+
 from connectomake.sites import check_slurm
 
 
@@ -24,3 +28,19 @@ def check_cluster():
 
 onstart:
     check_cluster()
+
+
+def submit_directly(executor):
+    """Let the batch script of a job run the job itself, not a second Snakemake in an `srun` of its own; arrays stay as they are."""
+    arguments, python = executor.additional_general_args, executor.get_python_executable
+    starter = shlex.quote(f"{workflow.basedir}/workflow/start_job.py")
+    executor.additional_general_args = lambda self: (
+        arguments(self) if self.array_jobs else ""
+    )
+    executor.get_python_executable = lambda self: python(self) + (
+        "" if self.array_jobs else f" {starter}"
+    )
+
+
+if HEAD and "snakemake_executor_plugin_slurm" in sys.modules:
+    submit_directly(sys.modules["snakemake_executor_plugin_slurm"].Executor)

@@ -5,7 +5,7 @@
 rule report_run:
     """Write what was run, with what and how fast."""
     input:
-        targets.final(),
+        lambda _: targets.final(),
     output:
         page=report(
             targets.reports["page"],
@@ -34,7 +34,7 @@ rule report_run:
 rule report_blocks:
     """Draw maps of the blocks."""
     input:
-        targets.final(),
+        lambda _: targets.final(),
     output:
         picture=report(
             targets.reports["blocks"],
@@ -84,7 +84,7 @@ if plan.meshes_enabled:
         input:
             targets.mesh_info,
             targets.objects,
-            targets.mesh_shards(),
+            lambda _: targets.mesh_shards(),
         output:
             picture=report(
                 targets.reports["objects"],

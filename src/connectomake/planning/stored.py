@@ -154,10 +154,14 @@ def list_s3(client: Any, url: str, outdir: str) -> tuple[dict[str, Stored], Call
 def _refusal(error: Any, bucket: str) -> ConfigError | SourceError:
     code, message = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
     if code in ("NoSuchBucket", "404"):
-        return ConfigError(f"there is no bucket {bucket!r}; make it, or correct default-storage-prefix in the profile")
+        return _no_bucket(bucket)
     if code in ("ExpiredToken", "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredTokenException"):
         return SourceError(f"the credentials for bucket {bucket!r} are refused ({code}: {message}); renew them")
     return SourceError(f"the bucket {bucket!r} cannot be listed ({code}: {message}); permit s3:ListBucket")
+
+
+def _no_bucket(bucket: str) -> ConfigError:
+    return ConfigError(f"there is no bucket {bucket!r}; make it, or correct default-storage-prefix in the profile")
 
 
 def list_gs(client: Any, url: str, outdir: str) -> tuple[dict[str, Stored], Callable[[str], Fetch]]:
@@ -168,6 +172,8 @@ def list_gs(client: Any, url: str, outdir: str) -> tuple[dict[str, Stored], Call
         blobs: Iterable[Any] = client.list_blobs(bucket, prefix=f"{head}{outdir}/")
         objects = {str(b.name)[len(head) :]: Stored(b.etag, int(b.size), b.updated.timestamp()) for b in blobs}
     except Exception as error:
+        if getattr(error, "code", None) == 404:
+            raise _no_bucket(bucket) from error
         raise SourceError(f"the bucket {bucket!r} cannot be listed ({error}); check its name and the credentials") from error
 
     def fetch(path: str) -> Fetch:

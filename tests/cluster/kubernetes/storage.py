@@ -66,6 +66,8 @@ class _Handler(BaseHTTPRequestHandler):
             connection.request(self.command, self.path, body, headers)
             answer = connection.getresponse()
             data = answer.read()
+        except OSError:
+            return self._answer(503, {"content-type": "application/xml"}, ERROR % (b"ServiceUnavailable", b"no server yet"))
         finally:
             connection.close()
         if faults.slow and self.command == "GET":
