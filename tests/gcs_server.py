@@ -27,16 +27,16 @@ class GcsServer:
         create_bucket("lab", storage)
 
         class Handler(RequestHandler):
-            def do_GET(handler):  # noqa: N805
+            def do_GET(handler):
                 self._answer(super(), "do_GET", handler.path, lock)
 
-            def do_POST(handler):  # noqa: N805
+            def do_POST(handler):
                 self._answer(super(), "do_POST", handler.path, lock)
 
-            def do_PUT(handler):  # noqa: N805
+            def do_PUT(handler):
                 self._answer(super(), "do_PUT", handler.path, lock)
 
-            def do_DELETE(handler):  # noqa: N805
+            def do_DELETE(handler):
                 self._answer(super(), "do_DELETE", handler.path, lock)
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, storage))

@@ -139,7 +139,7 @@ class FakeStore:
         self.data = {name.replace("__", "/") + ".shard": data for name, data in objects.items()}
         self.reads = []
 
-    def run(self, tmp_path, noted=None):
+    def run(self, tmp_path, noted=None, cache="cache.json"):
         objects = {n: Stored(hashlib.md5(d).hexdigest(), len(d), 100.0) for n, d in self.data.items()}
 
         def fetch(path):
@@ -149,7 +149,7 @@ class FakeStore:
 
             return read
 
-        return StoredRun(objects, fetch, (noted or {}).get, tmp_path / "cache.json")
+        return StoredRun(objects, fetch, (noted or {}).get, tmp_path / cache, "shared.json")
 
 
 def test_objects_made_with_other_settings_are_stale(tmp_path):
@@ -165,6 +165,31 @@ def test_a_record_is_read_once_in_a_life(tmp_path):
         run = store.run(tmp_path)
         assert [run.is_stale(f"{name}.shard", FINGERPRINT) for name in "aabb"] == [False, False, True, True]
     assert sorted(store.reads) == ["a.shard", "b.shard"]
+
+
+def test_what_a_head_leaves_spares_another_head_the_records(tmp_path):
+    """New objects have the settings that were asked for; of older ones that only Snakemake's notes know, the record is read."""
+    names = ("old", "noted", "same", "new")
+    store = FakeStore(old=an_object("other"), noted=an_object("noted"), same=an_object())
+    run = store.run(tmp_path, {"noted.shard": 100.0})
+    assert [run.is_stale(f"{name}.shard", FINGERPRINT) for name in names] == [True, False, False, False]
+    store.data |= FakeStore(new=an_object() + b"new").data
+    store.reads.clear()
+    text = run.summary(store.run(tmp_path).objects)
+    assert store.reads == ["noted.shard"]
+    store.data["shared.json"] = text
+    store.reads.clear()
+    other = store.run(tmp_path, cache="none.json")
+    assert [other.is_stale(f"{name}.shard", FINGERPRINT) for name in names] == [True, True, False, False]
+    assert store.reads == ["shared.json"]
+
+
+@pytest.mark.parametrize("text", [b"", b"[]", b"{", b'{"x": 1}', b'{"x": ["y"]}'])
+def test_a_broken_summary_does_no_harm(tmp_path, text):
+    store = FakeStore(a=an_object(), b=an_object("other"))
+    store.data["shared.json"] = text
+    run = store.run(tmp_path)
+    assert [run.is_stale(f"{name}.shard", FINGERPRINT) for name in "ab"] == [False, True]
 
 
 def test_what_snakemake_noted_is_not_read_unless_it_was_replaced(tmp_path):

@@ -1,12 +1,16 @@
 # Requires: storage.smk, which has listed the run's bucket. Makes: Snakemake takes existence, time and size of all objects from
 # that one listing, instead of asking for each object several times.
 #
-# What defeats the s3 plugin's own inventory: it lists the folder of the first object only, yet notes the whole bucket as listed,
-# and in a place where nobody looks, so that missing objects are asked for one by one. Each question is up to three requests:
+# What defeats the plugins' own inventories: they list the folder of the first object only, yet note the whole bucket as listed,
+# and in a place where nobody looks, so that missing objects are asked for one by one. Each question is several requests:
 # the object, the bucket, a listing of what would lie below if it were a folder.
+import time
 from functools import cache as once
 
+from snakemake.scheduling.job_scheduler import JobScheduler
 from snakemake_interface_storage_plugins.io import Mtime
+
+from connectomake.planning.stored import Stored
 
 
 @once
@@ -33,55 +37,80 @@ def get_inventory_parent(self):
     return root_of_run()
 
 
-def head_of(self):
-    """One request for all that is known of an object; a job asks once, the head anew each time, as others write objects."""
-    known = getattr(self, "_known_head", None)
-    if known is None:
-        known = self.provider.s3c.meta.client.head_object(
-            Bucket=self.bucket, Key=self.key
-        )
-        self._known_head = None if HEAD else known
+SECONDS = (
+    1.0  # for which an answer of the store counts; a job cannot start and end within
+)
+
+
+def answer(self):
+    """What the store says of an object, None if it is not there. A job asks once for what is there, the head anew each second."""
+    asked, known = getattr(self, "_answer", (0.0, None))
+    recent = time.monotonic() - asked < SECONDS
+    if not recent and (HEAD or known is None):
+        known = ASK[PROVIDER](self)
+        self._answer = time.monotonic(), known
     return known
 
 
-def exists(self):
+def ask_s3(self):
+    """One request; the plugin's own question is up to three."""
     try:
-        head_of(self)
+        head = self.provider.s3c.meta.client.head_object(
+            Bucket=self.bucket, Key=self.key
+        )
     except ClientError as error:
         if error.response["Error"]["Code"] in {"404", "NoSuchKey"}:
-            return False
+            return None
         raise
-    return True
+    return Stored(head["ETag"], head["ContentLength"], head["LastModified"].timestamp())
 
 
-def storing(store_object):
-    """Forget what was known of an object when it is stored anew."""
-
-    def store(self):
-        self._known_head = None
-        return store_object(self)
-
-    return store
+def ask_gcs(self):
+    """One request; the plugin's own question is up to five."""
+    blob = self.bucket.get_blob(self.key)
+    return blob and Stored(blob.etag, blob.size, blob.updated.timestamp())
 
 
-def remove(self):
+def forgetting(method):
+    """Wrap what changes an object: what was known of it counts no more."""
+
+    def change(self):
+        self._answer = 0.0, None
+        return method(self)
+
+    return change
+
+
+def remove_s3(self):
     """Delete the object; the plugin would then delete the bucket, too, if it were empty."""
-    self._known_head = None
     self.provider.s3c.meta.client.delete_object(Bucket=self.bucket, Key=self.key)
 
 
-if PROVIDER in {"s3", "gcs"}:
+ASK = {"s3": ask_s3, "gcs": ask_gcs}
+
+
+async def count_inputs(self, jobs):
+    """What the scheduler weighs ready jobs by: their number of inputs; it would ask the store for each one's size, every round."""
+    self._input_sizes.update({path: 1 for job in jobs for path in job.input})
+
+
+if PROVIDER in ASK:
+    JobScheduler.update_input_sizes = count_inputs
     OBJECT = workflow.storage_registry.default_storage_provider.get_storage_object_cls()
     OBJECT.inventory = inventory
     OBJECT.get_inventory_parent = get_inventory_parent
+    OBJECT.exists = lambda self: answer(self) is not None
+    OBJECT.mtime = lambda self: answer(self).time
+    OBJECT.size = lambda self: answer(self).size
+    OBJECT.is_dir = OBJECT.is_directory = lambda self: False  # no target is a folder
+    OBJECT.bucket_exists = lambda self: True  # it has been listed
+    OBJECT.ensure_bucket_exists = lambda self: None
+    OBJECT.store_object = forgetting(OBJECT.store_object)
 
 if PROVIDER == "s3":
     from botocore.exceptions import ClientError
 
-    OBJECT.exists = exists
-    OBJECT.mtime = lambda self: head_of(self)["LastModified"].timestamp()
-    OBJECT.size = lambda self: head_of(self)["ContentLength"]
-    OBJECT.is_dir = lambda self: False  # no target is a folder
-    OBJECT.bucket_exists = lambda self: True  # it has been listed
-    OBJECT.store_object = storing(OBJECT.store_object)
-    OBJECT.remove = remove
+    OBJECT.remove = remove_s3
+
+if PROVIDER in ASK:
+    OBJECT.remove = forgetting(OBJECT.remove)

@@ -68,6 +68,7 @@ if workflow.is_main_process and os.environ.get("CONNECTOMAKE_PREFORK", "1") != "
 
 
 onsuccess:
+    leave_records()
     end_without_waiting()
 
 

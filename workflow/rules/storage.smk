@@ -6,7 +6,14 @@ from snakemake.storage import flag_with_storage_object
 
 from connectomake.planning.freshness import is_stale
 from connectomake.planning.infos import info_text, is_info_stale
-from connectomake.planning.stored import StoredRun, list_gs, list_s3, unshipped
+from connectomake.planning.stored import (
+    SHARED,
+    StoredRun,
+    list_gs,
+    list_s3,
+    store_text,
+    unshipped,
+)
 
 PROVIDER = workflow.storage_settings.default_storage_provider
 
@@ -29,19 +36,42 @@ def noted_time(path):
     return None if record is None or record.incomplete else record.endtime
 
 
+def storage_client():
+    """The client of the storage plugin."""
+    provider = workflow.storage_registry.default_storage_provider
+    return provider.s3c.meta.client if PROVIDER == "s3" else provider.client
+
+
+def list_objects():
+    """List the run's bucket: objects by path, and how to read them."""
+    prefix = workflow.storage_settings.default_storage_prefix
+    return LISTERS[PROVIDER](storage_client(), prefix, plan.outdir)
+
+
 def list_storage():
     """List the run's bucket once; None for a storage whose objects have no record that could be read."""
-    lister = {"s3": list_s3, "gcs": list_gs}.get(PROVIDER)
-    if lister is None:
+    if PROVIDER not in LISTERS:
         return None
-    provider = workflow.storage_registry.default_storage_provider
-    client = provider.s3c.meta.client if PROVIDER == "s3" else provider.client
+    objects, fetch = list_objects()
     prefix = workflow.storage_settings.default_storage_prefix
-    objects, fetch = lister(client, prefix, plan.outdir)
     name = hashlib.sha256(f"{prefix}/{plan.outdir}".encode()).hexdigest()[:16]
-    return StoredRun(objects, fetch, noted_time, f".connectomake/records-{name}.json")
+    cache = f".connectomake/records-{name}.json"
+    return StoredRun(objects, fetch, noted_time, cache, f"{plan.outdir}/{SHARED}")
 
 
+def leave_records():
+    """At a good end, leave in the bucket what is known of all objects, so that another head need not read each record."""
+    if stored is None:
+        return
+    try:
+        text = stored.summary(list_objects()[0])
+        prefix = workflow.storage_settings.default_storage_prefix
+        store_text(storage_client(), prefix, f"{plan.outdir}/{SHARED}", text)
+    except Exception as error:  # of the store's client: the run itself is done
+        logger.warning(f"{SHARED} could not be left in the bucket ({error}); another head will read each record")
+
+
+LISTERS = {"s3": list_s3, "gcs": list_gs}
 stored = None
 if HEAD and PROVIDER:
     try:

@@ -1,7 +1,9 @@
 """The files of a run that lie in a bucket: one listing tells what is there, and a file's record is read only when it must be.
 
 A record says with which settings a file was made. Most need no reading: files that Snakemake's notes on this machine know by
-their time (Snakemake compares the settings of those itself), and files whose record was read before, known by their etag.
+their time (Snakemake compares the settings of those itself), and files whose etag is known: their record was read before, or
+they stand in the one object in which a head leaves all etags at the end of a run. An etag changes with the bytes, so what is
+known by it cannot be outdated; objects whose etag nobody knows are read.
 """
 
 import json
@@ -20,6 +22,8 @@ from connectomake.remote import Fetch, RangedFile, s3_fetch
 
 TAIL = 4096
 THREADS = 16
+SHARED = "logs/records.json"
+RECORDED = (".shard", ".h5", ".pack", ".parquet")
 SHIPPED_BYTES = 10_000_000
 
 
@@ -45,6 +49,8 @@ class StoredRun:
         Returns the time at which Snakemake noted a path as finished, None where it did not.
     cache
         File with the fingerprints that were read before.
+    shared
+        Path of the object with the fingerprints that a head left there.
     """
 
     def __init__(
@@ -53,13 +59,17 @@ class StoredRun:
         fetch: Callable[[str], Fetch],
         noted: Callable[[str], float | None],
         cache: str | Path,
+        shared: str = "",
     ):
         self.objects, self._fetch, self._noted, self._cache = objects, fetch, noted, Path(cache)
+        self._shared = shared
+        self._expected: dict[str, str] = {}
         self._known: dict[str, str] = self._read_cache()
         self._prefetched = False
 
     def is_stale(self, path: str, fingerprint: str) -> bool:
         """Return whether an object exists but was made with other settings, or nobody knows with which."""
+        self._expected[path] = fingerprint
         stored = self.objects.get(path)
         if stored is None or self._is_noted(path, stored):
             return False
@@ -84,21 +94,56 @@ class StoredRun:
             self._known[stored.etag] = self._read(path, stored)
         return self._known[stored.etag]
 
+    def summary(self, objects: Mapping[str, Stored]) -> bytes:
+        """Return the etags of all objects by fingerprint, for other heads.
+
+        Parameters
+        ----------
+        objects
+            What the bucket lists at the end of a run; what is new was made with the settings that `is_stale` was asked for.
+        """
+        before = {stored.etag for stored in self.objects.values()}
+        self._known |= {
+            stored.etag: self._expected[path]
+            for path, stored in objects.items()
+            if path in self._expected and stored.etag not in before
+        }
+        wanted = {path: stored for path, stored in objects.items() if path.endswith(RECORDED)}
+        self._learn({path: stored for path, stored in wanted.items() if stored.etag not in self._known})
+        found: dict[str, list[str]] = {}
+        for stored in wanted.values():
+            found.setdefault(self._known[stored.etag], []).append(stored.etag)
+        return json.dumps({text: sorted(etags) for text, etags in sorted(found.items())}).encode()
+
     def _prefetch(self) -> None:
         """Read at once what must be read: the first file that is not noted is seldom the only one."""
         self._prefetched = True
         wanted = {
             path: stored
             for path, stored in self.objects.items()
-            if path.endswith((".shard", ".h5", ".pack", ".parquet"))
-            and stored.etag not in self._known
-            and not self._is_noted(path, stored)
+            if path.endswith(RECORDED) and stored.etag not in self._known and not self._is_noted(path, stored)
         }
+        if wanted:
+            self._read_shared()
+            self._learn({path: stored for path, stored in wanted.items() if stored.etag not in self._known})
+            write_json(self._cache, {s.etag: self._known[s.etag] for s in self.objects.values() if s.etag in self._known})
+
+    def _learn(self, wanted: Mapping[str, Stored]) -> None:
+        """Read the records of some objects."""
         with ThreadPoolExecutor(THREADS) as pool:
             found = pool.map(self._read, wanted, wanted.values())
             self._known |= {stored.etag: text for stored, text in zip(wanted.values(), found, strict=True)}
-        if wanted:
-            write_json(self._cache, {s.etag: self._known[s.etag] for s in self.objects.values() if s.etag in self._known})
+
+    def _read_shared(self) -> None:
+        """Learn what another head has left, if it has."""
+        stored = self.objects.get(self._shared)
+        if stored is None:
+            return
+        try:
+            found = json.loads(self._fetch(self._shared)(0, stored.size))
+            self._known |= {str(etag): str(text) for text, etags in found.items() for etag in etags}
+        except (ValueError, TypeError, AttributeError):
+            return  # not ours: the records are read
 
     def _read(self, path: str, stored: Stored) -> str:
         """Return the fingerprint in an object's record, empty if it has none: one request for its last bytes."""
@@ -114,6 +159,17 @@ class StoredRun:
         except (OSError, ValueError):
             return {}
         return {str(etag): str(text) for etag, text in found.items()} if isinstance(found, dict) else {}
+
+
+def store_text(client: Any, url: str, path: str, text: bytes) -> None:
+    """Store a small object at a path below ``s3://BUCKET/PREFIX`` or ``gs://BUCKET/PREFIX``."""
+    scheme, _, place = url.partition("://")
+    bucket, _, prefix = place.partition("/")
+    key = "/".join(filter(None, (prefix.strip("/"), path)))
+    if scheme == "s3":
+        client.put_object(Bucket=bucket, Key=key, Body=text)
+    else:
+        client.bucket(bucket).blob(key).upload_from_string(text)
 
 
 def list_s3(client: Any, url: str, outdir: str) -> tuple[dict[str, Stored], Callable[[str], Fetch]]:

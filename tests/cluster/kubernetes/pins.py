@@ -1,4 +1,4 @@
-"""Exact versions of all that a pod needs, one a line: pins.py ROOT. The list is the image's environment, and the name of its cache.
+"""Exact versions of all that a pod needs, one a line: pins.py ROOT. The image's environment, and what its cache is named after.
 
 What the library requires (pyproject.toml, with its extra ``pod``) is followed through the metadata of the packages installed
 here; each version is that of requirements.lock or requirements-cluster.lock.
