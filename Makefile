@@ -5,9 +5,12 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.connectomake
 # Plugins of Slurm and Kubernetes, for the tests: apart, since Snakemake imports all that are installed at each start.
 PLUGINS := $(VENV)/plugins
+# Google's storage, for its test: apart from those, too.
+GCS := $(VENV)/gcs
 DEMO := demo/phantom.h5
 export MPLBACKEND := Agg
 export CONNECTOMAKE_PLUGINS := $(abspath $(PLUGINS))
+export CONNECTOMAKE_GCS := $(abspath $(GCS))
 
 .PHONY: demo fib25 test test-fast test-cluster test-slurm test-kubernetes bench lint lock clean help
 
@@ -26,6 +29,11 @@ $(PLUGINS): requirements-cluster.lock $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $@.part -r requirements-cluster.lock
 	mv $@.part $@
 
+$(GCS): requirements-gcs.lock $(STAMP)
+	rm -rf $@ $@.part
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $@.part -r requirements-gcs.lock
+	mv $@.part $@
+
 $(DEMO): $(STAMP)
 	$(BIN)/connectomake phantom $@
 
@@ -37,7 +45,7 @@ fib25: $(STAMP)  ## the same on real EM (see the README for the data)
 	$(BIN)/snakemake --profile profiles/local --configfile configs/fib25.yaml
 	@$(BIN)/connectomake summary configs/fib25.yaml
 
-test: $(STAMP) $(PLUGINS)  ## all tests
+test: $(STAMP) $(PLUGINS) $(GCS)  ## all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-fast: $(STAMP)  ## the tests that need no workflow run
@@ -69,6 +77,9 @@ lock:  ## resolve requirements.lock anew
 	.lock-venv/bin/pip install --quiet '.[slurm,kubernetes]'
 	(head -2 requirements-cluster.lock; .lock-venv/bin/pip freeze | grep -v -E '^(connectomake|setuptools|pip)' | sed 's/+cpu//' | grep -v -x -F -f requirements.lock) > requirements.lock.new
 	mv requirements.lock.new requirements-cluster.lock
+	.lock-venv/bin/pip install --quiet '.[gcs]'
+	(head -2 requirements-gcs.lock; .lock-venv/bin/pip freeze | grep -v -E '^(connectomake|setuptools|pip)' | sed 's/+cpu//' | grep -v -x -F -f requirements.lock -f requirements-cluster.lock) > requirements.lock.new
+	mv requirements.lock.new requirements-gcs.lock
 	rm -r .lock-venv
 
 clean:  ## remove results, not the environment

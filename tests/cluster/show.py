@@ -1,6 +1,9 @@
-"""A config here and on Slurm: ``python -m tests.cluster.show CONFIG [--nodes N] [SNAKEMAKE OPTIONS]``; not one of the tests.
+"""A config here and on a cluster; not one of the tests.
 
-Prints the wall times, and whether SHA-256 of all layers, tables and meshes are equal. Paths in the config count from here.
+    python -m tests.cluster.show CONFIG [--on slurm|kubernetes] [--nodes 1|2] [--cpus N] [--set KEY=VALUE] [SNAKEMAKE OPTIONS]
+
+Prints the wall times, and whether SHA-256 of what both runs made are equal: on Slurm of layers, tables and meshes, in pods of
+every file. Paths in the config count from here. `--set inference.augment=none` changes a value of the config for both runs.
 """
 
 import argparse
@@ -13,22 +16,34 @@ from pathlib import Path
 import yaml
 
 from tests.cluster.heads import Head
-from tests.cluster.slurm import SlurmCluster
 from tests.flow import ROOT, Flow
 
 LIMIT = 6 * 3600
+SOON = ("--slurm-init-seconds-before-status-checks", "2", "--seconds-between-status-checks", "2")
 
 
-def project(config: dict, folder: Path) -> Flow:
-    """A folder with the config, the models and, for the demo, its image."""
+def sources(config: dict) -> list[tuple[dict, str]]:
+    """The places in a config that name files to read."""
+    truth = config.get("evaluation") or {}
+    return [(config["source"], "path"), *([(truth, "ground_truth")] if truth.get("ground_truth") else [])]
+
+
+def with_files(config: dict, folder: Path) -> dict:
+    """Make the paths absolute; for the demo, make its image."""
+    for part, key in sources(config):
+        path = Path(part[key])
+        if not path.exists():
+            program = "from connectomake.cli import main; main()"
+            path = folder / path
+            subprocess.run([sys.executable, "-c", program, "phantom", str(path)], check=True, stdout=subprocess.DEVNULL)
+        part[key] = str(path.resolve())
+    return config
+
+
+def flow_of(config: dict, folder: Path) -> Flow:
+    """A folder with the config and the models."""
     folder.mkdir()
     (folder / "models").symlink_to(ROOT / "models")
-    source = Path(config["source"]["path"])
-    if source.exists():
-        config["source"]["path"] = str(source.resolve())
-    else:
-        program = "from connectomake.cli import main; main()"
-        subprocess.run([sys.executable, "-c", program, "phantom", str(folder / source)], check=True)
     flow = Flow(folder, config=config)
     flow.write()
     return flow
@@ -41,36 +56,75 @@ def timed(head: Head) -> float:
     return time.perf_counter() - started
 
 
+def on_slurm(config: dict, folder: Path, nodes: int, cpus: int, options: list[str]) -> tuple[dict, dict]:
+    """Run on Slurm and here; return both digests."""
+    from tests.cluster.slurm import SlurmCluster
+
+    local, remote = flow_of(config, folder / "local"), flow_of(config, folder / "remote")
+    with SlurmCluster(folder / "slurm", cpus=cpus) as cluster:
+        if nodes == 1:
+            cluster.call("scontrol", "update", "nodename=n2", "state=drain", "reason=one")
+        seconds = timed(Head(remote, "profiles/slurm", cluster.env, *SOON, *options))
+        print(f"Slurm, {nodes} node(s) of {cpus} core(s): {seconds:.0f} s", flush=True)
+        jobs = cluster.call("sacct", "-X", "-n", "-P", "-o", "jobid,state").splitlines()
+        print(f"{len(jobs)} Slurm jobs, {sum(line.endswith('COMPLETED') for line in jobs)} completed", flush=True)
+        environment = dict(cluster.env)
+    print(f"local: {timed(Head(local, 'profiles/local', environment)):.0f} s", flush=True)
+    return local.digests(), remote.digests()
+
+
+def on_kubernetes(config: dict, folder: Path, options: list[str]) -> tuple[dict, dict]:
+    """Run in pods, everything in a bucket, and here; return both digests."""
+    from tests.cluster.kubernetes.project import Project, pods_of, stored_digests
+    from tests.cluster.kubernetes.site import BUCKET, Site
+
+    started = time.perf_counter()
+    with Site(folder / "site") as site:
+        print(f"cluster up after {time.perf_counter() - started:.0f} s", flush=True)
+        project = Project(folder / "project", site.environment)
+        project.add("local", config)
+        for part, key in sources(config):
+            site.s3.upload_file(part[key], BUCKET, Path(part[key]).name)
+            part[key] = f"s3://{BUCKET}/{Path(part[key]).name}"
+        project.add("pods", config)
+        project.under_git()
+        code, text, seconds = project.run(*options, timeout=LIMIT)
+        if code:
+            sys.exit(text[-5000:])
+        requests = site.proxy.faults.seen
+        there = stored_digests(site.s3, f"run/{config['outdir']}/")
+        count = len(pods_of(project))
+        print(f"Kubernetes: {seconds:.0f} s, {count} pods; {sum(requests.values())} requests to the store", flush=True)
+    code, text, seconds = project.run("--cores", "2", profile="local", config="local", timeout=LIMIT)
+    if code:
+        sys.exit(text[-5000:])
+    print(f"local: {seconds:.0f} s", flush=True)
+    return project.local_digests(config["outdir"]), there
+
+
 def main() -> None:
     """Run both and compare."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=Path)
+    parser.add_argument("--on", default="slurm", choices=("slurm", "kubernetes"))
     parser.add_argument("--nodes", type=int, default=2, choices=(1, 2))
+    parser.add_argument("--cpus", type=int, default=2, help="of each node")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     known, options = parser.parse_known_args()
-    config = yaml.safe_load(known.config.read_text())
     with tempfile.TemporaryDirectory(prefix="cms") as place:
         folder = Path(place)
-        local = project(config, folder / "local")
-        with SlurmCluster(folder / "slurm") as cluster:
-            if known.nodes == 1:
-                cluster.call("scontrol", "update", "nodename=n2", "state=drain", "reason=one")
-            remote = Flow(folder / "remote", config=local.config)
-            (folder / "remote").mkdir()
-            (remote.folder / "models").symlink_to(ROOT / "models")
-            source = Path(config["source"]["path"])
-            if not source.is_absolute():
-                (remote.folder / source.parts[0]).symlink_to(local.folder / source.parts[0])
-            remote.write()
-            print(
-                f"Slurm, {known.nodes} node(s): {timed(Head(remote, 'profiles/slurm', cluster.env, *options)):.0f} s",
-                flush=True,
-            )
-            jobs = cluster.call("sacct", "-X", "-n", "-P", "-o", "jobid,state").splitlines()
-            print(f"{len(jobs)} Slurm jobs, {sum(line.endswith('COMPLETED') for line in jobs)} completed", flush=True)
-        print(f"local: {timed(Head(local, 'profiles/local', dict(cluster.env))):.0f} s", flush=True)
-        here, there = local.digests(), remote.digests()
+        changes = dict(text.split("=", 1) for text in known.set)
+        values = {key.replace(".", "__"): yaml.safe_load(value) for key, value in changes.items()}
+        config = Flow(folder, config=yaml.safe_load(known.config.read_text())).with_values(**values)
+        config = with_files(config, folder)
+        if known.on == "slurm":
+            here, there = on_slurm(config, folder, known.nodes, known.cpus, options)
+        else:
+            here, there = on_kubernetes(config, folder, options)
+    equal = {name for name in here if here[name] == there.get(name)}
     for name in sorted(here):
-        print(f"{'equal' if here[name] == there.get(name) else 'DIFFERS'}  {name}  {here[name]}")
+        print(f"{'equal' if name in equal else 'DIFFERS'}  {name}  {here[name]}")
+    print(f"{len(equal)} of {len(here)} equal; {len(there.keys() - here.keys())} more there")
     sys.exit(here != there)
 
 

@@ -84,8 +84,12 @@ class Project:
         store.upload_file(str(self.folder / "raw.h5"), BUCKET, "raw.h5")
         (self.folder / "models/troubled.py").write_text(TROUBLE + MODEL)
         for name, path in (("pods", f"s3://{BUCKET}/raw.h5"), ("local", "raw.h5")):
-            (self.folder / f"configs/{name}.yaml").write_text(yaml.safe_dump(small_config(path)))
+            self.add(name, small_config(path))
         self.under_git()
+
+    def add(self, name, config):
+        """Write a config under a name."""
+        (self.folder / f"configs/{name}.yaml").write_text(yaml.safe_dump(config))
 
     def under_git(self):
         """Snakemake ships what git knows."""
@@ -118,14 +122,19 @@ class Project:
                 stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
 
-    def local_digests(self):
+    def local_digests(self, outdir=OUTDIR):
         """SHA-256 of all results of the local run, by path."""
-        files = [path for path in (self.folder / OUTDIR).rglob("*") if path.is_file()]
+        files = [path for path in (self.folder / outdir).rglob("*") if path.is_file()]
         return {
-            str(path.relative_to(self.folder / OUTDIR)): hashlib.sha256(path.read_bytes()).hexdigest()
+            str(path.relative_to(self.folder / outdir)): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in files
-            if is_result(path.relative_to(self.folder / OUTDIR).as_posix())
+            if is_result(path.relative_to(self.folder / outdir).as_posix())
         }
+
+
+def pods_of(project):
+    """The logs of all pods of a project's runs."""
+    return list((project.folder / ".snakemake/log/pods").rglob("*.log"))
 
 
 def is_result(name):
