@@ -32,7 +32,7 @@ localrules:
 rule all:
     """Segmentation, object table and meshes of the whole region of interest."""
     input:
-        lambda _: targets.final(),
+        targets.final(),
         targets.wanted_reports(),
 
 
@@ -45,7 +45,7 @@ rule reports:
 rule kept:
     """All of that, and every kept intermediate: makes those that were added to `keep` after the run."""
     input:
-        lambda _: targets.kept(),
+        targets.kept(),
 
 
 include: "workflow/rules/image.smk"

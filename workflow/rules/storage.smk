@@ -6,14 +6,8 @@ from snakemake.storage import flag_with_storage_object
 
 from connectomake.planning.freshness import is_stale
 from connectomake.planning.infos import info_text, is_info_stale
-from connectomake.planning.stored import (
-    SHARED,
-    StoredRun,
-    list_gs,
-    list_s3,
-    store_text,
-    unshipped,
-)
+from connectomake.planning.stored import SHARED, StoredRun, store_text
+from connectomake.planning.stored import list_gs, list_s3, unshipped
 
 PROVIDER = workflow.storage_settings.default_storage_provider
 
