@@ -62,7 +62,9 @@ def leave_records():
         prefix = workflow.storage_settings.default_storage_prefix
         store_text(storage_client(), prefix, f"{plan.outdir}/{SHARED}", text)
     except Exception as error:  # of the store's client: the run itself is done
-        logger.warning(f"{SHARED} could not be left in the bucket ({error}); another head will read each record")
+        logger.warning(
+            f"{SHARED} could not be left in the bucket ({error}); another head will read each record"
+        )
 
 
 LISTERS = {"s3": list_s3, "gcs": list_gs}
