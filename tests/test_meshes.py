@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from connectomake.errors import ConfigError, LayerError
 from connectomake.geometry import Box
 from connectomake.layers import LayerSpec, write_block, write_tables
+from connectomake.layers.id_shards import murmurhash3_x86_128
 from connectomake.meshes import (
-    MeshSharding,
+    IdSharding,
     MeshSpec,
     box_of,
     cell_triangles,
@@ -24,7 +25,6 @@ from connectomake.meshes import (
     mesh_shard,
 )
 from connectomake.meshes.cells import cell_code, code_places
-from connectomake.meshes.sharding import murmurhash3_x86_128
 
 
 def blobs(shape, seed, labels=4):
@@ -225,8 +225,8 @@ def test_keep_leaves_the_rest_out(tmp_path):
 
 
 def test_many_shards_and_empty_ones(tmp_path, monkeypatch):
-    sharding = MeshSharding(3, 2)
-    monkeypatch.setattr(MeshSharding, "for_voxels", classmethod(lambda cls, voxels: sharding))
+    sharding = IdSharding(3, 2)
+    monkeypatch.setattr(IdSharding, "for_voxels", classmethod(lambda cls, voxels: sharding))
     volume = np.zeros((8, 8, 8), np.uint64)
     ids = np.array([7, 2**60 + 1, 12], np.uint64)
     volume[1:3, 1:3, 1:3], volume[5, 5, 5], volume[0, 7] = ids

@@ -10,7 +10,7 @@ import numpy as np
 
 from connectomake.errors import ConfigError
 from connectomake.geometry import Box, CellLattice, Vec
-from connectomake.meshes.sharding import MeshSharding
+from connectomake.layers.id_shards import IdSharding
 
 MOST_LODS = 8
 
@@ -110,9 +110,9 @@ class MeshSpec:
         return CellLattice(self.roi, self.cell)
 
     @functools.cached_property
-    def sharding(self) -> MeshSharding:
+    def sharding(self) -> IdSharding:
         """How objects are spread over shards; follows from the region alone."""
-        return MeshSharding.for_voxels(self.roi.volume)
+        return IdSharding.for_voxels(self.roi.volume)
 
     @property
     def origin(self) -> tuple[float, float, float]:

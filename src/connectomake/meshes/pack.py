@@ -17,11 +17,11 @@ import numpy as np
 
 from connectomake.atomic import atomic_path
 from connectomake.errors import LayerError
+from connectomake.layers.id_shards import IdSharding
 from connectomake.layers.records import append_record, read_record
 from connectomake.meshes.cells import Fragment
 from connectomake.meshes.lattice import MeshSpec
 from connectomake.meshes.parents import Cells, new_parents
-from connectomake.meshes.sharding import MeshSharding
 
 MAGIC = b"cmkMesh2"
 INDEX = np.dtype([("id", "<u8"), ("code", "<u8"), ("size", "<u4"), ("checksum", "<u4"), ("triangles", "<u4"), ("lod", "<u4")])
@@ -40,7 +40,7 @@ class Spool:
 
     path = Path("fragments of this job")
 
-    def __init__(self, folder: Path, sharding: MeshSharding) -> None:
+    def __init__(self, folder: Path, sharding: IdSharding) -> None:
         self._sharding = sharding
         self._stream: BinaryIO = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  (closed by `__exit__`)
         self._rows: dict[int, list[tuple[int, ...]]] = {}
@@ -100,7 +100,7 @@ class PackReader:
         If the file is missing, truncated or not a pack of so many shards.
     """
 
-    def __init__(self, path: str | os.PathLike[str], sharding: MeshSharding) -> None:
+    def __init__(self, path: str | os.PathLike[str], sharding: IdSharding) -> None:
         self.path = Path(path)
         read_record(self.path)
         with self.path.open("rb") as stream:
@@ -149,7 +149,7 @@ class PackReader:
 
 
 @contextlib.contextmanager
-def open_packs(paths: Sequence[str | os.PathLike[str]], sharding: MeshSharding) -> Iterator[list[PackReader]]:
+def open_packs(paths: Sequence[str | os.PathLike[str]], sharding: IdSharding) -> Iterator[list[PackReader]]:
     """Open packs, and close them at the end."""
     with contextlib.ExitStack() as stack:
         yield [stack.enter_context(PackReader(path, sharding)) for path in paths]
@@ -265,7 +265,7 @@ def merge_packs(
         _write(temporary, both, spec.sharding, record)
 
 
-def _write(path: Path, readers: Sequence["PackReader | Spool"], sharding: MeshSharding, record: dict[str, Any] | None) -> None:
+def _write(path: Path, readers: Sequence["PackReader | Spool"], sharding: IdSharding, record: dict[str, Any] | None) -> None:
     """Write all fragments of the readers as one pack."""
     with path.open("wb") as stream:
         counts, sizes = (np.sum([getattr(r, n) for r in readers], axis=0) for n in ("counts", "sizes"))

@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from connectomake.errors import ConfigError, LayerError
+from connectomake.layers.id_shards import find_value
 from connectomake.meshes.cells import decode
 from connectomake.meshes.lattice import MeshSpec
 from connectomake.meshes.parents import weld
-
-_ENTRY = 16
 
 
 class MeshReader:
@@ -83,20 +82,11 @@ class MeshReader:
 
     def _find(self, path: Path, object_id: int) -> tuple[int, int]:
         """Return where the manifest of an object begins, and its bytes."""
-        sharding = self._spec.sharding
-        base = _ENTRY << sharding.minishard_bits
-        number = int(sharding.minishards(np.array([object_id], np.uint64))[0])
         with path.open("rb") as stream:
-            stream.seek(_ENTRY * number)
-            start, stop = np.frombuffer(stream.read(_ENTRY), "<u8").tolist()
-            stream.seek(base + start)
-            packed = stream.read(stop - start)
-        table = np.frombuffer(zlib.decompress(packed, 31), "<u8").reshape(3, -1) if packed else np.zeros((3, 0), "<u8")
-        ids, gaps, sizes = np.cumsum(table[0]), table[1].astype(np.int64), table[2].astype(np.int64)
-        place = int(np.searchsorted(ids, object_id))
-        if place == len(ids) or int(ids[place]) != object_id:
+            found = find_value(stream, self._spec.sharding, object_id)
+        if found is None:
             raise ConfigError(f"object {object_id} has no mesh; `connectomake summary` names the largest objects")
-        return base + int(np.cumsum(gaps)[place] + np.cumsum(sizes)[place] - sizes[place]), int(sizes[place])
+        return found
 
     def positions(self, place: tuple[int, int, int], vertices: np.ndarray, lod: int) -> np.ndarray:
         """Return vertices of a fragment in nm, (n, 3) float64, z, y, x; voxel i reaches from i to i + 1 voxel sizes."""

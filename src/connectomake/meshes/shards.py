@@ -12,15 +12,12 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from connectomake.atomic import atomic_path
+from connectomake.layers.id_shards import write_index
 from connectomake.layers.precomputed import number, xyz
 from connectomake.layers.records import append_record
-from connectomake.layers.shard_file import compress
 from connectomake.meshes.cells import code_places
 from connectomake.meshes.lattice import MeshSpec
 from connectomake.meshes.pack import Merged, Spool, add_parents, open_packs
-
-_ENTRY = 16
-_GZIP_LEVEL = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,31 +65,6 @@ def manifest(spec: MeshSpec, levels: Sequence[Level]) -> bytes:
     return b"".join(part.tobytes() for part in parts)
 
 
-def _write_indices(stream: BinaryIO, spec: MeshSpec, ids: np.ndarray, places: np.ndarray) -> None:
-    """Write the minishard indices at the end and the shard index at the start; `places` is (n, 2): offset, size."""
-    minishards = 1 << spec.sharding.minishard_bits
-    base = _ENTRY * minishards
-    numbers = spec.sharding.minishards(ids)
-    order = np.argsort(numbers, kind="stable")
-    bounds = np.searchsorted(numbers[order], np.arange(minishards + 1))
-    entries = np.zeros((minishards, 2), "<u8")
-    for minishard in range(minishards):
-        rows = order[bounds[minishard] : bounds[minishard + 1]]
-        entries[minishard, 0] = stream.tell() - base
-        if len(rows):
-            stream.write(compress(_minishard_index(ids[rows], places[rows], base), _GZIP_LEVEL))
-        entries[minishard, 1] = stream.tell() - base
-    stream.seek(0)
-    stream.write(entries.tobytes())
-
-
-def _minishard_index(ids: np.ndarray, places: np.ndarray, base: int) -> bytes:
-    starts, sizes = places.T
-    ends = np.concatenate([[base], (starts + sizes)[:-1]])
-    table = np.stack([np.diff(ids, prepend=np.uint64(0)), (starts - ends).astype(np.uint64), sizes.astype(np.uint64)])
-    return table.astype("<u8").tobytes()
-
-
 def mesh_shard(
     path: str | os.PathLike[str],
     spec: MeshSpec,
@@ -130,9 +102,9 @@ def mesh_shard(
         add_parents([*readers, spool], spool, spec, None, shard)
         merged = Merged([*readers, spool], shard)
         with temporary.open("wb") as stream:
-            stream.write(bytes(_ENTRY << spec.sharding.minishard_bits))
+            stream.write(bytes(spec.sharding.index_bytes))
             ids, places = _write_objects(stream, spec, merged)
-            _write_indices(stream, spec, ids, places)
+            write_index(stream, spec.sharding, ids, places)
         append_record(temporary, record or {}, covered=temporary.stat().st_size)
     return len(ids)
 

@@ -1,18 +1,23 @@
-"""Which mesh shard an object belongs to.
+"""Shards of values by object id, such as meshes and skeletons: which shard an object belongs to, and the index of a shard.
 
 Source: Neuroglancer's sharded format with ``murmurhash3_x86_128`` over the id as 8 little-endian bytes; the hash is Austin
 Appleby's MurmurHash3 (public domain), written here for arrays of one 8-byte key each.
 """
 
 import math
+import zlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
+
+from connectomake.layers.shard_file import GZIP_WINDOW, compress
 
 _C1, _C2, _C3 = np.uint32(0x239B961B), np.uint32(0xAB0E9789), np.uint32(0x38B34AE5)
 _VOXELS_PER_MINISHARD_BITS = 24
 _MAX_MINISHARD_BITS = 8
+_ENTRY = 16
+_GZIP_LEVEL = 6
 
 
 def _rotate(values: np.ndarray, by: int) -> np.ndarray:
@@ -50,12 +55,12 @@ def murmurhash3_x86_128(keys: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True, slots=True)
-class MeshSharding:
+class IdSharding:
     """Numbers of bits of an id's hash that name its minishard and its shard.
 
     Examples
     --------
-    >>> sharding = MeshSharding.for_voxels(2**34)   # four shards of 256 minishards
+    >>> sharding = IdSharding.for_voxels(2**34)   # four shards of 256 minishards
     >>> sharding.shard_bits, sharding.minishard_bits, sharding.name(3)
     (2, 8, '3.shard')
     """
@@ -64,7 +69,7 @@ class MeshSharding:
     minishard_bits: int
 
     @classmethod
-    def for_voxels(cls, voxels: int) -> "MeshSharding":
+    def for_voxels(cls, voxels: int) -> "IdSharding":
         """Choose for a region of so many voxels: 2^24 to a minishard, 2^32 to a shard, whatever the blocks."""
         bits = max(math.ceil(math.log2(max(voxels, 1))) - _VOXELS_PER_MINISHARD_BITS, 0)
         minishard_bits = min(bits, _MAX_MINISHARD_BITS)
@@ -74,6 +79,11 @@ class MeshSharding:
     def count(self) -> int:
         """Number of shards."""
         return 1 << self.shard_bits
+
+    @property
+    def index_bytes(self) -> int:
+        """Number of bytes at the start of a shard that say where the index of each minishard lies."""
+        return _ENTRY << self.minishard_bits
 
     def shards(self, ids: np.ndarray) -> np.ndarray:
         """Return the shard number of each id, (n,) int64."""
@@ -92,8 +102,8 @@ class MeshSharding:
         """Return the file name of a shard."""
         return f"{self.hex(number)}.shard"
 
-    def info(self) -> dict[str, Any]:
-        """Return the sharding specification as the mesh ``info`` has it."""
+    def info(self, data_encoding: str = "raw") -> dict[str, Any]:
+        """Return the sharding specification as the ``info`` of the values has it."""
         return {
             "@type": "neuroglancer_uint64_sharded_v1",
             "hash": "murmurhash3_x86_128",
@@ -101,5 +111,57 @@ class MeshSharding:
             "minishard_bits": self.minishard_bits,
             "shard_bits": self.shard_bits,
             "minishard_index_encoding": "gzip",
-            "data_encoding": "raw",
+            "data_encoding": data_encoding,
         }
+
+
+def write_index(stream: BinaryIO, sharding: IdSharding, ids: np.ndarray, places: np.ndarray) -> None:
+    """Write the minishard indices at the end of a shard and the shard index at its start.
+
+    Parameters
+    ----------
+    stream
+        The shard, behind its last value.
+    sharding
+        Its minishards.
+    ids : (n,) uint64
+        Ascending ids of its objects.
+    places : (n, 2) int64
+        First byte in the file and number of bytes of each object's value; values lie in the order of the ids.
+    """
+    base = sharding.index_bytes
+    numbers = sharding.minishards(ids)
+    order = np.argsort(numbers, kind="stable")
+    bounds = np.searchsorted(numbers[order], np.arange((1 << sharding.minishard_bits) + 1))
+    entries = np.zeros((len(bounds) - 1, 2), "<u8")
+    for minishard in range(len(entries)):
+        rows = order[bounds[minishard] : bounds[minishard + 1]]
+        entries[minishard, 0] = stream.tell() - base
+        if len(rows):
+            stream.write(compress(_minishard_index(ids[rows], places[rows], base), _GZIP_LEVEL))
+        entries[minishard, 1] = stream.tell() - base
+    stream.seek(0)
+    stream.write(entries.tobytes())
+
+
+def _minishard_index(ids: np.ndarray, places: np.ndarray, base: int) -> bytes:
+    starts, sizes = places.T
+    ends = np.concatenate([[base], (starts + sizes)[:-1]])
+    table = np.stack([np.diff(ids, prepend=np.uint64(0)), (starts - ends).astype(np.uint64), sizes.astype(np.uint64)])
+    return table.astype("<u8").tobytes()
+
+
+def find_value(stream: BinaryIO, sharding: IdSharding, object_id: int) -> tuple[int, int] | None:
+    """Return where in a shard an object's value begins, and its bytes; None if the shard has none."""
+    base = sharding.index_bytes
+    number = int(sharding.minishards(np.array([object_id], np.uint64))[0])
+    stream.seek(_ENTRY * number)
+    start, stop = np.frombuffer(stream.read(_ENTRY), "<u8").tolist()
+    stream.seek(base + start)
+    packed = stream.read(stop - start)
+    table = np.frombuffer(zlib.decompress(packed, GZIP_WINDOW), "<u8").reshape(3, -1) if packed else np.zeros((3, 0), "<u8")
+    ids, gaps, sizes = np.cumsum(table[0]), table[1].astype(np.int64), table[2].astype(np.int64)
+    place = int(np.searchsorted(ids, object_id))
+    if place == len(ids) or int(ids[place]) != object_id:
+        return None
+    return base + int(np.cumsum(gaps)[place] + np.cumsum(sizes)[place] - sizes[place]), int(sizes[place])

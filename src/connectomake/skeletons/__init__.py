@@ -1,0 +1,1 @@
+"""Skeletons: centre lines per (object, cell), joined across cells, and the shards that Neuroglancer reads."""
