@@ -52,7 +52,7 @@ def _numbered(labels: np.ndarray, keep: np.ndarray | None) -> tuple[np.ndarray, 
     if keep is not None:
         labels = fastremap.mask_except(labels, keep.tolist(), in_place=False)
     numbers, places = fastremap.renumber(np.ascontiguousarray(labels), start=1, preserve_zero=True, in_place=False)
-    ids = np.zeros(max(places.values(), default=0) + 1, np.uint64)
+    ids = np.zeros(int(max(places.values(), default=0)) + 1, np.uint64)
     ids[np.fromiter(places.values(), np.int64, len(places))] = np.fromiter(places.keys(), np.uint64, len(places))
     return ids, np.ascontiguousarray(numbers, np.uint32)
 
@@ -94,14 +94,14 @@ def _joins(part: np.ndarray, spec: SkeletonSpec, reach: Box, own: Box) -> np.nda
     """Mark the voxels on the planes shared with other cells where skeletons are joined: one for each region of an object."""
     from connectomake.skeletons.distance import plane_centres
 
-    marked = np.zeros(part.shape, np.bool_)
+    marked: np.ndarray = np.zeros(part.shape, np.bool_)
     for axis, high in itertools.product(range(3), (False, True)):
         shared = reach.stop[axis] > own.stop[axis] if high else own.start[axis] > spec.roi.start[axis]
         if shared:
             place = tuple((-1 if high else 0) if i == axis else slice(None) for i in range(3))
             sides = [side for i, side in enumerate(spec.voxel_size) if i != axis]
             plane = np.ascontiguousarray(part[place])
-            chosen = np.zeros(plane.size, np.bool_)
-            chosen[plane_centres(plane, np.array([1.0, *sides]))] = True
-            marked[place] |= chosen.reshape(plane.shape)
+            chosen = np.zeros(plane.shape, np.bool_)
+            chosen.flat[plane_centres(plane, np.array([1.0, *sides]))] = True
+            marked[place] |= chosen
     return marked

@@ -15,7 +15,7 @@ from connectomake.layers.id_shards import IdSharding
 STEPS = 16
 MOST_VOXELS = 1 << 27
 DIRECTIONS = [d for d in itertools.product((-1, 0, 1), repeat=3) if d != (0, 0, 0)]
-"""Offsets to the 26 neighbours in raster order: the first 13 lie before a voxel, the others are their opposites, last to first."""
+"""Offsets to the 26 neighbours in raster order: direction d is the opposite of 25 - d; the first 13 lead to earlier voxels."""
 
 
 @dataclass(frozen=True)

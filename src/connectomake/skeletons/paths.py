@@ -1,9 +1,9 @@
 """TEASAR on the voxels of one cell, all objects of it in one call.
 
 Method: Sato, Bitter, Bender, Kaufman and Nakajima, "TEASAR: tree-structure extraction algorithm for accurate and robust
-skeletons" (Pacific Graphics 2000); Bae et al., "Digital museum of retinal ganglion cells" (Cell, 2018). From a root, one tree of
-cheapest paths over the 26 neighbours, where a voxel costs more the nearer it lies to the object's border; then the tip farthest
-along that tree is joined to the skeleton, all voxels near its path are covered, and so on until all are covered.
+skeletons" (Pacific Graphics 2000); Bae et al., "Digital museum of retinal ganglion cells" (Cell, 2018). From a root, one tree
+of cheapest paths over the 26 neighbours, where a voxel costs more the nearer it lies to the object's border; then the tip
+farthest along that tree is joined to the skeleton, all voxels near its path are covered, and so on until all are covered.
 
 Costs and lengths are integers, so that sums are exact; what is equal is decided by the smaller raster index.
 """

@@ -71,8 +71,8 @@ class Traces:
 
     def take(self, rows: np.ndarray, objects: np.ndarray) -> "Traces":
         """Return some voxels and some objects, by mask."""
-        voxels = (self.id, self.key, self.radius, self.links)
-        return Traces(*(column[rows] for column in voxels), self.size_id[objects], self.size[objects])
+        links, objects_of = self.links[rows], (self.size_id[objects], self.size[objects])
+        return Traces(self.id[rows], self.key[rows], self.radius[rows], links, *objects_of)
 
 
 def _firsts(*columns: np.ndarray) -> np.ndarray:
