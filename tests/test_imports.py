@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LIBRARY = ROOT / "src/connectomake"
 MODULES = {path.relative_to(LIBRARY).as_posix(): path for path in sorted(LIBRARY.rglob("*.py"))}
 STAGES = {"sources", "inference", "components", "octree", "segmentation", "measures", "objects", "meshes", "evaluation"} | {
+    "skeletons",
     "training",
     "pyramid",
 }

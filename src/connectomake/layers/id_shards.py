@@ -152,13 +152,21 @@ def _minishard_index(ids: np.ndarray, places: np.ndarray, base: int) -> bytes:
 
 
 def find_value(stream: BinaryIO, sharding: IdSharding, object_id: int) -> tuple[int, int] | None:
-    """Return where in a shard an object's value begins, and its bytes; None if the shard has none."""
+    """Return where in a shard an object's value begins, and its bytes; None if the shard has none.
+
+    Raises
+    ------
+    ValueError, zlib.error
+        If the index is damaged.
+    """
     base = sharding.index_bytes
     number = int(sharding.minishards(np.array([object_id], np.uint64))[0])
     stream.seek(_ENTRY * number)
     start, stop = np.frombuffer(stream.read(_ENTRY), "<u8").tolist()
     stream.seek(base + start)
     packed = stream.read(stop - start)
+    if len(packed) != stop - start:
+        raise ValueError("the index ends too early")
     table = np.frombuffer(zlib.decompress(packed, GZIP_WINDOW), "<u8").reshape(3, -1) if packed else np.zeros((3, 0), "<u8")
     ids, gaps, sizes = np.cumsum(table[0]), table[1].astype(np.int64), table[2].astype(np.int64)
     place = int(np.searchsorted(ids, object_id))

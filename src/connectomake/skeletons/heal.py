@@ -6,9 +6,12 @@ import numpy as np
 from numba import njit
 
 from connectomake.skeletons.lattice import SkeletonSpec
+from connectomake.skeletons.paths import pop, push
+from connectomake.skeletons.prune import neighbours, prune
 from connectomake.skeletons.table import Traces
 
 _EARLIER = 13
+_UNIT = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +42,9 @@ class Forest:
 def heal(traces: Traces, spec: SkeletonSpec) -> Forest:
     """Cut loops and short branches of whole objects.
 
-    Where an object is wider than a cell, the trees of cells around it close loops. Of each loop the thinnest edge is cut (the
-    smaller radius of its two ends; of equal ones, the last). Then branches not longer than a path would cover where they
-    begin, ``scale * radius + const``, are left out, the shortest first.
+    Where an object is wider than a cell, the trees of cells around it close loops. Only what lies on
+    the cheapest paths from the widest vertex of a piece stays, where an edge costs its length over the smaller radius of its
+    two ends. So a loop is cut where the two ways round it meet. Then branches that lead nowhere are left out; see `prune`.
 
     Parameters
     ----------
@@ -51,13 +54,11 @@ def heal(traces: Traces, spec: SkeletonSpec) -> Forest:
         The skeletons.
     """
     edges, direction = _edges(traces, spec)
-    thin = np.minimum(traces.radius[edges[:, 0]], traces.radius[edges[:, 1]])
-    order = np.lexsort((direction, edges[:, 0], -thin.astype(np.float64)))
-    kept = np.zeros(len(edges), np.bool_)
-    kept[order] = _spanning(len(traces.key), edges[order])
+    thin = np.minimum(traces.radius[edges[:, 0]], traces.radius[edges[:, 1]]).astype(np.float64)
+    costs = np.rint(_UNIT * spec.lengths[direction] / thin).astype(np.int64)
+    kept = _forest(np.argsort(-traces.radius, kind="stable"), edges, costs)
     edges, direction = edges[kept], direction[kept]
-    limits = spec.scale * traces.radius.astype(np.float64) + spec.const
-    stays = _pruned(len(traces.key), edges, spec.lengths[direction], limits)
+    stays = prune(traces, edges, spec.lengths[direction], spec)
     rows = np.cumsum(stays) - 1
     both = stays[edges].all(axis=1)
     return Forest(traces.id[stays], traces.key[stays], traces.radius[stays], rows[edges[both]], direction[both])
@@ -73,83 +74,35 @@ def _edges(traces: Traces, spec: SkeletonSpec) -> tuple[np.ndarray, np.ndarray]:
 
 
 @njit(cache=True, nogil=True)
-def _spanning(count, edges):  # type: ignore[no-untyped-def]
-    """Tell which edges, taken in order, close no loop."""
-    above, kept = np.arange(count), np.zeros(len(edges), np.bool_)
-    for i in range(len(edges)):
-        a, b = edges[i, 0], edges[i, 1]
-        while above[a] != a:
-            above[a] = above[above[a]]
-            a = above[a]
-        while above[b] != b:
-            above[b] = above[above[b]]
-            b = above[b]
-        if a != b:
-            above[max(a, b)] = min(a, b)
-            kept[i] = True
+def _forest(roots, edges, costs):  # type: ignore[no-untyped-def]
+    """Tell which edges lie on the cheapest paths from the first of ``roots`` in each piece; of equally cheap ones the first."""
+    count, bits = len(roots), 1
+    while count >> bits:
+        bits += 1
+    most, low = (np.int64(1) << (62 - bits)) - 1, (np.int64(1) << bits) - 1
+    first, other, number = neighbours(count, edges)
+    cost, above = np.full(count, most + 1, np.int64), np.full(count, -1, np.int64)
+    heap, kept = np.empty(1024, np.int64), np.zeros(len(edges), np.bool_)
+    for root in roots:
+        if cost[root] <= most:
+            continue
+        heap[0], size, cost[root] = root, 1, 0
+        while size:
+            size -= 1
+            key = pop(heap, size)
+            v, c = key & low, key >> bits
+            if c > cost[v]:
+                continue
+            for i in range(first[v], first[v + 1]):
+                new = min(c + costs[number[i]], most)
+                if new < cost[other[i]]:
+                    cost[other[i]], above[other[i]] = new, number[i]
+                    heap = push(heap, size, new << bits | other[i])
+                    size += 1
+    for v in range(count):
+        if above[v] >= 0:
+            kept[above[v]] = True
     return kept
-
-
-@njit(cache=True, nogil=True)
-def _neighbours(count, edges):  # type: ignore[no-untyped-def]
-    """Return where the edges of each vertex begin (count + 1,), and (2 m,) the other ends and the numbers of the edges."""
-    first = np.zeros(count + 1, np.int64)
-    for i in range(len(edges)):
-        first[edges[i, 0] + 1] += 1
-        first[edges[i, 1] + 1] += 1
-    first = np.cumsum(first)
-    place, other, number = first[:-1].copy(), np.empty(2 * len(edges), np.int64), np.empty(2 * len(edges), np.int64)
-    for i in range(len(edges)):
-        for a, b in ((edges[i, 0], edges[i, 1]), (edges[i, 1], edges[i, 0])):
-            other[place[a]], number[place[a]] = b, i
-            place[a] += 1
-    return first, other, number
-
-
-@njit(cache=True, nogil=True)
-def _branch(tip, stays, degree, first, other, number, lengths):  # type: ignore[no-untyped-def]
-    """Follow a branch from its tip; return the vertex where it ends, a junction or another tip, and its length."""
-    v, before, length = tip, -1, 0.0
-    while True:
-        for i in range(first[v], first[v + 1]):
-            if stays[other[i]] and other[i] != before:
-                before, v = v, other[i]
-                length += lengths[number[i]]
-                break
-        if degree[v] != 2:
-            return v, length
-
-
-@njit(cache=True, nogil=True)
-def _drop(tip, end, stays, degree, first, other):  # type: ignore[no-untyped-def]
-    """Take a branch off, up to its junction."""
-    v = tip
-    while v != end:
-        stays[v] = False
-        for i in range(first[v], first[v + 1]):
-            if stays[other[i]]:
-                v = other[i]
-                break
-    degree[end] -= 1
-
-
-@njit(cache=True, nogil=True)
-def _pruned(count, edges, lengths, limits):  # type: ignore[no-untyped-def]
-    """Tell which vertices stay when short branches are taken off, the shortest first, until none is left."""
-    first, other, number = _neighbours(count, edges)
-    degree, stays = np.diff(first), np.ones(count, np.bool_)
-    while True:
-        tips = np.flatnonzero(stays & (degree == 1))
-        ends, spans = np.empty(len(tips), np.int64), np.empty(len(tips), np.float64)
-        for i in range(len(tips)):
-            ends[i], spans[i] = _branch(tips[i], stays, degree, first, other, number, lengths)
-        dropped = 0
-        for i in np.argsort(spans, kind="mergesort"):
-            if degree[ends[i]] > 2 and spans[i] <= limits[ends[i]]:
-                _drop(tips[i], ends[i], stays, degree, first, other)
-                dropped += 1
-        if not dropped:
-            return stays
 
 
 def lengths_of(forest: Forest, spec: SkeletonSpec) -> tuple[np.ndarray, np.ndarray]:

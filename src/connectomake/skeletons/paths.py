@@ -11,14 +11,14 @@ Costs and lengths are integers, so that sums are exact; what is equal is decided
 import numpy as np
 from numba import njit
 
-PENALTY, UNIT = 5000.0, 64
-"""A voxel costs 1 + PENALTY (1 - r / 1.01 r_max) ^ 16 per length, in units of 1 / UNIT."""
+PENALTY, UNIT = 100000.0, 16
+"""A voxel costs 1 + PENALTY (1 - r / 1.01 r_max) ^ 8 per length, in units of 1 / UNIT."""
 ROOT = 26
 _OPEN = np.int64(1) << 62
 
 
 @njit(cache=True, nogil=True)
-def _push(heap, count, key):  # type: ignore[no-untyped-def]
+def push(heap, count, key):  # type: ignore[no-untyped-def]
     """Put a key on a heap of ``count`` keys, each with four below it; return the heap, which may have grown."""
     if count == len(heap):
         larger = np.empty(2 * count, np.int64)
@@ -36,7 +36,7 @@ def _push(heap, count, key):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _pop(heap, count):  # type: ignore[no-untyped-def]
+def pop(heap, count):  # type: ignore[no-untyped-def]
     """Take the least key off a heap, of which ``count`` stay."""
     top, last, place = heap[0], heap[count], 0
     while True:
@@ -66,7 +66,7 @@ def _spread(root, labels, weights, offsets, steps, bits, cost, parent, length): 
     heap[0], cost[root], parent[root], length[root] = root, 0, ROOT, 0
     while count:
         count -= 1
-        key = _pop(heap, count)
+        key = pop(heap, count)
         v, c = key & low, key >> bits
         if c > cost[v]:
             continue
@@ -77,7 +77,7 @@ def _spread(root, labels, weights, offsets, steps, bits, cost, parent, length): 
             new = min(c + steps[d] * np.int64(weights[n]), most)
             if new < cost[n]:
                 cost[n], parent[n], length[n] = new, 25 - d, length[v] + steps[d]
-                heap = _push(heap, count, new << bits | n)
+                heap = push(heap, count, new << bits | n)
                 count += 1
 
 
@@ -153,7 +153,7 @@ def _weigh(members, radius, weights):  # type: ignore[no-untyped-def]
         widest = max(widest, radius[v])
     for v in members:
         inner = 1.0 - radius[v] / (1.01 * widest)
-        for _ in range(4):
+        for _ in range(3):
             inner *= inner
         weights[v] = UNIT + np.int32(round(UNIT * PENALTY * inner))
 

@@ -1,0 +1,335 @@
+"""Skeletons: distances against scipy, blocks against the whole, pieces against connected components, what readers get."""
+
+import hashlib
+import itertools
+import json
+from pathlib import Path
+
+import cc3d
+import numpy as np
+import pytest
+import scipy.ndimage
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from connectomake.errors import ConfigError, LayerError
+from connectomake.geometry import Box
+from connectomake.layers import LayerSpec, read_tables, write_block
+from connectomake.skeletons import SkeletonSpec, Traces, gather_traces, read_traces, trace_blocks, trace_cell, write_traces
+from connectomake.skeletons.distance import plane_centres, squared_distances
+from connectomake.skeletons.heal import heal, lengths_of
+from connectomake.skeletons.reading import SkeletonReader, export_swc
+from connectomake.skeletons.shards import skeleton_info, skeleton_shard, skeletons_of
+from tests.test_meshes import blobs, offsets
+
+SIZE = (16.0, 16.0, 16.0)
+SIZES = st.sampled_from([SIZE, (40.0, 4.0, 4.5)])
+
+
+def traces_of(volume, spec, keep=None):
+    """All cells of a volume, in memory."""
+    parts = [trace_cell(volume[spec.around(p).slices(spec.roi.start)], spec, p, keep) for p in spec.positions(spec.roi)]
+    return Traces.merge([Traces.empty(), *parts])
+
+
+def spec_of(volume, cell, start=(0, 0, 0), size=SIZE, **options):
+    return SkeletonSpec(Box.of_shape(volume.shape, start), cell, size, **options)
+
+
+def skeletons(volume, cell, **options):
+    spec = spec_of(volume, cell, **options)
+    return dict(skeletons_of(heal(traces_of(volume, spec), spec), spec))
+
+
+def voxels_of(skeleton, start=(0, 0, 0), size=SIZE):
+    return np.floor(skeleton.vertices.astype(np.float64) / size).astype(np.int64) - start
+
+
+def pieces_of(count, edges):
+    """Number of connected pieces of a graph."""
+    graph = scipy.sparse.coo_array((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), (count, count))
+    return scipy.sparse.csgraph.connected_components(graph, directed=False)[0]
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(0, 99), shape=st.tuples(*[st.integers(1, 12)] * 3), size=SIZES, closed=st.tuples(*[st.booleans()] * 3))
+def test_distances_are_scipys(seed, shape, size, closed):
+    volume = blobs(shape, seed).astype(np.uint32)
+    found = squared_distances(volume, np.array(size), np.array(closed))
+    padded = np.pad(volume, [(int(c), int(c)) for c in closed])
+    inner = tuple(slice(1, -1) if c else slice(None) for c in closed)
+    for label in np.unique(volume[volume > 0]):
+        mask = padded == label
+        expected = scipy.ndimage.distance_transform_edt(mask, size)[inner] if not mask.all() else np.full(shape, np.inf)
+        np.testing.assert_allclose(np.sqrt(found[volume == label]), expected[volume == label], rtol=1e-6)
+    assert not found[volume == 0].any()
+
+
+def test_centres_of_a_plane():
+    plane = np.zeros((5, 9), np.uint32)
+    plane[:, :5], plane[1, 7] = 3, 3
+    assert plane_centres(plane, np.array([1.0, 1.0, 1.0])).tolist() == [2 * 9 + 2, 9 + 7]
+    assert not len(plane_centres(plane * 0, np.array([1.0, 1.0, 1.0])))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 99), start=offsets, shape=st.tuples(*[st.integers(1, 20)] * 3),
+    cell=st.tuples(*[st.integers(1, 9)] * 3), size=SIZES, const=st.sampled_from([0.0, 30.0, 300.0]),
+)  # fmt: skip
+@example(seed=0, start=(-3, 2, 5), shape=(20, 1, 20), cell=(1, 1, 1), size=SIZE, const=0.0)
+def test_every_piece_is_one_tree(seed, start, shape, cell, size, const):
+    volume = blobs(shape, seed)
+    found = skeletons(volume, cell, start=start, size=size, const=const)
+    assert sorted(found) == np.unique(volume[volume > 0]).tolist()
+    for name, skeleton in found.items():
+        places = tuple(voxels_of(skeleton, start, size).T)
+        assert (volume[places] == name).all(), "vertices lie in the object"
+        assert (skeleton.radius >= min(size)).all()
+        pieces, count = cc3d.connected_components(volume == name, connectivity=26, return_N=True)
+        assert len(np.unique(pieces[places])) == count, "every piece has a skeleton"
+        assert pieces_of(len(skeleton.vertices), skeleton.edges) == count, "of one part"
+        assert len(skeleton.edges) == len(skeleton.vertices) - count, "without loops"
+        steps = np.diff(voxels_of(skeleton, start, size)[skeleton.edges.astype(np.int64)], axis=1)
+        assert (np.abs(steps).max(axis=(1, 2)) == 1).all(), "from voxel to voxel"
+
+
+def layer_of(root, volume, start, block, chunk, size=SIZE):
+    layer = LayerSpec("segmentation", "uint64", 1, Box.of_shape(volume.shape, start), block, chunk, size, "segmentation")
+    for i in layer.grid.ids:
+        write_block(root / layer.shard_name(i), layer, i, volume[layer.grid.box(i).slices(start)])
+    return layer
+
+
+def build(root, volume, spec, block, chunk, fan_out, keep=None):
+    """Make the skeleton shard as the workflow does: a job per block, then up to `fan_out` files gathered into one."""
+    layer = layer_of(root, volume, spec.roi.start, block, chunk, spec.voxel_size)
+    files = []
+    for i in layer.grid.ids:
+        shards = {b: root / layer.shard_name(b) for b in layer.grid.ids_meeting(spec.needed(layer.grid.box(i)))}
+        files.append(root / f"{i}.h5")
+        trace_blocks(files[-1], layer, spec, layer.grid.box(i), shards, keep)
+    while len(files) > fan_out:
+        parts = [files[i : i + fan_out] for i in range(0, len(files), fan_out)]
+        files = [root / f"{len(parts)}-{i}.h5" for i in range(len(parts))]
+        for path, part in zip(files, parts, strict=True):
+            gather_traces(path, part)
+    count = skeleton_shard(root / "skeletons/0.shard", root / "lengths.h5", spec, 0, reversed(files), {})
+    return count, [hashlib.sha256((root / name).read_bytes()).hexdigest() for name in ("skeletons/0.shard", "lengths.h5")]
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    seed=st.integers(0, 99), start=offsets, shape=st.tuples(*[st.integers(2, 22)] * 3), size=SIZES,
+    cell=st.sampled_from([(5, 7, 4), (8, 8, 8), (3, 16, 30)]), halo=st.sampled_from([0.0, 60.0]),
+    block=st.sampled_from([(8, 8, 8), (4, 16, 8), (16, 12, 8)]), fan_out=st.sampled_from([2, 8]),
+)  # fmt: skip
+def test_blocks_equal_the_whole(tmp_path_factory, seed, start, shape, size, cell, halo, block, fan_out):
+    volume = blobs(shape, seed)
+    spec = spec_of(volume, cell, start, size, halo=halo, const=40.0, min_voxels=20)
+    root = tmp_path_factory.mktemp("s")
+    count, digests = build(root / "blocks", volume, spec, block, tuple(b // 4 for b in block), fan_out)
+    whole = tuple(-(-n // 2) * 2 for n in shape)
+    assert digests == build(root / "whole", volume, spec, whole, whole, 64)[1]
+    names, sizes = np.unique(volume[volume > 0], return_counts=True)
+    assert read_tables(root / "blocks/lengths.h5")["id"].tolist() == names[sizes >= 20].tolist()
+    assert count == (sizes >= 20).sum()
+
+
+@pytest.mark.parametrize("step", [(1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 0, -1), (-1, 1, -1)])
+@pytest.mark.parametrize("cell", [(4, 4, 4), (4, 40, 30), (64, 64, 64)])
+def test_a_rod_of_one_voxel_is_a_path_of_its_length(step, cell):
+    volume = np.zeros([44 if s else 6 for s in step], np.uint64)
+    places = np.arange(40)[:, None] * np.array(step) + [2 if s >= 0 else 41 for s in step]
+    volume[tuple(places.T)] = 9
+    (skeleton,) = skeletons(volume, cell).values()
+    assert sorted(map(tuple, voxels_of(skeleton).tolist())) == sorted(map(tuple, places.tolist()))
+    degrees = np.bincount(skeleton.edges.ravel().astype(np.int64))
+    assert sorted(degrees.tolist()) == [1, 1] + 38 * [2]
+    spec = spec_of(volume, cell)
+    ids, length = lengths_of(heal(traces_of(volume, spec), spec), spec)
+    assert ids.tolist() == [9]
+    assert length[0] == pytest.approx(39 * 16 * np.linalg.norm(step))
+
+
+def test_voxels_that_touch_across_edges_and_corners_of_cells_are_joined():
+    corners = [(3, 3), (4, 4)], [(3, 4), (4, 3)]
+    for (a, b), (c, d) in itertools.product(corners, corners):
+        volume = np.zeros((8, 8, 8), np.uint64)
+        volume[a[0], a[1], c[0]] = volume[b[0], b[1], c[1]] = 5
+        assert d[0] in (3, 4)
+        (skeleton,) = skeletons(volume, (4, 4, 4)).values()
+        assert len(skeleton.vertices) == 2
+        assert skeleton.edges.shape == (1, 2)
+
+
+def test_one_voxel_is_one_vertex_and_nothing_is_nothing():
+    volume = np.zeros((6, 6, 6), np.uint64)
+    assert not skeletons(volume, (4, 4, 4))
+    volume[3, 4, 5] = 2**63 + 5
+    found = skeletons(volume, (4, 4, 4))
+    assert list(found) == [2**63 + 5]
+    assert found[2**63 + 5].vertices.tolist() == [[56, 72, 88]]
+    assert not len(found[2**63 + 5].edges)
+    assert found[2**63 + 5].radius.tolist() == [16]
+
+
+@pytest.mark.parametrize(("cell", "off", "tips"), [((64, 24, 24), 2, 2), ((20, 24, 24), 2, 2), ((20, 16, 16), 3, 3)])
+def test_a_tube_is_its_axis(cell, off, tips):
+    """Vertices lie near the axis, without spurs, and radii are those of the tube, also where borders of cells cut it open."""
+    y, x = np.indices((100, 24, 24))[1:]
+    volume = ((y - 11) ** 2 + (x - 12) ** 2 < 36).astype(np.uint64)
+    (skeleton,) = skeletons(volume, cell, const=100.0).values()
+    assert np.linalg.norm(voxels_of(skeleton)[:, 1:] - [11, 12], axis=1).mean() < off
+    assert skeleton.radius.max() <= 6.1 * 16
+    assert np.median(skeleton.radius) > 4.5 * 16
+    assert (np.bincount(skeleton.edges.ravel().astype(np.int64)) == 1).sum() <= tips
+    assert np.ptp(skeleton.vertices[:, 0]) > 85 * 16
+
+
+def test_a_ball_over_many_cells_has_no_loops_and_few_branches():
+    z, y, x = np.indices((40, 40, 40)) - 19.5
+    volume = (z**2 + y**2 + x**2 < 18**2).astype(np.uint64)
+    (skeleton,) = skeletons(volume, (10, 10, 10), const=30.0).values()
+    assert len(skeleton.edges) == len(skeleton.vertices) - 1
+    assert (np.bincount(skeleton.edges.ravel().astype(np.int64)) == 1).sum() <= 4
+
+
+def test_a_ring_over_four_cells_is_cut_once():
+    y, x = np.indices((40, 40)) - 19.5
+    volume = np.zeros((8, 40, 40), np.uint64)
+    volume[2:6] = np.abs(np.hypot(y, x) - 15) < 2
+    (skeleton,) = skeletons(volume, (20, 20, 20), const=20.0).values()
+    spec = spec_of(volume, (20, 20, 20), const=20.0)
+    length = lengths_of(heal(traces_of(volume, spec), spec), spec)[1][0]
+    assert len(skeleton.edges) == len(skeleton.vertices) - 1
+    assert length == pytest.approx(2 * np.pi * 15 * 16, rel=0.15)
+
+
+def test_dust_is_decided_by_the_whole_object():
+    volume = np.zeros((44, 8, 8), np.uint64)
+    volume[2:42, 3, 3] = 9
+    for least, there in ((40, True), (41, False)):
+        spec = spec_of(volume, (4, 4, 4), min_voxels=least)
+        assert bool(build_in_memory(volume, spec)) is there
+
+
+def build_in_memory(volume, spec):
+    from connectomake.skeletons.shards import without_dust
+
+    return dict(skeletons_of(heal(without_dust(traces_of(volume, spec), spec.min_voxels), spec), spec))
+
+
+def test_only_chosen_objects():
+    volume = blobs((20, 20, 20), 3)
+    names = np.unique(volume[volume > 0])[:2]
+    spec = spec_of(volume, (8, 8, 8))
+    some, all_of_them = traces_of(volume, spec, names), traces_of(volume, spec)
+    rows = np.isin(all_of_them.id, names)
+    assert rows.any()
+    assert not rows.all()
+    expected = all_of_them.take(rows, np.isin(all_of_them.size_id, names))
+    for name, column in some.arrays("x").items():
+        np.testing.assert_array_equal(column, expected.arrays("x")[name])
+
+
+def test_a_halo_makes_radii_exact():
+    """A tube beside a cell's border: without a halo the other side of the border is unknown."""
+    volume = np.zeros((12, 30, 30), np.uint64)
+    volume[:, 5:18, 5:18] = 1
+    spec, near = (spec_of(volume, (12, 16, 16), halo=h) for h in (300.0, 0.0))
+    exact = np.sqrt(squared_distances(volume.astype(np.uint32), np.array(SIZE), np.zeros(3, bool))).ravel()
+    found, rough = traces_of(volume, spec), traces_of(volume, near)
+    np.testing.assert_allclose(found.radius, exact[found.key - 1])
+    assert (rough.radius >= exact[rough.key - 1] - 1e-3).all()
+    assert (rough.radius > exact[rough.key - 1] + 1).any()
+
+
+def test_tables_unite(tmp_path):
+    volume = blobs((16, 16, 16), 1)
+    spec = spec_of(volume, (8, 8, 8))
+    whole = traces_of(volume, spec)
+    assert len(np.unique(whole.key)) == len(whole.key)
+    write_traces(tmp_path / "a.h5", whole, spec.sharding)
+    gather_traces(tmp_path / "b.h5", [tmp_path / "a.h5", tmp_path / "a.h5"])
+    twice = read_traces(tmp_path / "b.h5", 0)
+    np.testing.assert_array_equal(twice.links, whole.links)
+    np.testing.assert_array_equal(twice.size, 2 * whole.size)
+    assert not len(read_traces(tmp_path / "b.h5", 7).id)
+    write_traces(tmp_path / "none.h5", Traces.empty(), spec.sharding)
+    gather_traces(tmp_path / "none2.h5", [tmp_path / "none.h5"])
+    assert skeleton_shard(tmp_path / "0.shard", tmp_path / "l.h5", spec, 0, [tmp_path / "none2.h5"], {}) == 0
+
+
+@pytest.fixture
+def made(tmp_path):
+    """A layer with skeletons, with the info of both."""
+    volume = blobs((24, 30, 36), 5)
+    spec = spec_of(volume, (10, 12, 14), (3, -7, 5), (40.0, 4.0, 8.0), const=60.0)
+    build(tmp_path, volume, spec, (16, 16, 16), (8, 8, 8), 8)
+    layer = LayerSpec("segmentation", "uint64", 1, spec.roi, (16,) * 3, (8,) * 3, spec.voxel_size, "segmentation")
+    (tmp_path / "info").write_text(json.dumps(layer.info() | {"skeletons": "skeletons"}))
+    (tmp_path / "skeletons/info").write_text(json.dumps(skeleton_info(spec)))
+    return tmp_path, volume, spec
+
+
+def test_cloudvolume_reads_them(made):
+    from cloudvolume import CloudVolume
+
+    root, volume, spec = made
+    reader = SkeletonReader(root / "skeletons", spec)
+    seen = CloudVolume(f"file://{root}", use_https=False, progress=False)
+    lengths = read_tables(root / "lengths.h5")
+    for name, nm in zip(lengths["id"].tolist(), lengths["nm"].tolist(), strict=True):
+        theirs, ours = seen.skeleton.get(name), reader.read(name)
+        np.testing.assert_array_equal(theirs.vertices, ours.vertices[:, ::-1])
+        np.testing.assert_array_equal(theirs.edges, ours.edges)
+        np.testing.assert_array_equal(theirs.radius, ours.radius)
+        assert theirs.cable_length() == pytest.approx(nm, rel=1e-5)
+        z, y, x = np.floor(theirs.vertices[:, ::-1] / np.array(spec.voxel_size)).astype(int).T
+        assert (volume[z - 3, y + 7, x - 5] == name).all()
+
+
+def test_swc_has_parents_before_children(made):
+    root, _, spec = made
+    reader = SkeletonReader(root / "skeletons", spec)
+    ids = read_tables(root / "lengths.h5")["id"].tolist()
+    for name in ids:
+        text = export_swc(reader, name, root / "swc").read_text().splitlines()
+        rows = [line.split() for line in text if not line.startswith("#")]
+        ours = reader.read(name)
+        assert "micrometres" in text[1]
+        assert [int(r[0]) for r in rows] == list(range(1, len(ours.vertices) + 1))
+        assert all(int(r[6]) == -1 or 0 < int(r[6]) < int(r[0]) for r in rows)
+        assert sum(int(r[6]) == -1 for r in rows) == pieces_of(len(ours.vertices), ours.edges)
+        points = np.array([[float(v) for v in r[2:5]] for r in rows]) * 1000
+        order = np.lexsort(points.T.round(1))
+        expected = ours.vertices[:, ::-1]
+        np.testing.assert_allclose(points[order], expected[np.lexsort(expected.T.round(1))], rtol=1e-4)
+    with pytest.raises(ConfigError, match="object 12 has no skeleton"):
+        reader.read(12)
+
+
+def test_damaged_and_missing_shards(made):
+    root, _, spec = made
+    name = int(read_tables(root / "lengths.h5")["id"][0])
+    path = Path(root / "skeletons/0.shard")
+    data = bytearray(path.read_bytes())
+    data[40] ^= 255
+    path.write_bytes(data[:60])
+    with pytest.raises(LayerError, match="corrupted"):
+        SkeletonReader(root / "skeletons", spec).read(name)
+    path.unlink()
+    with pytest.raises(LayerError, match="is missing"):
+        SkeletonReader(root / "skeletons", spec).read(name)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"cell": (0, 4, 4)}, "at least 1 voxel"), ({"cell": (1024, 1024, 1024)}, "at most 512"),
+     ({"size": (0.0, 4.0, 4.0)}, "voxel size"), ({"const": -1.0}, "negative")],
+)  # fmt: skip
+def test_values_out_of_range(changes, words):
+    options = {"cell": (4, 4, 4)} | changes
+    with pytest.raises(ConfigError, match=words):
+        spec_of(np.zeros((4, 4, 4)), options.pop("cell"), **options)
