@@ -3,7 +3,7 @@
     python workflow/start_job.py -m snakemake …
 
 Snakemake imports every plugin that is installed at each start; the clusters' own (pandas, Kubernetes' client) take half a
-second of CPU time, and a job submits nothing. The head puts this program before the command of each job: see cluster.smk.
+second of CPU time, and a job submits nothing. The head puts this program before the command of each job: see slurm.smk.
 """
 
 import pkgutil

@@ -1,7 +1,8 @@
-"""What a job costs on Slurm beside its work; not one of the tests: ``python -m tests.cluster.measure [JOBS]``, as root.
+"""What a job costs beside its work; not one of the tests: ``python -m tests.cluster.measure slurm|kubernetes [JOBS] [WAY…]``, as root.
 
-Prints, for JOBS jobs that only touch a file, wall time and the CPU time per job of what Slurm started, as Slurm counts it:
-for single jobs, for groups of ten, and for job arrays.
+Prints, for JOBS jobs that only touch a file, wall time and the CPU time per job of what the cluster started, as Slurm or the
+kernel's control group of the pods counts it: for single jobs, for groups of ten, and on Slurm for job arrays and for the stock plugin
+by itself.
 """
 
 import sys
@@ -10,7 +11,6 @@ import time
 from pathlib import Path
 
 from tests.cluster.heads import Head
-from tests.cluster.slurm import SlurmCluster
 from tests.flow import ROOT, Flow
 
 SNAKEFILE = """
@@ -21,11 +21,17 @@ rule touch:
     resources: mem_mb=300, runtime=5
     shell: "touch {output}"
 """
-WAYS = {
-    "single jobs": (),
-    "groups of ten": ("--groups", "touch=light", "--group-components", "light=10"),
-    "job arrays": ("--slurm-array-jobs", "touch"),
+OURS = f'include: "{ROOT}/workflow/rules/slurm.smk"\n'
+GROUPS = ("--groups", "touch=light", "--group-components", "light=10")
+SLURM = {
+    "single jobs": (OURS, ()),
+    "groups of ten": (OURS, GROUPS),
+    "stock plugin": ("", ()),
+    "stock plugin, groups of ten": ("", GROUPS),
+    "job arrays": (OURS, ("--slurm-array-jobs", "touch")),
 }
+KUBERNETES = {"single jobs": (), "groups of ten": GROUPS}
+USED = Path("/sys/fs/cgroup/cpuacct/k8s.io/cpuacct.usage")
 
 
 def seconds(text: str) -> float:
@@ -36,23 +42,50 @@ def seconds(text: str) -> float:
     return total
 
 
-def measure(folder: Path, way: str, jobs: int) -> str:
+def on_slurm(folder: Path, way: str, jobs: int) -> str:
     """Run in a cluster of its own; return a row."""
+    from tests.cluster.slurm import SlurmCluster
+
+    first, options = SLURM[way]
     (folder / "run").mkdir(parents=True)
-    (folder / "run/Snakefile").write_text(SNAKEFILE.replace("JOBS", str(jobs)))
+    (folder / "run/Snakefile").write_text(first + SNAKEFILE.replace("JOBS", str(jobs)))
     with SlurmCluster(folder / "slurm", cpus=10) as cluster:
         head = Head(Flow(folder / "run"), "profiles/slurm", cluster.env)
-        head.command = [sys.executable, "-m", "snakemake", "--profile", str(ROOT / "profiles/slurm"), *WAYS[way]]
+        head.command = [sys.executable, "-m", "snakemake", "--profile", str(ROOT / "profiles/slurm"), *options]
         started = time.perf_counter()
         head.run(3000)
         wall = time.perf_counter() - started
         rows = [line.split("|") for line in cluster.call("sacct", "-n", "-P", "-o", "jobid,totalcpu").splitlines()]
     cpu = sum(seconds(row[1]) for row in rows if "." in row[0])
-    tasks = sum("." not in row[0] for row in rows)
-    return f"{way}: {tasks} tasks for {jobs} jobs, {wall:.0f} s, {cpu / jobs:.1f} s of CPU per job"
+    return row_of(way, sum("." not in row[0] for row in rows), jobs, wall, cpu)
+
+
+def on_kubernetes(folder: Path, way: str, jobs: int) -> str:
+    """The same in pods."""
+    from tests.cluster.kubernetes.project import Project, pods_of
+    from tests.cluster.kubernetes.site import Site
+
+    with Site(folder / "site") as site:
+        project = Project(folder / "project", site.environment)
+        (project.folder / "Snakefile").write_text(SNAKEFILE.replace("JOBS", str(jobs)))
+        project.add("pods", {"nothing": None})
+        project.under_git()
+        before = int(USED.read_text())
+        code, text, wall = project.run(
+            "--default-resources", "mem_mb=300", "disk_mb=200", "scale=0", *KUBERNETES[way], timeout=3000
+        )
+        if code:
+            sys.exit(text[-5000:])
+        return row_of(way, len(pods_of(project)), jobs, wall, (int(USED.read_text()) - before) / 1e9)
+
+
+def row_of(way: str, tasks: int, jobs: int, wall: float, cpu: float) -> str:
+    """What is printed."""
+    return f"{way}: {tasks} tasks for {jobs} jobs, {wall:.0f} s, {cpu / jobs:.2f} s of CPU per job"
 
 
 if __name__ == "__main__":
-    for name in sys.argv[2:] or WAYS:
+    ways, measure = (SLURM, on_slurm) if sys.argv[1] == "slurm" else (KUBERNETES, on_kubernetes)
+    for name in sys.argv[3:] or ways:
         with tempfile.TemporaryDirectory(prefix="cms") as place:
-            print(measure(Path(place), name, int(sys.argv[1]) if len(sys.argv) > 1 else 30), flush=True)
+            print(measure(Path(place), name, int(sys.argv[2]) if len(sys.argv) > 2 else 30), flush=True)
