@@ -1,8 +1,8 @@
-"""What a job costs beside its work; not one of the tests: ``python -m tests.cluster.measure slurm|kubernetes [JOBS] [WAY…]``, as root.
+"""What a job costs beside its work; not one of the tests: ``python -m tests.cluster.measure slurm|kubernetes [JOBS] [WAY]``.
 
 Prints, for JOBS jobs that only touch a file, wall time and the CPU time per job of what the cluster started, as Slurm or the
-kernel's control group of the pods counts it: for single jobs, for groups of ten, and on Slurm for job arrays and for the stock plugin
-by itself.
+kernel's control group of the pods counts it: for single jobs, for groups of ten, and on Slurm for job arrays and for the stock
+plugin by itself.
 """
 
 import sys
@@ -31,6 +31,7 @@ SLURM = {
     "job arrays": (OURS, ("--slurm-array-jobs", "touch")),
 }
 KUBERNETES = {"single jobs": (), "groups of ten": GROUPS}
+SMALL = ("--default-resources", "mem_mb=300", "disk_mb=200", "scale=0")
 USED = Path("/sys/fs/cgroup/cpuacct/k8s.io/cpuacct.usage")
 
 
