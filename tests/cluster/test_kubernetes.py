@@ -24,7 +24,7 @@ pytestmark = [
     pytest.mark.cluster,
     pytest.mark.skipif(
         os.environ.get("CONNECTOMAKE_CLUSTER_BUILD") not in {"1", "cached"},
-        reason="about ten minutes more: `make test-kubernetes` runs it, or CONNECTOMAKE_CLUSTER_BUILD=cached where it was built",
+        reason="about ten minutes more: `make test-kubernetes` runs it; CONNECTOMAKE_CLUSTER_BUILD=cached, if it was built",
     ),
 ]
 BUILD_SECONDS = 2400
