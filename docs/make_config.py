@@ -26,7 +26,7 @@ TAIL = """
   network, than the source's channels).
 - `segmentation.t_low` is below `t_high`.
 - `agglomeration` and `segmentation.min_supervoxel` need the method watershed; `agglomeration.large.threshold` is not below
-  `agglomeration.threshold`.
+  `agglomeration.threshold`. `agglomeration.thresholds` ascend and do not name `agglomeration.threshold` again.
 - `merge.fan_out` is a power of two.
 - `source.start` lies below `source.stop`, both within the source.
 - `outdir` lies below the working directory; another disk is chosen by `snakemake --directory`, a bucket by the profile.
@@ -44,6 +44,7 @@ TAIL = """
 | `segmentation.min_size`, `merge.fan_out` | merge and all after it |
 | `segmentation.min_size`, where there is agglomeration | agglomeration and all after it |
 | `agglomeration`, `segmentation.min_supervoxel` | agglomeration and all after it |
+| `agglomeration.thresholds` | nothing; what an added one lacks is made, and the curve of scores if it is the lowest |
 | `objects.properties_limit` | the object table |
 | `meshes` | the meshes |
 | `report` | the report's pages and pictures |

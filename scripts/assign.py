@@ -5,7 +5,7 @@ from connectomake.octree import down_node
 
 
 def main(job: Job) -> None:
-    parent, record = job.input.get("parent"), job.stages.record("agglomeration")
+    parent, record = job.input.get("parent"), job.stages.record(f"agglomeration{job.at}")
     down_node(job.output.down, job.plan.octree, *job.node(), job.input.own, parent, record)
 
 

@@ -5,7 +5,7 @@ from connectomake.jobs import Job, run
 
 
 def main(job: Job) -> None:
-    write_merges(job.output.table, collect_merges(job.input), job.stages.record("agglomeration"))
+    write_merges(job.output.table, collect_merges(job.input), job.stages.record(f"agglomeration{job.at}"))
 
 
 run(snakemake, main)

@@ -8,7 +8,8 @@ from connectomake.segmentation import remap_chunks
 
 def main(job: Job) -> None:
     plan, block = job.plan, job.block()
-    spec, record = plan.layers["segmentation"], job.stages.record("segmentation")
+    layer = f"segmentation{job.at}"
+    spec, record = plan.layers[layer], job.stages.record(layer)
     labels = ShardReader(job.input.components, plan.layers["components"], block)
     ids = read_ids(job.input.lookup, plan.grid.name(block))
     with ShardWriter(job.output.shard, spec, block, record) as writer:

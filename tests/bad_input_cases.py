@@ -207,6 +207,18 @@ CONFIGS = {
     "agglomeration threshold beyond 1": bad(
         "agglomeration.threshold: 1.5", "<= 1", agglomeration={"threshold": 1.5}, segmentation__method="watershed"
     ),
+    "further thresholds out of order": bad(
+        "agglomeration.thresholds [0.5, 0.4] are out of order", "ascending: [0.4, 0.5]",
+        agglomeration={"threshold": 0.3, "thresholds": [0.5, 0.4]}, segmentation__method="watershed",
+    ),
+    "a further threshold twice": bad(
+        "agglomeration.thresholds [0.4, 0.4000000001] name 0.4 twice", "name each once",
+        agglomeration={"threshold": 0.3, "thresholds": [0.4, 0.4000000001]}, segmentation__method="watershed",
+    ),
+    "the threshold once more": bad(
+        "name agglomeration.threshold 0.3 again", "take it out",
+        agglomeration={"threshold": 0.3, "thresholds": [0.2, 0.3]}, segmentation__method="watershed",
+    ),
     "thresholds of agglomeration out of order": bad(
         "agglomeration.large.threshold 0.2 is below agglomeration.threshold 0.5", "raise it",
         agglomeration={"threshold": 0.5, "large": {"voxels": 9, "threshold": 0.2}},

@@ -1,10 +1,12 @@
 """Agglomeration by blocks and octree against a whole-volume reference in plain Python."""
 
+from dataclasses import asdict
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectomake.agglomeration import Rule
+from connectomake.agglomeration import Rule, agglomerate_graph, region_graph, segments_at
 from connectomake.tables import ComponentTable
 from tests.agglomeration_reference import reference_segments, segments_by_octree, supervoxels_by_octree
 from tests.test_octree import check_objects
@@ -38,3 +40,22 @@ def test_segments_are_those_of_the_whole_volume(octree, kind, values, min_size, 
     np.testing.assert_array_equal(got, want)
     objects = ComponentTable.concat(up.closed for up in ups.values())
     check_objects(objects.take(np.argsort(objects.key)), want, octree.grid.roi)
+
+
+@settings(max_examples=200)
+@given(st.integers(2, 40), RULES, st.sampled_from([0.2, 0.4, 0.6, 0.9]), st.integers(0, 2**32 - 1))
+def test_the_history_holds_every_higher_threshold(labels, values, higher, seed):
+    """Merges to a threshold are those of any lower one whose mean reaches it, size rules and all; but for absorption."""
+    rng = np.random.default_rng(seed)
+    shape = (4, 5, 6)
+    supervoxels = rng.integers(0, labels, shape).astype(np.uint32)
+    affinity = rng.integers(0, 6, (3, *shape)).astype(np.uint8) * 51
+    low = rule_of({**values, "threshold": 0.2, "absorb": 0}, "uint8")
+    edges, voxels = region_graph(supervoxels, affinity), np.bincount(supervoxels.ravel(), minlength=labels)
+    at = Rule(
+        **{**asdict(low), "threshold": higher, **({} if higher <= 0.6 else {"large_voxels": None, "large_threshold": None})}
+    )
+    want, _ = agglomerate_graph(edges, voxels, at)
+    _, merges = agglomerate_graph(edges, voxels, low)
+    keys = np.arange(1, labels, dtype=np.uint64)
+    np.testing.assert_array_equal(segments_at(keys, merges, higher, "uint8"), want[1:])

@@ -227,7 +227,7 @@ GOLDEN = {
     ("objects", 2): "18858eea94b32487",
     ("fragments", 2): "1c345381e4fb25c6",
     ("meshes", 2): "81828db761c5f47f",
-    ("contingency", 1): "200a860740ee8be6",
+    ("contingency", 2): "200a860740ee8be6",
     ("pyramid_segmentation", 1): "ac70f011a8f56905",
     ("evaluation", 1): "e49136d6ec926558",
 }

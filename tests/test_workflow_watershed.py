@@ -1,6 +1,11 @@
 """The real workflow on affinities: the same basins and neurons as the whole volume in memory, for any blocks."""
 
 import copy
+import csv
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -8,7 +13,9 @@ import pytest
 
 from connectomake.agglomeration import Rule, agglomerate_graph, read_merges, region_graph
 from connectomake.agglomeration.files import canonical
+from connectomake.cli import main
 from connectomake.components import watershed
+from connectomake.evaluation import Tally, both_scores, thresholds_of
 from tests.flow import CONFIG, Flow
 
 pytestmark = pytest.mark.slow
@@ -100,7 +107,7 @@ def test_segments_of_any_blocks(flow):
         want, merges = in_memory(np.ascontiguousarray(affinity[(slice(None), *roi.slices())]), rule)
         assert len(np.unique(want)) > 20
         np.testing.assert_array_equal(flow.array("segmentation", config)[0], want)
-        found = read_merges(flow.folder / flow.targets(config).history)
+        found = read_merges(flow.folder / flow.targets(config).history())
         rows = zip(found.kind.tolist(), found.a.tolist(), found.b.tolist(), found.index.tolist(), strict=True)
         assert set(rows) == merges
         histories[name] = [getattr(found, column).tobytes() for column in ("kind", "a", "b", "total", "count", "index")]
@@ -119,3 +126,80 @@ def test_another_threshold_remakes_agglomeration_and_what_follows(flow):
     other = copy.deepcopy(config)
     other["segmentation"]["t_low"] = 0.11
     assert set(flow.would_run(other)) == {"components", "merge", "lookup", *below}
+
+
+JOINED = {"threshold": 0.45, "absorb": 40, "large": {"voxels": 50, "threshold": 0.55}}
+FURTHER = {"agglomeration": {**JOINED, "thresholds": [0.35, 0.5, 0.7]}, "segmentation__min_supervoxel": 12}
+
+
+def test_several_thresholds_from_one_graph(flow):
+    """Each layer is that of a run to its threshold alone; an added threshold makes what it lacks, and nothing else anew."""
+    with h5py.File(flow.folder / "affinity.h5") as file:
+        affinity = file["affinity"][:]
+    config = flow.with_values(outdir="thresholds", meshes__enabled=False, **FURTHER, **LAYOUTS["many"])
+    fewer = copy.deepcopy(config)
+    fewer["agglomeration"]["thresholds"] = [0.5]
+    flow.write(fewer)
+    flow.run()
+    assert flow.would_run(config) == {"agglomerate": 10, "assign": 10, "history": 2, "segmentation": 54, "info": 2}
+    flow.run(config="changed.yaml")
+    assert flow.would_run(config) == {}
+    found = set()
+    for at, threshold in {"": 0.45, "_0.35": 0.35, "_0.5": 0.5, "_0.7": 0.7}.items():
+        large = {"large_voxels": 50, "large_threshold": 0.55} if threshold <= 0.55 else {}
+        rule = Rule(threshold, str(affinity.dtype), t_low=0.1, min_supervoxel=12, absorb=40, **large)
+        want, merges = in_memory(affinity, rule)
+        np.testing.assert_array_equal(flow.array(f"segmentation{at}", config)[0], want)
+        history = read_merges(flow.folder / flow.targets(config).history(at))
+        rows = zip(history.kind.tolist(), history.a.tolist(), history.b.tolist(), history.index.tolist(), strict=True)
+        assert set(rows) == merges
+        found.add(want.tobytes())
+    assert len(found) == 4, "each threshold gives another segmentation"
+    assert flow.would_run(fewer) == {}
+    shutil.rmtree(flow.folder / ".snakemake")
+    other = copy.deepcopy(config)
+    other["agglomeration"]["thresholds"] = [0.35, 0.5, 0.71]
+    assert flow.would_run(other) == {"agglomerate": 5, "assign": 5, "history": 1, "segmentation": 27, "info": 1}
+    other["agglomeration"]["absorb"] = 41
+    assert flow.would_run(other)["segmentation"] == 4 * 27, "all of them are outdated, as their records say"
+
+
+def test_a_curve_over_thresholds(flow, monkeypatch, capsys):
+    """The scores at each threshold are those of the supervoxels agglomerated to it; the run's own are those of the run."""
+    with h5py.File(flow.folder / "affinity.h5") as file:
+        affinity = file["affinity"][:]
+    truth = np.ravel_multi_index(np.indices(SHAPE) // 9, (9, 9, 9)) * (affinity[0] > affinity[0].max() // 4)
+    with h5py.File(flow.folder / "truth.h5", "w") as file:
+        file["labels"] = truth.astype(np.uint32)
+    section = {"ground_truth": "truth.h5", "dataset": "labels", "start": [1, 2, 3]}
+    texts = []
+    for name in ("many", "one"):
+        config = flow.with_values(outdir=f"curve-{name}", meshes__enabled=False, evaluation=section, **FURTHER, **LAYOUTS[name])
+        flow.write(config)
+        flow.run()
+        assert "Nothing to be done" in flow.run("-n")
+        texts.append((flow.folder / flow.targets(config).curve()["table"]).read_bytes())
+    assert texts[0] == texts[1]
+    rows = list(csv.DictReader(texts[0].decode().splitlines()))
+    assert [float(row["threshold"]) for row in rows] == thresholds_of(0.35, 0.45)
+    labels, box = watershed(affinity, 0.1, 0.98), np.s_[1:, 2:, 3:]
+    for row in rows[::6]:
+        rule = Rule(float(row["threshold"]), str(affinity.dtype), t_low=0.1, min_supervoxel=12)
+        rule = Rule(**{**asdict(rule), **({"large_voxels": 50, "large_threshold": 0.55} if rule.threshold <= 0.55 else {})})
+        segments, _ = agglomerate_graph(region_graph(labels, affinity), np.bincount(labels.ravel()), rule)
+        pairs = np.stack([truth[box].ravel().astype(np.uint64), segments[labels][box].ravel()], axis=-1)
+        keys, count = np.unique(pairs[pairs[:, 0] > 0], axis=0, return_counts=True)
+        scores = both_scores(Tally(keys, count, count))
+        for kind, values in scores.items():
+            assert [float(row[f"{kind}.{k}"]) for k in asdict(values)] == [float(v) for v in asdict(values).values()]
+    monkeypatch.chdir(flow.folder)
+    with pytest.raises(SystemExit):
+        main(["curve", "config.yaml", "--threshold", "0.4"])
+    out = capsys.readouterr().out
+    own = json.loads(Path(flow.targets(config).evaluation()["scores"]).read_text())
+    assert f"{own['all_voxels']['voi']:.3f}" in next(line for line in out.splitlines() if "this run" in line)
+    with pytest.raises(SystemExit):
+        main(["verify", "config.yaml", "--deep"])
+    assert "every storage chunk decoded" in capsys.readouterr().out
+    flow.run("--report", "report.html")
+    assert "scores over thresholds" in (flow.folder / "report.html").read_text()

@@ -51,6 +51,11 @@ class Job:
         """Params and fingerprints."""
         return Stages(self.plan)
 
+    @property
+    def at(self) -> str:
+        """The suffix of the further threshold of agglomeration that the wildcards name; "" is the main one."""
+        return str(getattr(self.wildcards, "at", ""))
+
     def block(self, layer: str = "segmentation") -> int:
         """Return the block that the wildcards name."""
         return self.plan.layers[layer].grid.parse(self.wildcards.block)

@@ -1,6 +1,6 @@
 # Requires: the HDF5 files of components (tables, region graphs, faces) and the merge's look-up tables. Makes:
 # <outdir>/agglomeration/LEVEL/NODE.up.h5, what an octree node leaves open of the region graph; NODE.down.h5, the look-up tables of
-# segments; merges.parquet, the history of all merges.
+# segments; merges.parquet, the history of all merges. The same in <outdir>/agglomeration_0.35 for a further threshold 0.35.
 if plan.agglomerates:
 
     rule agglomerate:
@@ -8,18 +8,18 @@ if plan.agglomerates:
         input:
             unpack(agglomerate_inputs),
         output:
-            up=f"{plan.outdir}/agglomeration/{{level}}/{{node}}.up.h5",
+            up=f"{plan.outdir}/agglomeration{{at}}/{{level}}/{{node}}.up.h5",
         log:
-            f"{plan.outdir}/logs/agglomerate/{{level}}.{{node}}.log",
+            f"{plan.outdir}/logs/agglomerate/{{level}}.{{node}}{{at}}.log",
         benchmark:
-            f"{plan.outdir}/benchmarks/agglomerate/{{level}}.{{node}}.tsv"
+            f"{plan.outdir}/benchmarks/agglomerate/{{level}}.{{node}}{{at}}.tsv"
         conda:
             "../../envs/connectomake.yaml"
         resources:
             mem_mb=memory("agglomeration"),
             runtime=minutes("agglomeration"),
         params:
-            stage=depends_on("agglomeration"),
+            stage=depends_on_at("agglomeration"),
         script:
             "../../scripts/agglomerate.py"
 
@@ -28,16 +28,16 @@ if plan.agglomerates:
         input:
             unpack(assign_inputs),
         output:
-            down=f"{plan.outdir}/agglomeration/{{level}}/{{node}}.down.h5",
+            down=f"{plan.outdir}/agglomeration{{at}}/{{level}}/{{node}}.down.h5",
         log:
-            f"{plan.outdir}/logs/assign/{{level}}.{{node}}.log",
+            f"{plan.outdir}/logs/assign/{{level}}.{{node}}{{at}}.log",
         conda:
             "../../envs/connectomake.yaml"
         resources:
             mem_mb=memory("lookup"),
             runtime=minutes("lookup"),
         params:
-            stage=depends_on("agglomeration"),
+            stage=depends_on_at("agglomeration"),
         script:
             "../../scripts/assign.py"
 
@@ -46,15 +46,15 @@ if plan.agglomerates:
         input:
             history_inputs,
         output:
-            table=targets.history,
+            table=f"{plan.outdir}/agglomeration{{at}}/merges.parquet",
         log:
-            f"{plan.outdir}/logs/history.log",
+            f"{plan.outdir}/logs/history{{at}}.log",
         conda:
             "../../envs/connectomake.yaml"
         resources:
             mem_mb=memory("objects"),
             runtime=minutes("objects"),
         params:
-            stage=depends_on("agglomeration"),
+            stage=depends_on_at("agglomeration"),
         script:
             "../../scripts/history.py"

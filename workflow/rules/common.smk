@@ -49,6 +49,7 @@ wildcard_constraints:
     node="[0-9a-f]+",
     level="[0-9]+",
     number="[0-9a-f]+",
+    at="|".join(at.replace(".", "[.]") for at in plan.thresholds),
 
 
 def block_of(wildcards, layer="segmentation"):
@@ -100,6 +101,11 @@ def minutes(stage):
 def one_of(names):
     """A pattern that matches these names only."""
     return "|".join(name.replace(".", "[.]") for name in names) or "none"
+
+
+def depends_on_at(stage):
+    """The same where there may be further thresholds."""
+    return signed(lambda wildcards: stages.param(stage + wildcards.at))
 
 
 def depends_on(stage):

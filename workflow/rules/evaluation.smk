@@ -1,5 +1,5 @@
 # Requires: segmentation shards, the ground truth. Makes: <outdir>/ground_truth, unless it is precomputed and read in place;
-# <outdir>/evaluation: contingency tables per node and of the whole, scores.json, worst.csv.
+# <outdir>/evaluation: contingency tables per node and of the whole, scores.json, worst.csv; after agglomeration curve.csv and curve.png.
 if "ground_truth" in plan.layers:
 
     rule ground_truth:
@@ -66,3 +66,30 @@ if plan.truth is not None:
             stage=depends_on("evaluation"),
         script:
             "../../scripts/evaluation.py"
+
+
+if plan.curved:
+
+    rule curve:
+        """Score the segmentation over thresholds of agglomeration, from the history of merges."""
+        input:
+            unpack(curve_inputs),
+        output:
+            table=targets.curve()["table"],
+            picture=report(
+                targets.curve()["picture"],
+                caption="../report/curve.rst",
+                category="Evaluation",
+                labels={"what": "scores over thresholds"},
+            ),
+        log:
+            f"{plan.outdir}/logs/curve.log",
+        conda:
+            "../../envs/connectomake.yaml"
+        resources:
+            mem_mb=memory("curve"),
+            runtime=minutes("curve"),
+        params:
+            stage=depends_on("curve"),
+        script:
+            "../../scripts/curve.py"

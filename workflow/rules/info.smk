@@ -10,7 +10,7 @@ rule info:
     log:
         f"{plan.outdir}/logs/info/{{layer}}.log",
     wildcard_constraints:
-        layer="image|affinity|components|segmentation|segmentation/mesh|ground_truth",
+        layer=one_of([*plan.layers, "segmentation/mesh"]),
     conda:
         "../../envs/connectomake.yaml"
     params:

@@ -45,32 +45,33 @@ def lookup_inputs(wildcards):
 @signed
 def agglomerate_inputs(wildcards):
     level, node = node_of(wildcards)
-    remake_if_stale("agglomeration", targets.agglomerate(level, node))
-    return targets.agglomerate_inputs(level, node)
+    remake_if_stale(
+        f"agglomeration{wildcards.at}", targets.agglomerate(level, node, wildcards.at)
+    )
+    return targets.agglomerate_inputs(level, node, wildcards.at)
 
 
 @signed
 def assign_inputs(wildcards):
     level, node = node_of(wildcards)
-    remake_if_stale("agglomeration", targets.assign(level, node))
-    return targets.assign_inputs(level, node)
+    remake_if_stale(
+        f"agglomeration{wildcards.at}", targets.assign(level, node, wildcards.at)
+    )
+    return targets.assign_inputs(level, node, wildcards.at)
 
 
 @signed
 def history_inputs(wildcards):
-    remake_if_stale("agglomeration", targets.history)
-    return targets.all_closed()
+    remake_if_stale(f"agglomeration{wildcards.at}", targets.history(wildcards.at))
+    return targets.all_closed(wildcards.at)
 
 
 @signed
 def segmentation_inputs(wildcards):
     block = block_of(wildcards)
-    remake_if_stale(
-        "segmentation",
-        targets.shard("segmentation", block),
-        targets.tables("segmentation", block),
-    )
-    return targets.segmentation_inputs(block)
+    layer = f"segmentation{wildcards.at}"
+    remake_if_stale(layer, targets.shard(layer, block), targets.tables(layer, block))
+    return targets.segmentation_inputs(block, wildcards.at)
 
 
 @signed
@@ -128,6 +129,12 @@ def contingency_inputs(wildcards):
 def evaluation_inputs(wildcards):
     remake_if_stale("evaluation", targets.evaluation()["table"])
     return targets.contingencies()
+
+
+@signed
+def curve_inputs(wildcards):
+    remake_if_stale("curve", targets.curve()["picture"])
+    return targets.curve_inputs()
 
 
 @signed

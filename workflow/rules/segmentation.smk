@@ -1,5 +1,5 @@
 # Requires: the block's component shard and its node's look-up tables. Makes: <outdir>/segmentation, per block a shard of final
-# ids and one HDF5 file with its low face planes, the halo.
+# ids and one HDF5 file with its low face planes, the halo. The same in <outdir>/segmentation_0.35 for a further threshold 0.35.
 
 
 rule segmentation:
@@ -7,18 +7,18 @@ rule segmentation:
     input:
         unpack(segmentation_inputs),
     output:
-        shard=f"{plan.outdir}/segmentation/{SEGMENTATION_SCALE}/{{block}}.shard",
-        halo=f"{plan.outdir}/segmentation/{SEGMENTATION_SCALE}/{{block}}.h5",
+        shard=f"{plan.outdir}/segmentation{{at}}/{SEGMENTATION_SCALE}/{{block}}.shard",
+        halo=f"{plan.outdir}/segmentation{{at}}/{SEGMENTATION_SCALE}/{{block}}.h5",
     log:
-        f"{plan.outdir}/logs/segmentation/{{block}}.log",
+        f"{plan.outdir}/logs/segmentation/{{block}}{{at}}.log",
     benchmark:
-        f"{plan.outdir}/benchmarks/segmentation/{{block}}.tsv"
+        f"{plan.outdir}/benchmarks/segmentation/{{block}}{{at}}.tsv"
     conda:
         "../../envs/connectomake.yaml"
     resources:
         mem_mb=memory("segmentation"),
         runtime=minutes("segmentation"),
     params:
-        stage=depends_on("segmentation"),
+        stage=depends_on_at("segmentation"),
     script:
         "../../scripts/segmentation.py"

@@ -6,10 +6,10 @@ from connectomake.agglomeration.graph import Edges, region_graph
 from connectomake.agglomeration.node import Open, Up, agglomerate_blocks, agglomerate_nodes
 from connectomake.agglomeration.rule import Rule
 from connectomake.agglomeration.solve import Merges
-from connectomake.agglomeration.whole import agglomerate, agglomerate_graph, segments_at
+from connectomake.agglomeration.whole import agglomerate, agglomerate_graph, segments_at, segments_over
 
 __all__ = [
     "Edges", "FileGraph", "MemoryGraph", "Merges", "Open", "Rule", "Up", "agglomerate", "agglomerate_blocks",
     "agglomerate_graph", "agglomerate_nodes", "collect_merges", "graph_tables", "read_merges", "region_graph", "segments_at",
-    "up_blocks", "up_nodes", "write_merges",
+    "segments_over", "up_blocks", "up_nodes", "write_merges",
 ]  # fmt: skip

@@ -1,5 +1,7 @@
 """Agglomeration of a whole volume in memory, and segments at any threshold from the history of merges."""
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 
 from connectomake.agglomeration.graph import Edges, region_graph
@@ -94,3 +96,10 @@ def segments_at(keys: np.ndarray, merges: Merges, threshold: float, dtype: str, 
     counts &= (merges.kind != ABSORBED) | absorbed
     pairs = np.stack([np.searchsorted(keys, side[counts]) for side in (merges.a, merges.b)], axis=-1)
     return np.asarray(keys[unite(len(keys), pairs)])
+
+
+def segments_over(merges: Merges, thresholds: Iterable[float], dtype: str) -> Iterator[tuple[float, np.ndarray, np.ndarray]]:
+    """Yield, for each threshold, it, the supervoxels (n,) uint64 that ever merge, and their segments; see `segments_at`."""
+    keys = np.unique(np.concatenate([merges.a, merges.b]))
+    for threshold in thresholds:
+        yield threshold, keys, segments_at(keys, merges, threshold, dtype)

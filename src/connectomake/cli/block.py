@@ -63,6 +63,7 @@ def _targets(plan: "Plan", block: int) -> list[tuple[str, str]]:
         *_agglomeration(plan, parent),
         ("segmentation", targets.shard("segmentation", block)),
         ("its halo", targets.tables("segmentation", block)),
+        *((layer, targets.shard(layer, block)) for layer in targets.segmentations()[1:]),
     ]
     if plan.meshes_enabled:
         found.append(("fragments", targets.pack(0, block >> plan.mesh_tree.group_bits)))

@@ -88,7 +88,7 @@ def pack_counts(plan: Plan) -> list[int]:
 
 def layer_costs(plan: Plan) -> list[LayerCost]:
     """Return the layers of a run in the order in which they are made."""
-    names = ("image", "affinity", "components", "segmentation", "ground_truth")
+    names = ("image", "affinity", "components", *(f"segmentation{at}" for at in plan.thresholds), "ground_truth")
     order = [name for name in names if name in plan.layers]
     return [_layer_cost(plan, name) for name in order]
 
@@ -96,7 +96,7 @@ def layer_costs(plan: Plan) -> list[LayerCost]:
 def _layer_cost(plan: Plan, name: str) -> LayerCost:
     spec = plan.layers[name]
     raw = spec.roi.volume * spec.channels * np.dtype(spec.dtype).itemsize
-    kept = name in ("components", "segmentation", "ground_truth") or plan.keeps(name)
+    kept = name not in ("image", "affinity") or plan.keeps(name)
     return LayerCost(name, spec.dtype, spec.channels, spec.grid.count, raw, kept)
 
 
@@ -117,8 +117,9 @@ def _jobs(plan: Plan) -> Iterator[tuple[str, int]]:
     nodes = sum(octree_counts(plan))
     yield from (("merge", nodes), ("lookup", nodes))
     if plan.agglomerates:
-        yield from (("agglomerate", nodes), ("assign", nodes), ("history", 1))
-    yield "segmentation", plan.grid.count
+        times = len(plan.thresholds)
+        yield from (("agglomerate", times * nodes), ("assign", times * nodes), ("history", times))
+    yield "segmentation", len(plan.thresholds) * plan.grid.count
     if plan.measured:
         yield "measures", pack_counts(plan)[0]
     yield "objects", 1
@@ -133,6 +134,7 @@ def _jobs(plan: Plan) -> Iterator[tuple[str, int]]:
             ("ground_truth", truth.grid.count if truth else 0),
             ("contingency", evaluated_nodes(plan)),
             ("evaluation", 1),
+            ("curve", int(plan.curved)),
         )
     scales = Scales(plan)
     yield "pyramid", sum(spec.grid.count for layer in scales.layers for spec in scales.specs(layer)[1:])

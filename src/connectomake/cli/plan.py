@@ -97,7 +97,10 @@ def _joining(agglomeration: dict[str, Any] | None, min_supervoxel: int) -> str:
     if agglomeration is None:
         return text
     absorb, large = agglomeration["absorb"], agglomeration["large"]
-    text += f", agglomerated to {agglomeration['threshold']}"
+    further = agglomeration["thresholds"]
+    text += f", agglomerated to {agglomeration['threshold']}" + (
+        f" (also to {', '.join(map(str, further))})" if further else ""
+    )
     text += f", from {large['voxels']} voxels to {large['threshold']}" if large else ""
     return text + (f", below {absorb} voxels absorbed" if absorb else "")
 

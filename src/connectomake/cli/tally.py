@@ -74,10 +74,14 @@ class Freshness:
         return seen[1]
 
     def _settings(self, stage: str, path: str) -> str:
-        """Return the stage whose settings a file has; a pyramid's are those of its layer."""
+        """Return the stage whose settings a file has; folders tell a pyramid's layer and a further threshold."""
+        plan = self._stages.plan
+        folder = path.removeprefix(f"{plan.outdir}/").partition("/")[0]
         if stage in ("pyramid", "thumbnail"):
-            return f"pyramid_{path.removeprefix(f'{self._stages.plan.outdir}/').partition('/')[0]}"
-        return SAME_SETTINGS.get(stage, stage)
+            return f"pyramid_{folder}"
+        name = SAME_SETTINGS.get(stage, stage)
+        suffix = folder.removeprefix(name)
+        return f"{name}{suffix}" if suffix in plan.thresholds else name
 
 
 def stage_files(plan: Plan) -> dict[str, list[str]]:
@@ -92,10 +96,11 @@ def stage_files(plan: Plan) -> dict[str, list[str]]:
     files["merge"] = targets.all_merges()
     files["lookup"] = [targets.lookup(level, node) for level, node in targets.nodes()]
     if plan.agglomerates:
-        files["agglomerate"] = targets.all_closed()
-        files["assign"] = [targets.assign(level, node) for level, node in targets.nodes()]
-        files["history"] = [targets.history]
-    files["segmentation"] = [targets.shard("segmentation", b) for b in blocks]
+        ats = plan.thresholds
+        files["agglomerate"] = [name for at in ats for name in targets.all_closed(at)]
+        files["assign"] = [targets.assign(level, node, at) for at in ats for level, node in targets.nodes()]
+        files["history"] = [targets.history(at) for at in ats]
+    files["segmentation"] = [targets.shard(layer, b) for layer in targets.segmentations() for b in blocks]
     if plan.measured:
         files["measures"] = targets.all_measures()
     files["objects"] = [targets.objects]
@@ -109,6 +114,7 @@ def stage_files(plan: Plan) -> dict[str, list[str]]:
         files["ground_truth"] = [] if truth is None else [targets.shard("ground_truth", b) for b in truth.grid.ids]
         files["contingency"] = targets.contingencies()
         files["evaluation"] = [targets.evaluation()["table"]]
+        files["curve"] = [targets.curve()["picture"]] if plan.curved else []
     scales = Scales(plan)
     files["pyramid"] = scales.shards()
     files["thumbnail"] = [scales.thumbnail(layer) for layer in scales.layers]

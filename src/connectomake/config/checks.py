@@ -160,12 +160,35 @@ def _check_agglomeration(config: dict[str, Any]) -> None:
     if method != "watershed" and (section is not None or config["segmentation"]["min_supervoxel"]):
         key = "segmentation.min_supervoxel" if section is None else "agglomeration"
         raise ConfigError(f"{key} needs basins, but segmentation.method is {method}; set it to watershed, or leave {key} out")
-    large = None if section is None else section["large"]
+    if section is None:
+        return
+    _check_thresholds(section)
+    large = section["large"]
     if large is not None and large["threshold"] < section["threshold"]:
         raise ConfigError(
             f"agglomeration.large.threshold {large['threshold']} is below agglomeration.threshold {section['threshold']}; "
             "raise it, or leave `large` out"
         )
+
+
+def _check_thresholds(section: dict[str, Any]) -> None:
+    given = section["thresholds"]
+    names = [threshold_text(t) for t in given]
+    twice = [n for i, n in enumerate(names) if n in names[:i]]
+    if twice:
+        raise ConfigError(f"agglomeration.thresholds {given} name {twice[0]} twice; name each once")
+    if given != sorted(given):
+        raise ConfigError(f"agglomeration.thresholds {given} are out of order; name them ascending: {sorted(given)}")
+    if threshold_text(section["threshold"]) in names:
+        raise ConfigError(
+            f"agglomeration.thresholds {given} name agglomeration.threshold {section['threshold']} again, which is the layer "
+            "segmentation; take it out of the list"
+        )
+
+
+def threshold_text(threshold: float) -> str:
+    """Return a threshold as it stands in names of layers: to nine decimals, which is how exact it is taken."""
+    return f"{threshold:.9f}".rstrip("0").rstrip(".")
 
 
 def _check_fan_out(fan_out: int) -> None:

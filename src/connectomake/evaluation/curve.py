@@ -2,8 +2,9 @@
 
 import csv
 import io
+import os
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,17 @@ from connectomake.atomic import atomic_path
 from connectomake.errors import RunError
 from connectomake.evaluation.scores import Scores, both_scores, coverage_of
 from connectomake.evaluation.tally import Tally
+from connectomake.layers.records import append_record
+
+PathLike = str | os.PathLike[str]
+Mappings = Iterable[tuple[float, np.ndarray, np.ndarray]]
+STEPS = 20
+HIGHEST = 0.99
+KINDS = ("all_voxels", "where_segmented")
+LINES = {
+    "voi": ("VOI", "#22223b"), "voi_split": ("split: H(seg | gt)", "#3a86ff"), "voi_merge": ("merge: H(gt | seg)", "#e36414"),
+    "adapted_rand_error": ("adapted Rand error", "#2a9d8f"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +63,7 @@ def relabelled(pairs: Tally, supervoxels: np.ndarray, segments: np.ndarray) -> T
     return Tally.summed([Tally(keys, pairs.count, pairs.first)], 2)
 
 
-def curve_of(pairs: Tally, mappings: Iterable[tuple[float, np.ndarray, np.ndarray]]) -> list[Point]:
+def curve_of(pairs: Tally, mappings: Mappings) -> list[Point]:
     """Return the scores at each threshold.
 
     Parameters
@@ -63,16 +75,26 @@ def curve_of(pairs: Tally, mappings: Iterable[tuple[float, np.ndarray, np.ndarra
     """
     points = []
     for threshold, supervoxels, segments in mappings:
-        table = relabelled(pairs, supervoxels, segments)
-        points.append(Point(float(threshold), coverage_of(table), **both_scores(table)))
+        points.append(point_of(relabelled(pairs, supervoxels, segments), threshold))
     return points
+
+
+def thresholds_of(lowest: float, chosen: float) -> list[float]:
+    """Return the thresholds of a curve, ascending: evenly from the lowest one up, and the one that was chosen."""
+    evenly = [round(lowest + i * max(HIGHEST - lowest, 0) / (STEPS - 1), 4) for i in range(1, STEPS)]
+    return sorted({lowest, chosen, *evenly})
+
+
+def point_of(pairs: Tally, threshold: float) -> Point:
+    """Return the scores of a table of segments."""
+    return Point(float(threshold), coverage_of(pairs), **both_scores(pairs))
 
 
 def curve_rows(points: Sequence[Point]) -> list[dict[str, Any]]:
     """Return the curve as flat rows, with names such as ``threshold`` and ``all_voxels.voi``."""
     rows = []
     for p in points:
-        flat = {f"{kind}.{k}": v for kind in ("all_voxels", "where_segmented") for k, v in asdict(getattr(p, kind)).items()}
+        flat = {f"{kind}.{k}": v for kind in KINDS for k, v in asdict(getattr(p, kind)).items()}
         rows.append({"threshold": p.threshold, "coverage": p.coverage, **flat})
     return rows
 
@@ -87,26 +109,51 @@ def csv_text(rows: Sequence[dict[str, Any]], columns: Sequence[str] | None = Non
     return stream.getvalue()
 
 
-def write_picture(path: str, points: Sequence[Point]) -> None:
-    """Draw the curve as a PNG, the same bytes for the same points: both scores over the threshold, lower is better."""
+def write_picture(
+    path: PathLike, points: Sequence[Point], chosen: Point | None = None, record: dict[str, Any] | None = None
+) -> None:
+    """Draw the curve as a PNG, the same bytes for the same points: scores over the threshold, lower is better.
+
+    Parameters
+    ----------
+    path
+        The picture.
+    points
+        The curve, ascending.
+    chosen
+        The run's own segmentation, which is marked.
+    record
+        What to note behind the picture.
+    """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 3.6), dpi=110, layout="constrained")
+    figure = Figure(figsize=(10, 4), dpi=110, layout="constrained")
     panels = figure.subplots(1, 2)
-    for panel, kind, title in zip(panels, ("all_voxels", "where_segmented"), ("all voxels", "where segmented"), strict=True):
-        _draw(panel, [p.threshold for p in points], [getattr(p, kind) for p in points], title)
+    for panel, kind in zip(panels, KINDS, strict=True):
+        _draw(panel, points, chosen, kind)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", metadata={"Software": None})
+        if record is not None:
+            append_record(temporary, record)
 
 
-def _draw(panel: Any, thresholds: list[float], scores: list[Scores], title: str) -> None:
-    lines = {"voi_split": "VOI split", "voi_merge": "VOI merge", "voi": "VOI", "adapted_rand_error": "adapted Rand error"}
-    known = {f.name for f in fields(Scores)}
-    for name, text in lines.items():
-        values = [getattr(s, name) for s in scores] if name in known else []
-        style = "--" if name == "adapted_rand_error" else "-"
-        panel.plot(thresholds, [float("nan") if v is None else v for v in values], style, marker=".", label=text)
-    panel.set(title=title, xlabel="threshold", ylim=(0, None))
-    panel.set_ylabel("bits; error")
+def _draw(panel: Any, points: Sequence[Point], chosen: Point | None, kind: str) -> None:
+    errors = panel.twinx()
+    for name, (text, colour) in LINES.items():
+        side = errors if name == "adapted_rand_error" else panel
+        values = [_value(p, kind, name) for p in points]
+        side.plot([p.threshold for p in points], values, "--" if side is errors else "-", color=colour, label=text)
+        if chosen is not None:
+            side.plot([chosen.threshold], [_value(chosen, kind, name)], "o", color=colour)
+    if chosen is not None:
+        panel.axvline(chosen.threshold, color="0.6", lw=1, zorder=0)
+    panel.set(title=kind.replace("_", " "), xlabel="threshold of mean affinity", ylabel="bits", ylim=(0, None))
+    errors.set(ylabel="adapted Rand error", ylim=(0, None))
     panel.grid(alpha=0.3)
-    panel.legend(fontsize=8)
+    handles = [*panel.get_legend_handles_labels()[0], *errors.get_legend_handles_labels()[0]]
+    panel.legend(handles=handles, fontsize=8)
+
+
+def _value(point: Point, kind: str, name: str) -> float:
+    value = getattr(getattr(point, kind), name)
+    return float("nan") if value is None else value

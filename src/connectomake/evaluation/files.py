@@ -1,14 +1,15 @@
 """The evaluation on files: one HDF5 file of tallies per node and of the whole, JSON and CSV of the result."""
 
+import functools
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from connectomake.atomic import write_text
-from connectomake.evaluation.curve import csv_text
+from connectomake.evaluation.curve import Mappings, csv_text, curve_of, curve_rows, point_of, write_picture
 from connectomake.evaluation.report import WORST_COLUMNS, result_of, worst_rows
 from connectomake.evaluation.stream import Reader, overlap_of
 from connectomake.evaluation.tally import Overlap
@@ -17,11 +18,27 @@ from connectomake.geometry import Box
 from connectomake.layers import LayerSpec, read_box, read_tables, write_tables
 
 PathLike = str | os.PathLike[str]
+_NAMES_KEPT = 64
 
 
 def shards_reader(shards: Mapping[int, str], spec: LayerSpec) -> Reader:
     """Return a reader of labels from the shards of a layer, given by block."""
     return lambda box: read_box(shards, spec, box)[0].astype(np.uint64, copy=False)
+
+
+def named_reader(shards: Mapping[int, str], spec: LayerSpec, names: Callable[[int], np.ndarray]) -> Reader:
+    """Return a reader of what the labels of each block are called outside of it: `names` gives that of each label, from 0."""
+    names = functools.lru_cache(_NAMES_KEPT)(names)
+
+    def read(box: Box) -> np.ndarray:
+        out = np.empty(box.shape, np.uint64)
+        for block in spec.grid.ids_meeting(box):
+            part = spec.grid.box(block).intersect(box)
+            labels = read_box({block: shards[block]}, spec, part)[0]
+            out[part.slices(box.start)] = names(block)[labels]
+        return out
+
+    return read
 
 
 def write_contingency(
@@ -32,9 +49,11 @@ def write_contingency(
     spec: LayerSpec,
     bounds: Box,
     record: dict[str, Any],
+    read_supervoxels: Reader | None = None,
 ) -> None:
     """Tally some blocks and write the file of it; `spec` is the segmentation, whose storage chunks say what reads well."""
-    overlap = overlap_of(read_gt, read_seg, blocks, tile_of_chunks(spec.chunk, spec.block), bounds)
+    tile = tile_of_chunks(spec.chunk, spec.block)
+    overlap = overlap_of(read_gt, read_seg, blocks, tile, bounds, read_supervoxels)
     write_tables(output, overlap.arrays(), record)
 
 
@@ -95,3 +114,40 @@ def _texts(overlap: Overlap, bounds: Box, section: dict[str, Any]) -> dict[str, 
         "scores": json.dumps(result, sort_keys=True, indent=2, allow_nan=False) + "\n",
         "worst": csv_text(list(worst_rows(result)), WORST_COLUMNS),
     }
+
+
+def write_curve(
+    output: Mapping[str, str],
+    overlap: Overlap,
+    mappings: Mappings,
+    chosen: float,
+    section: dict[str, Any],
+    record: dict[str, Any],
+) -> None:
+    """Write the scores over thresholds of agglomeration.
+
+    Parameters
+    ----------
+    output
+        Paths: ``table`` (CSV), ``picture`` (PNG).
+    overlap
+        Of all that is evaluated, with supervoxels.
+    mappings
+        Per threshold, ascending: it, supervoxels and their segments; see `curve_of`.
+    chosen
+        The run's own threshold, whose segmentation is marked as it is in `overlap`: small segments absorbed, dust dropped.
+    section
+        ``ignore``: true objects to leave out.
+    record
+        What to note behind the picture.
+    """
+    counted = overlap.without(section["ignore"])
+    points = curve_of(counted.supervoxels, mappings)
+    write_picture(output["picture"], points, point_of(counted.pairs, chosen), record)
+    write_text(output["table"], csv_text(curve_rows(points)))
+
+
+def curve_text(table: PathLike, mappings: Mappings, section: dict[str, Any]) -> str:
+    """Return what the table of a curve must hold, given the summed tallies."""
+    counted = read_contingency(table).without(section["ignore"])
+    return csv_text(curve_rows(curve_of(counted.supervoxels, mappings)))

@@ -24,7 +24,14 @@ ROWS_KEPT = 1 << 22
 _CAPACITY = 1 << 17
 
 
-def overlap_of(read_gt: Reader, read_seg: Reader, blocks: Iterable[Box], tile: Vec | None, bounds: Box) -> Overlap:
+def overlap_of(
+    read_gt: Reader,
+    read_seg: Reader,
+    blocks: Iterable[Box],
+    tile: Vec | None,
+    bounds: Box,
+    read_supervoxels: Reader | None = None,
+) -> Overlap:
     """Count what ground truth and segmentation have in common in some blocks of a box.
 
     The sum over all blocks of any partition of `bounds` is the same.
@@ -39,10 +46,12 @@ def overlap_of(read_gt: Reader, read_seg: Reader, blocks: Iterable[Box], tile: V
         Shape of what is held in memory; None for whole sections.
     bounds
         The box that is evaluated: places are raster indices in it.
+    read_supervoxels
+        Returns the supervoxels that segments are made of, of tiles; None: they are not counted.
     """
     parts: list[Overlap] = []
     for block in blocks:
-        parts.append(_Block(lambda box: (read_gt(box), read_seg(box)), block, bounds).overlap(tile))
+        parts.append(_Block(lambda box: (read_gt(box), read_seg(box)), block, bounds, read_supervoxels).overlap(tile))
         if sum(map(len, parts)) > ROWS_KEPT:
             parts = [Overlap.summed(parts)]
     return Overlap.summed(parts)
@@ -51,12 +60,13 @@ def overlap_of(read_gt: Reader, read_seg: Reader, blocks: Iterable[Box], tile: V
 class _Block:
     """One block while it is streamed through; `_planes` are the last planes seen along each axis."""
 
-    def __init__(self, read: Callable[[Box], Pair], box: Box, bounds: Box) -> None:
-        self._read, self._box, self._bounds = read, box, bounds
+    def __init__(self, read: Callable[[Box], Pair], box: Box, bounds: Box, read_supervoxels: Reader | None) -> None:
+        self._read, self._box, self._bounds, self._read_supervoxels = read, box, bounds, read_supervoxels
         shapes = [tuple(1 if a == axis else n for a, n in enumerate(box.shape)) for axis in range(3)]
         self._planes = [(np.zeros(s, np.uint64), np.zeros(s, np.uint64)) for s in shapes]
         self._pairs: list[Tally] = []
         self._contacts: list[Tally] = []
+        self._supervoxels: list[Tally] = []
 
     def overlap(self, tile: Vec | None) -> Overlap:
         """Return the block's overlap."""
@@ -67,16 +77,22 @@ class _Block:
             self._add_beyond(axis)
         pairs, contacts = Tally.summed(self._pairs, 2), Tally.summed(self._contacts, 4)
         split = int(np.searchsorted(contacts.keys[:, 0], 1))
-        return Overlap(pairs, _without_kind(contacts, 0, split), _without_kind(contacts, split, len(contacts)))
+        splits, mergers = _without_kind(contacts, 0, split), _without_kind(contacts, split, len(contacts))
+        return Overlap(pairs, splits, mergers, Tally.summed(self._supervoxels, 2))
 
     def _shrink(self) -> None:
         if sum(map(len, self._pairs)) + sum(map(len, self._contacts)) > ROWS_KEPT:
             self._pairs, self._contacts = [Tally.summed(self._pairs, 2)], [Tally.summed(self._contacts, 4)]
+        if sum(map(len, self._supervoxels)) > ROWS_KEPT:
+            self._supervoxels = [Tally.summed(self._supervoxels, 2)]
 
     def _add(self, box: Box) -> None:
         labels = self._read(box)
         lines = box.shape[0] * box.shape[1]
         self._pairs += _rows(kernels.tally_pairs, (*labels, *self._raster(box)), lines, box.shape[2], 2)
+        if self._read_supervoxels is not None:
+            given = (labels[0], self._read_supervoxels(box), *self._raster(box))
+            self._supervoxels += _rows(kernels.tally_pairs, given, lines, box.shape[2], 2)
         for axis in range(3):
             self._touch(labels, labels, box, (int(axis == 0), int(axis == 1), int(axis == 2)))
             plane = self._plane_in(box, axis)

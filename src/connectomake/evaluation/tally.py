@@ -1,7 +1,7 @@
 """Sparse contingency tables: the voxels that true objects and segments have in common, in integers, so that sums are exact."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import ClassVar
 
 import numpy as np
@@ -68,13 +68,16 @@ class Overlap:
         Voxel faces per (true object, segment, segment): where an object is cut between two segments; 0 is no segment here.
     mergers
         Voxel faces per (segment, true object, true object): where a segment joins two objects.
+    supervoxels
+        Voxels per (true object, supervoxel), from which the pairs at any threshold follow; empty where there are none.
     """
 
     pairs: Tally
     splits: Tally
     mergers: Tally
+    supervoxels: Tally = field(default_factory=lambda: Tally.empty(2))
 
-    LABELS: ClassVar[Mapping[str, int]] = {"pairs": 2, "splits": 3, "mergers": 3}
+    LABELS: ClassVar[Mapping[str, int]] = {"pairs": 2, "splits": 3, "mergers": 3, "supervoxels": 2}
 
     @classmethod
     def summed(cls, parts: Iterable["Overlap"]) -> "Overlap":
@@ -99,5 +102,5 @@ class Overlap:
         gone = np.array(sorted(objects), np.uint64)
         if not len(gone):
             return self
-        of_objects = ((self.pairs, [0]), (self.splits, [0]), (self.mergers, [1, 2]))
+        of_objects = ((self.pairs, [0]), (self.splits, [0]), (self.mergers, [1, 2]), (self.supervoxels, [0]))
         return Overlap(*(t.take(np.flatnonzero(~np.isin(t.keys[:, c], gone).any(axis=1))) for t, c in of_objects))

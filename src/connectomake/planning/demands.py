@@ -24,6 +24,7 @@ PROCESS_MB = {
     "ground_truth": 220,
     "contingency": 260,
     "evaluation": 220,
+    "curve": 320,
     "pyramid": 260,
 }
 """Memory of a stage's process before it reads anything, with some to spare; those with compiled code or torch need most."""
@@ -40,6 +41,8 @@ TABLE_BYTES = 0.02
 TILE_VOXELS = 1 << 23
 PAIRS_BYTES = 0.01
 """Per voxel, of contingency tables: about 200 pairs of labels and as many contacts in a million voxels."""
+SUPERVOXEL_BYTES = 0.2
+"""Per voxel, of tables of supervoxels: up to 5,000 pairs with true objects in a million voxels."""
 SECONDS_PER_MEGAVOXEL = {
     "image": 0.1,
     "affinity": 20.0,
@@ -86,7 +89,8 @@ class Demands:
             "ground_truth": lambda: 3 * 8 * volume_of((self.plan.chunk[0], *self.plan.block[1:])),
             "contingency": self._contingency,
             "pyramid": self._pyramid,
-            "evaluation": lambda: int(2 * PAIRS_BYTES * self.plan.evaluation_box.volume),
+            "evaluation": lambda: int(2 * self._pairs_bytes * self.plan.evaluation_box.volume),
+            "curve": lambda: int(4 * self._pairs_bytes * self.plan.evaluation_box.volume),
         }.get(stage, lambda: 0)()
         return (PROCESS_MB.get(stage, LIGHT_PROCESS_MB) + math.ceil(needed / MB)) << (attempt - 1)
 
@@ -145,7 +149,11 @@ class Demands:
         faces = depth * height + depth * width + height * width
         tile = max(volume_of(self.plan.chunk), min(TILE_VOXELS, self._voxels))
         node = self._voxels << min(self.plan.octree.bits, self.plan.grid.id_bits)
-        return int(40 * tile + 32 * faces + 2 * PAIRS_BYTES * node)
+        return int(40 * tile + 32 * faces + 2 * self._pairs_bytes * node)
+
+    @property
+    def _pairs_bytes(self) -> float:
+        return PAIRS_BYTES + (SUPERVOXEL_BYTES if self.plan.curved else 0)
 
     def _segmentation(self) -> int:
         """One storage chunk, encoded, before and after, and the component shard, which is mapped."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from connectomake.config import default_chunk
+from connectomake.config import default_chunk, threshold_text
 from connectomake.errors import ConfigError
 from connectomake.geometry import BlockGrid, Box, CellLattice, Octree, Vec, as_vec
 from connectomake.inference.context import reflect
@@ -165,15 +165,33 @@ class Plan:
         return self.watershed and (small or self.config["agglomeration"] is not None)
 
     @functools.cached_property
-    def agglomeration(self) -> "Rule":
-        """How basins are joined."""
+    def thresholds(self) -> dict[str, float | None]:
+        """Thresholds of agglomeration by the suffix of their layers' names: "" for the main one, then such as "_0.35"."""
+        section = self.config["agglomeration"] or {}
+        further = {f"_{threshold_text(t)}": t for t in section.get("thresholds", ())}
+        return {"": section.get("threshold"), **further}
+
+    @functools.cached_property
+    def lowest(self) -> str:
+        """The suffix of the lowest threshold, whose history of merges holds those of all others."""
+        return min(self.thresholds, key=lambda at: self.thresholds[at] or 0)
+
+    @property
+    def curved(self) -> bool:
+        """Whether scores are drawn over thresholds of agglomeration."""
+        return self.truth is not None and self.config["agglomeration"] is not None
+
+    def agglomeration(self, at: str = "") -> "Rule":
+        """Return how basins are joined, at the threshold of a suffix."""
         from connectomake.agglomeration.rule import Rule
 
         section, options = self.config["agglomeration"] or {}, self.config["segmentation"]
-        large = section.get("large") or {}
+        threshold, large = self.thresholds[at], section.get("large") or {}
+        if large and threshold is not None and large["threshold"] < threshold:
+            large = {}  # a lower threshold for large segments changes nothing
         dtype = self.source.dtype if self.probability is None else self.layers[self.probability].dtype
         return Rule(
-            section.get("threshold"),
+            threshold,
             dtype,
             t_low=options["t_low"],
             min_supervoxel=options["min_supervoxel"],
@@ -218,7 +236,10 @@ class Plan:
         dtype = self.inference.dtype if self.inference else self.source.dtype
         specs = [
             self._layer("components", "uint32", 1, "segmentation", "compressed_segmentation"),
-            self._layer("segmentation", "uint64", 1, "segmentation", "compressed_segmentation"),
+            *(
+                self._layer(f"segmentation{at}", "uint64", 1, "segmentation", "compressed_segmentation")
+                for at in self.thresholds
+            ),
         ]
         if self.inference is not None:
             specs.append(self._layer("affinity", dtype, channels, "image", "raw"))

@@ -29,13 +29,16 @@ VERSIONS = {
     "fragments": 2,
     "meshes": 2,
     "ground_truth": 1,
-    "contingency": 1,
+    "contingency": 2,
     "evaluation": 1,
+    "curve": 1,
     "pyramid_image": 1,
     "pyramid_affinity": 1,
     "pyramid_segmentation": 1,
     "pyramid_ground_truth": 1,
 }
+AT_THRESHOLDS = ("agglomeration", "segmentation")
+"""Stages that are there once more for each further threshold of agglomeration, with its suffix in their names."""
 METHOD_KEYS = {
     "threshold": ("channel", "threshold", "connectivity"),
     "watershed": ("affinity_channels", "t_low", "t_high"),
@@ -68,16 +71,29 @@ class Stages:
             "ground_truth": "ground_truth" not in self.plan.layers,
             "contingency": self.plan.truth is None,
             "evaluation": self.plan.truth is None,
+            "curve": not self.plan.curved,
             **{f"pyramid_{layer}": layer not in Scales(self.plan).layers for layer in LAYERS},
         }
-        return [name for name in VERSIONS if not skipped.get(name, False)]
+        names = [name for name in VERSIONS if not skipped.get(name, False)]
+        return names + [f"{name}{at}" for at in self.plan.thresholds if at for name in AT_THRESHOLDS]
+
+    def base(self, stage: str) -> str:
+        """Return a stage's name without a further threshold: ``segmentation`` of ``segmentation_0.35``."""
+        return self._parts(stage)[0]
+
+    def _parts(self, stage: str) -> tuple[str, str]:
+        name, _, number = stage.partition("_")
+        at = f"_{number}"
+        return (name, at) if name in AT_THRESHOLDS and at in self.plan.thresholds else (stage, "")
 
     @functools.cache  # noqa: B019  (one plan lives as long as the process)
     def param(self, stage: str) -> str:
         """Return the canonical JSON of all that a stage's result depends on."""
-        reads: Callable[[], dict[str, Any]] = getattr(self, f"_{stage}")
-        upstream = {name: self.fingerprint(name) for name in self._upstream(stage)}
-        return canonical_json({"stage": stage, "version": VERSIONS[stage], "upstream": upstream, **reads()})
+        base, at = self._parts(stage)
+        reads: Callable[..., dict[str, Any]] = getattr(self, f"_{base}")
+        upstream = {name: self.fingerprint(name) for name in self._upstream(base, at)}
+        values = reads(at) if base in AT_THRESHOLDS else reads()
+        return canonical_json({"stage": stage, "version": VERSIONS[base], "upstream": upstream, **values})
 
     @functools.cache  # noqa: B019
     def fingerprint(self, stage: str) -> str:
@@ -90,11 +106,11 @@ class Stages:
 
         return {"stage": stage, "fingerprint": self.fingerprint(stage), "connectomake": __version__, **facts}
 
-    def _upstream(self, stage: str) -> list[str]:
+    def _upstream(self, stage: str, at: str) -> list[str]:
         image = [] if self.plan.source.in_place else ["image"]
         truth = ["ground_truth"] if "ground_truth" in self.plan.layers else []
         probability = ["affinity"] if self.plan.inference is not None else image
-        ids = ["agglomeration"] if self.plan.agglomerates else ["merge"]
+        ids = [f"agglomeration{at}"] if self.plan.agglomerates else ["merge"]
         before = {
             "image": [], "affinity": image, "components": probability, "merge": ["components"],
             "agglomeration": ["merge"], "segmentation": ids, "measures": ["segmentation"],
@@ -102,6 +118,7 @@ class Stages:
             "fragments": ["segmentation", "objects"] if self.plan.meshes_selected else ["segmentation"],
             "meshes": ["fragments"],
             "ground_truth": [], "contingency": ["segmentation", *truth], "evaluation": ["contingency"],
+            "curve": ["evaluation", f"agglomeration{self.plan.lowest}"],
             **{f"pyramid_{layer}": [layer] for layer in LAYERS},
         }  # fmt: skip
         return before[stage]
@@ -133,12 +150,15 @@ class Stages:
     def _merge(self) -> dict[str, Any]:
         return {"min_size": self.plan.merge_min_size, "merge": self.plan.config["merge"]}
 
-    def _agglomeration(self) -> dict[str, Any]:
+    def _agglomeration(self, at: str) -> dict[str, Any]:
         options = {k: self.plan.config["segmentation"][k] for k in ("t_low", "min_supervoxel", "min_size")}
-        return {"agglomeration": self.plan.config["agglomeration"], "segmentation": options}
+        section = self.plan.config["agglomeration"]
+        if section is not None:
+            section = {k: v for k, v in section.items() if k != "thresholds"} | {"threshold": self.plan.thresholds[at]}
+        return {"agglomeration": section, "segmentation": options}
 
-    def _segmentation(self) -> dict[str, Any]:
-        return {"layer": layer_values(self.plan.layers["segmentation"])}
+    def _segmentation(self, at: str) -> dict[str, Any]:
+        return {"layer": layer_values(self.plan.layers[f"segmentation{at}"])}
 
     def _measures(self) -> dict[str, Any]:
         tree = self.plan.mesh_tree
@@ -182,6 +202,9 @@ class Stages:
 
     def _pyramid_ground_truth(self) -> dict[str, Any]:
         return self._pyramid("ground_truth")
+
+    def _curve(self) -> dict[str, Any]:
+        return {"chosen": self.plan.thresholds[""], "lowest": self.plan.thresholds[self.plan.lowest]}
 
     def _evaluation(self) -> dict[str, Any]:
         return {key: self.plan.config["evaluation"][key] for key in ("ignore", "worst")}

@@ -50,18 +50,17 @@ class Targets:
         """Return the look-up tables that an octree node passes down."""
         return f"{self.plan.outdir}/merge/{level}/{self.plan.octree.name(level, node)}.down.h5"
 
-    def agglomerate(self, level: int, node: int) -> str:
-        """Return what an octree node leaves open of the region graph."""
-        return f"{self.plan.outdir}/agglomeration/{level}/{self.plan.octree.name(level, node)}.up.h5"
+    def agglomerate(self, level: int, node: int, at: str = "") -> str:
+        """Return what an octree node leaves open of the region graph, at the threshold of a suffix."""
+        return f"{self.plan.outdir}/agglomeration{at}/{level}/{self.plan.octree.name(level, node)}.up.h5"
 
-    def assign(self, level: int, node: int) -> str:
+    def assign(self, level: int, node: int, at: str = "") -> str:
         """Return the look-up tables of segments that an octree node passes down."""
-        return f"{self.plan.outdir}/agglomeration/{level}/{self.plan.octree.name(level, node)}.down.h5"
+        return f"{self.plan.outdir}/agglomeration{at}/{level}/{self.plan.octree.name(level, node)}.down.h5"
 
-    @property
-    def history(self) -> str:
-        """The table of all merges of the agglomeration."""
-        return f"{self.plan.outdir}/agglomeration/merges.parquet"
+    def history(self, at: str = "") -> str:
+        """Return the table of all merges of the agglomeration."""
+        return f"{self.plan.outdir}/agglomeration{at}/merges.parquet"
 
     def pack(self, level: int, pack: int) -> str:
         """Return a pack of mesh pieces."""
@@ -158,11 +157,11 @@ class Targets:
             inputs["parent"] = self.lookup(level + 1, octree.parent(level, node))
         return inputs
 
-    def agglomerate_inputs(self, level: int, node: int) -> dict[str, list[str]]:
+    def agglomerate_inputs(self, level: int, node: int, at: str = "") -> dict[str, list[str]]:
         """Return what an octree node agglomerates: tables and ids of its blocks and their lower neighbours; or its children."""
         octree = self.plan.octree
         if level > 1:
-            return {"children": [self.agglomerate(level - 1, c) for c in octree.children(level, node)]}
+            return {"children": [self.agglomerate(level - 1, c, at) for c in octree.children(level, node)]}
         blocks = [*octree.children(1, node), *self.lower_blocks(node)]
         lookups = [self.lookup(1, n) for n in self.lookup_nodes(node)]
         return {"tables": [self.tables("components", b) for b in blocks], "lookups": lookups}
@@ -172,21 +171,21 @@ class Targets:
         octree = self.plan.octree
         return sorted({node} | {octree.parent(0, b) for b in self.lower_blocks(node)})
 
-    def assign_inputs(self, level: int, node: int) -> dict[str, str]:
+    def assign_inputs(self, level: int, node: int, at: str = "") -> dict[str, str]:
         """Return what an octree node reads going down; see `lookup_inputs`."""
         octree = self.plan.octree
-        inputs = {"own": self.agglomerate(level, node)}
+        inputs = {"own": self.agglomerate(level, node, at)}
         if level < octree.levels:
-            inputs["parent"] = self.assign(level + 1, octree.parent(level, node))
+            inputs["parent"] = self.assign(level + 1, octree.parent(level, node), at)
         return inputs
 
-    def final_lookup(self, level: int, node: int) -> str:
+    def final_lookup(self, level: int, node: int, at: str = "") -> str:
         """Return the look-up tables of final ids of an octree node: of segments, or where there are none, of components."""
-        return self.assign(level, node) if self.plan.agglomerates else self.lookup(level, node)
+        return self.assign(level, node, at) if self.plan.agglomerates else self.lookup(level, node)
 
-    def segmentation_inputs(self, block: int) -> dict[str, str]:
-        """Return what a block's segmentation is made from."""
-        lookup = self.final_lookup(1, self.plan.octree.parent(0, block))
+    def segmentation_inputs(self, block: int, at: str = "") -> dict[str, str]:
+        """Return what a block's segmentation is made from, at the threshold of a suffix."""
+        lookup = self.final_lookup(1, self.plan.octree.parent(0, block), at)
         return {"components": self.shard("components", block), "lookup": lookup}
 
     def nodes(self) -> Iterator[tuple[int, int]]:
@@ -200,11 +199,15 @@ class Targets:
         """Return the files that all octree nodes pass up."""
         return [self.merge(level, node) for level, node in self.nodes()]
 
-    def all_closed(self) -> list[str]:
+    def all_closed(self, at: str = "") -> list[str]:
         """Return the files of all octree nodes that hold the whole objects which ended there."""
         if self.plan.agglomerates:
-            return [self.agglomerate(level, node) for level, node in self.nodes()]
+            return [self.agglomerate(level, node, at) for level, node in self.nodes()]
         return self.all_merges()
+
+    def segmentations(self) -> list[str]:
+        """Return the layers of final ids: the main one first, then one for each further threshold."""
+        return [f"segmentation{at}" for at in self.plan.thresholds]
 
     def pack_inputs(self, group: int) -> dict[str, list[str]]:
         """Return what a group of blocks is meshed from: its shards, and the halos of it and its high neighbours."""
@@ -255,9 +258,22 @@ class Targets:
         return sorted(found)
 
     def contingency_inputs(self, node: int) -> dict[str, list[str]]:
-        """Return what a level-1 node is evaluated from: shards of the segmentation and of the ground truth, if ingested."""
+        """Return what a level-1 node is evaluated from: shards of the segmentation and of the ground truth, if ingested.
+
+        Where scores are drawn over thresholds: also the shards and ids of its supervoxels.
+        """
         layers = [name for name in ("segmentation", "ground_truth") if name in self.plan.layers]
-        return {name: [self.shard(name, b) for b in self.contingency_blocks(name, node)] for name in layers}
+        inputs: dict[str, list[str]] = {
+            name: [self.shard(name, b) for b in self.contingency_blocks(name, node)] for name in layers
+        }
+        if not self.plan.curved:
+            return inputs
+        components = [self.shard("components", b) for b in self.contingency_blocks("segmentation", node)]
+        return {**inputs, "components": components, "lookups": [self.lookup(1, n) for n in self.contingency_lookups(node)]}
+
+    def contingency_lookups(self, node: int) -> list[int]:
+        """Return the level-1 nodes that hold the blocks which are read to evaluate a level-1 node."""
+        return sorted({self.plan.octree.parent(0, b) for b in self.contingency_blocks("segmentation", node)})
 
     def contingencies(self) -> list[str]:
         """Return the contingency tables of all nodes."""
@@ -268,9 +284,18 @@ class Targets:
         names = {"scores": "scores.json", "worst": "worst.csv", "table": "contingency.h5"} if self.plan.truth else {}
         return {key: f"{self.plan.outdir}/evaluation/{name}" for key, name in names.items()}
 
+    def curve(self) -> dict[str, str]:
+        """Return the scores over thresholds of agglomeration, as a table and as a picture; none without any."""
+        names = {"table": "curve.csv", "picture": "curve.png"} if self.plan.curved else {}
+        return {key: f"{self.plan.outdir}/evaluation/{name}" for key, name in names.items()}
+
+    def curve_inputs(self) -> dict[str, str]:
+        """Return what that is made from: the summed tallies, and the history of merges that goes down furthest."""
+        return {"tallies": self.evaluation()["table"], "history": self.history(self.plan.lowest)}
+
     def infos(self) -> list[str]:
         """Return the info of every layer that a run leaves."""
-        always = {"components", "segmentation", "ground_truth"}
+        always = {"components", "ground_truth", *self.segmentations()}
         return [self.info(name) for name in self.plan.layers if name in always or self.plan.keeps(name)]
 
     @functools.cached_property
@@ -287,10 +312,11 @@ class Targets:
 
     def final(self) -> list[str]:
         """Return what a whole run is asked for: segmentation, object table, meshes, scores and pyramids."""
-        segmentation = [self.shard("segmentation", b) for b in self.plan.grid.ids]
+        segmentation = [self.shard(layer, b) for layer in self.segmentations() for b in self.plan.grid.ids]
         meshes = [self.mesh_info, *self.mesh_shards()] if self.plan.meshes_enabled else []
-        history = [self.history] if self.plan.agglomerates else []
-        ends = [self.objects, self.properties, *history, *meshes, *self.evaluation().values()]
+        histories = [self.history(at) for at in self.plan.thresholds] if self.plan.agglomerates else []
+        scores = [*self.evaluation().values(), *self.curve().values()]
+        ends = [self.objects, self.properties, *histories, *meshes, *scores]
         return [*self.infos(), *segmentation, *ends, *Scales(self.plan).final()]
 
     def kept(self) -> list[str]:
@@ -300,10 +326,11 @@ class Targets:
         layers = [n for n in names if n in self.plan.layers and (n == "ground_truth" or self.plan.keeps(n))]
         shards = [self.shard(n, b) for n in layers for b in self.plan.layers[n].grid.ids]
         components = [f(n, b) for n, b in (("components", b) for b in blocks) for f in (self.shard, self.tables)]
-        halos = [self.tables("segmentation", b) for b in blocks]
+        halos = [self.tables(layer, b) for layer in self.segmentations() for b in blocks]
         lookups = [self.lookup(level, node) for level, node in self.nodes()]
         if self.plan.agglomerates:
-            lookups += [f(level, node) for level, node in self.nodes() for f in (self.agglomerate, self.assign)]
+            both, ats = (self.agglomerate, self.assign), self.plan.thresholds
+            lookups += [f(level, node, at) for at in ats for level, node in self.nodes() for f in both]
         tables = [*self.all_measures(), *(self.contingencies() if self.plan.truth else [])]
         return [*shards, *components, *self.all_merges(), *lookups, *halos, *self._kept_packs(), *tables, *self.final()]
 

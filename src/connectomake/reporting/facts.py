@@ -105,7 +105,7 @@ def version_rows() -> list[list[str]]:
 
 def place_rows(plan: Plan) -> list[list[str]]:
     """Return where the layers lie, and how to look at them."""
-    names = [n for n in plan.layers if n in {"components", "segmentation"} or plan.keeps(n)]
+    names = [n for n in plan.layers if n.startswith(("components", "segmentation")) or plan.keeps(n)]
     rows = [[name, str(Path(plan.outdir, name).absolute())] for name in names]
     rows.append(["object table", str(Path(Targets(plan).objects).absolute())])
     return [*rows, ["look at them", "connectomake view CONFIG"]]

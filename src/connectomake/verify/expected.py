@@ -13,7 +13,7 @@ from connectomake.verify import inspect
 
 STAGES = (
     "image", "affinity", "components", "merge", "agglomeration", "segmentation", "measures", "objects", "fragments", "meshes",
-    "ground_truth", "contingency", "evaluation", "pyramid_image", "pyramid_affinity", "pyramid_segmentation",
+    "ground_truth", "contingency", "evaluation", "curve", "pyramid_image", "pyramid_affinity", "pyramid_segmentation",
     "pyramid_ground_truth", "info",
 )  # fmt: skip
 
@@ -25,7 +25,7 @@ class Expected:
     Parameters
     ----------
     stage
-        One of `STAGES`.
+        One of `STAGES`; with the suffix of a further threshold of agglomeration, if it is of one.
     path
         The file.
     look
@@ -59,9 +59,10 @@ def expected(plan: Plan) -> Iterator[Expected]:
     yield from _merge(plan, targets)
     if plan.agglomerates:
         yield from _agglomeration(plan, targets)
-    yield from _shards(plan, targets, "segmentation")
-    for block in plan.grid.ids:
-        yield Expected("segmentation", targets.tables("segmentation", block), partial(inspect.halo, plan, block))
+    for layer in targets.segmentations():
+        yield from _shards(plan, targets, layer)
+        for block in plan.grid.ids:
+            yield Expected(layer, targets.tables(layer, block), partial(inspect.halo, plan, block))
     for path in targets.all_measures():
         yield Expected("measures", path, inspect.measures)
     yield Expected("objects", targets.objects, inspect.objects)
@@ -92,6 +93,9 @@ def _evaluation(plan: Plan, targets: Targets) -> Iterator[Expected]:
     yield Expected("evaluation", results["table"], inspect.contingency)
     yield Expected("evaluation", results["scores"], partial(inspect.scores, plan, results["table"]), recorded=False)
     yield Expected("evaluation", results["worst"], partial(inspect.worst, plan, results["table"]), recorded=False)
+    if plan.curved:
+        yield Expected("curve", targets.curve()["picture"], inspect.picture)
+        yield Expected("curve", targets.curve()["table"], partial(inspect.curve, plan, targets.curve_inputs()), recorded=False)
 
 
 def _shards(plan: Plan, targets: Targets, layer: str) -> Iterator[Expected]:
@@ -109,10 +113,12 @@ def _merge(plan: Plan, targets: Targets) -> Iterator[Expected]:
 
 
 def _agglomeration(plan: Plan, targets: Targets) -> Iterator[Expected]:
-    for level, node in targets.nodes():
-        yield Expected("agglomeration", targets.agglomerate(level, node), inspect.tables)
-        yield Expected("agglomeration", targets.assign(level, node), partial(inspect.lookup, plan, level, node))
-    yield Expected("agglomeration", targets.history, inspect.history)
+    for at in plan.thresholds:
+        stage = f"agglomeration{at}"
+        for level, node in targets.nodes():
+            yield Expected(stage, targets.agglomerate(level, node, at), inspect.tables)
+            yield Expected(stage, targets.assign(level, node, at), partial(inspect.lookup, plan, level, node))
+        yield Expected(stage, targets.history(at), inspect.history)
 
 
 def _meshes(plan: Plan, targets: Targets) -> Iterator[Expected]:

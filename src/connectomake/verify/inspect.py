@@ -139,6 +139,17 @@ def worst(plan: Plan, table: str, path: str) -> None:
     _compare_result(path, result_texts(table, plan.evaluation_box, plan.config["evaluation"])["worst"])
 
 
+def curve(plan: Plan, inputs: dict[str, str], path: str) -> None:
+    """Compare the scores over thresholds with those that follow from the tallies and the history of merges."""
+    from connectomake.agglomeration import read_merges, segments_over
+    from connectomake.evaluation import thresholds_of
+    from connectomake.evaluation.files import curve_text
+
+    thresholds = thresholds_of(plan.thresholds[plan.lowest] or 0, plan.thresholds[""] or 0)
+    mappings = segments_over(read_merges(inputs["history"]), thresholds, plan.agglomeration().dtype)
+    _compare_result(path, curve_text(inputs["tallies"], mappings, plan.config["evaluation"]))
+
+
 def _compare_result(path: str, text: str) -> None:
     if Path(path).read_text() != text:
         raise LayerError(f"{path} does not fit the table beside it; delete it and rerun")

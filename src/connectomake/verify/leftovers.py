@@ -8,6 +8,7 @@ from connectomake.planning.plan import Plan
 from connectomake.planning.scales import Scales
 
 LAYERS = ("image", "affinity", "components", "segmentation", "ground_truth")
+AT_THRESHOLDS = ("agglomeration_", "segmentation_")
 OTHER_FOLDERS = ("merge", "agglomeration", "fragments")
 
 
@@ -54,10 +55,12 @@ def _is_stray(plan: Plan, path: str, known: Collection[str]) -> bool:
     if path in known or not path.endswith((".shard", ".h5", ".pack")):
         return False
     relative = Path(path).relative_to(plan.outdir)
+    if relative.parts[0].startswith(AT_THRESHOLDS) and relative.parts[0] not in plan.layers:
+        return True
     if relative.parts[0] in OTHER_FOLDERS:
         return relative.parts[0] != "fragments" or plan.keeps("fragments")
     layer = relative.parts[0]
-    if layer not in LAYERS or layer not in plan.layers:
+    if layer not in plan.layers:
         return layer in LAYERS
     folder, stem = relative.parent.name, relative.stem
     return not any(folder == spec.scale_key and _has(spec.grid, stem) for spec in Scales(plan).specs(layer))

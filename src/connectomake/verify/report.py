@@ -67,7 +67,8 @@ def verify(
     command
         Takes a target, or nothing for all, and returns what makes it; named where a file is missing.
     """
-    files = [f for f in expected(plan) if stages is None or f.stage in stages]
+    base = Stages(plan).base
+    files = [f for f in expected(plan) if stages is None or base(f.stage) in stages]
     run = _Run(plan, Report(), every_chunk)
     present = _present(files)
     for done, file in enumerate(files, start=1):

@@ -72,6 +72,10 @@ def _layers(plan: Plan, base: str, object_ids: Sequence[int]) -> list[dict[str, 
         layers.append({"type": "segmentation", "name": "components", "source": _url(base, "components"), "visible": False})
     if _exists(plan, "segmentation"):
         layers.append(_segmentation(plan, base, object_ids))
+    further = [f"segmentation{at}" for at in plan.thresholds if at]
+    layers += [
+        {"type": "segmentation", "name": n, "source": _url(base, n), "visible": False} for n in further if _exists(plan, n)
+    ]
     if plan.truth is not None:
         layers.append(_ground_truth(plan, base))
     return [layer for layer in layers if layer is not None]
