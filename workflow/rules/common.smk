@@ -49,7 +49,7 @@ wildcard_constraints:
     node="[0-9a-f]+",
     level="[0-9]+",
     number="[0-9a-f]+",
-    at="|".join(at.replace(".", "[.]") for at in plan.thresholds),
+    at=f"(?:{'|'.join(at.replace('.', '[.]') for at in plan.thresholds)})",
 
 
 def block_of(wildcards, layer="segmentation"):

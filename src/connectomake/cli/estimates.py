@@ -14,6 +14,8 @@ from connectomake.planning.demands import SECONDS_PER_MEGAVOXEL, Demands
 from connectomake.planning.plan import Plan
 from connectomake.planning.scales import Scales
 
+DEMANDS_OF = {"agglomerate": "agglomeration", "assign": "lookup", "history": "objects"}
+"""What the resources of a rule are named after, where not after itself."""
 DAG_SECONDS_PER_JOB = 0.6e-3
 DAG_BYTES_PER_JOB = 14_000
 
@@ -103,8 +105,9 @@ def _layer_cost(plan: Plan, name: str) -> LayerCost:
 def rule_costs(plan: Plan) -> list[RuleCost]:
     """Return the rules of a run, their jobs and what a job takes."""
     demands = Demands(plan)
+    named = [(rule, jobs, DEMANDS_OF.get(rule, rule)) for rule, jobs in _jobs(plan)]
     return [
-        RuleCost(rule, jobs, demands.memory(rule), demands.minutes(rule), _seconds(plan, rule)) for rule, jobs in _jobs(plan)
+        RuleCost(rule, jobs, demands.memory(stage), demands.minutes(stage), _seconds(plan, rule)) for rule, jobs, stage in named
     ]
 
 
