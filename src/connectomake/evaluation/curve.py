@@ -151,7 +151,7 @@ def _draw(panel: Any, points: Sequence[Point], chosen: Point | None, kind: str) 
     errors.set(ylabel="adapted Rand error", ylim=(0, None))
     panel.grid(alpha=0.3)
     handles = [*panel.get_legend_handles_labels()[0], *errors.get_legend_handles_labels()[0]]
-    panel.legend(handles=handles, fontsize=8)
+    panel.legend(handles=handles, fontsize=8, loc="center right")
 
 
 def _value(point: Point, kind: str, name: str) -> float:
