@@ -209,15 +209,16 @@ CONFIGS = {
     ),
     "further thresholds out of order": bad(
         "agglomeration.thresholds [0.5, 0.4] are out of order", "ascending: [0.4, 0.5]",
-        agglomeration={"threshold": 0.3, "thresholds": [0.5, 0.4]}, segmentation__method="watershed",
+        agglomeration={"threshold": 0.3, "thresholds": [0.5, 0.4]}, segmentation__method="watershed", inference__channels=3,
     ),
     "a further threshold twice": bad(
         "agglomeration.thresholds [0.4, 0.4000000001] name 0.4 twice", "name each once",
         agglomeration={"threshold": 0.3, "thresholds": [0.4, 0.4000000001]}, segmentation__method="watershed",
+        inference__channels=3,
     ),
     "the threshold once more": bad(
         "name agglomeration.threshold 0.3 again", "take it out",
-        agglomeration={"threshold": 0.3, "thresholds": [0.2, 0.3]}, segmentation__method="watershed",
+        agglomeration={"threshold": 0.3, "thresholds": [0.2, 0.3]}, segmentation__method="watershed", inference__channels=3,
     ),
     "thresholds of agglomeration out of order": bad(
         "agglomeration.large.threshold 0.2 is below agglomeration.threshold 0.5", "raise it",

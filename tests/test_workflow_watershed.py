@@ -3,7 +3,10 @@
 import copy
 import csv
 import json
+import os
 import shutil
+import signal
+import subprocess
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,7 +19,8 @@ from connectomake.agglomeration.files import canonical
 from connectomake.cli import main
 from connectomake.components import watershed
 from connectomake.evaluation import Tally, both_scores, thresholds_of
-from tests.flow import CONFIG, Flow
+from tests.flow import CONFIG, Flow, sha, without_record
+from tests.test_workflow import wait_for
 
 pytestmark = pytest.mark.slow
 SHAPE = (36, 40, 44)
@@ -112,6 +116,30 @@ def test_segments_of_any_blocks(flow):
         assert set(rows) == merges
         histories[name] = [getattr(found, column).tobytes() for column in ("kind", "a", "b", "total", "count", "index")]
     assert histories["one"] == histories["many"]
+
+
+def test_killed_while_agglomerating(flow):
+    """Killed twice when some octree nodes are agglomerated and others not, and run again: the same bytes as without."""
+    joined = {"agglomeration": {"threshold": 0.45, "absorb": 40}, "segmentation__min_supervoxel": 12}
+    whole = flow.with_values(outdir="many-joined", meshes__enabled=False, **joined, **LAYOUTS["many"])
+    flow.write(whole)
+    flow.run()
+    config = {**whole, "outdir": "killed"}
+    flow.write(config)
+    made = lambda: list((flow.folder / "killed/agglomeration").glob("*/*.up.h5"))  # noqa: E731
+    for least in (1, 4):
+        run = subprocess.Popen(
+            flow.command(), cwd=flow.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        wait_for(lambda n=least: len(made()) >= n, run)
+        os.killpg(run.pid, signal.SIGKILL)
+        run.wait(timeout=60)
+        assert least <= len(made()) < 9, "killed between the first node and the root"
+        flow.run("--unlock")
+    flow.run()
+    assert flow.digests(config) == flow.digests(whole)
+    histories = [flow.folder / flow.targets(c).history() for c in (config, whole)]
+    assert len({sha(without_record(path.read_bytes())) for path in histories}) == 1
 
 
 def test_another_threshold_remakes_agglomeration_and_what_follows(flow):
