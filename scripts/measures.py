@@ -5,7 +5,7 @@ from connectomake.measures import measure_blocks
 
 
 def main(job: Job) -> None:
-    plan, tree = job.plan, job.plan.mesh_tree
+    plan, tree = job.plan, job.plan.measure_tree
     group = tree.parse(0, job.wildcards.node)
     shards = dict(zip(tree.members(0, group), job.input.shards, strict=True))
     halos = dict(zip(tree.neighbours(group), job.input.halos, strict=True))

@@ -79,9 +79,10 @@ def make_run(config=CONFIG):
     for b in blocks:
         both = {"shard": targets.shard("segmentation", b), "halo": targets.tables("segmentation", b)}
         script("segmentation", SimpleNamespace(**targets.segmentation_inputs(b)), both, block=plan.grid.name(b))
-    for group in plan.mesh_tree.packs(0) if plan.measured else []:
-        inputs = SimpleNamespace(**targets.pack_inputs(group))
-        script("measures", inputs, {"tables": targets.measures(group)}, node=plan.mesh_tree.name(0, group))
+    groups = plan.measure_tree
+    for group in groups.packs(0) if plan.measured else []:
+        inputs = SimpleNamespace(**targets.group_inputs(groups, group))
+        script("measures", inputs, {"tables": targets.measures(group)}, node=groups.name(0, group))
     script("objects", SimpleNamespace(**targets.objects_inputs()), {"table": targets.objects, "properties": targets.properties})
     make_meshes(plan, targets, script)
     make_evaluation(plan, targets, script)

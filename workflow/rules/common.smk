@@ -2,11 +2,6 @@
 #
 # The head resolves config and source into the plan, a small file named by the config's hash, and Snakemake ships it to every
 # job as a configfile. A job never opens the source while it parses, and fails at once if its plan is missing.
-from inspect import signature
-
-from snakemake.common import overwrite_function_params
-from snakemake.resources import Resource
-
 from connectomake.errors import ConnectomakeError
 from connectomake.planning.plan import Plan
 from connectomake.planning.resolve import plan_path, prepare_plan
@@ -76,26 +71,25 @@ def remake_if_stale(stage, *paths):
         workflow.dag.forcefiles.update(map(stored_name, paths))
 
 
-def signed(function):
-    """Note a function's parameters on it: Snakemake asks for them many times per job, and to work them out takes long."""
-    overwrite_function_params(function, signature(function).parameters)
-    return function
-
-
-signed(Resource.evaluate)  # through which Snakemake calls the functions below
+def by_attempt(function):
+    """A resource as a function of the attempt; a plain number, which costs Snakemake less, where there is one attempt only."""
+    running = workflow.execution_settings  # None in a dry run
+    if HEAD and (running is None or running.retries == 0):
+        return function(1)
+    return signed(lambda wildcards, attempt: function(attempt))
 
 
 def memory(stage):
-    """Memory in MB as a function of the attempt; on a cluster with the Snakemake processes around the script."""
-    return signed(
-        lambda wildcards, attempt: demands.memory(stage, attempt)
-        + (0 if workflow.local_exec else REMOTE_MB << (attempt - 1))
+    """Memory in MB; on a cluster with the Snakemake processes around the script."""
+    around = 0 if workflow.local_exec else REMOTE_MB
+    return by_attempt(
+        lambda attempt: demands.memory(stage, attempt) + (around << (attempt - 1))
     )
 
 
 def minutes(stage):
-    """Time in minutes as a function of the attempt."""
-    return signed(lambda wildcards, attempt: demands.minutes(stage, attempt))
+    """Time in minutes."""
+    return by_attempt(lambda attempt: demands.minutes(stage, attempt))
 
 
 def one_of(names):

@@ -76,9 +76,9 @@ def segmentation_inputs(wildcards):
 
 @signed
 def measures_inputs(wildcards):
-    group = plan.mesh_tree.parse(0, wildcards.node)
+    group = plan.measure_tree.parse(0, wildcards.node)
     remake_if_stale("measures", targets.measures(group))
-    return targets.pack_inputs(group)
+    return targets.group_inputs(plan.measure_tree, group)
 
 
 @signed

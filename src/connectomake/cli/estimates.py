@@ -124,7 +124,7 @@ def _jobs(plan: Plan) -> Iterator[tuple[str, int]]:
         yield from (("agglomerate", times * nodes), ("assign", times * nodes), ("history", times))
     yield "segmentation", len(plan.thresholds) * plan.grid.count
     if plan.measured:
-        yield "measures", pack_counts(plan)[0]
+        yield "measures", prefix_count(plan.grid, plan.measure_tree.group_bits)
     yield "objects", 1
     infos = sum(cost.kept for cost in layer_costs(plan))
     if plan.meshes_enabled:

@@ -96,8 +96,10 @@ class Demands:
 
     def minutes(self, stage: str, attempt: int = 1) -> int:
         """Return the time in minutes that a job of a stage may take: generous, for clusters kill what exceeds it."""
-        blocks = dict.fromkeys(("fragments", "measures"), self.plan.mesh_tree.group_bits) | {
-            "contingency": self.plan.octree.bits
+        blocks = {
+            "fragments": self.plan.mesh_tree.group_bits,
+            "measures": self.plan.measure_tree.group_bits,
+            "contingency": self.plan.octree.bits,
         }
         voxels = self._voxels << min(blocks.get(stage, 0), self.plan.grid.id_bits)
         seconds = SECONDS_PER_MEGAVOXEL.get(stage, 0.0) * voxels / 1e6

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from connectomake.meshes.lattice import MeshSpec
 
 FORMAT = 2
+VOXELS_PER_MEASURING_JOB = 1 << 31
 
 
 @dataclass(frozen=True)
@@ -316,6 +317,11 @@ class Plan:
     def mesh_tree(self) -> MeshTree:
         """Groups of blocks that are meshed in one job, and how their pieces are gathered."""
         return MeshTree.of(self.grid, int(self.config["meshes"]["voxels_per_job"]), self.octree.bits)
+
+    @functools.cached_property
+    def measure_tree(self) -> MeshTree:
+        """Groups of blocks that are measured in one job: more than are meshed, since that takes much longer."""
+        return MeshTree.of(self.grid, VOXELS_PER_MEASURING_JOB, self.octree.bits)
 
     @functools.cached_property
     def mesh_spec(self) -> "MeshSpec":

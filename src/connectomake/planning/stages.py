@@ -161,8 +161,7 @@ class Stages:
         return {"layer": layer_values(self.plan.layers[f"segmentation{at}"])}
 
     def _measures(self) -> dict[str, Any]:
-        tree = self.plan.mesh_tree
-        return {"cell": self.plan.measured_cell, "group_bits": tree.group_bits}
+        return {"cell": self.plan.measured_cell, "group_bits": self.plan.measure_tree.group_bits}
 
     def _objects(self) -> dict[str, Any]:
         return {"objects": self.plan.config["objects"], "voxel_size": self.plan.source.voxel_size}

@@ -7,6 +7,7 @@ from typing import Any
 
 from connectomake.errors import ConfigError
 from connectomake.geometry import Box, Vec, lower_offsets
+from connectomake.planning.mesh_tree import MeshTree
 from connectomake.planning.plan import Plan
 from connectomake.planning.scales import Scales
 
@@ -101,11 +102,11 @@ class Targets:
 
     def measures(self, group: int) -> str:
         """Return the measures of the objects in a group of blocks."""
-        return f"{self.plan.outdir}/objects/measures/{self.plan.mesh_tree.name(0, group)}.h5"
+        return f"{self.plan.outdir}/objects/measures/{self.plan.measure_tree.name(0, group)}.h5"
 
     def all_measures(self) -> list[str]:
         """Return the measures of all groups; none if nothing is measured."""
-        return [self.measures(group) for group in self.plan.mesh_tree.packs(0)] if self.plan.measured else []
+        return [self.measures(group) for group in self.plan.measure_tree.packs(0)] if self.plan.measured else []
 
     def objects_inputs(self) -> dict[str, list[str]]:
         """Return what the object table is made from."""
@@ -209,9 +210,8 @@ class Targets:
         """Return the layers of final ids: the main one first, then one for each further threshold."""
         return [f"segmentation{at}" for at in self.plan.thresholds]
 
-    def pack_inputs(self, group: int) -> dict[str, list[str]]:
-        """Return what a group of blocks is meshed from: its shards, and the halos of it and its high neighbours."""
-        tree = self.plan.mesh_tree
+    def group_inputs(self, tree: MeshTree, group: int) -> dict[str, list[str]]:
+        """Return what a group of blocks is measured or meshed from: its shards, and the halos of it and its high neighbours."""
         blocks = tree.members(0, group)
         return {
             "shards": [self.shard("segmentation", b) for b in blocks],
@@ -220,7 +220,7 @@ class Targets:
 
     def fragments_inputs(self, group: int) -> dict[str, Any]:
         """Return what a group of blocks is meshed from: also the object table, if it says which objects are."""
-        return self.pack_inputs(group) | ({"objects": self.objects} if self.plan.meshes_selected else {})
+        return self.group_inputs(self.plan.mesh_tree, group) | ({"objects": self.objects} if self.plan.meshes_selected else {})
 
     def gather_inputs(self, level: int, pack: int) -> list[str]:
         """Return the packs that a higher pack gathers."""
