@@ -91,7 +91,7 @@ def test_a_run_by_workers_alone(done, flow):
     with worker("fq://queue", "--workflow", str(ROOT)) as second, worker("fq://queue", "--workflow", str(ROOT)) as third:
         assert (second.wait(300), third.wait(300)) == (0, 0)
     assert all(path.stat().st_mtime_ns == when for path, when in before.items())
-    assert [make(rule) for rule in RULES[3:]] == [8, 1, 1, 8, 8, 1, 8, 0, 1]
+    assert [make(rule) for rule in RULES[3:]] == [8, 1, 1, 8, 2, 1, 8, 0, 1]
     assert files_of(flow) == files_of(done)
     assert "Nothing to be done" in flow.run("-n")
     assert flow.would_run(flow.with_values(segmentation__min_size=31)) == done.would_run(
