@@ -3,7 +3,6 @@
 #   snakemake --profile profiles/local                               # the config in config.yaml
 #   snakemake --profile profiles/local --configfile configs/fib25.yaml
 #   snakemake --profile profiles/local -n                            # what would be done
-#   snakemake --profile profiles/local kept                          # kept intermediates that are missing, too
 from snakemake.utils import min_version
 
 min_version("9.0")
@@ -16,18 +15,12 @@ if not workflow.overwrite_configfiles:
 report: "workflow/report/workflow.rst"
 
 
-include: "workflow/rules/prefork.smk"
-include: "workflow/rules/tuning.smk"
-include: "workflow/rules/common.smk"
-include: "workflow/rules/inputs.smk"
-include: "workflow/rules/cluster.smk"
+include: "workflow/rules/setup.smk"
 
 
 localrules:
     all,
     kept,
-    reports,
-    info,
 
 
 rule all:
@@ -37,14 +30,8 @@ rule all:
         targets.wanted_reports(),
 
 
-rule reports:
-    """Pages and pictures for `snakemake --report`."""
-    input:
-        list(targets.reports.values()),
-
-
 rule kept:
-    """All of that, and every kept intermediate: makes those that were added to `keep` after the run."""
+    """All of that, and every kept intermediate: asked for by name, makes those that were added to `keep` after the run."""
     input:
         lambda _: targets.kept(),
 

@@ -38,7 +38,10 @@ FIRST = (
     "connectomake.octree",
     "connectomake.segmentation",
 )
-LATER = ("compressed_segmentation", "connectomake.planning.infos", "connectomake.objects", "connectomake.meshes")
+LATER = (
+    "compressed_segmentation", "connectomake.planning.infos", "connectomake.objects", "connectomake.meshes",
+    "connectomake.meshes.simplify",
+)  # fmt: skip
 _MESSAGE_BYTES = 1 << 18
 MB = 1 << 20
 _BLOCK = 512

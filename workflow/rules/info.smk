@@ -1,6 +1,10 @@
 # Requires: the plan only. Makes: the info of every layer and of the meshes.
 
 
+localrules:
+    info,
+
+
 rule info:
     """Describe a layer to Neuroglancer and other readers of precomputed."""
     input:

@@ -2,6 +2,16 @@
 # of `all` if report.enabled; else ask for the target `reports`.
 
 
+localrules:
+    reports,
+
+
+rule reports:
+    """Pages and pictures for `snakemake --report`."""
+    input:
+        list(targets.reports.values()),
+
+
 rule report_run:
     """Write what was run, with what and how fast."""
     input:

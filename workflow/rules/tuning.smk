@@ -5,6 +5,7 @@ from inspect import signature
 
 import snakemake.script
 from snakemake.common import overwrite_function_params
+from snakemake.iocontainers import AttributeGuard
 from snakemake.resources import Resource
 
 
@@ -29,9 +30,16 @@ def remembered(get_source):
     return look
 
 
+@cache
+def shared_guard(kind, name):
+    """Give the one guard of a name: Snakemake makes a dozen per job that never differ."""
+    return object.__new__(kind)
+
+
 signed(Resource.evaluate)  # through which Snakemake calls resource functions
 
 if workflow.is_main_process:
+    AttributeGuard.__new__ = staticmethod(shared_guard)
     gc.set_threshold(1_000_000, 50, 100)  # the graph of jobs is large and stays
     snakemake.script.get_source = remembered(snakemake.script.get_source)
     workflow.sourcecache.exists = cache(workflow.sourcecache.exists)

@@ -7,9 +7,7 @@ import numpy as np
 
 from connectomake.geometry import Vec
 from connectomake.layers.precomputed import xyz
-from connectomake.meshes.collapse import LOCKED
-from connectomake.meshes.lattice import MeshSpec
-from connectomake.meshes.simplify import simplify
+from connectomake.meshes.lattice import LOCKED, MeshSpec
 
 _AXIS_BITS = 21
 
@@ -132,6 +130,8 @@ def stored_mesh(vertices: np.ndarray, faces: np.ndarray, spec: MeshSpec) -> tupl
     stored = ((vertices.astype(np.int64) * (2 * spec.top) + extent) // (2 * extent)).astype(np.int32)
     if not spec.max_error:
         return stored, faces
+    from connectomake.meshes.simplify import simplify  # loads numba
+
     fixed = np.where(((vertices == 0) | (vertices == extent)).any(axis=1), LOCKED, 0).astype(np.uint8)
     return simplify(stored, faces, fixed, spec.step, spec.top, 0, float(spec.factor), spec.error(0))
 

@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from connectomake.meshes.lattice import LOCKED
 from connectomake.meshes.quadrics import evaluate, minimum, normal
 
 NONE = -1
-LOCKED = 7
 _MIN_COSINE = 0.2
 
 

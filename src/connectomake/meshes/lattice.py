@@ -13,6 +13,7 @@ from connectomake.geometry import Box, CellLattice, Vec
 from connectomake.layers.id_shards import IdSharding
 
 MOST_LODS = 8
+LOCKED = 7  # of a vertex: all its coordinates stay when a mesh is simplified, see `collapse`
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,7 @@ import numpy as np
 
 from connectomake.geometry import Vec
 from connectomake.meshes.cells import Fragment, code_places, decode, encode
-from connectomake.meshes.collapse import LOCKED
-from connectomake.meshes.lattice import MeshSpec
-from connectomake.meshes.simplify import simplify
+from connectomake.meshes.lattice import LOCKED, MeshSpec
 
 Cells: TypeAlias = tuple[Vec, Vec]
 _OCTANTS = 3
@@ -113,6 +111,8 @@ def make_parent(spec: MeshSpec, lod: int, object_id: int, code: int, children: S
     step = spec.step * (1 << lod)
     allowed = spec.error(lod) - spec.error(lod - 1) - float(np.linalg.norm(step)) / 2
     if spec.max_error and allowed > 0:
+        from connectomake.meshes.simplify import simplify  # loads numba
+
         middle = (spec.top + 1) // 2
         vertices, faces = simplify(vertices, faces, fixed, step, spec.top, middle, float(spec.factor), allowed)
     return Fragment(object_id, code, encode(vertices, faces), len(faces), lod)

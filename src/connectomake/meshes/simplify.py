@@ -19,7 +19,8 @@ import heapq
 import numpy as np
 from numba import njit
 
-from connectomake.meshes.collapse import LOCKED, NONE, CollapsibleMesh, collapse, compact, corner_lists, place_collapse
+from connectomake.meshes.collapse import NONE, CollapsibleMesh, collapse, compact, corner_lists, place_collapse
+from connectomake.meshes.lattice import LOCKED
 from connectomake.meshes.quadrics import plane_quadrics
 
 _TIE = 1e-4
