@@ -73,7 +73,7 @@ def encode_chunk(array: np.ndarray, encoding: str) -> bytes:
     return segmentation_codec.encode(array)
 
 
-def decode_chunk(data: bytes, encoding: str, dtype: np.dtype, shape: tuple[int, int, int, int]) -> np.ndarray:
+def decode_chunk(data: bytes | bytearray, encoding: str, dtype: np.dtype, shape: tuple[int, int, int, int]) -> np.ndarray:
     """Decode a storage chunk into an array of shape (c, z, y, x).
 
     Raises
@@ -90,7 +90,7 @@ def decode_chunk(data: bytes, encoding: str, dtype: np.dtype, shape: tuple[int, 
 
     try:
         flat = compressed_segmentation.decompress(
-            data, volume_size=shape[:0:-1] + shape[:1], dtype=dtype, block_size=SEGMENTATION_BLOCK, order="F"
+            bytes(data), volume_size=shape[:0:-1] + shape[:1], dtype=dtype, block_size=SEGMENTATION_BLOCK, order="F"
         )
     except (ValueError, IndexError, RuntimeError) as error:
         raise LayerError(f"a storage chunk of shape {shape} cannot be decoded as compressed_segmentation") from error

@@ -4,10 +4,8 @@ Source: the format ``neuroglancer_uint64_sharded_v1`` in Neuroglancer's document
 level 0, for its checksum: a flipped bit is found when the chunk is read.
 """
 
-import gzip
 import mmap
 import os
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +18,7 @@ from connectomake.errors import LayerError
 from connectomake.geometry import Box, Vec
 from connectomake.layers import precomputed
 from connectomake.layers.records import append_record, decode_record
-from connectomake.layers.shard_file import ENTRY, GZIP_WINDOW, ShardFile, compress
+from connectomake.layers.shard_file import ENTRY, ShardFile, compress, decompress
 from connectomake.layers.spec import LayerSpec
 
 _UNFIT = "is corrupted or was written with other blocks or chunks"
@@ -175,11 +173,13 @@ class ShardReader:
         wanted = self._box if box is None else box
         if not self._box.contains(wanted):
             raise LayerError(f"{wanted} is not in the block {self._box} of {self._path}")
-        out = np.empty((self._spec.channels, *wanted.shape), np.dtype(self._spec.dtype))
+        out = np.empty((self._spec.channels, *wanted.shape), np.dtype(self._spec.dtype))  # costs nothing until it is written to
         for position in self._spec.chunks.positions_meeting(wanted):
             part = self._spec.chunks.box_at(position)
             common = part.intersect(wanted)
             chunk = self._chunk(position, part)
+            if part == wanted:
+                return chunk
             out[(slice(None), *common.slices(wanted.start))] = chunk[(slice(None), *common.slices(part.start))]
         return out
 
@@ -196,18 +196,21 @@ class ShardReader:
         LayerError
             If the chunk is missing or damaged.
         """
+        return bytes(self._stored(position))
+
+    def _stored(self, position: Vec) -> bytearray:
         key = self._spec.chunks.id_at(position)
         if key not in self._places:
             raise self._unfit(position, "is missing in")
         start, stop = self._places[key]
         try:
-            return _decompress(self._data[start:stop])
-        except (zlib.error, EOFError, OSError, ValueError) as error:
+            return decompress(self._data[start:stop])
+        except ValueError as error:
             part = self._spec.chunks.box_at(position)
             raise LayerError(f"storage chunk {part} in {self._path} is corrupted; delete the file and rerun") from error
 
     def _chunk(self, position: Vec, part: Box) -> np.ndarray:
-        data = self.read_encoded(position)
+        data = self._stored(position)
         try:
             shape = (self._spec.channels, *part.shape)
             return precomputed.decode_chunk(data, self._spec.encoding, self._spec.numpy_dtype, shape)
@@ -246,8 +249,8 @@ class ShardReader:
 
     def _minishard(self, base: int, start: int, stop: int) -> Iterator[tuple[int, tuple[int, int]]]:
         try:
-            table = np.frombuffer(_decompress(self._data[start:stop]), "<u8").reshape(3, -1)
-        except (zlib.error, EOFError, OSError, ValueError) as error:
+            table = np.frombuffer(decompress(self._data[start:stop]), "<u8").reshape(3, -1)
+        except ValueError as error:
             raise LayerError(f"the index of {self._path} {_UNFIT}; delete the file and rerun") from error
         key, end = 0, base
         for step, gap, size in table.T.tolist():
@@ -264,10 +267,6 @@ def _map_file(path: Path) -> mmap.mmap:
         raise LayerError(f"{path} is missing; run snakemake to make it") from error
     except ValueError as error:
         raise LayerError(f"{path} is empty; delete it and rerun") from error
-
-
-def _decompress(data: bytes) -> bytes:
-    return gzip.decompress(data) if len(data) < 1 << 16 else zlib.decompress(data, GZIP_WINDOW)
 
 
 def read_block(path: str | os.PathLike[str], spec: LayerSpec, block_id: int) -> np.ndarray:

@@ -1,15 +1,15 @@
 """One block of a scale from the shards of the scale below, storage chunk by storage chunk."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from connectomake.geometry import Box, Vec
+from connectomake.geometry import BlockGrid, Box, Vec, as_vec
 from connectomake.layers import LayerSpec, ShardReader, ShardWriter
 from connectomake.pyramid import kernels
-from connectomake.pyramid.scales import child_box, factor_between
+from connectomake.pyramid.scales import child_box, coarser_box, factor_between
 
 MEAN, MODE, SPARSE = "mean", "mode", "sparse"
 
@@ -76,13 +76,31 @@ def write_parent(
         If a shard of the scale below is missing or damaged.
     """
     readers = {b: ShardReader(p, child, b) for b, p in shards.items()}
-    chunks, factor = parent.chunks, factor_between(child, parent)
+    chunks = parent.chunks
     with ShardWriter(path, parent, block, record) as writer:
         for position in sorted(chunks.positions_meeting(parent.grid.box(block)), key=chunks.id_at):
             box = chunks.box_at(position)
-            voxels = _read(readers, child, child_box(child, parent, box))
-            z, y, x = (max(r - b * f, 0) for r, b, f in zip(child.roi.start, box.start, factor, strict=True))
-            writer.write(box, np.stack([downsample(channel, factor, (z, y, x), box.shape, how) for channel in voxels]))
+            writer.write(box, _joined(readers, child, parent, box, how))
+
+
+def _joined(readers: Mapping[int, ShardReader], child: LayerSpec, parent: LayerSpec, box: Box, how: str) -> np.ndarray:
+    """Return a box of a scale, shape (c, z, y, x), from the parts of the scale below, one after the other."""
+    out = np.empty((parent.channels, *box.shape), np.dtype(parent.dtype))
+    factor = factor_between(child, parent)
+    for part in _parts(child, factor, child_box(child, parent, box)):
+        place = coarser_box(part, factor)
+        z, y, x = (a - p * f for a, p, f in zip(part.start, place.start, factor, strict=True))
+        for channel, voxels in zip(out, _read(readers, child, part), strict=True):
+            channel[place.slices(box.start)] = downsample(voxels, factor, (z, y, x), place.shape, how)
+    return out
+
+
+def _parts(child: LayerSpec, factor: Vec, box: Box) -> Iterator[Box]:
+    """Cut a box into its storage chunks, which are read without a copy; not along an axis where that would part a voxel."""
+    axes = zip(child.roi.start, child.roi.shape, child.chunk, factor, strict=True)
+    pieces = BlockGrid(child.roi, as_vec([c if a % f == 0 and c % f == 0 else n for a, n, c, f in axes]))
+    for position in pieces.positions_meeting(box):
+        yield pieces.box_at(position).intersect(box)
 
 
 def _read(readers: Mapping[int, ShardReader], spec: LayerSpec, box: Box) -> np.ndarray:

@@ -62,10 +62,15 @@ def next_factor(spec: LayerSpec) -> Vec:
 
 def coarser(spec: LayerSpec, factor: Vec) -> LayerSpec:
     """Return the next scale of a layer."""
-    start = as_vec([a // f for a, f in zip(spec.roi.start, factor, strict=True)])
-    stop = as_vec([-(-b // f) for b, f in zip(spec.roi.stop, factor, strict=True)])
     z, y, x = (v * f for v, f in zip(spec.voxel_size, factor, strict=True))
-    return replace(spec, roi=Box(start, stop), voxel_size=(z, y, x))
+    return replace(spec, roi=coarser_box(spec.roi, factor), voxel_size=(z, y, x))
+
+
+def coarser_box(box: Box, factor: Vec) -> Box:
+    """Return the voxels of the next scale that a box has a part in."""
+    start = as_vec([a // f for a, f in zip(box.start, factor, strict=True)])
+    stop = as_vec([-(-b // f) for b, f in zip(box.stop, factor, strict=True)])
+    return Box(start, stop)
 
 
 def factor_between(child: LayerSpec, parent: LayerSpec) -> Vec:
