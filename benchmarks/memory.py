@@ -11,17 +11,15 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 
 from benchmarks.data import load_foreground
+from benchmarks.demo import prepare_demo
 from benchmarks.flow import Took, fresh_folder, snakemake
 from benchmarks.machine import ROOT
 from benchmarks.rows import Row
 from benchmarks.workflow import config_of, write_precomputed
 from connectomake.networks.rsunet import RSUNet, save_rsunet
-from connectomake.phantom import write_phantom
 
-SHAPE = (272, 280, 288)
 WIDE = (256, 1024, 1024)
 NETWORKS = {
     "RSUNet 8/16/32/64": ((8, 16, 32, 64), (20, 256, 256)),
@@ -39,11 +37,7 @@ def run() -> dict[str, Any]:
 
 def _demo() -> Iterator[Row]:
     folder = fresh_folder("memory-demo")
-    write_phantom(folder / "phantom.h5", SHAPE)
-    config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    config["source"]["path"] = "phantom.h5"
-    config["inference"]["model"] = str(ROOT / config["inference"]["model"])
-    yield from _rows("demo", snakemake(folder, config, probe=True, prefork=False))
+    yield from _rows("demo", snakemake(folder, prepare_demo(folder), probe=True, prefork=False))
 
 
 def _segmentation() -> Iterator[Row]:

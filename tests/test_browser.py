@@ -1,27 +1,18 @@
 """The page in headless Chromium: Neuroglancer itself loads the layers and draws the meshes."""
 
-import asyncio
-import base64
-import json
 import os
 import shutil
-import subprocess
 import threading
-import time
-import urllib.request
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from connectomake.objects import read_parquet
 from connectomake.viewing import make_server, mounts, viewer_state
-from connectomake.viewing.server import client_folder
+from connectomake.viewing.client import client_folder
+from tests.chromium import CHROMIUM, is_drawn, screenshot
 from tests.tiny_run import make_run, write_inputs
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-SIZE = (900, 700)
 
 pytestmark = [
     pytest.mark.slow,
@@ -63,55 +54,6 @@ class Asked:
         self.server.server_close()
 
 
-def is_drawn(picture):
-    """Whether the middle of a picture shows shaded surfaces: many colours, bright or saturated, on a good part of it."""
-    middle = picture[SIZE[1] // 4 : 3 * SIZE[1] // 4, SIZE[0] // 4 : 3 * SIZE[0] // 4].reshape(-1, 3)
-    coloured = np.ptp(middle, axis=1) > 60
-    return coloured.mean() > 0.05 and len(np.unique(middle[coloured] // 16, axis=0)) > 20
-
-
-async def _pictures(port, path, base, enough, seconds):
-    """Open a page through the DevTools protocol and take pictures until one is enough, or time is over."""
-    from tornado.websocket import websocket_connect
-
-    with urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{port}/json/new?{base}/", method="PUT")) as answer:
-        address = json.load(answer)["webSocketDebuggerUrl"]
-    socket = await websocket_connect(address, max_message_size=1 << 28)
-    end, picture = time.monotonic() + seconds, None
-    number = 0
-    while time.monotonic() < end:
-        number += 1
-        await socket.write_message(json.dumps({"id": number, "method": "Page.captureScreenshot"}))
-        message = {}
-        while message.get("id") != number:
-            message = json.loads(await asyncio.wait_for(socket.read_message(), seconds))
-        path.write_bytes(base64.b64decode(message["result"]["data"]))
-        picture = np.asarray(Image.open(path).convert("RGB")).astype(int)
-        if enough(picture):
-            break
-        await asyncio.sleep(1)
-    return picture
-
-
-def screenshot(base, path, profile, enough, seconds=180):
-    """Let headless Chromium show a page, with software WebGL, until its picture is enough; save and return the last one."""
-    command = [
-        CHROMIUM, "--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars", "--no-first-run",
-        "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist", f"--user-data-dir={profile}",
-        "--remote-debugging-port=0", f"--window-size={SIZE[0]},{SIZE[1]}", "about:blank",
-    ]  # fmt: skip
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        noted, end = profile / "DevToolsActivePort", time.monotonic() + 90
-        while not noted.exists() and time.monotonic() < end:
-            time.sleep(0.2)
-        port = int(noted.read_text().split()[0])
-        return asyncio.run(_pictures(port, path, base, enough, seconds))
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
 def test_chromium_draws_the_meshes(plan, tmp_path):
     table = read_parquet(f"{plan.outdir}/objects/objects.parquet")
     largest = [int(i) for i in table["id"][np.argsort(table["voxels"])[::-1][:12]]]
@@ -123,13 +65,12 @@ def test_chromium_draws_the_meshes(plan, tmp_path):
         return made | {"layout": "3d", "layers": layers, "selectedLayer": {}, "showAxisLines": False}
 
     with Asked(plan, state) as asked:
-        began = time.monotonic()
-        shown = screenshot(asked.server.base, tmp_path / "meshes.png", tmp_path / "profile", is_drawn)
-        print(f"drawn after {time.monotonic() - began:.1f} s, browser's start included")
+        shown, seconds = screenshot(asked.server.base, tmp_path / "meshes.png", tmp_path / "profile", is_drawn)
+        print(f"drawn after {seconds:.1f} s")
     assert any("/mesh/" in path and path.endswith(".shard") for path in asked.paths)
     assert is_drawn(shown)
     with Asked(plan, lambda base: state(base) | {"layers": []}) as nothing:
-        empty = screenshot(nothing.server.base, tmp_path / "empty.png", tmp_path / "other", is_drawn, 15)
+        empty, _ = screenshot(nothing.server.base, tmp_path / "empty.png", tmp_path / "other", is_drawn, 15)
     assert not is_drawn(empty)
     kept = os.environ.get("CONNECTOMAKE_SCREENSHOT")
     if kept:

@@ -1,6 +1,7 @@
 """Viewing: the server answers as viewers need it, keeps to its folders, and the state fits what is there."""
 
 import copy
+import gzip
 import http.client
 import json
 import shutil
@@ -24,8 +25,8 @@ from connectomake.layers import read_box
 from connectomake.objects import read_parquet
 from connectomake.planning.resolve import resolve
 from connectomake.viewing import make_server, mounts, viewer_state
+from connectomake.viewing.client import client_folder
 from connectomake.viewing.ranges import parse_range
-from connectomake.viewing.server import client_folder
 from tests.tiny_run import CONFIG, make_run, write_inputs
 
 
@@ -203,7 +204,14 @@ def test_root_leads_to_the_viewer(server):
     assert headers["Content-Type"] == "text/html"
     assert b"<script" in body
     script = next(p.name for p in client_folder().glob("main*.js"))
-    assert ask(server, f"/v/connectomake/{script}")[1]["Content-Type"] == "text/javascript"
+    _, headers, plain = ask(server, f"/v/connectomake/{script}")
+    assert headers["Content-Type"] == "text/javascript"
+    assert "immutable" in headers["Cache-Control"]
+    _, headers, body = ask(server, f"/v/connectomake/{script}", Accept_Encoding="gzip, br")
+    assert headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(body) == plain
+    assert len(body) < len(plain) / 2
+    assert "immutable" not in ask(server, "/v/connectomake/")[1]["Cache-Control"]
 
 
 def test_client_finds_its_event_stream(server):

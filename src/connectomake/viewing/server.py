@@ -5,17 +5,18 @@ with the `neuroglancer` package is served too, so that nothing has to be fetched
 """
 
 import errno
-import importlib.util
 import json
 import shutil
 from collections.abc import Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from connectomake.errors import ConfigError, SourceError
+from connectomake.viewing.client import cacheable, client_folder, packed
 from connectomake.viewing.ranges import parse_range
 from connectomake.viewing.state import CLIENT, STATE
 
@@ -36,14 +37,6 @@ CORS = {
     "Access-Control-Allow-Private-Network": "true",
     "Access-Control-Max-Age": "86400",
 }
-
-
-def client_folder() -> Path | None:
-    """Return the folder of the static Neuroglancer client; None if it is not installed."""
-    found = importlib.util.find_spec("neuroglancer")
-    places = (found.submodule_search_locations or []) if found else []
-    folders = [Path(place) / "static" / "client" for place in places]
-    return next((folder for folder in folders if (folder / "index.html").exists()), None)
 
 
 class LayerServer(ThreadingHTTPServer):
@@ -169,12 +162,23 @@ class _Handler(BaseHTTPRequestHandler):
             return
         file, encoding = found
         try:
+            if path.startswith(f"/{CLIENT}/") and encoding is None and file.suffix in TYPES:
+                self._send_client(file, body)
+                return
             with file.open("rb") as stream:
                 self._send_stream(stream, file.stat().st_size, _headers(file, path, encoding), body)
         except PermissionError:
             self._error(HTTPStatus.FORBIDDEN)
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
+
+    def _send_client(self, file: Path, body: bool) -> None:
+        """Send a file of the viewer, packed where the browser can unpack it: a third of the bytes."""
+        headers = {"Cache-Control": "max-age=31536000, immutable"} if cacheable(file) else {}
+        if "gzip" in self.headers.get("Accept-Encoding", ""):
+            self._bytes(packed(file), TYPES[file.suffix], body, {**headers, "Content-Encoding": "gzip"})
+        else:
+            self._bytes(file.read_bytes(), TYPES[file.suffix], body, headers)
 
     def _send_stream(self, stream: BinaryIO, size: int, headers: dict[str, str], body: bool) -> None:
         wanted = None if "Content-Encoding" in headers else parse_range(self.headers.get("Range"), size)
@@ -202,8 +206,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(data)
             left -= len(data)
 
-    def _bytes(self, data: bytes, kind: str, body: bool) -> None:
-        self._head(HTTPStatus.OK, {"Content-Type": kind, "Content-Length": str(len(data))})
+    def _bytes(self, data: bytes, kind: str, body: bool, headers: Mapping[str, str] = MappingProxyType({})) -> None:
+        self._head(HTTPStatus.OK, {"Content-Type": kind, "Content-Length": str(len(data)), **headers})
         if body:
             self.wfile.write(data)
 

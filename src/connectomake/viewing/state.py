@@ -10,6 +10,7 @@ from connectomake.geometry import Vec
 from connectomake.layers.precomputed import xyz
 from connectomake.planning.plan import Plan
 from connectomake.sources import is_url, resolve_local
+from connectomake.viewing.client import client_folder
 
 PUBLIC_CLIENT = "https://neuroglancer-demo.appspot.com/"
 RUN, SOURCE, TRUTH, CLIENT, STATE = "run", "source", "truth", "v/connectomake", "state.json"
@@ -143,8 +144,6 @@ def _largest(plan: Plan) -> list[str]:
 
 def links(base: str, state: dict[str, Any]) -> dict[str, str]:
     """Return the links to open: with the viewer served locally, if it is installed, and with the public one."""
-    from connectomake.viewing.server import client_folder
-
     fragment = quote(json.dumps(state, separators=(",", ":")), safe="")
     local = {"here": f"{base}/"} if client_folder() is not None else {}
     return {**local, "public viewer": f"{PUBLIC_CLIENT}#!{fragment}", "layers": f"{base}/{RUN}/"}
