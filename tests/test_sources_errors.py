@@ -134,6 +134,14 @@ OPENING: dict[str, tuple[Callable[[Path], Case], type[ConnectomakeError], str]] 
     "precomputed scale index": (lambda d: (precomputed(d), {"scale": 3}), ConfigError, "scales are 0: 8_8_8"),
     "precomputed scale negative": (lambda d: (precomputed(d), {"scale": -1}), ConfigError, "scales are 0: 8_8_8"),
     "precomputed scale key": (lambda d: (precomputed(d), {"scale": "4_4_4"}), ConfigError, "4_4_4 is not in"),
+    "precomputed without voxel size": (
+        lambda d: (precomputed(d, scales=[{"key": "a", "size": [4, 4, 4], "chunk_sizes": [[4, 4, 4]], "encoding": "raw"}]), V),
+        SourceError, "scale a of .* has no voxel size .*; write .* into its info file",
+    ),
+    "precomputed voxel size of two": (
+        lambda d: (precomputed(d, scales=[{"key": "a", "size": [4, 4, 4], "resolution": [4, 4]}]), V), SourceError,
+        r"has no voxel size \(resolution: \[4, 4\]\)",
+    ),
     "precomputed dtype": (lambda d: (precomputed(d, data_type="complex64"), V), SourceError, "complex64"),
     "zarr dataset absent": (lambda d: (zarr(d), V), ConfigError, "holds g/raw"),
     "zarr dataset missing": (lambda d: (zarr(d), R), ConfigError, "raw is not in .* holds g/raw"),

@@ -257,12 +257,15 @@ def test_state_of_what_is_there(plan, tmp_path, monkeypatch):
     assert "selectedLayer" not in viewer_state(plan, "http://h:1", (0, 0, 0))
 
 
-def test_source_in_place_is_a_layer(plan, tmp_path, monkeypatch):
+@pytest.mark.parametrize("path", ["vol", "precomputed://vol", "precomputed://file://{}/vol", "file://{}/vol"])
+def test_source_in_place_is_a_layer(plan, tmp_path, monkeypatch, path):
     shutil.copytree(Path(plan.outdir) / "image", tmp_path / "vol")
     monkeypatch.chdir(tmp_path)
     Path("out").mkdir()
-    other = resolve({"outdir": "out", "source": {"path": "vol"}, "block": [16, 16, 16], "meshes": {"enabled": False}})
+    source = {"path": path.format(tmp_path)}
+    other = resolve({"outdir": "out", "source": source, "block": [16, 16, 16], "meshes": {"enabled": False}})
     assert set(mounts(other)) == {"run", "source"}
+    assert mounts(other)["source"] == tmp_path / "vol"
     (layer,) = viewer_state(other, "http://h:1", (0, 0, 0))["layers"]
     assert layer["source"] == "precomputed://http://h:1/source"
 

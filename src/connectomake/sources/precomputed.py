@@ -31,6 +31,9 @@ def _open_scale(path: str, info: dict[str, Any], index: int, voxel_size: Sequenc
     dtype = read_dtype(info["data_type"], where)
     z, y, x = (int(v) for v in xyz(chosen["size"]))
     oz, oy, ox = (int(v) for v in xyz(chosen.get("voxel_offset", [0, 0, 0])))
+    resolution = chosen.get("resolution")
+    if not isinstance(resolution, list) or len(resolution) != 3:
+        raise SourceError(f"{where} has no voxel size (resolution: {resolution}); write [x, y, z] in nm into its info file")
     store = tensor.open_store(path, "", "neuroglancer_precomputed", scale_index=index)
     return Source(
         path=path,
@@ -38,7 +41,7 @@ def _open_scale(path: str, info: dict[str, Any], index: int, voxel_size: Sequenc
         bounds=Box.of_shape((z, y, x), (oz, oy, ox)),
         channels=int(info["num_channels"]),
         dtype=dtype,
-        voxel_size=choose_voxel_size(voxel_size, xyz(chosen["resolution"]), where),
+        voxel_size=choose_voxel_size(voxel_size, xyz(resolution), where),
         identity=_identity(path, info, chosen),
         _reader=tensor.store_reader(store, (3, 2, 1, 0)),
     )

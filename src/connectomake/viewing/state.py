@@ -9,7 +9,7 @@ from urllib.parse import quote
 from connectomake.geometry import Vec
 from connectomake.layers.precomputed import xyz
 from connectomake.planning.plan import Plan
-from connectomake.sources import is_url, resolve_local
+from connectomake.sources import is_url, resolve_local, split_kind
 from connectomake.viewing.client import client_folder
 
 PUBLIC_CLIENT = "https://neuroglancer-demo.appspot.com/"
@@ -28,10 +28,15 @@ def mounts(plan: Plan) -> dict[str, Path]:
     """Return the folders to serve, by the first part of their URL: the run's, and that of a local source read in place."""
     folders = {RUN: Path(plan.outdir)}
     if plan.source.in_place and not is_url(plan.source.path):
-        folders[SOURCE] = Path(resolve_local(plan.source.path, "."))
+        folders[SOURCE] = _folder(plan.source.path)
     if plan.truth is not None and plan.truth.in_place and not is_url(plan.truth.path):
-        folders[TRUTH] = Path(resolve_local(plan.truth.path, ".").rpartition("://")[2])
+        folders[TRUTH] = _folder(plan.truth.path)
     return folders
+
+
+def _folder(path: str) -> Path:
+    """Return a local path without the kind that may stand in front, as in ``precomputed://``."""
+    return Path(split_kind(resolve_local(path, "."))[1])
 
 
 def viewer_state(plan: Plan, base: str, position: Vec, object_ids: Sequence[int] = ()) -> dict[str, Any]:
