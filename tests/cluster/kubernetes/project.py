@@ -119,7 +119,7 @@ class Project:
         with (self.folder / log).open("w") as stream:
             return subprocess.Popen(
                 self.command(*args), cwd=self.folder, env=self.environment("kubernetes"), stdout=stream,
-                stderr=subprocess.STDOUT, start_new_session=True,
+                stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=heed_interrupts,  # noqa: PLW1509
             )  # fmt: skip
 
     def local_digests(self, outdir=OUTDIR):
@@ -130,6 +130,11 @@ class Project:
             for path in files
             if is_result(path.relative_to(self.folder / outdir).as_posix())
         }
+
+
+def heed_interrupts():
+    """A shell's background jobs are started deaf to SIGINT, and so is what they start: as at a terminal, the head is not."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def pods_of(project):
