@@ -1,6 +1,8 @@
 """The plugins of clusters lie apart from the environment of the other tests (see the Makefile); here they are offered."""
 
+import contextlib
 import os
+import tempfile
 
 import pytest
 
@@ -13,3 +15,31 @@ def plugins():
         if folders[0]:
             patch.setenv("PYTHONPATH", os.pathsep.join(f for f in folders if f))
         yield
+
+
+@pytest.fixture(scope="module")
+def site():
+    """A Kubernetes with an S3 server; whatever it takes to have one that is not to be had here skips the tests."""
+    from tests.cluster import debian
+    from tests.cluster.kubernetes.build import require_binaries
+    from tests.cluster.kubernetes.cluster import PACKAGES, CannotRun
+    from tests.cluster.kubernetes.site import Site
+
+    debian.require(*PACKAGES)
+    require_binaries()
+    with tempfile.TemporaryDirectory(prefix="cmk-k8s-", ignore_cleanup_errors=True) as folder, contextlib.ExitStack() as stack:
+        try:
+            up = stack.enter_context(Site(folder))
+        except CannotRun as error:
+            pytest.skip(f"no Kubernetes could be started here: {error}")
+        yield up
+
+
+@pytest.fixture(scope="module")
+def project(site):
+    """A working copy of the repository with a small run, here and in the cluster."""
+    from tests.cluster.kubernetes.project import Project
+
+    made = Project(site.folder / "project", site.environment)
+    made.add_small_run(site.s3)
+    return made

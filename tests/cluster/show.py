@@ -1,6 +1,6 @@
 """A config here and on a cluster; not one of the tests.
 
-    python -m tests.cluster.show CONFIG [--on slurm|kubernetes] [--nodes 1|2] [--cpus N] [--set KEY=VALUE] [SNAKEMAKE OPTIONS]
+    python -m tests.cluster.show CONFIG [--on slurm|kubernetes] [--nodes 1 2] [--cpus N] [--set KEY=VALUE] [SNAKEMAKE OPTIONS]
 
 Prints the wall times, and whether SHA-256 of what both runs made are equal: on Slurm of layers, tables and meshes, in pods of
 every file. Paths in the config count from here. `--set inference.augment=none` changes a value of the config for both runs.
@@ -56,24 +56,30 @@ def timed(head: Head) -> float:
     return time.perf_counter() - started
 
 
-def on_slurm(config: dict, folder: Path, nodes: int, cpus: int, options: list[str]) -> tuple[dict, dict]:
-    """Run on Slurm and here; return both digests."""
+def on_slurm(config: dict, folder: Path, nodes: list[int], cpus: int, options: list[str]) -> tuple[dict, list[dict]]:
+    """Run here, and on Slurm with each number of nodes; return the digests."""
     from tests.cluster.slurm import SlurmCluster
 
-    local, remote = flow_of(config, folder / "local"), flow_of(config, folder / "remote")
+    found = []
     with SlurmCluster(folder / "slurm", cpus=cpus) as cluster:
-        if nodes == 1:
-            cluster.call("scontrol", "update", "nodename=n2", "state=drain", "reason=one")
-        seconds = timed(Head(remote, "profiles/slurm", cluster.env, *SOON, *options))
-        print(f"Slurm, {nodes} node(s) of {cpus} core(s): {seconds:.0f} s", flush=True)
+        for count in nodes:
+            if count == 1:
+                cluster.call("scontrol", "update", "nodename=n2", "state=drain", "reason=one")
+            remote = flow_of(config, folder / f"remote{count}")
+            seconds = timed(Head(remote, "profiles/slurm", cluster.env, *SOON, *options))
+            print(f"Slurm, {count} node(s) of {cpus} core(s): {seconds:.0f} s", flush=True)
+            found.append(remote.digests())
+            if count == 1:
+                cluster.call("scontrol", "update", "nodename=n2", "state=resume")
         jobs = cluster.call("sacct", "-X", "-n", "-P", "-o", "jobid,state").splitlines()
         print(f"{len(jobs)} Slurm jobs, {sum(line.endswith('COMPLETED') for line in jobs)} completed", flush=True)
         environment = dict(cluster.env)
+    local = flow_of(config, folder / "local")
     print(f"local: {timed(Head(local, 'profiles/local', environment)):.0f} s", flush=True)
-    return local.digests(), remote.digests()
+    return local.digests(), found
 
 
-def on_kubernetes(config: dict, folder: Path, options: list[str]) -> tuple[dict, dict]:
+def on_kubernetes(config: dict, folder: Path, options: list[str]) -> tuple[dict, list[dict]]:
     """Run in pods, everything in a bucket, and here; return both digests."""
     from tests.cluster.kubernetes.project import Project, pods_of, stored_digests
     from tests.cluster.kubernetes.site import BUCKET, Site
@@ -99,7 +105,7 @@ def on_kubernetes(config: dict, folder: Path, options: list[str]) -> tuple[dict,
     if code:
         sys.exit(text[-5000:])
     print(f"local: {seconds:.0f} s", flush=True)
-    return project.local_digests(config["outdir"]), there
+    return project.local_digests(config["outdir"]), [there]
 
 
 def main() -> None:
@@ -107,7 +113,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=Path)
     parser.add_argument("--on", default="slurm", choices=("slurm", "kubernetes"))
-    parser.add_argument("--nodes", type=int, default=2, choices=(1, 2))
+    parser.add_argument("--nodes", type=int, nargs="+", default=[2], choices=(1, 2))
     parser.add_argument("--cpus", type=int, default=2, help="of each node")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     known, options = parser.parse_known_args()
@@ -121,11 +127,11 @@ def main() -> None:
             here, there = on_slurm(config, folder, known.nodes, known.cpus, options)
         else:
             here, there = on_kubernetes(config, folder, options)
-    equal = {name for name in here if here[name] == there.get(name)}
+    equal = {name for name in here if all(here[name] == other.get(name) for other in there)}
     for name in sorted(here):
         print(f"{'equal' if name in equal else 'DIFFERS'}  {name}  {here[name]}")
-    print(f"{len(equal)} of {len(here)} equal; {len(there.keys() - here.keys())} more there")
-    sys.exit(here != there)
+    print(f"{len(equal)} of {len(here)} equal; {sum(len(other.keys() - here.keys()) for other in there)} more there")
+    sys.exit(any(other != here for other in there))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,8 @@
 """The workflow on a real Kubernetes with an object store: the same bits as on this machine, whatever fails on the way."""
 
 import contextlib
-import os
 import signal
 import subprocess
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,74 +11,25 @@ pytest.importorskip("kubernetes")
 pytest.importorskip("moto")
 from kubernetes.client.exceptions import ApiException
 
-from tests.cluster import debian
 from tests.cluster.daemons import wait
-from tests.cluster.kubernetes.cluster import HERE, PACKAGES, CannotRun, binaries_are_there
-from tests.cluster.kubernetes.project import Project, finished, listing, stored_digests
-from tests.cluster.kubernetes.site import NAMESPACE, Site
+from tests.cluster.kubernetes.build import asked_for
+from tests.cluster.kubernetes.project import finished, listing, stored_digests
+from tests.cluster.kubernetes.site import NAMESPACE, assert_clean, pods, secrets
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.cluster,
     pytest.mark.skipif(
-        os.environ.get("CONNECTOMAKE_CLUSTER_BUILD") not in {"1", "cached"},
+        asked_for() not in {"1", "cached"},
         reason="about ten minutes more: `make test-kubernetes` runs it; CONNECTOMAKE_CLUSTER_BUILD=cached, if it was built",
     ),
 ]
-BUILD_SECONDS = 2400
-
-
-def require_binaries():
-    """Build Kubernetes where that is asked for; skip the tests where it is not there."""
-    if binaries_are_there():
-        return
-    if os.environ.get("CONNECTOMAKE_CLUSTER_BUILD") != "1":
-        pytest.skip("Kubernetes' binaries are not built: `make test-kubernetes` builds them once, in about 12 minutes")
-    try:
-        command = ["bash", HERE / "build-binaries.sh"]
-        done = subprocess.run(command, timeout=BUILD_SECONDS, capture_output=True, text=True, check=False)
-    except subprocess.TimeoutExpired:
-        pytest.skip(f"Kubernetes was not built within {BUILD_SECONDS} s")
-    if done.returncode or not binaries_are_there():
-        pytest.skip(f"Kubernetes could not be built: {done.stderr[-400:]}")
-
-
-@pytest.fixture(scope="module")
-def site():
-    debian.require(*PACKAGES)
-    require_binaries()
-    with tempfile.TemporaryDirectory(prefix="cmk-k8s-", ignore_cleanup_errors=True) as folder, contextlib.ExitStack() as stack:
-        try:
-            up = stack.enter_context(Site(folder))
-        except CannotRun as error:
-            pytest.skip(f"no Kubernetes could be started here: {error}")
-        yield up
-
-
-@pytest.fixture(scope="module")
-def project(site):
-    made = Project(site.folder / "project", site.environment)
-    made.add_small_run(site.s3)
-    return made
 
 
 @pytest.fixture(scope="module")
 def starting(project):
     """Seconds that Snakemake takes on this machine, just now, to read the workflow."""
     return project.run("-n", timeout=600)[2]
-
-
-def pods(site, *, running=False):
-    found = site.core.list_namespaced_pod(NAMESPACE, label_selector="app=snakemake", _request_timeout=10).items
-    return [pod.metadata.name for pod in found if not running or pod.status.phase == "Running"]
-
-
-def secrets(site):
-    return [s.metadata.name for s in site.core.list_namespaced_secret(NAMESPACE, label_selector="app=snakemake").items]
-
-
-def assert_clean(site, seconds=30):
-    assert wait(lambda: not pods(site) and not secrets(site), seconds), (pods(site), secrets(site))
 
 
 def evict(site, name):

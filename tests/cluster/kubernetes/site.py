@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from tests.cluster.daemons import free_port
+from tests.cluster.daemons import free_port, wait
 from tests.cluster.kubernetes.cluster import GATEWAY, Cluster, wait_until
 from tests.cluster.kubernetes.storage import Proxy
 
@@ -74,3 +74,19 @@ class Site:
 
     def env(self):
         return os.environ | self.environment
+
+
+def pods(site, *, running=False):
+    """Names of the pods of runs."""
+    found = site.core.list_namespaced_pod(NAMESPACE, label_selector="app=snakemake", _request_timeout=10).items
+    return [pod.metadata.name for pod in found if not running or pod.status.phase == "Running"]
+
+
+def secrets(site):
+    """Names of the Secrets of runs."""
+    return [s.metadata.name for s in site.core.list_namespaced_secret(NAMESPACE, label_selector="app=snakemake").items]
+
+
+def assert_clean(site, seconds=30):
+    """No pod and no Secret is left."""
+    assert wait(lambda: not pods(site) and not secrets(site), seconds), (pods(site), secrets(site))
