@@ -57,7 +57,7 @@ test-cluster: $(STAMP) $(PLUGINS)  ## the tests on real clusters, started on loo
 test-slurm: $(STAMP) $(PLUGINS)  ## on Slurm only
 	$(BIN)/python -m pytest tests/cluster/test_slurm.py
 
-test-kubernetes: $(STAMP) $(PLUGINS)  ## on Kubernetes only; builds Kubernetes first if need be (12 minutes, once)
+test-kubernetes: $(STAMP) $(PLUGINS)  ## on Kubernetes only; builds Kubernetes first if need be (5 to 12 minutes, once)
 	CONNECTOMAKE_CLUSTER_BUILD=1 $(BIN)/python -m pytest -s tests/cluster/test_kubernetes.py
 
 bench: $(STAMP)  ## the benchmarks: a table, and benchmarks/results.json

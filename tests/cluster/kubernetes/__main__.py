@@ -18,7 +18,7 @@ def main():
     say = lambda text: print(f"[{time.monotonic() - started:5.0f} s] {text}", flush=True)  # noqa: E731
     debian.require(*PACKAGES)
     if not binaries_are_there():
-        say("building Kubernetes, once: 12 to 15 minutes")
+        say("building Kubernetes, once: 5 to 12 minutes")
         subprocess.run(["bash", HERE / "build-binaries.sh"], check=True)
     say("starting")
     done = threading.Event()

@@ -22,7 +22,7 @@ def require_binaries():
     if binaries_are_there():
         return
     if asked_for() not in SECONDS:
-        pytest.skip("Kubernetes' binaries are not built: `make test-kubernetes` builds them once, in about 12 minutes")
+        pytest.skip("Kubernetes' binaries are not built: `make test-kubernetes` builds them once, in 5 to 12 minutes")
     code, told = _build(SECONDS[asked_for()])
     if code or not binaries_are_there():
         pytest.skip(f"Kubernetes could not be built: {told[-400:]}")
