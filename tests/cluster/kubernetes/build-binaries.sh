@@ -25,9 +25,9 @@ fetch_source() {  # into $1/kubernetes; with package lists of its own, so that t
     (cd "$work" && apt-get "${apt[@]}" -qq -o APT::Sandbox::User=root source --download-only kubernetes && dpkg-source --no-check -x kubernetes_*.dsc kubernetes)
 }
 
-install_tools() {
-    apt-get -qq update
-    DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends golang-1.19-go dpkg-dev make gcc libc6-dev rsync git > /dev/null
+install_tools() {  # one at a time with debian.py, which other tests may be running
+    flock /var/lock/connectomake-tests apt-get -qq update
+    DEBIAN_FRONTEND=noninteractive flock /var/lock/connectomake-tests apt-get -qq install --no-install-recommends golang-1.19-go dpkg-dev make gcc libc6-dev rsync git > /dev/null
 }
 
 build() {  # in the source folder $1
