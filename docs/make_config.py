@@ -47,6 +47,7 @@ TAIL = """
 | `agglomeration.thresholds` | nothing; what an added one lacks is made, and the curve of scores if it is the lowest |
 | `objects.properties_limit` | the object table |
 | `meshes` | the meshes |
+| `skeletons` | the skeletons, and what reads the object table, where their lengths are |
 | `report` | the report's pages and pictures |
 | `pyramid.factors`, `labels` | the coarser scales |
 | `pyramid.scales` | nothing; missing scales are made |

@@ -1,16 +1,18 @@
 """List all objects, as a table and for Neuroglancer."""
 
 from connectomake.jobs import Job, run
-from connectomake.objects import collect, collect_measures, sizes, write_parquet, write_segment_properties
+from connectomake.objects import collect, collect_lengths, collect_measures, sizes, write_parquet, write_segment_properties
+from connectomake.planning.skeletons import Skeletons
 
 
 def main(job: Job) -> None:
     plan, voxel_size = job.plan, job.plan.source.voxel_size
     table = collect(job.input.merges)
     measures = collect_measures(job.input.measures, table) if plan.measured else None
-    write_parquet(job.output.table, table, plan.roi, voxel_size, job.stages.record("objects"), measures)
+    lengths = collect_lengths(job.input.lengths, table) if Skeletons(plan).enabled else None
+    write_parquet(job.output.table, table, plan.roi, voxel_size, job.stages.record("objects"), measures, lengths)
     limit = plan.config["objects"]["properties_limit"]
-    write_segment_properties(job.output.properties, table, limit, sizes(table, voxel_size, measures))
+    write_segment_properties(job.output.properties, table, limit, sizes(table, voxel_size, measures, lengths))
 
 
 run(snakemake, main)

@@ -19,6 +19,7 @@ from connectomake.objects import read_parquet
 from connectomake.planning.plan import Plan
 from connectomake.planning.resolve import resolve
 from connectomake.planning.scales import Scales
+from connectomake.planning.skeletons import Skeletons
 from connectomake.planning.targets import Targets
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -154,6 +155,8 @@ class Flow:
             found[f"{layer} {spec.scale_key}"] = sha(read_box(self.folder / plan.outdir / layer, spec, spec.roi).tobytes())
         for path in Targets(plan).mesh_shards() if plan.meshes_enabled else []:
             found[Path(path).name] = sha(without_record((self.folder / path).read_bytes()))
+        for path in Skeletons(plan).shards():
+            found["skeletons"] = sha(without_record((self.folder / path).read_bytes()))
         return found
 
 

@@ -12,6 +12,7 @@ import yaml
 from connectomake.layers import read_box, write_block
 from connectomake.planning.resolve import prepare_plan, resolve
 from connectomake.planning.scales import Scales
+from connectomake.planning.skeletons import LAYER, Skeletons
 from connectomake.planning.stages import Stages
 from connectomake.planning.targets import Targets
 
@@ -83,11 +84,13 @@ def make_run(config=CONFIG):
     for group in groups.packs(0) if plan.measured else []:
         inputs = SimpleNamespace(**targets.group_inputs(groups, group))
         script("measures", inputs, {"tables": targets.measures(group)}, node=groups.name(0, group))
+    make_skeletons(Skeletons(plan), targets, script)
     script("objects", SimpleNamespace(**targets.objects_inputs()), {"table": targets.objects, "properties": targets.properties})
     make_meshes(plan, targets, script)
     make_evaluation(plan, targets, script)
     make_pyramids(Scales(plan), script)
-    for layer in [*plan.layers, *(["segmentation/mesh"] if plan.meshes_enabled else [])]:
+    further = [*(["segmentation/mesh"] if plan.meshes_enabled else []), *([LAYER] if Skeletons(plan).enabled else [])]
+    for layer in [*plan.layers, *further]:
         script("info", [], {"info": f"{plan.outdir}/{layer}/info"}, layer=layer)
     return plan
 
@@ -126,6 +129,22 @@ def make_meshes(plan, targets, script):
             script("gather", inputs, {"pack": targets.pack(level, pack)}, level=level, node=tree.name(level, pack))
     for number, path in enumerate(targets.mesh_shards()):
         script("meshes", SimpleNamespace(packs=targets.top_packs()), {"shard": path}, number=f"{number:x}")
+
+
+def make_skeletons(skeletons, targets, script):
+    if not skeletons.enabled:
+        return
+    tree = skeletons.tree
+    for group in tree.packs(0):
+        inputs = SimpleNamespace(shards=[targets.shard("segmentation", b) for b in skeletons.blocks(group)])
+        script("traces", inputs, {"traces": skeletons.traces(0, group)}, node=tree.name(0, group))
+    for level in range(1, tree.top + 1):
+        for pack in tree.packs(level):
+            inputs = SimpleNamespace(traces=skeletons.gather_inputs(level, pack))
+            script("gather_traces", inputs, {"traces": skeletons.traces(level, pack)}, level=level, node=tree.name(level, pack))
+    for number in skeletons.numbers:
+        both = {"shard": skeletons.shard(number), "lengths": skeletons.lengths(number)}
+        script("skeletons", SimpleNamespace(traces=skeletons.top_traces()), both, number=skeletons.spec.sharding.hex(number))
 
 
 if __name__ == "__main__":  # compiles all loops, for an image to hold them

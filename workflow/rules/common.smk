@@ -7,6 +7,7 @@ from connectomake.planning.plan import Plan
 from connectomake.planning.resolve import plan_path, prepare_plan
 from connectomake.planning.demands import Demands
 from connectomake.planning.scales import Scales
+from connectomake.planning.skeletons import Skeletons
 from connectomake.planning.stages import Stages
 from connectomake.planning.targets import Targets
 
@@ -32,7 +33,7 @@ if "plan" not in config:
 
 plan = Plan.from_json(config["plan"])
 targets, stages, demands = Targets(plan), Stages(plan), Demands(plan)
-scales = Scales(plan)
+scales, skeletons = Scales(plan), Skeletons(plan)
 SEGMENTATION_SCALE = targets.scale
 
 

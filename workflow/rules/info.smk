@@ -1,4 +1,4 @@
-# Requires: the plan only. Makes: the info of every layer and of the meshes.
+# Requires: the plan only. Makes: the info of every layer, of the meshes and of the skeletons.
 
 
 localrules:
@@ -14,7 +14,7 @@ rule info:
     log:
         f"{plan.outdir}/logs/info/{{layer}}.log",
     wildcard_constraints:
-        layer=one_of([*plan.layers, "segmentation/mesh"]),
+        layer=one_of([*plan.layers, "segmentation/mesh", "segmentation/skeletons"]),
     conda:
         "../../envs/connectomake.yaml"
     params:

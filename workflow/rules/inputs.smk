@@ -104,6 +104,28 @@ def meshes_inputs(wildcards):
 
 
 @signed
+def traces_inputs(wildcards):
+    group = skeletons.tree.parse(0, wildcards.node)
+    remake_if_stale("traces", skeletons.traces(0, group))
+    return [targets.shard("segmentation", b) for b in skeletons.blocks(group)]
+
+
+@signed
+def gather_traces_inputs(wildcards):
+    level = int(wildcards.level)
+    pack = skeletons.tree.parse(level, wildcards.node)
+    remake_if_stale("traces", skeletons.traces(level, pack))
+    return skeletons.gather_inputs(level, pack)
+
+
+@signed
+def skeletons_inputs(wildcards):
+    number = skeletons.parse(wildcards.number)
+    remake_if_stale("skeletons", skeletons.shard(number), skeletons.lengths(number))
+    return skeletons.top_traces()
+
+
+@signed
 def info_inputs(wildcards):
     path = f"{plan.outdir}/{wildcards.layer}/info"
     if HEAD and is_info_otherwise(wildcards.layer, path):

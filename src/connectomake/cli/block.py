@@ -46,6 +46,7 @@ def target_rows(plan: "Plan", block: int) -> list[tuple[str, str]]:
 
 
 def _targets(plan: "Plan", block: int) -> list[tuple[str, str]]:
+    from connectomake.planning.skeletons import Skeletons
     from connectomake.planning.targets import Targets
 
     targets = Targets(plan)
@@ -65,6 +66,9 @@ def _targets(plan: "Plan", block: int) -> list[tuple[str, str]]:
         ("its halo", targets.tables("segmentation", block)),
         *((layer, targets.shard(layer, block)) for layer in targets.segmentations()[1:]),
     ]
+    skeletons = Skeletons(plan)
+    if skeletons.enabled:
+        found.append(("traces", skeletons.traces(0, block >> skeletons.tree.group_bits)))
     if plan.meshes_enabled:
         found.append(("fragments", targets.pack(0, block >> plan.mesh_tree.group_bits)))
     return found

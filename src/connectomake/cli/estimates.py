@@ -11,8 +11,10 @@ from connectomake.cli.proposals import RECOMPUTE_LIMIT, Proposal, proposals
 from connectomake.geometry import BlockGrid, Vec, as_vec, volume_of
 from connectomake.geometry.morton import bit_order
 from connectomake.planning.demands import SECONDS_PER_MEGAVOXEL, Demands
+from connectomake.planning.mesh_tree import MeshTree
 from connectomake.planning.plan import Plan
 from connectomake.planning.scales import Scales
+from connectomake.planning.skeletons import Skeletons
 
 DEMANDS_OF = {"agglomerate": "agglomeration", "assign": "lookup", "history": "objects"}
 """What the resources of a rule are named after, where not after itself."""
@@ -79,9 +81,9 @@ def evaluated_nodes(plan: Plan) -> int:
     return math.prod(counts)
 
 
-def pack_counts(plan: Plan) -> list[int]:
-    """Return the number of mesh packs per level, from level 0 up."""
-    tree = plan.mesh_tree
+def pack_counts(plan: Plan, tree: MeshTree | None = None) -> list[int]:
+    """Return the number of packs per level, from level 0 up: of meshes, or of another tree."""
+    tree = plan.mesh_tree if tree is None else tree
     counts = [prefix_count(plan.grid, tree.group_bits)]
     while counts[-1] > 1 << tree.bits:
         counts.append(prefix_count(plan.grid, tree.group_bits + len(counts) * tree.bits))
@@ -125,8 +127,13 @@ def _jobs(plan: Plan) -> Iterator[tuple[str, int]]:
     yield "segmentation", len(plan.thresholds) * plan.grid.count
     if plan.measured:
         yield "measures", prefix_count(plan.grid, plan.measure_tree.group_bits)
-    yield "objects", 1
     infos = sum(cost.kept for cost in layer_costs(plan))
+    skeletons = Skeletons(plan)
+    if skeletons.enabled:
+        groups, *above = pack_counts(plan, skeletons.tree)
+        yield from (("traces", groups), ("gather_traces", sum(above)), ("skeletons", len(skeletons.numbers)))
+        infos += 1
+    yield "objects", 1
     if plan.meshes_enabled:
         groups, *above = pack_counts(plan)
         yield from (("fragments", groups), ("gather", sum(above)), ("meshes", plan.mesh_spec.sharding.count))

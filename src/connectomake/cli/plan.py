@@ -125,7 +125,24 @@ def _segmentation(plan: "Plan") -> list[tuple[str, str]]:
                 f"{counted(plan.mesh_spec.sharding.count, 'file')}",
             )
         )
-    return rows
+    return rows + _skeletons(plan)
+
+
+def _skeletons(plan: "Plan") -> list[tuple[str, str]]:
+    from connectomake.cli.estimates import pack_counts
+    from connectomake.planning.skeletons import Skeletons
+
+    skeletons = Skeletons(plan)
+    if not skeletons.enabled:
+        return []
+    spec, (groups, *above) = skeletons.spec, pack_counts(plan, skeletons.tree)
+    text = (
+        f"cells of {shape_text(spec.cell)}, {shape_text(spec.lattice.shape)} of them; {counted(groups, 'job')} of up to "
+        f"{counted(1 << skeletons.tree.group_bits, 'block')}, {sum(above):,} to gather, "
+        f"{counted(len(skeletons.numbers), 'file')}; scale {spec.scale:g}, const {spec.const:g} nm, "
+        f"objects of {spec.min_voxels:,} voxels or more"
+    )
+    return [("skeletons", text)]
 
 
 def _print_layers(out: "Console", plan: "Plan") -> None:

@@ -66,6 +66,7 @@ def _with_used(found: "list[Tally]") -> "list[Tally]":
 
     by_name = {t.stage: t for t in found}
     users = {"affinity": "components", "fragments": "meshes", "gather": "meshes"}
+    users |= {"traces": "skeletons", "gather_traces": "skeletons"}
     users["image"] = "affinity" if "affinity" in by_name else "components"
     out = []
     for t in found:

@@ -129,11 +129,13 @@ def _speed(voxels_per_second: float) -> str:
 
 
 def _where_to_look(plan: "Plan", config: str) -> list[tuple[str, str]]:
+    from connectomake.planning.skeletons import Skeletons
     from connectomake.planning.targets import Targets
 
     argument = "" if config == DEFAULT_CONFIG else f" {config}"
     command = common.program("connectomake")
-    meshes = ", with meshes" if plan.meshes_enabled else ""
+    made = [*(["meshes"] if plan.meshes_enabled else []), *(["skeletons"] if Skeletons(plan).enabled else [])]
+    meshes = f", with {' and '.join(made)}" if made else ""
     return [
         ("look", f"{command} view{argument}  (at one object: --id ID)"),
         ("check", f"{command} verify{argument} --deep"),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from connectomake.planning.freshness import is_stale
 from connectomake.planning.plan import Plan
 from connectomake.planning.scales import Scales
+from connectomake.planning.skeletons import Skeletons
 from connectomake.planning.stages import Stages
 from connectomake.planning.targets import Targets
 
@@ -21,6 +22,7 @@ SAME_SETTINGS = {
     "assign": "agglomeration",
     "history": "agglomeration",
     "gather": "fragments",
+    "gather_traces": "traces",
 }
 PAUSE_SECONDS = 120.0
 PAUSE_FACTOR = 20
@@ -103,6 +105,12 @@ def stage_files(plan: Plan) -> dict[str, list[str]]:
     files["segmentation"] = [targets.shard(layer, b) for layer in targets.segmentations() for b in blocks]
     if plan.measured:
         files["measures"] = targets.all_measures()
+    skeletons = Skeletons(plan)
+    if skeletons.enabled:
+        tree = skeletons.tree
+        files["traces"] = [skeletons.traces(0, p) for p in tree.packs(0)]
+        files["gather_traces"] = [skeletons.traces(level, p) for level in range(1, tree.top + 1) for p in tree.packs(level)]
+        files["skeletons"] = skeletons.shards()
     files["objects"] = [targets.objects]
     if plan.meshes_enabled:
         tree = plan.mesh_tree

@@ -12,6 +12,7 @@ AXES = "zyx"
 RESERVED = (".snakemake", ".connectomake")
 MODEL_SUFFIXES = (".py", ".pt", ".pth", ".ts")
 MOST_VOXELS = 1 << 31
+MOST_CELL_VOXELS = 1 << 27
 
 
 def check_config(config: dict[str, Any]) -> None:
@@ -38,6 +39,8 @@ def check_config(config: dict[str, Any]) -> None:
     if config["meshes"]["enabled"]:
         _check_cell(config)
         _check_select(config["meshes"]["select"])
+    if config["skeletons"]["enabled"]:
+        _check_skeleton_cell(config["skeletons"]["cell"])
     _check_factors(config["pyramid"]["factors"])
     if config["evaluation"] is not None:
         _check_region(config["evaluation"], "evaluation")
@@ -209,6 +212,11 @@ def _check_cell(config: dict[str, Any]) -> None:
                 f"block {list(block)} is not a multiple of meshes.cell {cell} along {axis}, {b} % {c} = {b % c}; "
                 "change one of them, or set meshes.enabled: false"
             )
+
+
+def _check_skeleton_cell(cell: list[int]) -> None:
+    if volume_of(as_vec(cell)) > MOST_CELL_VOXELS:
+        raise ConfigError(f"skeletons.cell {cell} has more voxels than [512, 512, 512]; take a smaller one")
 
 
 def _check_select(select: dict[str, Any]) -> None:

@@ -61,6 +61,26 @@ def collect_measures(files: Iterable[str | os.PathLike[str]], table: ComponentTa
     return measures
 
 
+def collect_lengths(files: Iterable[str | os.PathLike[str]], table: ComponentTable) -> np.ndarray:
+    """Read the lengths of skeletons and put them in the order of the objects, (n,) float64, in nm; 0 where there is none.
+
+    Raises
+    ------
+    RunError
+        If there is a skeleton of no object.
+    """
+    lengths = np.zeros(len(table), np.float64)
+    for path in files:
+        found = read_tables(path, ["id", "nm"])
+        rows = np.searchsorted(table.key, found["id"])
+        known = rows < len(table)
+        known[known] = table.key[rows[known]] == found["id"][known]
+        if not known.all():
+            raise RunError(f"object {found['id'][~known][0]} of {path} is in no merge file; run `connectomake verify --deep`")
+        lengths[rows] = found["nm"]
+    return lengths
+
+
 def centroids(table: ComponentTable, roi: Box, voxel_size: Nm) -> np.ndarray:
     """Return the centres of mass (n, 3) float64 in nm, z y x.
 
@@ -74,12 +94,16 @@ def centroids(table: ComponentTable, roi: Box, voxel_size: Nm) -> np.ndarray:
     return centres
 
 
-def sizes(table: ComponentTable, voxel_size: Nm, measures: MeasureTable | None) -> dict[str, np.ndarray]:
-    """Return the volume in µm³ and, if measured, the surface in µm², each (n,) float64."""
+def sizes(
+    table: ComponentTable, voxel_size: Nm, measures: MeasureTable | None, lengths: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
+    """Return the volume in µm³, the surface in µm² and the skeleton's length in µm, as far as measured, each (n,) float64."""
     z, y, x = voxel_size
     found = {"volume_um3": table.voxels.astype(np.float64) * (z * y * x * 1e-9)}
     if measures is not None:
         found["surface_um2"] = measures.area.astype(np.float64) * (MeasureTable.area_unit(voxel_size) * 1e-6)
+    if lengths is not None:
+        found["skeleton_um"] = lengths * 1e-3
     return found
 
 
@@ -90,11 +114,13 @@ def write_parquet(
     voxel_size: Nm,
     record: Mapping[str, Any] | None = None,
     measures: MeasureTable | None = None,
+    lengths: np.ndarray | None = None,
 ) -> None:
     """Write the object table, whole or not at all; equal tables and records give equal bytes.
 
     Columns: ``id`` and ``voxels`` (uint64); ``volume_um3`` and, if measured, ``surface_um2`` (float64), the area of the mesh
-    before simplification; ``start_z`` … ``stop_x`` (int64): the half-open box in voxels; ``centroid_z_nm`` … (float64), see
+    before simplification; with skeletons ``skeleton_um`` (float64), the length of all branches, 0 without a skeleton;
+    ``start_z`` … ``stop_x`` (int64): the half-open box in voxels; ``centroid_z_nm`` … (float64), see
     `centroids`; ``inside_z`` … (int64): a voxel of the object, deep inside if measured. Rows are in the order of ids.
 
     Parameters
@@ -111,9 +137,11 @@ def write_parquet(
         What to note in the file's metadata.
     measures
         As `collect_measures` returns them; None if they were not taken.
+    lengths
+        As `collect_lengths` returns them; None if there are no skeletons.
     """
     centres = centroids(table, roi, voxel_size)
-    columns = {"id": table.key, "voxels": table.voxels, **sizes(table, voxel_size, measures)}
+    columns = {"id": table.key, "voxels": table.voxels, **sizes(table, voxel_size, measures, lengths)}
     columns |= {f"start_{a}": table.start[:, i] for i, a in enumerate("zyx")}
     columns |= {f"stop_{a}": table.stop[:, i] for i, a in enumerate("zyx")}
     columns |= {f"centroid_{a}_nm": centres[:, i] for i, a in enumerate("zyx")}

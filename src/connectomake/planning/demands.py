@@ -8,6 +8,7 @@ import numpy as np
 from connectomake.geometry import volume_of
 from connectomake.planning.plan import Plan
 from connectomake.planning.scales import Scales
+from connectomake.planning.skeletons import Skeletons
 
 MB = 1 << 20
 PROCESS_MB = {
@@ -21,6 +22,9 @@ PROCESS_MB = {
     "fragments": 260,
     "gather": 260,
     "meshes": 260,
+    "traces": 300,
+    "gather_traces": 220,
+    "skeletons": 300,
     "ground_truth": 220,
     "contingency": 260,
     "evaluation": 220,
@@ -38,6 +42,10 @@ ENCODED_BYTES = 16
 """Per voxel of a storage chunk: what its encoding can take at most, twice."""
 TABLE_BYTES = 0.02
 """Per voxel, of component tables: about 200 components in a million voxels."""
+TRACE_BYTES = 0.5
+"""Per voxel of the region: one skeleton's voxel in 50 where objects are thin and dense, 22 bytes each; measured."""
+TRACED_BYTES, TRACED_HALO_BYTES = 50, 24
+"""Per voxel of a cell, and of a cell with its halo."""
 TILE_VOXELS = 1 << 23
 PAIRS_BYTES = 0.01
 """Per voxel, of contingency tables: about 200 pairs of labels and as many contacts in a million voxels."""
@@ -50,6 +58,8 @@ SECONDS_PER_MEGAVOXEL = {
     "segmentation": 0.2,
     "measures": 0.3,
     "fragments": 10.0,
+    "traces": 3.0,
+    "skeletons": 0.1,
     "ground_truth": 0.2,
     "contingency": 0.1,
     "pyramid": 0.3,
@@ -86,6 +96,9 @@ class Demands:
             "objects": lambda: int(2 * TABLE_BYTES * self.plan.roi.volume),
             "fragments": self._fragments,
             "measures": self._fragments,
+            "traces": self._traces,
+            "gather_traces": self._skeletons,
+            "skeletons": lambda: 4 * self._skeletons(),
             "ground_truth": lambda: 3 * 8 * volume_of((self.plan.chunk[0], *self.plan.block[1:])),
             "contingency": self._contingency,
             "pyramid": self._pyramid,
@@ -101,6 +114,8 @@ class Demands:
             "measures": self.plan.measure_tree.group_bits,
             "contingency": self.plan.octree.bits,
         }
+        if stage == "traces":
+            blocks["traces"] = Skeletons(self.plan).tree.group_bits
         voxels = self._voxels << min(blocks.get(stage, 0), self.plan.grid.id_bits)
         seconds = SECONDS_PER_MEGAVOXEL.get(stage, 0.0) * voxels / 1e6
         return (10 + math.ceil(3 * seconds / 60)) << (attempt - 1)
@@ -144,6 +159,18 @@ class Demands:
         layers = [self.plan.layers[name] for name in Scales(self.plan).layers]
         voxel = max((spec.channels * np.dtype(spec.dtype).itemsize for spec in layers), default=0)
         return 40 * volume_of(self.plan.chunk) * voxel + self._voxels
+
+    def _traces(self) -> int:
+        """One cell with its halo, and the traces of a group."""
+        skeletons = Skeletons(self.plan)
+        cell = volume_of(skeletons.spec.around(skeletons.spec.largest).shape)
+        group = self._voxels << min(skeletons.tree.group_bits, self.plan.grid.id_bits)
+        own = volume_of(skeletons.spec.reach(skeletons.spec.largest).shape)
+        return int(TRACED_BYTES * own + TRACED_HALO_BYTES * cell + TRACE_BYTES * group)
+
+    def _skeletons(self) -> int:
+        """The traces of one shard."""
+        return int(TRACE_BYTES * self.plan.roi.volume / len(Skeletons(self.plan).numbers))
 
     def _contingency(self) -> int:
         """One tile of both labels, read and turned into integers, the face planes of a block, the tables of a node."""

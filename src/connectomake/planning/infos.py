@@ -7,12 +7,14 @@ from typing import Any
 from connectomake.atomic import canonical_json
 from connectomake.planning.plan import Plan
 from connectomake.planning.scales import Scales
+from connectomake.planning.skeletons import LAYER as SKELETON_LAYER
+from connectomake.planning.skeletons import Skeletons
 
 MESH_LAYER = "segmentation/mesh"
 
 
 def info_of(plan: Plan, layer: str) -> dict[str, Any]:
-    """Return the info of a layer, or of the meshes for ``segmentation/mesh``.
+    """Return the info of a layer, of the meshes for ``segmentation/mesh``, of the skeletons for ``segmentation/skeletons``.
 
     It names all scales from the start: each shard shows as soon as it lies there, and the info is written only once.
     """
@@ -20,6 +22,10 @@ def info_of(plan: Plan, layer: str) -> dict[str, Any]:
         from connectomake.meshes.shards import mesh_info
 
         return mesh_info(plan.mesh_spec)
+    if layer == SKELETON_LAYER:
+        from connectomake.skeletons.shards import skeleton_info
+
+        return skeleton_info(Skeletons(plan).spec)
     info = plan.layers[layer].info()
     scales = Scales(plan)
     if layer in scales.layers:
@@ -28,6 +34,8 @@ def info_of(plan: Plan, layer: str) -> dict[str, Any]:
         info["segment_properties"] = "properties"
         if plan.meshes_enabled:
             info["mesh"] = "mesh"
+        if Skeletons(plan).enabled:
+            info["skeletons"] = "skeletons"
     return info
 
 

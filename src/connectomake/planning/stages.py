@@ -16,6 +16,7 @@ from connectomake.atomic import canonical_json
 from connectomake.layers import LayerSpec
 from connectomake.planning.plan import Plan
 from connectomake.planning.scales import LAYERS, Scales
+from connectomake.planning.skeletons import Skeletons
 
 VERSIONS = {
     "image": 1,
@@ -25,6 +26,8 @@ VERSIONS = {
     "agglomeration": 1,
     "segmentation": 1,
     "measures": 1,
+    "traces": 1,
+    "skeletons": 1,
     "objects": 2,
     "fragments": 2,
     "meshes": 2,
@@ -66,6 +69,8 @@ class Stages:
             "affinity": self.plan.inference is None,
             "agglomeration": not self.plan.agglomerates,
             "measures": not self.plan.measured,
+            "traces": not Skeletons(self.plan).enabled,
+            "skeletons": not Skeletons(self.plan).enabled,
             "fragments": not self.plan.meshes_enabled,
             "meshes": not self.plan.meshes_enabled,
             "ground_truth": "ground_truth" not in self.plan.layers,
@@ -111,10 +116,12 @@ class Stages:
         truth = ["ground_truth"] if "ground_truth" in self.plan.layers else []
         probability = ["affinity"] if self.plan.inference is not None else image
         ids = [f"agglomeration{at}"] if self.plan.agglomerates else ["merge"]
+        lengths = ["skeletons"] if Skeletons(self.plan).enabled else []
         before = {
             "image": [], "affinity": image, "components": probability, "merge": ["components"],
             "agglomeration": ["merge"], "segmentation": ids, "measures": ["segmentation"],
-            "objects": [*ids, "measures"] if self.plan.measured else ids,
+            "traces": ["segmentation"], "skeletons": ["traces"],
+            "objects": [*ids, *(["measures"] if self.plan.measured else []), *lengths],
             "fragments": ["segmentation", "objects"] if self.plan.meshes_selected else ["segmentation"],
             "meshes": ["fragments"],
             "ground_truth": [], "contingency": ["segmentation", *truth], "evaluation": ["contingency"],
@@ -170,6 +177,15 @@ class Stages:
         tree = self.plan.mesh_tree
         values = {"meshes": asdict(self.plan.mesh_spec), "group_bits": tree.group_bits, "gather_bits": tree.bits}
         return values | ({"select": self.plan.config["meshes"]["select"]} if self.plan.meshes_selected else {})
+
+    def _traces(self) -> dict[str, Any]:
+        skeletons = Skeletons(self.plan)
+        spec = {k: v for k, v in asdict(skeletons.spec).items() if k != "min_voxels"}
+        bits = {"group_bits": skeletons.tree.group_bits, "gather_bits": skeletons.tree.bits}
+        return {"skeletons": spec, "ids": skeletons.config["ids"], **bits}
+
+    def _skeletons(self) -> dict[str, Any]:
+        return {"min_voxels": Skeletons(self.plan).spec.min_voxels}
 
     def _meshes(self) -> dict[str, Any]:
         return {}

@@ -10,6 +10,7 @@ from connectomake.geometry import Box, Vec, lower_offsets
 from connectomake.planning.mesh_tree import MeshTree
 from connectomake.planning.plan import Plan
 from connectomake.planning.scales import Scales
+from connectomake.planning.skeletons import Skeletons
 
 HIGH_FACES: list[Vec] = [(1, 0, 0), (0, 1, 0), (0, 0, 1)]
 
@@ -110,7 +111,8 @@ class Targets:
 
     def objects_inputs(self) -> dict[str, list[str]]:
         """Return what the object table is made from."""
-        return {"merges": self.all_closed(), "measures": self.all_measures()}
+        lengths = Skeletons(self.plan).all_lengths()
+        return {"merges": self.all_closed(), "measures": self.all_measures(), "lengths": lengths}
 
     def image_blocks(self, block: int) -> list[int]:
         """Return the blocks of the image layer that a block of the region of interest reads, in raster order."""
@@ -311,12 +313,12 @@ class Targets:
         return list(self.reports.values()) if self.plan.config["report"]["enabled"] else []
 
     def final(self) -> list[str]:
-        """Return what a whole run is asked for: segmentation, object table, meshes, scores and pyramids."""
+        """Return what a whole run is asked for: segmentation, object table, meshes, skeletons, scores and pyramids."""
         segmentation = [self.shard(layer, b) for layer in self.segmentations() for b in self.plan.grid.ids]
         meshes = [self.mesh_info, *self.mesh_shards()] if self.plan.meshes_enabled else []
         histories = [self.history(at) for at in self.plan.thresholds] if self.plan.agglomerates else []
         scores = [*self.evaluation().values(), *self.curve().values()]
-        ends = [self.objects, self.properties, *histories, *meshes, *scores]
+        ends = [self.objects, self.properties, *histories, *meshes, *Skeletons(self.plan).final(), *scores]
         return [*self.infos(), *segmentation, *ends, *Scales(self.plan).final()]
 
     def kept(self) -> list[str]:
@@ -332,7 +334,8 @@ class Targets:
             both, ats = (self.agglomerate, self.assign), self.plan.thresholds
             lookups += [f(level, node, at) for at in ats for level, node in self.nodes() for f in both]
         tables = [*self.all_measures(), *(self.contingencies() if self.plan.truth else [])]
-        return [*shards, *components, *self.all_merges(), *lookups, *halos, *self._kept_packs(), *tables, *self.final()]
+        packs = [*self._kept_packs(), *Skeletons(self.plan).kept()]
+        return [*shards, *components, *self.all_merges(), *lookups, *halos, *packs, *tables, *self.final()]
 
     def _kept_packs(self) -> list[str]:
         if not (self.plan.meshes_enabled and self.plan.keeps("fragments")):

@@ -108,6 +108,12 @@ class SkeletonSpec:
         found: np.ndarray = np.array(DIRECTIONS, np.int64) @ self.strides
         return found
 
+    @property
+    def largest(self) -> Vec:
+        """Position of a cell that is not cut off and has cells beside it on all sides, as far as there is one."""
+        z, y, x = (max(min(1, n - 2), 0) for n in self.lattice.shape)
+        return (z, y, x)
+
     def reach(self, position: Vec) -> Box:
         """Return the voxels that a cell traces: its own and the first plane of the next cells."""
         return self.lattice.box(position).grow(0, 1).intersect(self.roi)

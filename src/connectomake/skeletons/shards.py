@@ -50,6 +50,12 @@ class Skeleton:
         points = np.stack(xyz(list(self.vertices.T)), axis=1).astype("<f4")
         return b"".join(part.tobytes() for part in (counts, points, self.edges.astype("<u4"), self.radius.astype("<f4")))
 
+    @property
+    def length(self) -> float:
+        """Length of all branches in nm."""
+        ends = self.vertices.astype(np.float64)[self.edges.astype(np.int64)]
+        return float(np.linalg.norm(ends[:, 1] - ends[:, 0], axis=1).sum())
+
     @classmethod
     def decoded(cls, data: bytes) -> "Skeleton":
         """Make a skeleton from what `encoded` gave."""

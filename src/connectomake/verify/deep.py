@@ -12,6 +12,7 @@ from connectomake.objects.properties import segment_properties
 from connectomake.planning.plan import Plan
 from connectomake.tables import ComponentTable
 
+PROPERTIES = ("volume_um3", "surface_um2", "skeleton_um")
 _ROWS_KEPT = 1 << 22
 
 
@@ -99,7 +100,7 @@ def compare_properties(columns: dict[str, np.ndarray], limit: int, path: str) ->
     """
     start, stop = (np.stack([columns[f"{end}_{a}"] for a in "zyx"], axis=1) for end in ("start", "stop"))
     table = ComponentTable(columns["id"], columns["voxels"], start, stop, np.zeros(start.shape, np.uint64))
-    further: dict[str, np.ndarray] = {name: columns[name] for name in ("volume_um3", "surface_um2") if name in columns}
+    further: dict[str, np.ndarray] = {name: columns[name] for name in PROPERTIES if name in columns}
     if json.loads(Path(path).read_text()) != segment_properties(table, limit, further):
         raise LayerError(f"{path} does not fit the object table; delete it and rerun")
 

@@ -8,13 +8,15 @@ from typing import Any
 from connectomake.layers import LayerSpec
 from connectomake.planning.plan import Plan
 from connectomake.planning.scales import Scales
+from connectomake.planning.skeletons import LAYER as SKELETON_LAYER
+from connectomake.planning.skeletons import Skeletons
 from connectomake.planning.targets import Targets
 from connectomake.verify import inspect
 
 STAGES = (
-    "image", "affinity", "components", "merge", "agglomeration", "segmentation", "measures", "objects", "fragments", "meshes",
-    "ground_truth", "contingency", "evaluation", "curve", "pyramid_image", "pyramid_affinity", "pyramid_segmentation",
-    "pyramid_ground_truth", "info",
+    "image", "affinity", "components", "merge", "agglomeration", "segmentation", "measures", "traces", "skeletons", "objects",
+    "fragments", "meshes", "ground_truth", "contingency", "evaluation", "curve", "pyramid_image",
+    "pyramid_affinity", "pyramid_segmentation", "pyramid_ground_truth", "info",
 )  # fmt: skip
 
 
@@ -65,6 +67,8 @@ def expected(plan: Plan) -> Iterator[Expected]:
             yield Expected(layer, targets.tables(layer, block), partial(inspect.halo, plan, block))
     for path in targets.all_measures():
         yield Expected("measures", path, inspect.measures)
+    if Skeletons(plan).enabled:
+        yield from _skeletons(Skeletons(plan))
     yield Expected("objects", targets.objects, inspect.objects)
     yield Expected("objects", targets.properties, inspect.properties, recorded=False)
     if plan.meshes_enabled:
@@ -131,9 +135,22 @@ def _meshes(plan: Plan, targets: Targets) -> Iterator[Expected]:
         yield Expected("meshes", path, partial(inspect.mesh_shard, plan))
 
 
+def _skeletons(skeletons: Skeletons) -> Iterator[Expected]:
+    if skeletons.plan.keeps("traces"):
+        for path in skeletons.all_traces():
+            yield Expected("traces", path, inspect.tables)
+    for number in skeletons.numbers:
+        look = partial(inspect.skeleton_shard, skeletons, number)
+        yield Expected("skeletons", skeletons.shard(number), look)
+        yield Expected("skeletons", skeletons.lengths(number), inspect.tables)
+
+
 def _infos(plan: Plan, targets: Targets) -> Iterator[Expected]:
     for path in targets.infos():
         layer = path.removeprefix(f"{plan.outdir}/").removesuffix("/info")
         yield Expected("info", path, partial(inspect.info, plan, layer), recorded=False)
+    if Skeletons(plan).enabled:
+        path = Skeletons(plan).info
+        yield Expected("info", path, partial(inspect.info, plan, SKELETON_LAYER), recorded=False)
     if plan.meshes_enabled:
         yield Expected("info", targets.mesh_info, partial(inspect.info, plan, "segmentation/mesh"), recorded=False)

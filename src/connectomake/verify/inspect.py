@@ -14,10 +14,13 @@ from connectomake.geometry import Vec
 from connectomake.layers import LayerSpec, ShardReader, read_columns, read_tables
 from connectomake.planning.infos import info_text
 from connectomake.planning.plan import Plan
+from connectomake.planning.skeletons import Skeletons
 from connectomake.tables import MeasureTable
 
 OBJECT_COLUMNS = ("id", "voxels", "start_z", "start_y", "start_x", "stop_z", "stop_y", "stop_x")
 MERGE_COLUMNS = ("kind", "a", "b", "total", "count", "index")
+ROUNDED = 0.05
+"""Share by which a skeleton of vertices in float32 may differ from the sum of its steps, far from the origin."""
 _ENTRY = struct.Struct("<QQ")
 
 
@@ -200,7 +203,23 @@ def mesh_shard(plan: Plan, path: str) -> int:
     LayerError
         If the index is damaged or a manifest lies outside the file.
     """
-    minishards = 1 << plan.mesh_spec.sharding.minishard_bits
+    return _count_values(path, 1 << plan.mesh_spec.sharding.minishard_bits)
+
+
+def skeleton_shard(skeletons: Skeletons, number: int, path: str) -> None:
+    """Read every skeleton of a file, and compare ids and lengths with the table of lengths."""
+    from connectomake.skeletons.reading import SkeletonReader
+
+    _count_values(path, 1 << skeletons.spec.sharding.minishard_bits)
+    reader, lengths = SkeletonReader(Path(path).parent, skeletons.spec), read_tables(skeletons.lengths(number))
+    for object_id, nm in zip(lengths["id"].tolist(), lengths["nm"].tolist(), strict=True):
+        found = reader.read(object_id).length
+        if abs(found - nm) > ROUNDED * max(found, nm):
+            raise LayerError(f"{path}: object {object_id} is {found:.0f} nm long, not {nm:.0f}; delete it and rerun")
+
+
+def _count_values(path: str, minishards: int) -> int:
+    """Return how many values a file of values by object id has, all inside the file."""
     base = _ENTRY.size * minishards
     size = Path(path).stat().st_size
     if size < base:

@@ -9,7 +9,8 @@ from connectomake.planning.scales import Scales
 
 LAYERS = ("image", "affinity", "components", "segmentation", "ground_truth")
 AT_THRESHOLDS = ("agglomeration_", "segmentation_")
-OTHER_FOLDERS = ("merge", "agglomeration", "fragments")
+OTHER_FOLDERS = ("merge", "agglomeration", "fragments", "traces")
+TEMPORARY = ("fragments", "traces")
 
 
 def leftovers(plan: Plan, known: Collection[str]) -> list[str]:
@@ -58,7 +59,7 @@ def _is_stray(plan: Plan, path: str, known: Collection[str]) -> bool:
     if relative.parts[0].startswith(AT_THRESHOLDS) and relative.parts[0] not in plan.layers:
         return True
     if relative.parts[0] in OTHER_FOLDERS:
-        return relative.parts[0] != "fragments" or plan.keeps("fragments")
+        return relative.parts[0] not in TEMPORARY or plan.keeps(relative.parts[0])
     layer = relative.parts[0]
     if layer not in plan.layers:
         return layer in LAYERS
