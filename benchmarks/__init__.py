@@ -6,5 +6,5 @@ figures beside them. What another program is needed for, or data that is not the
 
 MODULES = (
     "workflow", "inference", "recompute", "components", "neurons", "training", "fib25", "dryrun", "imports", "memory",
-    "meshes", "pyramid", "view",
+    "meshes", "skeletons", "pyramid", "view",
 )  # fmt: skip

@@ -9,7 +9,8 @@ def main(job: Job) -> None:
     plan, voxel_size = job.plan, job.plan.source.voxel_size
     table = collect(job.input.merges)
     measures = collect_measures(job.input.measures, table) if plan.measured else None
-    lengths = collect_lengths(job.input.lengths, table) if Skeletons(plan).enabled else None
+    skeletons = Skeletons(plan)
+    lengths = collect_lengths(job.input.lengths, table, skeletons.config["ids"]) if skeletons.enabled else None
     write_parquet(job.output.table, table, plan.roi, voxel_size, job.stages.record("objects"), measures, lengths)
     limit = plan.config["objects"]["properties_limit"]
     write_segment_properties(job.output.properties, table, limit, sizes(table, voxel_size, measures, lengths))

@@ -273,6 +273,15 @@ CONFIGS = {
     "block not a multiple of the cell": bad("meshes.cell [24, 16, 16]", "32 % 24 = 8", "change", meshes__cell=[24, 16, 16]),
     "cell null": bad("meshes.cell: null is not allowed", "three numbers, z, y, x", meshes__cell=None),
     "block not a multiple of the cell's default": bad("meshes.cell [64, 64, 64]", "32 % 64", "change", meshes__cell=LEFT_OUT),
+    "skeleton cell of zero": bad("skeletons.cell[1]: 0", ">= 1", skeletons__enabled=True, skeletons__cell=[64, 0, 64]),
+    "skeleton cell too large": bad(
+        "skeletons.cell [1024, 1024, 1024]", "smaller", skeletons__enabled=True, skeletons__cell=[1024] * 3
+    ),
+    "skeleton scale negative": bad("skeletons.scale: -1", ">= 0", skeletons__scale=-1),
+    "skeleton const NaN": bad("skeletons.const: nan", "write a number", skeletons__const=math.nan),
+    "skeleton halo in voxels": bad("skeletons.halo: [8, 8, 8]", "a number", skeletons__halo=[8, 8, 8]),
+    "skeleton id of background": bad("skeletons.ids[0]: 0", ">= 1", skeletons__ids=[0]),
+    "unknown key of skeletons": bad("'dust' in skeletons", "min_voxels", skeletons__dust=5),
     "channel out of range": bad("segmentation.channel 1", "the last is 0", segmentation__channel=1),
     "start not below stop": bad("[5, 5, 5]", "5 >= 5", "change", source__start=[5] * 3, source__stop=[5, 9, 9]),
     "stop outside": bad("source.stop [17, 18, 20]", "z 0:16", "null takes all", source__stop=[17, 18, 20]),

@@ -32,6 +32,9 @@ from connectomake.planning.stages import VERSIONS, Stages
 from connectomake.planning.targets import Targets
 from connectomake.pyramid import downsample
 from connectomake.segmentation import remap
+from connectomake.skeletons import SkeletonSpec, Traces, trace_cell
+from connectomake.skeletons.heal import heal, lengths_of
+from connectomake.skeletons.shards import skeletons_of
 from tests.flow import CONFIG, smooth_noise
 
 
@@ -210,6 +213,13 @@ def golden_outputs():
     for (name, code), children in itertools.groupby(fragments.copy(), key=lambda f: (f[0], f[1] >> 3)):
         parent = make_parent(mesh, 1, name, code, [(c & 7, data) for _, c, data in children])
         fragments.append((name, code, parent.data))
+    centres = SkeletonSpec(roi, (12, 20, 16), (20.0, 10.0, 10.0), const=50.0, halo=40.0)
+    cells = (trace_cell(segmentation[centres.around(p).slices()], centres, p) for p in centres.positions(roi))
+    traces = Traces.merge(cells)
+    found["traces"] = digest(*traces.arrays("x").values())
+    forest = heal(traces, centres)
+    data = b"".join(skeleton.encoded() for _, skeleton in skeletons_of(forest, centres))
+    found["skeletons"] = digest(np.frombuffer(data, np.uint8), *lengths_of(forest, centres))
     found["fragments"] = digest(*[np.frombuffer(data, np.uint8) for _, _, data in fragments])
     levels = [Level(np.arange(n, dtype=np.uint64), np.arange(n, dtype=np.uint32)) for n in (3, 2)]
     found["meshes"] = digest(np.frombuffer(manifest(mesh, levels), np.uint8))
@@ -225,6 +235,8 @@ GOLDEN = {
     ("segmentation", 1): "e9d62cf6b7ef921d",
     ("measures", 1): "d30fe8f4b00af115",
     ("objects", 2): "18858eea94b32487",
+    ("traces", 1): "f39572abbb5b15a5",
+    ("skeletons", 1): "d17f1aaaabeda811",
     ("fragments", 2): "1c345381e4fb25c6",
     ("meshes", 2): "81828db761c5f47f",
     ("contingency", 2): "200a860740ee8be6",

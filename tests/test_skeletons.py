@@ -12,14 +12,16 @@ import scipy.ndimage
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from connectomake.errors import ConfigError, LayerError
+from connectomake.errors import ConfigError, LayerError, RunError
 from connectomake.geometry import Box
-from connectomake.layers import LayerSpec, read_tables, write_block
+from connectomake.layers import LayerSpec, read_tables, write_block, write_tables
+from connectomake.objects import collect_lengths
 from connectomake.skeletons import SkeletonSpec, Traces, gather_traces, read_traces, trace_blocks, trace_cell, write_traces
 from connectomake.skeletons.distance import plane_centres, squared_distances
 from connectomake.skeletons.heal import heal, lengths_of
 from connectomake.skeletons.reading import SkeletonReader, export_swc
 from connectomake.skeletons.shards import skeleton_info, skeleton_shard, skeletons_of
+from connectomake.tables import ComponentTable
 from tests.test_meshes import blobs, offsets
 
 SIZE = (16.0, 16.0, 16.0)
@@ -333,3 +335,17 @@ def test_values_out_of_range(changes, words):
     options = {"cell": (4, 4, 4)} | changes
     with pytest.raises(ConfigError, match=words):
         spec_of(np.zeros((4, 4, 4)), options.pop("cell"), **options)
+
+
+def test_lengths_of_objects(tmp_path):
+    ids = np.array([3, 8, 9], np.uint64)
+    boxes = np.zeros((3, 3), np.int64)
+    table = ComponentTable(ids, np.ones(3, np.uint64), boxes, boxes, boxes.astype(np.uint64))
+    write_tables(tmp_path / "0.h5", {"id": ids[[0, 2]], "nm": np.array([5.0, 7.0])})
+    write_tables(tmp_path / "1.h5", {"id": ids[:0], "nm": np.zeros(0)})
+    assert collect_lengths([tmp_path / "1.h5", tmp_path / "0.h5"], table, [8, 3]).tolist() == [5, 0, 7]
+    with pytest.raises(ConfigError, match=r"skeletons\.ids names 4"):
+        collect_lengths([], table, [3, 4])
+    write_tables(tmp_path / "2.h5", {"id": np.array([10], np.uint64), "nm": np.array([5.0])})
+    with pytest.raises(RunError, match="object 10"):
+        collect_lengths([tmp_path / "2.h5"], table)

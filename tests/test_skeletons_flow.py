@@ -19,7 +19,8 @@ from tests.test_workflow import wait_for
 
 pytestmark = pytest.mark.slow
 HERE = {
-    **{key: copy.deepcopy(CONFIG[key]) for key in ("outdir", "source", "block", "chunk", "segmentation", "pyramid")},
+    **{key: copy.deepcopy(CONFIG[key]) for key in ("outdir", "source", "block", "chunk", "pyramid")},
+    "segmentation": {"threshold": 0.6, "connectivity": 6, "min_size": 10},
     "inference": None,
     "meshes": {"enabled": False},
     "skeletons": {"enabled": True, "cell": [12, 20, 17], "halo": 100, "const": 60, "min_voxels": 40, "voxels_per_job": 40000},
@@ -77,7 +78,8 @@ def test_blocks_do_not_matter(done, copied, values):
 
 
 def test_a_job_opens_no_more_files_than_the_fan_out(done):
-    config = done.with_values(block=[8, 8, 8], chunk=[8, 8, 8], merge__fan_out=64, skeletons__cell=[8, 8, 8])
+    here = {"skeletons__cell": [8, 8, 8], "skeletons__halo": 40}
+    config = done.with_values(block=[8, 8, 8], chunk=[8, 8, 8], merge__fan_out=64, **here)
     skeletons = Skeletons(done.plan(config))
     groups = skeletons.tree.packs(0)
     assert skeletons.tree.group_bits > 0

@@ -1,12 +1,12 @@
 """The object table: id, size, surface, box, centroid and a point inside of every object."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from connectomake.errors import RunError
+from connectomake.errors import ConfigError, RunError
 from connectomake.geometry import Box
 from connectomake.layers import read_columns, read_tables, write_columns
 from connectomake.tables import ComponentTable, MeasureTable, voxel_of_key
@@ -61,14 +61,32 @@ def collect_measures(files: Iterable[str | os.PathLike[str]], table: ComponentTa
     return measures
 
 
-def collect_lengths(files: Iterable[str | os.PathLike[str]], table: ComponentTable) -> np.ndarray:
+def collect_lengths(
+    files: Iterable[str | os.PathLike[str]], table: ComponentTable, wanted: Sequence[int] | None = None
+) -> np.ndarray:
     """Read the lengths of skeletons and put them in the order of the objects, (n,) float64, in nm; 0 where there is none.
+
+    Parameters
+    ----------
+    files
+        Tables of lengths, in any order.
+    table
+        As `collect` returns it.
+    wanted
+        Ids of the only objects that should get a skeleton.
 
     Raises
     ------
+    ConfigError
+        If an object that is wanted does not exist.
     RunError
         If there is a skeleton of no object.
     """
+    unknown = np.setdiff1d(np.array(wanted or [], np.uint64), table.key)
+    if len(unknown):
+        raise ConfigError(
+            f"skeletons.ids names {unknown[0]}, which is no object of the segmentation; `connectomake summary` names some"
+        )
     lengths = np.zeros(len(table), np.float64)
     for path in files:
         found = read_tables(path, ["id", "nm"])

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from connectomake.geometry import Vec
 from connectomake.layers.precomputed import xyz
 from connectomake.planning.plan import Plan
+from connectomake.planning.skeletons import Skeletons
 from connectomake.sources import is_url, resolve_local, split_kind
 from connectomake.viewing.client import client_folder
 
@@ -18,6 +19,11 @@ OBJECTS_SHOWN = 24
 VOXELS_ACROSS = 400
 GREY = "#uicontrol invlerp normalized\nvoid main() {\n  emitGrayscale(normalized());\n}\n"
 PROBABILITY = "#uicontrol invlerp normalized(range={range})\nvoid main() {{\n  emitGrayscale(normalized());\n}}\n"
+SKELETONS = {
+    "skeletonRendering": {"mode2d": "lines_and_points", "mode3d": "lines_and_points", "lineWidth3d": 3},
+    "objectAlpha": 0.4,
+}
+"""Lines and points, and meshes that one can see them through."""
 THREE_CHANNELS = (
     "void main() {\n  emitRGB(vec3(toNormalized(getDataValue(0)), toNormalized(getDataValue(1)), "
     "toNormalized(getDataValue(2))));\n}\n"
@@ -117,6 +123,7 @@ def _affinity(plan: Plan, base: str) -> dict[str, Any]:
 
 def _segmentation(plan: Plan, base: str, object_ids: Sequence[int]) -> dict[str, Any]:
     chosen = [str(i) for i in object_ids] or _largest(plan)
+    lines = SKELETONS if Skeletons(plan).enabled else {}
     return {
         "type": "segmentation",
         "name": "segmentation",
@@ -125,6 +132,7 @@ def _segmentation(plan: Plan, base: str, object_ids: Sequence[int]) -> dict[str,
         "segments": chosen,
         "selectedAlpha": 0.35,
         "notSelectedAlpha": 0 if object_ids else 0.15,
+        **lines,
     }
 
 
