@@ -6,6 +6,7 @@ from numba import njit
 from connectomake.skeletons.lattice import SkeletonSpec
 from connectomake.skeletons.table import Traces
 
+MOST_DETOUR = 2.0
 WITHIN = 1.5
 """Two branches of one radius whose borders do not touch are more than twice as far apart."""
 
@@ -13,7 +14,8 @@ WITHIN = 1.5
 def prune(traces: Traces, edges: np.ndarray, lengths: np.ndarray, spec: SkeletonSpec) -> np.ndarray:
     """Tell which voxels stay, (n,) bool, when branches from a tip to a junction are left out, the shortest first.
 
-    A branch is left out if it is not longer than what a path covers at the junction, ``scale * radius + const``; or if every
+    A branch is left out if its tip lies no farther than what a path covers, ``scale * radius + const``, from the junction or
+    from another vertex that is as near to the junction along the skeleton, for no tip would have been sought there; or if every
     voxel of it lies within `WITHIN` times the radius of another voxel of the skeleton, and a voxel's diagonal, as happens where
     an object runs along the border of cells and each cell has traced its part of it.
 
@@ -73,6 +75,23 @@ def _branch(tip, stays, degree, first, other, number, lengths, path):  # type: i
 
 
 @njit(cache=True, nogil=True)
+def _is_covered(tip, end, span, points, limits, stays, first, other, number, lengths, queue, before, away):  # type: ignore[no-untyped-def]
+    """Whether a tip lies within the limit of a vertex near the junction where its branch, ``span`` long, ends."""
+    queue[0], before[0], away[0], count, done = end, -1, 0.0, 1, 0
+    while done < count:
+        v, last, far = queue[done], before[done], away[done]
+        done += 1
+        if span <= MOST_DETOUR * limits[v] and np.sqrt(((points[tip] - points[v]) ** 2).sum()) <= limits[v]:
+            return True
+        for i in range(first[v], first[v + 1]):
+            further = far + lengths[number[i]]
+            if stays[other[i]] and other[i] != last and further <= limits[end]:
+                queue[count], before[count], away[count] = other[i], v, further
+                count += 1
+    return False
+
+
+@njit(cache=True, nogil=True)
 def _bins(points, side):  # type: ignore[no-untyped-def]
     """Sort points into boxes of a side: their boxes (n, 3), numbers of boxes (3,), sorted numbers of the boxes, their order."""
     places = np.empty(points.shape, np.int64)
@@ -109,7 +128,8 @@ def _prune_object(edges, lengths, points, radius, limits, slack, stays):  # type
     if degree.max() < 3:
         return
     places, extent, numbers, order = _bins(points, WITHIN * radius.max() + slack)
-    path = np.empty(len(points), np.int64)
+    path, queue, before = np.empty(len(points), np.int64), np.empty(len(points), np.int64), np.empty(len(points), np.int64)
+    away = np.empty(len(points), np.float64)
     while True:
         tips = np.flatnonzero(stays & (degree == 1))
         spans = np.empty(len(tips), np.float64)
@@ -122,7 +142,8 @@ def _prune_object(edges, lengths, points, radius, limits, slack, stays):  # type
                 continue
             branch = path[:count]
             stays[branch] = False
-            drop = span <= limits[end]
+            tip = tips[i]
+            drop = _is_covered(tip, end, span, points, limits, stays, first, other, number, lengths, queue, before, away)
             if not drop:
                 drop = True
                 for v in branch:
