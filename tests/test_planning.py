@@ -236,7 +236,7 @@ GOLDEN = {
     ("measures", 1): "d30fe8f4b00af115",
     ("objects", 2): "18858eea94b32487",
     ("traces", 1): "f39572abbb5b15a5",
-    ("skeletons", 1): "d17f1aaaabeda811",
+    ("skeletons", 1): "9cb2006a9ece6822",
     ("fragments", 2): "1c345381e4fb25c6",
     ("meshes", 2): "81828db761c5f47f",
     ("contingency", 2): "200a860740ee8be6",

@@ -19,6 +19,7 @@ from connectomake.objects import collect_lengths
 from connectomake.skeletons import SkeletonSpec, Traces, gather_traces, read_traces, trace_blocks, trace_cell, write_traces
 from connectomake.skeletons.distance import plane_centres, squared_distances
 from connectomake.skeletons.heal import heal, lengths_of
+from connectomake.skeletons.prune import prune
 from connectomake.skeletons.reading import SkeletonReader, export_swc
 from connectomake.skeletons.shards import skeleton_info, skeleton_shard, skeletons_of
 from connectomake.tables import ComponentTable
@@ -206,6 +207,31 @@ def test_a_ring_over_four_cells_is_cut_once():
     length = lengths_of(heal(traces_of(volume, spec), spec), spec)[1][0]
     assert len(skeleton.edges) == len(skeleton.vertices) - 1
     assert length == pytest.approx(2 * np.pi * 15 * 16, rel=0.15)
+
+
+@pytest.mark.parametrize(
+    ("branch", "stays"),
+    [
+        ([(20, y) for y in range(11, 15)], False),  # reaches 40 nm from the junction, where 50 nm are covered
+        ([(20, y) for y in range(11, 20)], True),  # 90 nm
+        ([*[(20, y) for y in range(11, 15)], *[(z, 14) for z in range(21, 25)]], False),  # 57 nm, but 45 nm from the line
+        ([*[(20, y) for y in range(11, 17)], (21, 16), *[(22, y) for y in range(16, 12, -1)]], True),  # near, by a detour
+    ],
+)
+def test_branches_that_a_path_covers_are_left_out(branch, stays):
+    """A line of 40 voxels, a branch from its middle; 10 nm to a voxel and a radius everywhere, so a path covers 50 nm."""
+    spec = SkeletonSpec(Box.of_shape((40, 30, 3)), (64, 64, 64), (10.0,) * 3, scale=1.0, const=40.0)
+    paths = [[(z, 10, 1) for z in range(40)], [(20, 10, 1), *[(z, y, 1) for z, y in branch]]]
+    keys = [[1 + int(np.dot(place, spec.strides)) for place in path] for path in paths]
+    key = np.unique(np.concatenate(keys))
+    ends = np.searchsorted(key, np.concatenate([np.stack([k[1:], k[:-1]], axis=1) for k in keys]))
+    edges = np.sort(ends, axis=1)[:, ::-1]
+    edges = np.ascontiguousarray(edges[np.lexsort(edges.T[::-1])])
+    traces = Traces(np.full(len(key), 7, np.uint64), key, np.full(len(key), 10, np.float32), *[np.zeros(0)] * 3)
+    places = np.stack(np.unravel_index(key - 1, spec.roi.shape), axis=1)
+    lengths = 10 * np.linalg.norm(places[edges[:, 0]] - places[edges[:, 1]], axis=1)
+    found = set(key[prune(traces, edges, lengths, spec)].tolist())
+    assert found == set(keys[0] + (keys[1] if stays else []))
 
 
 def test_dust_is_decided_by_the_whole_object():

@@ -7,6 +7,7 @@ from connectomake.skeletons.lattice import SkeletonSpec
 from connectomake.skeletons.table import Traces
 
 MOST_DETOUR = 2.0
+"""A branch this many times longer than what is covered is not left out, be its tip ever so near: it is bent."""
 WITHIN = 1.5
 """Two branches of one radius whose borders do not touch are more than twice as far apart."""
 
@@ -15,9 +16,10 @@ def prune(traces: Traces, edges: np.ndarray, lengths: np.ndarray, spec: Skeleton
     """Tell which voxels stay, (n,) bool, when branches from a tip to a junction are left out, the shortest first.
 
     A branch is left out if its tip lies no farther than what a path covers, ``scale * radius + const``, from the junction or
-    from another vertex that is as near to the junction along the skeleton, for no tip would have been sought there; or if every
-    voxel of it lies within `WITHIN` times the radius of another voxel of the skeleton, and a voxel's diagonal, as happens where
-    an object runs along the border of cells and each cell has traced its part of it.
+    from another vertex that is as near to the junction along the skeleton, for no tip would have been sought there, unless the
+    branch is more than `MOST_DETOUR` times as long; or if every voxel of it lies within `WITHIN` times the radius of another
+    voxel of the skeleton, and a voxel's diagonal, as happens where an object runs along the border of cells and each cell has
+    traced its part of it.
 
     Parameters
     ----------
