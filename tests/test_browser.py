@@ -11,8 +11,8 @@ import pytest
 from connectomake.objects import read_parquet
 from connectomake.viewing import make_server, mounts, viewer_state
 from connectomake.viewing.client import client_folder
-from tests.chromium import CHROMIUM, is_drawn, screenshot
-from tests.tiny_run import make_run, write_inputs
+from tests.chromium import CHROMIUM, SIZE, is_drawn, screenshot
+from tests.tiny_run import CONFIG, make_run, write_inputs
 
 pytestmark = [
     pytest.mark.slow,
@@ -26,8 +26,9 @@ def plan(tmp_path_factory):
     folder = tmp_path_factory.mktemp("browser")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        write_inputs(folder)
-        yield make_run()
+        config = CONFIG | {"skeletons": {"enabled": True, "cell": [16, 16, 16], "const": 40, "min_voxels": 10}}
+        write_inputs(folder, config)
+        yield make_run(config)
 
 
 class Asked:
@@ -75,3 +76,35 @@ def test_chromium_draws_the_meshes(plan, tmp_path):
     kept = os.environ.get("CONNECTOMAKE_SCREENSHOT")
     if kept:
         shutil.copy(tmp_path / "meshes.png", Path(kept))
+
+
+def has_lines(picture):
+    """Whether the middle of a picture shows coloured lines: several colours, on a small part of it."""
+    middle = picture[SIZE[1] // 4 : 3 * SIZE[1] // 4, SIZE[0] // 4 : 3 * SIZE[0] // 4].reshape(-1, 3)
+    coloured = np.ptp(middle, axis=1) > 60
+    return coloured.mean() > 0.003 and len(np.unique(middle[coloured] // 64, axis=0)) > 5
+
+
+def test_chromium_draws_the_skeletons(plan, tmp_path):
+    """With the meshes off, lines are left."""
+    table = read_parquet(f"{plan.outdir}/objects/objects.parquet")
+    longest = [int(i) for i in table["id"][np.argsort(table["skeleton_um"])[::-1][:12]]]
+    middle = tuple(a + n // 2 for a, n in zip(plan.roi.start, plan.roi.shape, strict=True))
+
+    def state(base, skeletons=True):
+        made = viewer_state(plan, base, middle, longest)
+        (layer,) = [layer for layer in made["layers"] if layer["name"] == "segmentation"]
+        source = {"url": layer["source"], "subsources": {"mesh": False, "skeletons": skeletons}}
+        layers = [layer | {"source": source}]
+        return made | {"layout": "3d", "layers": layers, "selectedLayer": {}, "showAxisLines": False, "projectionScale": 30}
+
+    with Asked(plan, state) as asked:
+        shown, _ = screenshot(asked.server.base, tmp_path / "lines.png", tmp_path / "profile", has_lines)
+    assert any("/skeletons/" in path and path.endswith(".shard") for path in asked.paths)
+    assert has_lines(shown)
+    with Asked(plan, lambda base: state(base, skeletons=False)) as nothing:
+        empty, _ = screenshot(nothing.server.base, tmp_path / "empty.png", tmp_path / "other", has_lines, 15)
+    assert not has_lines(empty)
+    kept = os.environ.get("CONNECTOMAKE_SCREENSHOT_LINES")
+    if kept:
+        shutil.copy(tmp_path / "lines.png", Path(kept))
