@@ -140,6 +140,24 @@ def test_without_skeletons_there_is_nothing_to_export(run, capsys):
     assert "skeletons.enabled: true" in err
 
 
+def test_an_empty_segmentation_has_no_skeletons(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    config = HERE | {
+        "segmentation": {"threshold": 0.5, "min_size": 10**6},
+        "meshes": {"enabled": False},
+        "pyramid": {"enabled": False},
+    }
+    write_inputs(tmp_path, config)
+    plan = make_run(config)
+    assert read_parquet(Targets(plan).objects)["skeleton_um"].tolist() == []
+    assert verify(plan, every_chunk=True).problems == []
+    capsys.readouterr()
+    code, _, err = call(capsys, "export", "--id", "1", "--format", "swc")
+    assert code == 1
+    assert err.count("\n") == 1
+    assert "object 1 " in err
+
+
 def test_view_shows_lines(run):
     (layer,) = [x for x in viewer_state(run, "http://x", (1, 2, 3))["layers"] if x["name"] == "segmentation"]
     assert layer["skeletonRendering"]["mode3d"] == "lines_and_points"
