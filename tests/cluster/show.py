@@ -1,12 +1,16 @@
 """A config here and on a cluster; not one of the tests.
 
-    python -m tests.cluster.show CONFIG [--on slurm|kubernetes] [--nodes 1 2] [--cpus N] [--set KEY=VALUE] [SNAKEMAKE OPTIONS]
+    python -m tests.cluster.show CONFIG [--on slurm|kubernetes] [--nodes 1 2] [--cpus N] [--set KEY=VALUE]
+        [--local FOLDER] [SNAKEMAKE OPTIONS]
 
 Prints the wall times, and whether SHA-256 of what both runs made are equal: on Slurm of layers, tables and meshes, in pods of
 every file. Paths in the config count from here. `--set inference.augment=none` changes a value of the config for both runs.
+`--local` keeps the run here in a folder; another show of the same config finds it done.
 """
 
 import argparse
+import copy
+import os
 import subprocess
 import sys
 import tempfile
@@ -16,6 +20,7 @@ from pathlib import Path
 import yaml
 
 from tests.cluster.heads import Head
+from tests.cluster.kubernetes.project import digests_below
 from tests.flow import ROOT, Flow
 
 LIMIT = 6 * 3600
@@ -42,8 +47,9 @@ def with_files(config: dict, folder: Path) -> dict:
 
 def flow_of(config: dict, folder: Path) -> Flow:
     """A folder with the config and the models."""
-    folder.mkdir()
-    (folder / "models").symlink_to(ROOT / "models")
+    folder.mkdir(exist_ok=True)
+    if not (folder / "models").exists():
+        (folder / "models").symlink_to(ROOT / "models")
     flow = Flow(folder, config=config)
     flow.write()
     return flow
@@ -56,8 +62,15 @@ def timed(head: Head) -> float:
     return time.perf_counter() - started
 
 
-def on_slurm(config: dict, folder: Path, nodes: list[int], cpus: int, options: list[str]) -> tuple[dict, list[dict]]:
-    """Run here, and on Slurm with each number of nodes; return the digests."""
+def here(config: dict, folder: Path) -> Flow:
+    """Run here, unless that was done."""
+    local = flow_of(config, folder)
+    print(f"local: {timed(Head(local, 'profiles/local', dict(os.environ))):.0f} s", flush=True)
+    return local
+
+
+def on_slurm(config: dict, folder: Path, nodes: list[int], cpus: int, options: list[str]) -> list[dict]:
+    """Run on Slurm with each number of nodes; return the digests."""
     from tests.cluster.slurm import SlurmCluster
 
     found = []
@@ -73,14 +86,11 @@ def on_slurm(config: dict, folder: Path, nodes: list[int], cpus: int, options: l
                 cluster.call("scontrol", "update", "nodename=n2", "state=resume")
         jobs = cluster.call("sacct", "-X", "-n", "-P", "-o", "jobid,state").splitlines()
         print(f"{len(jobs)} Slurm jobs, {sum(line.endswith('COMPLETED') for line in jobs)} completed", flush=True)
-        environment = dict(cluster.env)
-    local = flow_of(config, folder / "local")
-    print(f"local: {timed(Head(local, 'profiles/local', environment)):.0f} s", flush=True)
-    return local.digests(), found
+    return found
 
 
-def on_kubernetes(config: dict, folder: Path, options: list[str]) -> tuple[dict, list[dict]]:
-    """Run in pods, everything in a bucket, and here; return both digests."""
+def on_kubernetes(config: dict, folder: Path, options: list[str]) -> list[dict]:
+    """Run in pods, everything in a bucket; return the digests."""
     from tests.cluster.kubernetes.project import Project, pods_of, stored_digests
     from tests.cluster.kubernetes.site import BUCKET, Site
 
@@ -88,7 +98,6 @@ def on_kubernetes(config: dict, folder: Path, options: list[str]) -> tuple[dict,
     with Site(folder / "site") as site:
         print(f"cluster up after {time.perf_counter() - started:.0f} s", flush=True)
         project = Project(folder / "project", site.environment)
-        project.add("local", config)
         for part, key in sources(config):
             site.s3.upload_file(part[key], BUCKET, Path(part[key]).name)
             part[key] = f"s3://{BUCKET}/{Path(part[key]).name}"
@@ -101,11 +110,7 @@ def on_kubernetes(config: dict, folder: Path, options: list[str]) -> tuple[dict,
         there = stored_digests(site.s3, f"run/{config['outdir']}/")
         count = len(pods_of(project))
         print(f"Kubernetes: {seconds:.0f} s, {count} pods; {sum(requests.values())} requests to the store", flush=True)
-    code, text, seconds = project.run("--cores", "2", profile="local", config="local", timeout=LIMIT)
-    if code:
-        sys.exit(text[-5000:])
-    print(f"local: {seconds:.0f} s", flush=True)
-    return project.local_digests(config["outdir"]), [there]
+    return [there]
 
 
 def main() -> None:
@@ -115,23 +120,28 @@ def main() -> None:
     parser.add_argument("--on", default="slurm", choices=("slurm", "kubernetes"))
     parser.add_argument("--nodes", type=int, nargs="+", default=[2], choices=(1, 2))
     parser.add_argument("--cpus", type=int, default=2, help="of each node")
+    parser.add_argument("--local", type=Path)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     known, options = parser.parse_known_args()
-    with tempfile.TemporaryDirectory(prefix="cms") as place:
-        folder = Path(place)
+    with tempfile.TemporaryDirectory(prefix="cms") as temporary:
+        folder = Path(temporary)
         changes = dict(text.split("=", 1) for text in known.set)
         values = {key.replace(".", "__"): yaml.safe_load(value) for key, value in changes.items()}
         config = Flow(folder, config=yaml.safe_load(known.config.read_text())).with_values(**values)
-        config = with_files(config, folder)
+        place = (known.local or folder / "local").resolve()
+        place.mkdir(exist_ok=True)
+        config = with_files(config, place)
         if known.on == "slurm":
-            here, there = on_slurm(config, folder, known.nodes, known.cpus, options)
+            there = on_slurm(config, folder, known.nodes, known.cpus, options)
+            mine = here(config, place).digests()
         else:
-            here, there = on_kubernetes(config, folder, options)
-    equal = {name for name in here if all(here[name] == other.get(name) for other in there)}
-    for name in sorted(here):
-        print(f"{'equal' if name in equal else 'DIFFERS'}  {name}  {here[name]}")
-    print(f"{len(equal)} of {len(here)} equal; {sum(len(other.keys() - here.keys()) for other in there)} more there")
-    sys.exit(any(other != here for other in there))
+            there = on_kubernetes(copy.deepcopy(config), folder, options)
+            mine = digests_below(here(config, place).folder / config["outdir"])
+    equal = {name for name in mine if all(mine[name] == other.get(name) for other in there)}
+    for name in sorted(mine):
+        print(f"{'equal' if name in equal else 'DIFFERS'}  {name}  {mine[name]}")
+    print(f"{len(equal)} of {len(mine)} equal; {sum(len(other.keys() - mine.keys()) for other in there)} more there")
+    sys.exit(any(other != mine for other in there))
 
 
 if __name__ == "__main__":

@@ -124,12 +124,13 @@ class Project:
 
     def local_digests(self, outdir=OUTDIR):
         """SHA-256 of all results of the local run, by path."""
-        files = [path for path in (self.folder / outdir).rglob("*") if path.is_file()]
-        return {
-            str(path.relative_to(self.folder / outdir)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in files
-            if is_result(path.relative_to(self.folder / outdir).as_posix())
-        }
+        return digests_below(self.folder / outdir)
+
+
+def digests_below(folder):
+    """SHA-256 of all results in a folder, by path."""
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items() if is_result(name)}
 
 
 def heed_interrupts():
