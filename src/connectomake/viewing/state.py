@@ -10,7 +10,7 @@ from connectomake.geometry import Vec
 from connectomake.layers.precomputed import xyz
 from connectomake.planning.plan import Plan
 from connectomake.planning.skeletons import Skeletons
-from connectomake.sources import is_url, resolve_local, split_kind
+from connectomake.sources.paths import is_url, resolve_local, split_kind
 from connectomake.viewing.client import client_folder
 
 PUBLIC_CLIENT = "https://neuroglancer-demo.appspot.com/"
