@@ -79,10 +79,9 @@ def test_chromium_draws_the_meshes(plan, tmp_path):
 
 
 def has_lines(picture):
-    """Whether the middle of a picture shows coloured lines: several colours, on a small part of it."""
+    """Whether the middle of a picture shows coloured lines, on a small part of it at least."""
     middle = picture[SIZE[1] // 4 : 3 * SIZE[1] // 4, SIZE[0] // 4 : 3 * SIZE[0] // 4].reshape(-1, 3)
-    coloured = np.ptp(middle, axis=1) > 60
-    return coloured.mean() > 0.003 and len(np.unique(middle[coloured] // 64, axis=0)) > 5
+    return (np.ptp(middle, axis=1) > 60).mean() > 0.02
 
 
 def test_chromium_draws_the_skeletons(plan, tmp_path):
@@ -95,8 +94,8 @@ def test_chromium_draws_the_skeletons(plan, tmp_path):
         made = viewer_state(plan, base, middle, longest)
         (layer,) = [layer for layer in made["layers"] if layer["name"] == "segmentation"]
         source = {"url": layer["source"], "subsources": {"mesh": False, "skeletons": skeletons}}
-        layers = [layer | {"source": source}]
-        return made | {"layout": "3d", "layers": layers, "selectedLayer": {}, "showAxisLines": False, "projectionScale": 30}
+        shown = {"layout": "3d", "layers": [layer | {"source": source}], "projectionScale": 30}
+        return made | shown | {"selectedLayer": {}, "showAxisLines": False, "showDefaultAnnotations": False}
 
     with Asked(plan, state) as asked:
         shown, _ = screenshot(asked.server.base, tmp_path / "lines.png", tmp_path / "profile", has_lines)
