@@ -50,8 +50,8 @@ class Choice:
 
 def choices() -> Iterator[Choice]:
     """Yield what is tried."""
-    for t_low, least, threshold in itertools.product((0.005, 0.02), (100, 200, 400, 800), (0.1, 0.15, 0.2, 0.25, 0.3, 0.4)):
-        yield Choice(t_low, 0.98, least, threshold, 500)
+    for t_high, least, threshold, absorb in itertools.product((0.98,), (100, 400), (0.2, 0.25, 0.3, 0.35, 0.4, 0.5), (0, 500)):
+        yield Choice(0.02, t_high, least, threshold, absorb)
 
 
 def run() -> dict[str, Any]:
