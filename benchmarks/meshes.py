@@ -74,8 +74,8 @@ def ours(folder: Path, lods: int) -> None:
     (folder / "mesh" / "info").write_text(json.dumps(mesh_info(spec)))
 
 
-def _timed(command: list[str], folder: Path) -> tuple[float, float, float]:
-    """Return wall seconds, CPU seconds and the peak memory of the largest process in MB."""
+def _timed(command: list[str], folder: Path) -> tuple[float, float]:
+    """Return wall seconds and CPU seconds."""
     environment = os.environ | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}", "OMP_NUM_THREADS": "1"}
     before = time.perf_counter()
     process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -83,7 +83,7 @@ def _timed(command: list[str], folder: Path) -> tuple[float, float, float]:
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise RuntimeError(errors.decode()[-2000:])
-    return time.perf_counter() - before, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+    return time.perf_counter() - before, usage.ru_utime + usage.ru_stime
 
 
 def _triangles(folder: Path) -> int:
@@ -97,8 +97,8 @@ def _triangles(folder: Path) -> int:
     return total
 
 
-def _igneous(folder: Path, labels: np.ndarray) -> tuple[float, float, float, float, int]:
-    """Forge and merge with igneous: seconds of each, CPU seconds, peak MB, triangles."""
+def _igneous(folder: Path, labels: np.ndarray) -> tuple[float, float, float, int]:
+    """Forge and merge with igneous: seconds of each, CPU seconds, triangles."""
     from cloudvolume import CloudVolume
 
     install()
@@ -110,7 +110,7 @@ def _igneous(folder: Path, labels: np.ndarray) -> tuple[float, float, float, flo
     forge = _timed([str(COMMAND), "-p", "2", "mesh", "forge", cloud, *options], folder)
     merge = _timed([str(COMMAND), "-p", "2", "mesh", "merge-sharded", cloud], folder)
     triangles = sum(_triangles_of(cloud, int(i)) for i in np.unique(labels) if i)
-    return forge[0], merge[0], forge[1] + merge[1], max(forge[2], merge[2]), triangles
+    return forge[0], merge[0], forge[1] + merge[1], triangles
 
 
 def _triangles_of(cloud: str, object_id: int) -> int:
@@ -146,7 +146,7 @@ def run() -> dict[str, Any]:
     one = _timed([*module, "1"], folder)
     three = _timed([*module, "3"], folder)
     triangles = _triangles(folder)
-    forge, merge, cpu, peak, others = _igneous(fresh_folder("meshes-igneous"), labels)
+    forge, merge, cpu, others = _igneous(fresh_folder("meshes-igneous"), labels)
     alone = _zmesh(labels)
     against = "igneous 4.37"
     return {
@@ -157,10 +157,9 @@ def run() -> dict[str, Any]:
             Row("objects a second, three levels", count / three[0], "1/s", count / (forge + merge), against, least=3),
             Row("CPU, one level", one[1], "s", cpu, against),
             Row("triangles of the finest level", triangles, "", others, against, limit=1),
-            Row("peak memory of a process, three levels", three[2], "MB", peak, against, limit=1),
             Row("CPU, one level, over marching cubes", one[1], "s", alone, "zmesh marching cubes alone"),
         ],
-        "igneous": {"forge": forge, "merge": merge, "peak": peak},
+        "igneous": {"forge": forge, "merge": merge},
     }
 
 

@@ -45,7 +45,7 @@ def _machine(result: dict[str, Any]) -> str:
 
 
 def _line(row: dict[str, Any]) -> str:
-    reference = f"{row['reference']:,} {row['unit']} {row['against']}" if "reference" in row else ""
+    reference = f"{row['reference']:,} {row.get('unit', '')} {row['against']}".replace("  ", " ") if "reference" in row else ""
     bounds = [f"≥ {row['least']:.2g}" if "least" in row else "", f"≤ {row['limit']:g}" if "limit" in row else ""]
     met = {None: "", True: "yes", False: "no"}[row.get("met")]
     cells = [
