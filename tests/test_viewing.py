@@ -5,6 +5,7 @@ import gzip
 import http.client
 import json
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -362,11 +363,14 @@ def test_a_source_without_voxel_size(tmp_path, monkeypatch, capsys):
     assert "source.voxel_size" in error
 
 
-def test_served_until_interrupted(plan):
-    import signal
+def heed_interrupts():
+    """A shell's background jobs are started deaf to SIGINT, and so is what they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
+
+def test_served_until_interrupted(plan):
     command = [sys.executable, "-c", "from connectomake.cli import main; main()", "view", "--port", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts)
     lines = []
     while not lines or not lines[-1].startswith("serving"):
         lines.append(process.stdout.readline())
