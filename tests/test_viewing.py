@@ -370,7 +370,7 @@ def heed_interrupts():
 
 def test_served_until_interrupted(plan):
     command = [sys.executable, "-c", "from connectomake.cli import main; main()", "view", "--port", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts)  # noqa: PLW1509
     lines = []
     while not lines or not lines[-1].startswith("serving"):
         lines.append(process.stdout.readline())
