@@ -1,5 +1,4 @@
 # connectomake: from an EM image to a segmentation with meshes, every block a file target.
-#
 #   snakemake --profile profiles/local                               # the config in config.yaml
 #   snakemake --profile profiles/local --configfile configs/fib25.yaml
 #   snakemake --profile profiles/local -n                            # what would be done
