@@ -1,7 +1,8 @@
 """Meshes against igneous forge + merge, two processes each, and against zmesh's marching cubes alone.
 
 The volume is every second voxel of the 512³ segmentation `data/connectomics`, 16 nm, in eight blocks. Both simplify with a
-wanted factor of 100 and at most 40 nm of error, igneous' defaults, and write sharded multi-resolution meshes.
+wanted factor of 100 and at most 40 nm of error, igneous' defaults, and write sharded multi-resolution meshes. Memory is that of all
+processes of a command together, read every 50 ms.
 """
 
 import json
@@ -11,9 +12,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import psutil
 
 from benchmarks.data import data_folder
 from benchmarks.flow import fresh_folder
@@ -25,6 +27,15 @@ from connectomake.layers import LayerSpec, write_block, write_tables
 from connectomake.meshes import MeshSpec, PackReader, halo_blocks, mesh_fragments, mesh_info, mesh_shard
 
 BLOCK, CHUNK, CELL, SIZE, FACTOR, ERROR = (128,) * 3, (64,) * 3, (64,) * 3, (16.0,) * 3, 100, 40.0
+INTERVAL = 0.05
+
+
+class Cost(NamedTuple):
+    """What a command took: seconds by the clock, of CPU, and MB of memory at most, its children's included."""
+
+    wall: float
+    cpu: float
+    memory: float
 
 
 def load_labels() -> np.ndarray:
@@ -74,16 +85,33 @@ def ours(folder: Path, lods: int) -> None:
     (folder / "mesh" / "info").write_text(json.dumps(mesh_info(spec)))
 
 
-def _timed(command: list[str], folder: Path) -> tuple[float, float]:
-    """Return wall seconds and CPU seconds."""
+def _timed(command: list[str], folder: Path) -> Cost:
+    """Run a command and return its cost."""
     environment = os.environ | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}", "OMP_NUM_THREADS": "1"}
-    before = time.perf_counter()
-    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    errors = process.stderr.read() if process.stderr else b""
-    _, status, usage = os.wait4(process.pid, 0)
+    log, before = folder / "errors.txt", time.perf_counter()
+    with log.open("w") as errors:
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=errors)
+        peak = _peak(process.pid)
+        _, status, usage = os.wait4(process.pid, 0)
     if status:
-        raise RuntimeError(errors.decode()[-2000:])
-    return time.perf_counter() - before, usage.ru_utime + usage.ru_stime
+        raise RuntimeError(log.read_text()[-2000:])
+    return Cost(time.perf_counter() - before, usage.ru_utime + usage.ru_stime, peak)
+
+
+def _peak(pid: int) -> float:
+    """Wait for a process to end and return the most that it and its children held at once, MB."""
+    most, process = 0, psutil.Process(pid)
+    while process.status() != psutil.STATUS_ZOMBIE:
+        most = max(most, sum(_resident(part) for part in (process, *process.children(recursive=True))))
+        time.sleep(INTERVAL)
+    return most / 1e6
+
+
+def _resident(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_info().rss)
+    except psutil.NoSuchProcess:
+        return 0
 
 
 def _triangles(folder: Path) -> int:
@@ -97,8 +125,8 @@ def _triangles(folder: Path) -> int:
     return total
 
 
-def _igneous(folder: Path, labels: np.ndarray) -> tuple[float, float, float, int]:
-    """Forge and merge with igneous: seconds of each, CPU seconds, triangles."""
+def _igneous(folder: Path, labels: np.ndarray) -> tuple[Cost, Cost, int]:
+    """Forge and merge with igneous: the cost of each, triangles."""
     from cloudvolume import CloudVolume
 
     install()
@@ -110,7 +138,7 @@ def _igneous(folder: Path, labels: np.ndarray) -> tuple[float, float, float, int
     forge = _timed([str(COMMAND), "-p", "2", "mesh", "forge", cloud, *options], folder)
     merge = _timed([str(COMMAND), "-p", "2", "mesh", "merge-sharded", cloud], folder)
     triangles = sum(_triangles_of(cloud, int(i)) for i in np.unique(labels) if i)
-    return forge[0], merge[0], forge[1] + merge[1], triangles
+    return forge, merge, triangles
 
 
 def _triangles_of(cloud: str, object_id: int) -> int:
@@ -146,20 +174,23 @@ def run() -> dict[str, Any]:
     one = _timed([*module, "1"], folder)
     three = _timed([*module, "3"], folder)
     triangles = _triangles(folder)
-    forge, merge, cpu, others = _igneous(fresh_folder("meshes-igneous"), labels)
+    forge, merge, others = _igneous(fresh_folder("meshes-igneous"), labels)
+    wall, cpu, memory = forge.wall + merge.wall, forge.cpu + merge.cpu, max(forge.memory, merge.memory)
     alone = _zmesh(labels)
     against = "igneous 4.37"
     return {
         "title": "Meshes: 256³ of connectomics, two processes",
         "objects": count,
         "rows": [
-            Row("objects a second, one level", count / one[0], "1/s", count / (forge + merge), against, least=3),
-            Row("objects a second, three levels", count / three[0], "1/s", count / (forge + merge), against, least=3),
-            Row("CPU, one level", one[1], "s", cpu, against),
+            Row("objects a second, one level", count / one.wall, "1/s", count / wall, against, least=3),
+            Row("objects a second, three levels", count / three.wall, "1/s", count / wall, against, least=3),
+            Row("CPU, one level", one.cpu, "s", cpu, against),
+            Row("peak memory, one level", one.memory, "MB", memory, against, limit=1),
+            Row("peak memory, three levels", three.memory, "MB", memory, against, limit=1),
             Row("triangles of the finest level", triangles, "", others, against, limit=1),
-            Row("CPU, one level, over marching cubes", one[1], "s", alone, "zmesh marching cubes alone"),
+            Row("CPU, one level, over marching cubes", one.cpu, "s", alone, "zmesh marching cubes alone"),
         ],
-        "igneous": {"forge": forge, "merge": merge},
+        "igneous": {"forge": forge.wall, "merge": merge.wall},
     }
 
 

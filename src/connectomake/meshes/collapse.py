@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 
 from connectomake.meshes.lattice import LOCKED
-from connectomake.meshes.quadrics import evaluate, minimum, normal
+from connectomake.meshes.quadrics import add, evaluate, minimum, normal
 
 NONE = -1
 _MIN_COSINE = 0.2
@@ -73,29 +73,39 @@ def _snapped(m, value, axis, a, b):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def best_end(m, q, a, b):  # type: ignore[no-untyped-def]
+    """Return cost and position of the collapse of (a, b) to the better of its ends; `q` is the sum of their quadrics.
+
+    The cost is infinite if neither keeps the coordinates that must stay.
+    """
+    ax, ay, az = m.positions[a, 0], m.positions[a, 1], m.positions[a, 2]
+    bx, by, bz = m.positions[b, 0], m.positions[b, 1], m.positions[b, 2]
+    at_a = evaluate(q, ax, ay, az) if _keeps(m.fixed[b], ax, ay, az, bx, by, bz) else np.inf
+    at_b = evaluate(q, bx, by, bz) if _keeps(m.fixed[a], ax, ay, az, bx, by, bz) else np.inf
+    if at_a < at_b:
+        return at_a, ax, ay, az
+    return at_b, bx, by, bz
+
+
+@njit(cache=True, nogil=True)
 def place_collapse(m, a, b):  # type: ignore[no-untyped-def]
     """Return cost and position of the collapse of (a, b): the best of the minimum on the grid and both ends.
 
     The cost is infinite if no place keeps the coordinates that must stay.
     """
-    q, r = m.quadrics[a], m.quadrics[b]
-    ax, ay, az = m.positions[a, 0], m.positions[a, 1], m.positions[a, 2]
-    bx, by, bz = m.positions[b, 0], m.positions[b, 1], m.positions[b, 2]
-    best, x, y, z = np.inf, bx, by, bz
-    if _keeps(m.fixed[a], ax, ay, az, bx, by, bz):
-        best = evaluate(q, r, bx, by, bz)
-    if _keeps(m.fixed[b], ax, ay, az, bx, by, bz):
-        cost = evaluate(q, r, ax, ay, az)
-        if cost < best:
-            best, x, y, z = cost, ax, ay, az
+    q = add(m.quadrics[a], m.quadrics[b])
+    best, x, y, z = best_end(m, q, a, b)
     if m.fixed[a] == LOCKED or m.fixed[b] == LOCKED:
         return best, x, y, z
-    px, py, pz = minimum(q, r, 0.5 * (ax + bx), 0.5 * (ay + by), 0.5 * (az + bz))
+    mx = 0.5 * (m.positions[a, 0] + m.positions[b, 0])
+    my = 0.5 * (m.positions[a, 1] + m.positions[b, 1])
+    mz = 0.5 * (m.positions[a, 2] + m.positions[b, 2])
+    px, py, pz = minimum(q, mx, my, mz)
     px, inside_x = _snapped(m, px, 0, a, b)
     py, inside_y = _snapped(m, py, 1, a, b)
     pz, inside_z = _snapped(m, pz, 2, a, b)
     if inside_x and inside_y and inside_z:
-        cost = evaluate(q, r, px, py, pz)
+        cost = evaluate(q, px, py, pz)
         if cost < best:
             best, x, y, z = cost, px, py, pz
     return best, x, y, z

@@ -47,23 +47,32 @@ def plane_quadrics(positions, faces):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def evaluate(q, r, x, y, z):  # type: ignore[no-untyped-def]
-    """Value of the sum of two quadrics at a point: area times squared distance."""
+def add(q, r):  # type: ignore[no-untyped-def]
+    """Return the sum of two quadrics as a tuple of eleven numbers, which compiled code keeps in registers."""
+    return (
+        q[0] + r[0], q[1] + r[1], q[2] + r[2], q[3] + r[3], q[4] + r[4], q[5] + r[5],
+        q[6] + r[6], q[7] + r[7], q[8] + r[8], q[9] + r[9], q[10] + r[10],
+    )  # fmt: skip
+
+
+@njit(cache=True, nogil=True)
+def evaluate(q, x, y, z):  # type: ignore[no-untyped-def]
+    """Value of a quadric at a point: area times squared distance."""
     return max(
-        (q[0] + r[0]) * x * x + (q[4] + r[4]) * y * y + (q[7] + r[7]) * z * z + (q[9] + r[9])
-        + 2.0 * ((q[1] + r[1]) * x * y + (q[2] + r[2]) * x * z + (q[5] + r[5]) * y * z)
-        + 2.0 * ((q[3] + r[3]) * x + (q[6] + r[6]) * y + (q[8] + r[8]) * z),
+        q[0] * x * x + q[4] * y * y + q[7] * z * z + q[9]
+        + 2.0 * (q[1] * x * y + q[2] * x * z + q[5] * y * z)
+        + 2.0 * (q[3] * x + q[6] * y + q[8] * z),
         0.0,
     )  # fmt: skip
 
 
 @njit(cache=True, nogil=True)
-def minimum(q, r, mx, my, mz):  # type: ignore[no-untyped-def]
-    """Point where the sum of two quadrics is least; where that is a line or plane, its point nearest to (mx, my, mz)."""
-    e = _REGULAR * (q[10] + r[10])
-    a, b, c = q[0] + r[0] + e, q[1] + r[1], q[2] + r[2]
-    d, f, g = q[4] + r[4] + e, q[5] + r[5], q[7] + r[7] + e
-    u, v, w = e * mx - q[3] - r[3], e * my - q[6] - r[6], e * mz - q[8] - r[8]
+def minimum(q, mx, my, mz):  # type: ignore[no-untyped-def]
+    """Point where a quadric is least; where that is a line or plane, its point nearest to (mx, my, mz)."""
+    e = _REGULAR * q[10]
+    a, b, c = q[0] + e, q[1], q[2]
+    d, f, g = q[4] + e, q[5], q[7] + e
+    u, v, w = e * mx - q[3], e * my - q[6], e * mz - q[8]
     m0, m1, m2 = d * g - f * f, c * f - b * g, b * f - c * d
     det = a * m0 + b * m1 + c * m2
     if det <= 0.0:
