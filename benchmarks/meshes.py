@@ -1,8 +1,8 @@
 """Meshes against igneous forge + merge, two processes each, and against zmesh's marching cubes alone.
 
 The volume is every second voxel of the 512³ segmentation `data/connectomics`, 16 nm, in eight blocks. Both simplify with a
-wanted factor of 100 and at most 40 nm of error, igneous' defaults, and write sharded multi-resolution meshes. Memory is that of all
-processes of a command together, read every 50 ms.
+wanted factor of 100 and at most 40 nm of error, igneous' defaults, and write sharded multi-resolution meshes. Memory is that
+of all processes of a command together, read every 50 ms.
 """
 
 import json
