@@ -10,6 +10,17 @@ from connectomake.layers.precomputed import xyz
 from connectomake.meshes.lattice import LOCKED, MeshSpec
 
 _AXIS_BITS = 21
+_THIRD_BITS = np.uint64(0x1249249249249249)
+_SQUEEZE = tuple(
+    (np.uint64(shift), np.uint64(kept))
+    for shift, kept in (
+        (2, 0x10C30C30C30C30C3),
+        (4, 0x100F00F00F00F00F),
+        (8, 0x001F0000FF0000FF),
+        (16, 0x001F00000000FFFF),
+        (32, 0x00000000001FFFFF),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +65,14 @@ def cell_code(position: Vec, margin: int = 1) -> int:
 
 
 def code_places(codes: np.ndarray) -> np.ndarray:
-    """Return the places in the fragment lattice, (n, 3) uint32 in z, y, x, all at least 0, of Morton codes."""
-    places = np.zeros((len(codes), 3), np.uint32)
-    for bit in range(_AXIS_BITS):
-        for shift, axis in enumerate((2, 1, 0)):
-            one = codes >> np.uint64(3 * bit + shift) & np.uint64(1)
-            places[:, axis] |= (one << np.uint64(bit)).astype(np.uint32)
-    return places
+    """Return the places in the fragment lattice, (n, 3) uint32 in z, y, x, all at least 0, of Morton codes, (n,) uint64.
+
+    Every third bit is kept, and then groups of one, two, four … bits are moved together, each step halving the gaps.
+    """
+    bits = codes[:, np.newaxis] >> np.array([2, 1, 0], np.uint64) & _THIRD_BITS
+    for shift, kept in _SQUEEZE:
+        bits = (bits | bits >> shift) & kept
+    return bits.astype(np.uint32)
 
 
 def marching_cubes(labels: np.ndarray, keep: np.ndarray | None = None) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
