@@ -52,7 +52,7 @@ if plan.agglomerates:
         conda:
             "../../envs/connectomake.yaml"
         resources:
-            mem_mb=memory("objects"),
+            mem_mb=memory("history"),
             runtime=minutes("objects"),
         params:
             stage=depends_on_at("agglomeration"),

@@ -16,7 +16,7 @@ from connectomake.planning.plan import Plan
 from connectomake.planning.scales import Scales
 from connectomake.planning.skeletons import Skeletons
 
-DEMANDS_OF = {"agglomerate": "agglomeration", "assign": "lookup", "history": "objects"}
+DEMANDS_OF = {"agglomerate": "agglomeration", "assign": "lookup"}
 """What the resources of a rule are named after, where not after itself."""
 DAG_SECONDS_PER_JOB = 0.6e-3
 DAG_BYTES_PER_JOB = 14_000

@@ -14,20 +14,22 @@ MB = 1 << 20
 PROCESS_MB = {
     "affinity": 600,
     "components": 220,
-    "merge": 220,
-    "agglomeration": 260,
-    "segmentation": 220,
+    "watershed": 300,
+    "merge": 250,
+    "agglomeration": 290,
+    "history": 270,
+    "segmentation": 250,
     "objects": 170,
     "measures": 260,
     "fragments": 260,
     "gather": 260,
-    "meshes": 260,
+    "meshes": 220,
     "traces": 300,
     "gather_traces": 220,
     "skeletons": 300,
     "ground_truth": 220,
     "contingency": 260,
-    "evaluation": 220,
+    "evaluation": 110,
     "curve": 320,
     "pyramid": 260,
 }
@@ -94,6 +96,7 @@ class Demands:
             "lookup": lambda: self._merge() // 2,
             "agglomeration": lambda: 2 * self._merge(),
             "objects": lambda: int(2 * TABLE_BYTES * self.plan.roi.volume),
+            "history": lambda: int(2 * TABLE_BYTES * self.plan.roi.volume),
             "fragments": self._fragments,
             "measures": self._fragments,
             "traces": self._traces,
@@ -105,7 +108,15 @@ class Demands:
             "evaluation": lambda: int(2 * self._pairs_bytes * self.plan.evaluation_box.volume),
             "curve": lambda: int(4 * self._pairs_bytes * self.plan.evaluation_box.volume),
         }.get(stage, lambda: 0)()
-        return (PROCESS_MB.get(stage, LIGHT_PROCESS_MB) + math.ceil(needed / MB)) << (attempt - 1)
+        return (self._process(stage) + math.ceil(needed / MB)) << (attempt - 1)
+
+    def _process(self, stage: str) -> int:
+        """Memory in MB of a stage's process before it reads anything."""
+        if stage == "components" and self.plan.watershed:
+            stage = "watershed"
+        if stage == "meshes" and self.plan.cells.lods == 1:
+            return LIGHT_PROCESS_MB  # packs fragments as they are
+        return PROCESS_MB.get(stage, LIGHT_PROCESS_MB)
 
     def minutes(self, stage: str, attempt: int = 1) -> int:
         """Return the time in minutes that a job of a stage may take: generous, for clusters kill what exceeds it."""
