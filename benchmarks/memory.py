@@ -101,5 +101,6 @@ def _rows(case: str, took: Took) -> Iterator[Row]:
         details = {"jobs": len(peaks), "loaded": sorted({n for j in jobs if j["rule"] == rule for n in j["loaded"]})}
         target: dict[str, Any] = {}
         if asked is not None:
-            target = {"reference": float(asked), "against": "asked for", "limit": MOST, "least": LEAST if asked > SMALL else None}
+            least = LEAST if asked > SMALL else None
+            target = {"reference": float(asked), "against": "asked for", "limit": MOST, "least": least}
         yield Row(f"{case}: {rule}", max(peaks), "MB", **target, details=details)

@@ -114,7 +114,7 @@ class Demands:
         """Memory in MB of a stage's process before it reads anything."""
         if stage == "components" and self.plan.watershed:
             stage = "watershed"
-        if stage == "meshes" and self.plan.cells.lods == 1:
+        if stage == "meshes" and self.plan.mesh_spec.lods == 1:
             return LIGHT_PROCESS_MB  # packs fragments as they are
         return PROCESS_MB.get(stage, LIGHT_PROCESS_MB)
 
