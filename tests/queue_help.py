@@ -13,7 +13,8 @@ import boto3
 from moto.server import ThreadedMotoServer
 
 from connectomake.geometry import Box
-from connectomake.planning.plan import Plan, SourceFacts
+from connectomake.planning.facts import SourceFacts
+from connectomake.planning.plan import Plan
 from connectomake.planning.stages import Stages
 from connectomake.queueing.task import Task
 from tests.tiny_run import CONFIG

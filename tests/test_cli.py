@@ -20,7 +20,8 @@ from connectomake.cli.proposals import proposals
 from connectomake.cli.tally import rate, stage_files
 from connectomake.config import check_config, normalise
 from connectomake.geometry import Box
-from connectomake.planning.plan import Plan, SourceFacts
+from connectomake.planning.facts import SourceFacts
+from connectomake.planning.plan import Plan
 from connectomake.planning.resolve import resolve
 from connectomake.planning.targets import Targets
 from tests.tiny_run import CONFIG, SHAPE, write_inputs

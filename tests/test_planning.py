@@ -26,8 +26,9 @@ from connectomake.meshes.shards import Level, manifest
 from connectomake.objects import segment_properties, sizes
 from connectomake.octree import Adjacency, MemoryBlocks, merge_blocks, tables_for_children
 from connectomake.planning.demands import Demands
+from connectomake.planning.facts import SourceFacts
 from connectomake.planning.mesh_tree import MeshTree
-from connectomake.planning.plan import Plan, SourceFacts
+from connectomake.planning.plan import Plan
 from connectomake.planning.stages import VERSIONS, Stages
 from connectomake.planning.targets import Targets
 from connectomake.pyramid import downsample

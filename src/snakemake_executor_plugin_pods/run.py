@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from snakemake_executor_plugin_pods.api import ApiError, PodApi, connect
+from snakemake_executor_plugin_pods.api import ApiError, PodApi, connect, explain
 from snakemake_executor_plugin_pods.notes import Note, read_notes
 from snakemake_executor_plugin_pods.room import never_fits
 from snakemake_executor_plugin_pods.spec import RUN_LABEL, make_pod, make_secret, pod_name
@@ -307,20 +307,6 @@ class Run:
             self._warn(f"{len(left)} pods of run {self.name} do not go away; the next start waits for them")
             return
         Note.own(self.name, self.api.namespace).remove(self.folder)
-
-
-def explain(error: ApiError, namespace: str) -> str:
-    """Return a sentence for the user, with the way out."""
-    text = str(error).rstrip(".")
-    if error.kind == "login":
-        return f"Kubernetes refuses the login ({text}); renew your credentials and try `kubectl get pods -n {namespace}`"
-    if error.kind == "forbidden":
-        return f"Kubernetes forbids it ({text}); see docs/kubernetes.md for the role that is needed"
-    if error.kind == "absent":
-        return f"Kubernetes: {text}; make the namespace {namespace!r} or correct pods-namespace in the profile"
-    if error.kind == "invalid":
-        return f"Kubernetes refuses the pod ({text}); correct the profile or the rule's resources"
-    return f"Kubernetes cannot be reached ({text}); check KUBECONFIG and try `kubectl get pods -n {namespace}`"
 
 
 def _by_hand(note: Note) -> str:

@@ -31,6 +31,20 @@ def reflect(positions: NDArray[np.int64], low: int, high: int) -> NDArray[np.int
     return low + np.minimum(folded, period - folded)
 
 
+def reflected_box(box: Box, bounds: Box) -> Box:
+    """Return the smallest box inside `bounds` that holds all voxels of `box` after reflection at the bounds."""
+    ends = [
+        (a, b) if low <= a and b <= high else _ends(reflect(np.arange(a, b, dtype=np.int64), low, high))
+        for a, b, low, high in zip(box.start, box.stop, bounds.start, bounds.stop, strict=True)
+    ]
+    (z0, z1), (y0, y1), (x0, x1) = ends
+    return Box((z0, y0, x0), (z1, y1, x1))
+
+
+def _ends(positions: NDArray[np.int64]) -> tuple[int, int]:
+    return int(positions.min()), int(positions.max()) + 1
+
+
 def read_reflected(read: Reader, box: Box, bounds: Box) -> NDArray[Any]:
     """Read a box that may reach beyond the source, mirroring the source at its faces.
 

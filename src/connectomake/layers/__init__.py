@@ -2,8 +2,9 @@
 
 from connectomake.layers.columns import read_columns, write_columns
 from connectomake.layers.records import read_record
-from connectomake.layers.shard import ShardReader, ShardWriter, read_block, read_box, write_block
 from connectomake.layers.shard_file import ShardFile
+from connectomake.layers.shard_reader import ShardReader, read_block, read_box
+from connectomake.layers.shard_writer import ShardWriter, write_block
 from connectomake.layers.sidecar import read_tables, write_tables
 from connectomake.layers.spec import LayerSpec
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from connectomake.errors import LayerError
 from connectomake.geometry import BlockGrid, Box, Vec, upper_offsets
-from connectomake.layers.shard import ShardReader
+from connectomake.layers.shard_reader import ShardReader
 from connectomake.layers.sidecar import read_tables
 from connectomake.layers.spec import LayerSpec
 

@@ -1,17 +1,16 @@
 """The plan: config and source, resolved once, from which every grid, layer and path follows."""
 
 import functools
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from connectomake.config import default_chunk, threshold_text
 from connectomake.errors import ConfigError
 from connectomake.geometry import BlockGrid, Box, CellLattice, Octree, Vec, as_vec
-from connectomake.inference.context import reflect
+from connectomake.inference.context import reflected_box
 from connectomake.inference.spec import InferenceSpec
 from connectomake.layers import LayerSpec
+from connectomake.planning.facts import SourceFacts
 from connectomake.planning.mesh_tree import MeshTree
 
 if TYPE_CHECKING:
@@ -20,55 +19,6 @@ if TYPE_CHECKING:
 
 FORMAT = 2
 VOXELS_PER_MEASURING_JOB = 1 << 31
-
-
-@dataclass(frozen=True)
-class SourceFacts:
-    """What the plan keeps of the source, so that no job has to open it to know the grid.
-
-    Parameters
-    ----------
-    path, dataset, scale
-        As in the config.
-    kind
-        ``precomputed``, ``hdf5``, ``tiff``, ``png``, ``zarr`` or ``n5``.
-    bounds
-        Where the source has voxels.
-    channels, dtype
-        Of the source.
-    voxel_size
-        Nanometres, z, y, x.
-    identity
-        Fingerprint of the content, independent of where the source lies.
-    """
-
-    path: str
-    dataset: str | None
-    scale: int | str | None
-    kind: str
-    bounds: Box
-    channels: int
-    dtype: str
-    voxel_size: tuple[float, float, float]
-    identity: str
-
-    @property
-    def in_place(self) -> bool:
-        """Whether the source is read where it is; the others are ingested first."""
-        return self.kind == "precomputed"
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the facts as plain JSON values."""
-        facts = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "bounds"}
-        return {**facts, "voxel_size": list(self.voxel_size), "start": list(self.bounds.start), "stop": list(self.bounds.stop)}
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> "SourceFacts":
-        """Make the facts from what `to_json` gave."""
-        facts = dict(value)
-        bounds = Box(as_vec(facts.pop("start")), as_vec(facts.pop("stop")))
-        z, y, x = facts.pop("voxel_size")
-        return cls(bounds=bounds, voxel_size=(z, y, x), **facts)
 
 
 @dataclass(frozen=True)
@@ -344,17 +294,3 @@ class Plan:
     def keeps(self, name: str) -> bool:
         """Whether an intermediate stays when no job needs it any more."""
         return name in self.config["keep"]
-
-
-def reflected_box(box: Box, bounds: Box) -> Box:
-    """Return the smallest box inside `bounds` that holds all voxels of `box` after reflection at the bounds."""
-    ends = [
-        (a, b) if low <= a and b <= high else _ends(reflect(np.arange(a, b, dtype=np.int64), low, high))
-        for a, b, low, high in zip(box.start, box.stop, bounds.start, bounds.stop, strict=True)
-    ]
-    (z0, z1), (y0, y1), (x0, x1) = ends
-    return Box((z0, y0, x0), (z1, y1, x1))
-
-
-def _ends(positions: np.ndarray) -> tuple[int, int]:
-    return int(positions.min()), int(positions.max()) + 1

@@ -9,7 +9,8 @@ from typing import Any
 from connectomake.atomic import canonical_json, write_json
 from connectomake.config import check_channels, check_config, check_plain, normalise
 from connectomake.errors import ConfigError, ModelError, SourceError
-from connectomake.planning.plan import Plan, SourceFacts
+from connectomake.planning.facts import SourceFacts
+from connectomake.planning.plan import Plan
 from connectomake.planning.truth import check_truth, truth_facts
 from connectomake.sources import is_url, open_source, resolve_local
 

@@ -3,7 +3,8 @@
 from typing import Any
 
 from connectomake.errors import ConfigError, ConnectomakeError
-from connectomake.planning.plan import Plan, SourceFacts
+from connectomake.planning.facts import SourceFacts
+from connectomake.planning.plan import Plan
 from connectomake.sources.labels import Labels, open_labels
 
 KEYS = {"source.path": "evaluation.ground_truth", "source.dataset": "evaluation.dataset", "source.scale": "evaluation.scale"}

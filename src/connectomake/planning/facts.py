@@ -1,0 +1,55 @@
+"""What a plan keeps of a source."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from connectomake.geometry import Box, as_vec
+
+
+@dataclass(frozen=True)
+class SourceFacts:
+    """What the plan keeps of the source, so that no job has to open it to know the grid.
+
+    Parameters
+    ----------
+    path, dataset, scale
+        As in the config.
+    kind
+        ``precomputed``, ``hdf5``, ``tiff``, ``png``, ``zarr`` or ``n5``.
+    bounds
+        Where the source has voxels.
+    channels, dtype
+        Of the source.
+    voxel_size
+        Nanometres, z, y, x.
+    identity
+        Fingerprint of the content, independent of where the source lies.
+    """
+
+    path: str
+    dataset: str | None
+    scale: int | str | None
+    kind: str
+    bounds: Box
+    channels: int
+    dtype: str
+    voxel_size: tuple[float, float, float]
+    identity: str
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the source is read where it is; the others are ingested first."""
+        return self.kind == "precomputed"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the facts as plain JSON values."""
+        facts = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "bounds"}
+        return {**facts, "voxel_size": list(self.voxel_size), "start": list(self.bounds.start), "stop": list(self.bounds.stop)}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "SourceFacts":
+        """Make the facts from what `to_json` gave."""
+        facts = dict(value)
+        bounds = Box(as_vec(facts.pop("start")), as_vec(facts.pop("stop")))
+        z, y, x = facts.pop("voxel_size")
+        return cls(bounds=bounds, voxel_size=(z, y, x), **facts)
