@@ -173,7 +173,7 @@ def _shift(m, a, b, x, y, z):  # type: ignore[no-untyped-def]
     The greater of the distances of the point from the old planes around `a` and of `a` from the new ones.
     """
     dx, dy, dz = x - m.positions[a, 0], y - m.positions[a, 1], z - m.positions[a, 2]
-    farthest = 0.0
+    farthest = 0.0  # squared
     corner = m.head[a]
     while corner != NONE:
         t, place = corner // 3, corner % 3
@@ -182,20 +182,23 @@ def _shift(m, a, b, x, y, z):  # type: ignore[no-untyped-def]
         if not m.alive[t]:
             continue
         nx, ny, nz = normal(m.positions, a, u, w)
-        length = np.sqrt(nx * nx + ny * ny + nz * nz)
+        length = nx * nx + ny * ny + nz * nz
         if length == 0.0:
             continue
-        farthest = max(farthest, abs(nx * dx + ny * dy + nz * dz) / length)
+        away = nx * dx + ny * dy + nz * dz
+        farthest = max(farthest, away * away / length)
         if b in (u, w):
             continue
         ux, uy, uz = m.positions[u, 0] - x, m.positions[u, 1] - y, m.positions[u, 2] - z
         vx, vy, vz = m.positions[w, 0] - x, m.positions[w, 1] - y, m.positions[w, 2] - z
         mx, my, mz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
-        moved = np.sqrt(mx * mx + my * my + mz * mz)
-        if nx * mx + ny * my + nz * mz <= _MIN_COSINE * length * moved:
+        moved = mx * mx + my * my + mz * mz
+        cosine = nx * mx + ny * my + nz * mz
+        if cosine <= 0.0 or cosine * cosine <= _MIN_COSINE * _MIN_COSINE * length * moved:
             return np.inf
-        farthest = max(farthest, abs(mx * dx + my * dy + mz * dz) / moved)
-    return farthest
+        away = mx * dx + my * dy + mz * dz
+        farthest = max(farthest, away * away / moved)
+    return np.sqrt(farthest)
 
 
 @njit(cache=True, nogil=True)

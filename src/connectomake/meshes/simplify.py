@@ -2,8 +2,8 @@ r"""Quadric edge collapse on a grid of integers, with locked vertices and a boun
 
 Source of the method: Garland and Heckbert, *Surface simplification using quadric error metrics*, SIGGRAPH 1997. Differences:
 new vertices lie on the integer grid that the mesh is stored on, so storing it loses nothing; a locked vertex never moves, so
-meshes that share locked vertices still fit; every vertex carries a bound of how far the surface has moved around it; the
-many collapses that cost next to nothing are done in a few sweeps over the vertices, only the rest in the order of a heap.
+meshes that share locked vertices still fit; every vertex carries a bound of how far the surface has moved around it; instead
+of the order of a heap there are sweeps over the vertices, each collapsing only what costs little, the next one more.
 
 A collapse of the edge (a, b) puts a at p and removes b and the two triangles at the edge::
 
@@ -14,25 +14,30 @@ A collapse of the edge (a, b) puts a at p and removes b and the two triangles at
         '---'---'            '---'---'
 """
 
-import heapq
-
 import numpy as np
 from numba import njit
 
-from connectomake.meshes.collapse import NONE, CollapsibleMesh, best_end, collapse, compact, corner_lists, place_collapse
+from connectomake.meshes.collapse import NONE, CollapsibleMesh, best_end, collapse, compact, corner_lists
 from connectomake.meshes.lattice import LOCKED
 from connectomake.meshes.quadrics import add, plane_quadrics
 
 _TIE = 1e-4
-_SWEEPS = (0.05, 0.1, 0.2, 0.4, 0.4)
+_SHARES = (0.05, 0.1, 0.2, 0.4, 1.0)
+"""Shares of the limit that an edge's root mean square distance may have, sweep by sweep; the last one is repeated."""
+_WORTH = 0.95
+"""It ends after a sweep that leaves more than this share of the triangles."""
 
 
 @njit(cache=True, nogil=True)
-def _ordering(m, a, b, cost, limit):  # type: ignore[no-untyped-def]
-    """Return a cost for ordering; infinite if certainly beyond the limit.
+def _cost(m, a, b, limit):  # type: ignore[no-untyped-def]
+    """Return the cost, for ordering, of collapsing (a, b) to the better end; infinite if locked or beyond the limit.
 
-    Short edges go first among equals, so that flat parts keep well-shaped triangles.
+    It is a bound of that at the best place, and quicker. Short edges go first among equals, so that flat parts keep
+    well-shaped triangles.
     """
+    if m.fixed[a] == LOCKED and m.fixed[b] == LOCKED:
+        return np.inf
+    cost, _, _, _ = best_end(m, add(m.quadrics[a], m.quadrics[b]), a, b)
     weight = m.quadrics[a, 10] + m.quadrics[b, 10]
     if cost > weight * limit * limit:
         return np.inf
@@ -40,15 +45,6 @@ def _ordering(m, a, b, cost, limit):  # type: ignore[no-untyped-def]
         m.positions[a, 0] - m.positions[b, 0], m.positions[a, 1] - m.positions[b, 1], m.positions[a, 2] - m.positions[b, 2]
     )  # fmt: skip
     return cost + _TIE * weight * (x * x + y * y + z * z)
-
-
-@njit(cache=True, nogil=True)
-def _cost_at_ends(m, a, b, limit):  # type: ignore[no-untyped-def]
-    """Return the cost, for ordering, of collapsing (a, b) to the better end: a bound of that at the best place, and quicker."""
-    if m.fixed[a] == LOCKED and m.fixed[b] == LOCKED:
-        return np.inf
-    cost, _, _, _ = best_end(m, add(m.quadrics[a], m.quadrics[b]), a, b)
-    return _ordering(m, a, b, cost, limit)
 
 
 @njit(cache=True, nogil=True)
@@ -66,7 +62,7 @@ def _sweep(m, limit, left, target):  # type: ignore[no-untyped-def]
             t, place = corner // 3, corner % 3
             if m.alive[t]:
                 other = m.faces[t, (place + 1) % 3]
-                cost = _cost_at_ends(m, a, other, limit) if m.version[other] == before[other] else np.inf
+                cost = _cost(m, a, other, limit) if m.version[other] == before[other] else np.inf
                 if cost < best:
                     best, partner = cost, other
             corner = m.chain[corner]
@@ -76,43 +72,12 @@ def _sweep(m, limit, left, target):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _push(m, heap, a, b):  # type: ignore[no-untyped-def]
-    """Put the collapse of (a, b) on the heap, unless both are locked or its cost is certainly beyond the limit."""
-    if m.fixed[a] == LOCKED and m.fixed[b] == LOCKED:
-        return
-    cost = _ordering(m, a, b, place_collapse(m, a, b)[0], m.limit)
-    if cost < np.inf:
-        heapq.heappush(heap, (cost, np.int64(min(a, b)), np.int64(max(a, b)), m.version[a] + m.version[b]))
-
-
-@njit(cache=True, nogil=True)
-def _push_around(m, heap, a):  # type: ignore[no-untyped-def]
-    corner = m.head[a]
-    while corner != NONE:
-        t, place = corner // 3, corner % 3
-        if m.alive[t]:
-            _push(m, heap, a, m.faces[t, (place + 1) % 3])
-        corner = m.chain[corner]
-
-
-@njit(cache=True, nogil=True)
-def _drain(m, left, target):  # type: ignore[no-untyped-def]
-    """Collapse edges, cheapest first; return how many triangles are left."""
-    heap = [(0.0, np.int64(0), np.int64(0), np.int64(-1))]
-    for t in range(len(m.faces)):
-        for place in range(3):
-            a, b = m.faces[t, place], m.faces[t, (place + 1) % 3]
-            if m.alive[t] and a < b:
-                _push(m, heap, a, b)
-    while len(heap) > 0 and left > target:
-        _, a, b, wanted = heapq.heappop(heap)
-        if m.version[a] + m.version[b] != wanted:
-            continue
-        dropped = collapse(m, a, b)
-        if dropped > 0:
-            left -= dropped
-            _push_around(m, heap, a)
-    return left
+def _sweeps(m, limit, left, target):  # type: ignore[no-untyped-def]
+    """Sweep until the target is reached or little is gained."""
+    for share in _SHARES:
+        before, left = left, _sweep(m, share * limit, left, target)
+    while target < left < _WORTH * before:
+        before, left = left, _sweep(m, limit, left, target)
 
 
 @njit(cache=True, nogil=True)
@@ -164,10 +129,7 @@ def simplify(
         corners, np.ones(len(faces), np.bool_), head, chain, np.zeros(count, np.int64), np.zeros(1, np.int64),
         step, float(top), float(middle), float(limit),
     )  # fmt: skip
-    left = len(faces)
-    for share in _SWEEPS:
-        left = _sweep(m, share * limit, left, target)
-    _drain(m, left, target)
+    _sweeps(m, limit, len(faces), target)
     vertices_out, faces_out = np.empty_like(vertices), np.empty_like(faces)
     n, k = compact(positions, corners, m.alive, step, vertices_out, faces_out)
     return vertices_out[:n].copy(), faces_out[:k].copy()
