@@ -15,9 +15,9 @@ PROCESS_MB = {
     "affinity": 600,
     "components": 220,
     "watershed": 300,
-    "merge": 250,
+    "merge": 300,
     "agglomeration": 290,
-    "history": 270,
+    "history": 340,
     "segmentation": 250,
     "objects": 170,
     "measures": 260,
@@ -27,10 +27,10 @@ PROCESS_MB = {
     "traces": 300,
     "gather_traces": 220,
     "skeletons": 300,
-    "ground_truth": 220,
+    "ground_truth": 250,
     "contingency": 260,
     "evaluation": 110,
-    "curve": 320,
+    "curve": 380,
     "pyramid": 260,
 }
 """Memory of a stage's process before it reads anything, with some to spare; those with compiled code or torch need most."""
@@ -44,6 +44,8 @@ ENCODED_BYTES = 16
 """Per voxel of a storage chunk: what its encoding can take at most, twice."""
 TABLE_BYTES = 0.02
 """Per voxel, of component tables: about 200 components in a million voxels."""
+GRAPH_BYTES, DENSE_GRAPH_BYTES, MANY_BASINS = 8, 40, 0.999
+"""Per voxel of a node, of region graphs with all that solving them takes: measured 7 and 36; and `t_high` of the latter."""
 TRACE_BYTES = 0.5
 """Per voxel of the region: one skeleton's voxel in 50 where objects are thin and dense, 22 bytes each; measured."""
 TRACED_BYTES, TRACED_HALO_BYTES = 50, 24
@@ -94,7 +96,7 @@ class Demands:
             "segmentation": self._segmentation,
             "merge": self._merge,
             "lookup": lambda: self._merge() // 2,
-            "agglomeration": lambda: 2 * self._merge(),
+            "agglomeration": self._agglomeration,
             "objects": lambda: int(2 * TABLE_BYTES * self.plan.roi.volume),
             "history": lambda: int(2 * TABLE_BYTES * self.plan.roi.volume),
             "fragments": self._fragments,
@@ -164,6 +166,12 @@ class Demands:
         faces = 2 * (shape[0] * shape[1] + shape[0] * shape[2] + shape[1] * shape[2])
         children = min(1 << self.plan.octree.bits, self.plan.grid.count)
         return int(children * (faces * 4 + TABLE_BYTES * self._voxels))
+
+    def _agglomeration(self) -> int:
+        """The region graphs of a node's children while they are solved; basins that only the highest affinity joins are many."""
+        many = float(self.plan.config["segmentation"]["t_high"]) >= MANY_BASINS
+        node = min(self._voxels << self.plan.octree.bits, self.plan.roi.volume)
+        return 2 * self._merge() + (DENSE_GRAPH_BYTES if many else GRAPH_BYTES) * node
 
     def _pyramid(self) -> int:
         """A storage chunk, the eight or so below it, decoded and encoded; the indices of the shards that are read, mapped."""
