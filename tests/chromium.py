@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import json
 import shutil
 import subprocess
@@ -31,18 +32,32 @@ async def _pictures(port, path, base, enough, seconds):
         address = json.load(answer)["webSocketDebuggerUrl"]
     socket = await websocket_connect(address, max_message_size=1 << 28)
     end, picture, number = began + seconds, None, 0
-    while time.monotonic() < end:
-        number += 1
-        await socket.write_message(json.dumps({"id": number, "method": "Page.captureScreenshot"}))
-        message = {}
-        while message.get("id") != number:
-            message = json.loads(await asyncio.wait_for(socket.read_message(), seconds))
-        path.write_bytes(base64.b64decode(message["result"]["data"]))
-        picture = np.asarray(Image.open(path).convert("RGB")).astype(int)
-        if enough(picture):
-            break
-        await asyncio.sleep(0.2)
-    return picture, time.monotonic() - began
+    try:
+        while time.monotonic() < end:
+            number += 1
+            message = await _asked(socket, number, "Page.captureScreenshot", seconds)
+            path.write_bytes(base64.b64decode(message["result"]["data"]))
+            picture = np.asarray(Image.open(path).convert("RGB")).astype(int)
+            if enough(picture):
+                break
+            await asyncio.sleep(0.2)
+        taken = time.monotonic() - began
+        await _asked(socket, number + 1, "Browser.close", 20)  # so that the cache is written
+        return picture, taken
+    finally:
+        socket.close()
+        with contextlib.suppress(TimeoutError):
+            while await asyncio.wait_for(socket.read_message(), 5) is not None:
+                pass
+
+
+async def _asked(socket, number, method, seconds):
+    """Call a method of the DevTools protocol and return its answer."""
+    await socket.write_message(json.dumps({"id": number, "method": method}))
+    message = {}
+    while message.get("id") != number:
+        message = json.loads(await asyncio.wait_for(socket.read_message(), seconds))
+    return message
 
 
 def screenshot(base, path, profile, enough, seconds=180):
@@ -63,5 +78,13 @@ def screenshot(base, path, profile, enough, seconds=180):
         port = int(noted.read_text().split()[0])
         return asyncio.run(_pictures(port, path, base, enough, seconds))
     finally:
+        _end(process)
+
+
+def _end(process):
+    """Wait for a browser that was asked to close; stop one that was not."""
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
         process.terminate()
         process.wait(20)
