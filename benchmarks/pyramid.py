@@ -1,6 +1,6 @@
 """CPU time of three coarser scales, 2 x 2 x 2 each, against igneous downsample (tinybrain): read, join, encode, write.
 
-Labels are half of the 512³ segmentation `data/connectomics`, the image is FIB-25's 250³ four times over, where those are given,
+Labels are half of the 512³ segmentation `data/connectomics`, the image is FIB-25's 250³ eight times over, where those are given,
 else both are synthetic. Both sides have storage chunks of 64³ and one process; igneous' start-up, measured on a tiny layer, is
 taken off. igneous writes a file per chunk, its default and its fastest way, from such files; ours writes shards, from shards.
 """
@@ -25,7 +25,7 @@ from connectomake.layers import LayerSpec, read_box, write_block
 from connectomake.pyramid import child_box, scales_of, write_parent
 
 SCALES = 3
-REPEATS = 3
+REPEATS = 5
 SIZE = (8.0, 8.0, 8.0)
 
 
@@ -47,7 +47,7 @@ def _image() -> np.ndarray:
     import h5py
 
     with h5py.File(path, "r") as file:
-        return np.tile(np.asarray(file["raw"]), (1, 2, 2))
+        return np.tile(np.asarray(file["raw"]), (2, 2, 2))
 
 
 def _spec(volume: np.ndarray) -> LayerSpec:
