@@ -1,6 +1,6 @@
 """CPU time of three coarser scales, 2 x 2 x 2 each, against igneous downsample (tinybrain): read, join, encode, write.
 
-Labels are half of the 512³ segmentation `data/connectomics`, the image is FIB-25's 250³ eight times over, where those are given,
+Labels are half of the 512³ segmentation `data/connectomics`, the image is FIB-25's 250³ eight times over, if they are given,
 else both are synthetic. Both sides have storage chunks of 64³ and one process; igneous' start-up, measured on a tiny layer, is
 taken off. igneous writes a file per chunk, its default and its fastest way, from such files; ours writes shards, from shards.
 """
