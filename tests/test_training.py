@@ -17,7 +17,7 @@ from connectomake.errors import ConfigError, ConnectomakeError, RunError
 from connectomake.geometry import Box
 from connectomake.inference.models import load_network
 from connectomake.inference.spec import InferenceSpec
-from connectomake.networks.rsunet import RSUNet, save_rsunet
+from connectomake.networks.rsunet import RSUNet, load_rsunet, save_rsunet
 from connectomake.teaching import load_training, open_volumes, reporter, teach
 from connectomake.training.grey import blur, vary_grey
 from connectomake.training.resample import BOUNDARY, IGNORE, resample
@@ -305,6 +305,17 @@ def test_it_learns_and_leaves_weights_log_and_pictures(tmp_path):
 
 
 def test_it_begins_with_the_weights_of_an_earlier_training(tmp_path):
+    trained(tmp_path / "earlier", steps=3)
+    still = {"optimizer": {"learning_rate": 1e-12, "warm_up": 0, "weight_decay": 0}, "steps": 1}
+    trained(tmp_path / "later", seed=9, initial_weights=str(tmp_path / "earlier/out/all_channels.pt"), **still)
+    before, after = (load_rsunet(tmp_path / f"{name}/out/all_channels.pt") for name in ("earlier", "later"))
+    assert before.settings["out_channels"] > 3
+    for (name, value), later in zip(before.state_dict().items(), after.state_dict().values(), strict=True):
+        if "running" not in name and "tracked" not in name:
+            torch.testing.assert_close(later, value, rtol=0, atol=1e-9)
+
+
+def test_a_file_with_fewer_channels_leaves_the_others_at_random(tmp_path):
     earlier = trained(tmp_path / "earlier", steps=3)
     still = {"optimizer": {"learning_rate": 1e-12, "warm_up": 0, "weight_decay": 0}, "steps": 1}
     later = trained(tmp_path / "later", seed=9, initial_weights=str(tmp_path / "earlier/out/weights.pt"), **still)

@@ -168,7 +168,7 @@ class Demands:
         return int(children * (faces * 4 + TABLE_BYTES * self._voxels))
 
     def _agglomeration(self) -> int:
-        """The region graphs of a node's children while they are solved; basins that only the highest affinity joins are many."""
+        """The region graphs of a node's children, being solved; basins are many if only the highest affinity joins them."""
         many = float(self.plan.config["segmentation"]["t_high"]) >= MANY_BASINS
         node = min(self._voxels << self.plan.octree.bits, self.plan.roi.volume)
         return 2 * self._merge() + (DENSE_GRAPH_BYTES if many else GRAPH_BYTES) * node

@@ -16,6 +16,7 @@ from connectomake.training.volumes import TrainingVolume
 
 CHECKPOINT = "checkpoint.pt"
 WEIGHTS = "weights.pt"
+ALL_CHANNELS = "all_channels.pt"
 
 Report: TypeAlias = Callable[[int, int, float, float, float], None]
 """Takes step, steps, loss, seconds per step and the fraction of them spent waiting for samples."""
@@ -136,8 +137,9 @@ class _Run:
         self._recent = []
 
     def _export(self) -> None:
-        with atomic_path(self.folder / WEIGHTS) as temporary:
-            save_rsunet(temporary, self.learner.product())
+        for name, network in ((WEIGHTS, self.learner.product()), (ALL_CHANNELS, self.learner.averaged)):
+            with atomic_path(self.folder / name) as temporary:
+                save_rsunet(temporary, network)
 
     def close(self) -> None:
         if self._prefetch is not None:
