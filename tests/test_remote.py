@@ -289,13 +289,36 @@ def test_models_that_pods_would_not_get(tmp_path, monkeypatch):
     assert unshipped(SimpleNamespace(config={"inference": None})) == []
 
 
-def test_sources_are_unpacked_only_if_whole(tmp_path):
+def packed_sources(name):
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
-        entry = tarfile.TarInfo("workflow/Snakefile")
+        entry = tarfile.TarInfo(name)
         entry.size = 5
         archive.addfile(entry, io.BytesIO(b"rules"))
-    data = lzma.compress(packed.getvalue())
+    return lzma.compress(packed.getvalue())
+
+
+@pytest.mark.parametrize("filters", [True, False], ids=["Python with filters", "Python before 3.11.4"])
+@pytest.mark.parametrize("name", ["../Snakefile", "workflow/../../Snakefile"])
+def test_sources_beside_the_folder_are_refused(tmp_path, monkeypatch, filters, name):
+    if filters and not hasattr(tarfile, "data_filter"):
+        pytest.skip("this Python has no filters")
+    if not filters:
+        monkeypatch.delattr(tarfile, "data_filter", raising=False)
+    data, folder = packed_sources(name), tmp_path / "below"
+    folder.mkdir()
+    with pytest.raises((ValueError, tarfile.TarError)):
+        unpack(data, hashlib.sha256(data).hexdigest(), str(folder))
+    assert not (tmp_path / "Snakefile").exists()
+
+
+@pytest.mark.parametrize("filters", [True, False], ids=["Python with filters", "Python before 3.11.4"])
+def test_sources_are_unpacked_only_if_whole(tmp_path, monkeypatch, filters):
+    if filters and not hasattr(tarfile, "data_filter"):
+        pytest.skip("this Python has no filters")
+    if not filters:
+        monkeypatch.delattr(tarfile, "data_filter", raising=False)
+    data = packed_sources("workflow/Snakefile")
     with pytest.raises(ValueError, match="SHA-256"):
         unpack(data, "0" * 64, str(tmp_path))
     unpack(data, hashlib.sha256(data).hexdigest(), str(tmp_path))

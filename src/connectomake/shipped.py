@@ -7,6 +7,7 @@ import hashlib
 import io
 import sys
 import tarfile
+from pathlib import PurePosixPath
 
 from connectomake.remote import s3_client
 
@@ -23,7 +24,25 @@ def unpack(data: bytes, checksum: str, folder: str = ".") -> None:
     if found != checksum:
         raise ValueError(f"the archive of the workflow's sources has SHA-256 {found}, not {checksum}")
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:xz") as archive:
-        archive.extractall(folder, filter="data")
+        if hasattr(tarfile, "data_filter"):
+            archive.extractall(folder, filter="data")
+        else:  # Python before 3.11.4
+            archive.extractall(folder, _plain(archive))  # noqa: S202  (checked)
+
+
+def _plain(archive: tarfile.TarFile) -> list[tarfile.TarInfo]:
+    """Return the members, if all are files and folders below the one to unpack in.
+
+    Raises
+    ------
+    ValueError
+        If one is not.
+    """
+    for member in archive:
+        path = PurePosixPath(member.name)
+        if not (member.isreg() or member.isdir()) or path.is_absolute() or ".." in path.parts:
+            raise ValueError(f"the archive of the workflow's sources has {member.name!r}, which does not lie below its folder")
+    return archive.getmembers()
 
 
 def main(url: str, checksum: str) -> None:
