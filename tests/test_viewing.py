@@ -7,6 +7,7 @@ import json
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -84,6 +85,22 @@ def test_range_without_a_byte(plan, server):
     assert status == 416
     assert headers["Content-Range"] == f"bytes */{size}"
     assert headers["Access-Control-Allow-Origin"] == "*"
+
+
+def test_a_browser_that_is_gone_is_no_news_but_other_errors_are(server, monkeypatch, capfd):
+    told, real = threading.Event(), server.handle_error
+    monkeypatch.setattr(server, "handle_error", lambda *given: (real(*given), told.set()))
+    client = socket.create_connection(server.server_address)
+    client.sendall(b"GET / HTTP/1.1")
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # so that closing resets it
+    client.close()
+    assert told.wait(30)
+    assert capfd.readouterr().err == ""
+    try:
+        raise ValueError("a mistake of ours")
+    except ValueError:
+        real(None, ("127.0.0.1", 1))
+    assert "a mistake of ours" in capfd.readouterr().err
 
 
 def test_head_and_preflight(plan, server):

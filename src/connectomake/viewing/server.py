@@ -7,6 +7,7 @@ with the `neuroglancer` package is served too, so that nothing has to be fetched
 import errno
 import json
 import shutil
+import sys
 from collections.abc import Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -48,6 +49,11 @@ class LayerServer(ThreadingHTTPServer):
         self.folders = {name: folder.resolve() for name, folder in folders.items()}
         self.state: dict[str, Any] = {}
         super().__init__(address, _Handler)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Keep quiet about a browser that is gone, say because its window was closed."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     @property
     def base(self) -> str:
