@@ -21,6 +21,7 @@ from connectomake.layers import (
     write_block,
     write_tables,
 )
+from connectomake.layers.shard_file import compress, level_worth
 
 ENCODINGS = [("raw", "uint8"), ("raw", "float32"), ("compressed_segmentation", "uint32"), ("compressed_segmentation", "uint64")]
 
@@ -89,6 +90,26 @@ def test_streaming_in_any_order_gives_the_same_voxels(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.shard", "b.shard"]
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_noise_is_stored_and_what_shrinks_is_compressed(tmp_path, dtype):
+    spec = make_spec(Box((0, 0, 0), (128, 64, 64)), (64, 64, 64), 1, dtype=dtype)
+    noise = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 64 * np.dtype(dtype).itemsize), np.uint8)
+    volume = np.zeros((1, 128, 64, 64), dtype)
+    volume[:, :64] = noise.view(dtype)
+    write_block(tmp_path / "0.shard", spec, 0, volume)
+    noisy, even = (noise.size + 30, 5000)
+    assert noise.size < (tmp_path / "0.shard").stat().st_size < noisy + even
+    assert read_block(tmp_path / "0.shard", spec, 0).tobytes() == volume.tobytes()
+
+
+@given(st.integers(1, 300_000), st.integers(1, 255), st.integers(0, 9))
+def test_storing_instead_of_compressing_costs_little(size, greys, level):
+    data = np.random.default_rng(size).integers(0, greys, size, np.uint8).tobytes()
+    found = level_worth(data, level)
+    assert found in (0, level)
+    assert len(compress(data, found)) <= 1.35 * len(compress(data, level)) + 30
+
+
 @given(st.data())
 def test_any_part_of_a_shard(tmp_path_factory, data):
     spec = make_spec(Box((1, 2, 3), (14, 25, 36)), (4, 8, 8), 2)
@@ -124,7 +145,7 @@ def test_nothing_is_left_of_an_unfinished_shard(tmp_path):
 @pytest.mark.parametrize("level", [0, 6])
 def test_any_flipped_bit_of_the_data_is_found(tmp_path, level):
     spec = LayerSpec("l", "uint8", 1, Box((0, 0, 0), (8, 16, 16)), (8, 16, 16), (4, 8, 8), (1, 1, 1), gzip=level)
-    volume = random_volume(spec)
+    volume = random_volume(spec) // 50  # which is worth compressing
     path = tmp_path / "0.shard"
     write_block(path, spec, 0, volume, {"stage": "x"})
     whole = path.read_bytes()

@@ -3,6 +3,8 @@
 import copy
 import itertools
 import json
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ from connectomake.evaluation import overlap_of, result_of
 from connectomake.geometry import BlockGrid, Box
 from connectomake.inference.engine import infer_block
 from connectomake.inference.spec import InferenceSpec
-from connectomake.layers import LayerSpec
+from connectomake.layers import LayerSpec, write_block
 from connectomake.measures import measure_slab
 from connectomake.meshes import MeshSpec, mesh_cell
 from connectomake.meshes.parents import make_parent
@@ -162,6 +164,14 @@ def layer_of_golden(roi):
     return LayerSpec("segmentation", "uint64", 1, roi, roi.shape, roi.shape, (20.0, 10.0, 10.0), "segmentation")
 
 
+def shard_digest(volume):
+    """The bytes of a layer's file."""
+    roi = Box.of_shape(volume.shape[1:])
+    with tempfile.TemporaryDirectory() as folder:
+        write_block(Path(folder) / "0.shard", LayerSpec("l", "uint8", 2, roi, roi.shape, roi.shape, (1, 1, 1)), 0, volume)
+        return digest(np.frombuffer((Path(folder) / "0.shard").read_bytes(), np.uint8))
+
+
 def golden_outputs():
     """Each stage's output for one fixed input, in memory, hashed."""
     image = smooth_noise((24, 28, 32))
@@ -176,6 +186,7 @@ def golden_outputs():
     for b in grid.ids:
         infer_block(lambda box: image[box.slices()], roi, Halves(), spec, spec.lattice(roi), grid.box(b), write, 8)
     found["affinity"] = digest(affinity)
+    found["image"] = shard_digest(np.stack([image, np.random.default_rng(0).integers(0, 256, image.shape, np.uint8)]))
     labels = {b: label_block(np.ascontiguousarray(image[grid.box(b).slices()]), 0.6, 6, grid.box(b), roi) for b in grid.ids}
     found["components"] = digest(*[part for v in labels.values() for part in (v.labels, v.table.key, v.table.sums)])
     edges = np.stack([image, image[::-1], image[:, ::-1]])
@@ -228,7 +239,8 @@ def golden_outputs():
 
 
 GOLDEN = {
-    ("affinity", 1): "52a9674be1f948f8",
+    ("image", 2): "62e0fb49f3954882",
+    ("affinity", 2): "52a9674be1f948f8",
     ("components", 1): "5fe5880ecb43800f",
     ("agglomeration", 1): "8461f114ee35c7d7",
     ("watershed", 1): "786e472e62c2ae84",

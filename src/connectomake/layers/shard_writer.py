@@ -16,7 +16,7 @@ from connectomake.errors import LayerError
 from connectomake.geometry import Box, Vec
 from connectomake.layers import precomputed
 from connectomake.layers.records import append_record
-from connectomake.layers.shard_file import ShardFile, compress
+from connectomake.layers.shard_file import ShardFile, compress, level_worth
 from connectomake.layers.spec import LayerSpec
 
 
@@ -93,7 +93,8 @@ class ShardWriter:
         if key not in self._missing:
             raise LayerError(f"storage chunk {position} of {self._final} is not in its block or written twice")
         self._missing.discard(key)
-        self._file.append(key, compress(data, self._spec.gzip))
+        level = self._spec.gzip
+        self._file.append(key, compress(data, level_worth(data, level) if self._spec.encoding == "raw" else level))
 
     def _check(self, box: Box, volume: np.ndarray) -> None:
         wanted = (self._spec.channels, *box.shape)

@@ -57,7 +57,7 @@ class LayerSpec:
     encoding
         ``raw`` or ``compressed_segmentation``.
     gzip
-        Level 0 (stored, with a checksum) to 9.
+        Level 0 (stored, with a checksum) to 9; noisy raw chunks are stored at any level, see `shard_file.level_worth`.
 
     Raises
     ------

@@ -19,8 +19,8 @@ from connectomake.planning.scales import LAYERS, Scales
 from connectomake.planning.skeletons import Skeletons
 
 VERSIONS = {
-    "image": 1,
-    "affinity": 1,
+    "image": 2,
+    "affinity": 2,
     "components": 1,
     "merge": 1,
     "agglomeration": 1,
@@ -35,8 +35,8 @@ VERSIONS = {
     "contingency": 2,
     "evaluation": 1,
     "curve": 1,
-    "pyramid_image": 1,
-    "pyramid_affinity": 1,
+    "pyramid_image": 2,
+    "pyramid_affinity": 2,
     "pyramid_segmentation": 1,
     "pyramid_ground_truth": 1,
 }

@@ -53,13 +53,15 @@ def sh(*command, timeout=120, **options):
 
 def wait_until(true, seconds, what):
     """Wait for a condition; CannotRun after so many seconds."""
-    until = time.monotonic() + seconds
+    until, last = time.monotonic() + seconds, ""
     while time.monotonic() < until:
-        with contextlib.suppress(Exception):
+        try:
             if true():
                 return
+        except Exception as error:
+            last = f": {error}"
         time.sleep(0.3)
-    raise CannotRun(f"{what} did not come within {seconds:.0f} s")
+    raise CannotRun(f"{what} did not come within {seconds:.0f} s{last}")
 
 
 def binaries_are_there():
