@@ -12,12 +12,13 @@ import pytest
 pytest.importorskip("kubernetes")
 from kubernetes.client.exceptions import ApiException
 
+from snakemake_executor_plugin_pods import Executor
 from snakemake_executor_plugin_pods.api import ApiError, PodApi
 from snakemake_executor_plugin_pods.notes import Note, read_notes
 from snakemake_executor_plugin_pods.room import never_fits, quantity
 from snakemake_executor_plugin_pods.run import Ended, Fatal, Run
 from snakemake_executor_plugin_pods.spec import RUN_LABEL, make_pod, make_secret, with_quick_sources
-from snakemake_executor_plugin_pods.verdict import judge
+from snakemake_executor_plugin_pods.verdict import Verdict, judge
 
 
 def a_pod(name="p", phase="Pending", state=None, **status):
@@ -401,6 +402,17 @@ def test_output_is_kept_and_the_pod_deleted(core, run):
     kept = run.finish(SimpleNamespace(external_jobid="p"), judge(core.pods["p"]))
     assert Path(kept).read_text() == "output of p\n"
     assert core.pods == {}
+
+
+@pytest.mark.parametrize("group", [False, True])
+def test_why_a_pod_failed_is_said_of_groups_too(group):
+    """Snakemake leaves the message out of a group's report."""
+    reported = Lines()
+    executor = SimpleNamespace(logger=Lines(), report_job_error=lambda _, msg, aux_logs: reported.append((msg, aux_logs)))
+    info = SimpleNamespace(job=SimpleNamespace(is_group=lambda: group))
+    Executor._report(executor, info, Verdict("failed", "pod p ran out of memory"), "p.log")
+    assert reported == [("pod p ran out of memory. ", ["p.log"])]
+    assert executor.logger == (["pod p ran out of memory."] if group else [])
 
 
 def test_a_log_that_cannot_be_read_does_not_hide_the_failure(core, run):

@@ -17,6 +17,7 @@ from snakemake_interface_executor_plugins.settings import CommonSettings, Execut
 
 from snakemake_executor_plugin_pods.run import Ended, Fatal, Run
 from snakemake_executor_plugin_pods.spec import with_quick_sources
+from snakemake_executor_plugin_pods.verdict import Verdict
 
 __all__ = ["Executor", "ExecutorSettings", "common_settings"]
 
@@ -99,12 +100,17 @@ class Executor(RemoteExecutor):
             if verdict.state == "wait":
                 yield info
                 continue
-            log = self.run.finish(info, verdict)
-            if verdict.state == "done":
-                self.report_job_success(info)
-            else:
-                self.report_job_error(info, msg=f"{verdict.message}. ", aux_logs=[log] if log else [])
+            self._report(info, verdict, self.run.finish(info, verdict))
         self.run.tell_waiting()
+
+    def _report(self, info: SubmittedJobInfo, verdict: Verdict, log: str | None) -> None:
+        """Tell Snakemake that a pod has ended."""
+        if verdict.state == "done":
+            self.report_job_success(info)
+            return
+        if info.job.is_group():  # whose report leaves the message out
+            self.logger.error(f"{verdict.message}.")
+        self.report_job_error(info, msg=f"{verdict.message}. ", aux_logs=[log] if log else [])
 
     def _or_stop(self, ask: Callable[[], Any]) -> Any:
         """Ask something about pods; what no pod can get over ends the run."""
