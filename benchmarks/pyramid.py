@@ -3,6 +3,7 @@
 Labels are half of the 512³ segmentation `data/connectomics`, the image is FIB-25's 250³ eight times over, if they are given,
 else both are synthetic. Both sides have storage chunks of 64³ and one process; igneous' start-up, measured on a tiny layer, is
 taken off. igneous writes a file per chunk, its default and its fastest way, from such files; ours writes shards, from shards.
+FIB-25's noise is compressed there and stored by us, which takes 18 % more room.
 """
 
 import gc
