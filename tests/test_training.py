@@ -12,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from scipy.ndimage import grey_closing
 
 from connectomake.errors import ConfigError, ConnectomakeError, RunError
 from connectomake.geometry import Box
@@ -26,6 +27,7 @@ from connectomake.training.samples import Prefetch, Sampler, validation_samples
 from connectomake.training.shape import draw_shape
 from connectomake.training.spec import AugmentSpec, TrainingSpec, offsets_of
 from connectomake.training.targets import LEAST_SHARE, affinities, erode
+from connectomake.training.tint import MEMBRANE, _closed, tint_objects
 from connectomake.training.volumes import TrainingVolume, as_labels
 
 MODELS = Path(__file__).parent.parent / "models"
@@ -186,6 +188,60 @@ def test_each_variation_of_grey_changes_the_image_when_on_and_only_then(name):
     assert np.abs(varied - image).max() > 0.01
 
 
+def halves():
+    """Two objects of the same grey with a dark wall of two voxels between: image (z, y, x) and labels 5 and 9, wall 0."""
+    labels = np.full((30, 30, 30), 5, np.uint32)
+    labels[:, :, 16:] = 9
+    labels[:, :, 14:16] = BOUNDARY
+    return np.where(labels == BOUNDARY, 0.2, 0.6).astype(np.float32), labels
+
+
+def test_tinted_objects_are_darker_or_brighter_as_a_whole():
+    image, labels = halves()
+    steps = []
+    for seed in range(20):
+        tinted = tint_objects(image, labels, replace(STILL, tint=1.0), np.random.default_rng(seed))
+        assert (tinted.shape, tinted.dtype) == (image.shape, np.float32)
+        left, right = tinted[..., :5], tinted[..., -5:]
+        np.testing.assert_allclose(left, left[0, 0, 0], atol=1e-5)
+        np.testing.assert_allclose(right, right[0, 0, 0], atol=1e-5)
+        steps.append(float(right.mean() - left.mean()))
+    assert np.abs(steps).max() > 0.1
+    assert min(steps) < 0 < max(steps)
+
+
+def test_membranes_fade_in_places_of_some_tinted_samples():
+    image, labels = halves()
+    faded = []
+    for seed in range(20):
+        tinted = tint_objects(image, labels, replace(STILL, tint=1.0), np.random.default_rng(seed))
+        beside = (tinted[:, :, 8] + tinted[:, :, 21]) / 2
+        faded.append(float((tinted[:, :, 14:16].mean(axis=2) > beside - 0.15).mean()))
+    assert sum(f == 0 for f in faded) >= 4
+    assert sum(f > 0.02 for f in faded) >= 4
+    assert max(faded) < 0.9
+
+
+def test_what_takes_membranes_away_is_the_grey_closing():
+    image = np.random.default_rng(2).random((9, 12, 7)).astype(np.float32)
+    np.testing.assert_array_equal(_closed(image), grey_closing(image, MEMBRANE))
+
+
+def test_without_tint_nothing_is_drawn_so_earlier_trainings_come_out_the_same():
+    image, labels = halves()
+    rng = np.random.default_rng(3)
+    assert tint_objects(image, labels, STILL, rng) is image
+    assert rng.random() == np.random.default_rng(3).random()
+
+
+def test_voxels_to_be_ignored_keep_their_grey():
+    image, labels = halves()
+    labels[:, :, 16:] = IGNORE
+    for seed in range(5):
+        tinted = tint_objects(image, labels, replace(STILL, tint=1.0), np.random.default_rng(seed))
+        np.testing.assert_allclose(tinted[..., -4:], image[..., -4:], atol=1e-6)
+
+
 def test_blur_keeps_the_sum_inside():
     image = np.zeros((15, 15, 15), np.float32)
     image[7, 7, 7] = 1
@@ -195,7 +251,7 @@ def test_blur_keeps_the_sum_inside():
 
 
 def test_a_sample_depends_on_seed_and_number_alone():
-    spec = spec_of(augment=AugmentSpec(rotate=0.5, zoom=0.2, bend=1))
+    spec = spec_of(augment=AugmentSpec(rotate=0.5, zoom=0.2, bend=1, tint=0.5))
     samples = [Sampler([volume()], spec).sample(n) for n in range(4)]
     again = Sampler([volume()], spec)
     for n in (3, 1, 0, 2):

@@ -14,6 +14,7 @@ from connectomake.training.resample import BOUNDARY, IGNORE, resample
 from connectomake.training.shape import Shape, draw_shape
 from connectomake.training.spec import TrainingSpec
 from connectomake.training.targets import affinities
+from connectomake.training.tint import tint_objects
 from connectomake.training.volumes import TrainingVolume
 
 TRIES = 20
@@ -64,6 +65,7 @@ class Sampler:
         rng = np.random.Generator(np.random.Philox(key=[self.spec.seed, number]))
         shape = draw_shape(self.spec.augment, self.spec.patch, rng)
         image, labels = self._cut(shape, rng)
+        image = tint_objects(image, labels, self.spec.augment, rng)
         image = vary_grey(image, self.spec.augment, rng)
         return Sample(image, *affinities(labels, self.spec.offsets, self.spec.eroded))
 

@@ -43,6 +43,8 @@ class AugmentSpec:
         Probability that sections are shifted in y and x: all from one on, labels too, or one alone in the image.
     section_jitter
         Standard deviation of brightness and contrast that differ from section to section.
+    tint
+        Probability that each object gets a brightness of its own, in half of the cases with membranes faded in places.
     """
 
     flip: bool = True
@@ -60,6 +62,7 @@ class AugmentSpec:
     missing: float = 0.05
     misaligned: float = 0.05
     section_jitter: float = 0.0
+    tint: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
