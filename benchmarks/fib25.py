@@ -32,6 +32,7 @@ from connectomake.inference.spec import InferenceSpec
 CHOOSE, CHOOSE_SCORED = Box((0, 0, 0), (160, 250, 250)), Box((8, 8, 8), (152, 242, 242))
 HELD_OUT, SCORED = Box((170, 0, 0), (250, 250, 250)), Box((170, 16, 16), (234, 234, 234))
 T_HIGH = 0.9999  # of uint8 255 alone: lower ones join bodies before any mean is taken
+ABSORB = 2000
 COVERAGE = 0.96  # the published FFN segments 0.957 of the slab
 LARGEST, BESIDE = 114488, 125243  # half of all voxels, and the body it is merged with: that merger decides the score
 FFN = {"all_voxels": (0.777 + 0.424, 0.040), "where_segmented": (0.590 + 0.256, 0.023)}
@@ -47,7 +48,7 @@ class Choice:
     t_low: float
     min_supervoxel: int
     threshold: float
-    absorb: int
+    large: tuple[int, float] | None
     min_size: int
 
 
@@ -61,9 +62,9 @@ class Tried:
 
 
 def choices() -> Iterator[Choice]:
-    """Return what is tried."""
-    t_low, thresholds = (0.002, 0.05, 0.1, 0.15), (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
-    return itertools.starmap(Choice, itertools.product(t_low, (50, 200), thresholds, (500, 2000), (0, 2000)))
+    """Return what is tried; of equals the first is taken, which joins the least."""
+    thresholds, large = (0.15, 0.2, 0.25, 0.3, 0.35, 0.4), ((100_000, 0.6), (200_000, 0.6), None)
+    return itertools.starmap(Choice, itertools.product((0.002, 0.1, 0.15, 0.2), (50, 200), thresholds, large, (0, 2000)))
 
 
 def run() -> dict[str, Any]:
@@ -123,7 +124,8 @@ def without_small(segments: np.ndarray, voxels: np.ndarray, least: int) -> np.nd
 
 def rule_of(choice: Choice) -> Rule:
     """Return the rule of agglomeration of a choice."""
-    return Rule(choice.threshold, "uint8", choice.t_low, choice.min_supervoxel, choice.absorb)
+    large = choice.large or (None, None)
+    return Rule(choice.threshold, "uint8", choice.t_low, choice.min_supervoxel, ABSORB, *large)
 
 
 def segment(affinity: np.ndarray, choice: Choice) -> np.ndarray:
@@ -180,7 +182,8 @@ def weights_path() -> Path:
 def affinity_of(folder: Path, box: Box) -> np.ndarray:
     """Return the affinities (3, z, y, x) uint8 of a box, computed once per weights and settings."""
     spec = spec_of()
-    kept = ROOT / f"benchmarks/work/fib25-{weights_hash()}-{spec.augment}-{'_'.join(map(str, (*box.start, *box.stop)))}.npy"
+    settings = f"{weights_hash()}-{spec.augment}-{'_'.join(map(str, (*spec.patch, *spec.output_patch)))}"
+    kept = ROOT / f"benchmarks/work/fib25-{settings}-{'_'.join(map(str, (*box.start, *box.stop)))}.npy"
     if kept.exists():
         return np.load(kept)
     image = h5py.File(folder / "training_sample2_raw.h5")["raw"][box.slices()]
