@@ -69,7 +69,8 @@ def config_of(folder, **changes):
             "validation": [{"start": [16, 0, 0], "stop": [24, 8, 8]}],
         }],
         "patch": [8, 8, 8], "steps": 7, "threads": 1, "device": "cpu", "network": {"widths": [4, 6]},
-        "targets": {"offsets": [1, 3]}, "every": {"log": 2, "validate": 3, "checkpoint": 3, "picture": 4},
+        "targets": {"offsets": [1, 3]}, "augment": {"tint": 0.5},
+        "every": {"log": 2, "validate": 3, "checkpoint": 3, "picture": 4},
     } | changes  # fmt: skip
     path = folder / "train.yaml"
     import yaml
