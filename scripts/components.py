@@ -3,7 +3,15 @@
 import numpy as np
 
 from connectomake.agglomeration import graph_tables
-from connectomake.components import WatershedRule, high_boxes, label_block, order_warning, watershed_block, write_block_tables
+from connectomake.components import (
+    WatershedRule,
+    high_boxes,
+    interior_of_block,
+    label_block,
+    order_warning,
+    watershed_block,
+    write_block_tables,
+)
 from connectomake.jobs import Job, run
 from connectomake.layers import read_box, write_block
 
@@ -26,23 +34,29 @@ def main(job: Job) -> None:
     else:
         shards = dict(zip([block, *job.targets.high_blocks(block)], job.input.probability, strict=True))
         read = lambda part: read_box(shards, plan.layers[plan.probability], part)  # noqa: E731
-    graph = {}
+    more = {}
     if plan.watershed:
         channels, rule = options["affinity_channels"], WatershedRule(options["t_low"], options["t_high"])
-        high = (
+        high = tuple(
             None if plane is None else np.squeeze(read(plane)[channel], axis)
             for axis, (channel, plane) in enumerate(zip(channels, high_boxes(box, plan.roi), strict=True))
         )
         affinity = read(box)[channels]
-        result = watershed_block(affinity, tuple(high), rule, box, plan.roi)
+        result = watershed_block(affinity, high, rule, box, plan.roi)
+        labels = result.labels
         warn_of_order(affinity)
-        graph = graph_tables(result.labels, affinity, box, plan.roi)
+        more = graph_tables(labels, affinity, box, plan.roi)
+        if plan.t_boundary:
+            left = interior_of_block(result, affinity, high, plan.t_boundary, box, plan.roi)
+            labels = left.labels
+            more |= left.table.arrays("interior")
     else:
         values = np.ascontiguousarray(read(box)[options["channel"]])
         result = label_block(values, options["threshold"], options["connectivity"], box, plan.roi)
+        labels = result.labels
     record = job.stages.record("components")
-    write_block_tables(job.output.tables, result, record, graph)
-    write_block(job.output.shard, plan.layers["components"], block, result.labels, record)
+    write_block_tables(job.output.tables, result, record, more)
+    write_block(job.output.shard, plan.layers["components"], block, labels, record)
 
 
 run(snakemake, main)

@@ -3,7 +3,7 @@
 from connectomake.jobs import Job, run
 from connectomake.layers import ShardReader, ShardWriter, write_tables
 from connectomake.octree import read_ids
-from connectomake.segmentation import remap_chunks
+from connectomake.segmentation import interior_of_objects, remap_chunks
 
 
 def main(job: Job) -> None:
@@ -14,7 +14,10 @@ def main(job: Job) -> None:
     ids = read_ids(job.input.lookup, plan.grid.name(block))
     with ShardWriter(job.output.shard, spec, block, record) as writer:
         halo = remap_chunks(labels, writer, spec, block, ids)
-    write_tables(job.output.halo, halo, record)
+    interior = {}
+    if plan.t_boundary:
+        interior = interior_of_objects(job.input.interior, ids)
+    write_tables(job.output.halo, {**halo, **interior}, record)
 
 
 run(snakemake, main)

@@ -1,15 +1,26 @@
 """The watershed by blocks and octree against a whole-volume reference in plain Python."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectomake.components import WatershedRule, watershed, watershed_block
+from connectomake.components import WatershedRule, interior, interior_of_block, watershed, watershed_block
 from connectomake.errors import ConfigError, RunError
 from connectomake.geometry import BlockGrid, Box, Octree
+from connectomake.tables import ComponentTable
 from tests.test_octree import check_objects
-from tests.watershed_reference import KINDS, random_affinity, reference_watershed, watershed_by_octree
+from tests.watershed_reference import (
+    KINDS,
+    edges_of,
+    high_planes,
+    random_affinity,
+    reached,
+    reference_watershed,
+    watershed_by_octree,
+)
 
 
 @st.composite
@@ -31,8 +42,6 @@ def test_basins_are_those_of_the_whole_volume(octree, kind, thresholds, seed):
     want = reference_watershed(affinity, *thresholds)
     got, _, _, summaries = watershed_by_octree(affinity, octree, *thresholds)
     np.testing.assert_array_equal(got, want)
-    from connectomake.tables import ComponentTable
-
     objects = ComponentTable.concat(s.closed for s in summaries.values())
     check_objects(objects.take(np.argsort(objects.key)), want, octree.grid.roi)
 
@@ -44,6 +53,30 @@ def test_in_memory_labels_are_dense_in_the_order_of_first_voxels(shape, kind, th
     ids = reference_watershed(affinity, *thresholds)
     want = np.searchsorted(np.unique(np.append(ids, np.uint64(0))), ids)
     np.testing.assert_array_equal(watershed(affinity, *thresholds), want)
+
+
+@settings(max_examples=100)
+@given(octrees(), st.sampled_from(KINDS), st.sampled_from([1e-9, 0.3, 0.3334, 0.5, 0.8, 1.0]), st.integers(0, 2**32 - 1))
+def test_the_boundary_is_that_of_the_whole_volume(octree, kind, t_boundary, seed):
+    """By blocks and in memory the voxels none of whose edges reaches it; what is left of the objects is measured exactly."""
+    grid = octree.grid
+    affinity = random_affinity(np.random.default_rng(seed), grid.roi.shape, kind)
+    want = np.zeros(grid.roi.shape, bool)
+    for edge, value in edges_of(affinity).items():
+        for voxel in edge:
+            want[voxel] |= reached(value, t_boundary, affinity.dtype)
+    np.testing.assert_array_equal(interior(affinity, t_boundary), want)
+    whole, results, tables, _ = watershed_by_octree(affinity, octree, 0.02, 0.995)
+    left, ids = [], []
+    for b in grid.ids:
+        box, place = grid.box(b), grid.box(b).slices(grid.roi.start)
+        cut = np.ascontiguousarray(affinity[(slice(None), *place)])
+        found = interior_of_block(results[b], cut, high_planes(affinity, box, grid.roi), t_boundary, box, grid.roi)
+        np.testing.assert_array_equal(found.labels, np.where(want[place], results[b].labels, 0))
+        left.append(found.table)
+        ids.append(tables[b][1:])
+    objects, rows = ComponentTable.concat(left).of_objects(np.concatenate(ids))
+    check_objects(replace(rows, key=objects), np.where(want, whole, 0), grid.roi)
 
 
 @pytest.mark.parametrize("value", [0, 5, 6, 200, 255])

@@ -13,12 +13,14 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from connectomake.agglomeration import Rule, agglomerate_graph, read_merges, region_graph
 from connectomake.agglomeration.files import canonical
 from connectomake.cli import main
-from connectomake.components import watershed
+from connectomake.components import interior, watershed
 from connectomake.evaluation import Tally, both_scores, thresholds_of
+from connectomake.objects import read_parquet
 from tests.flow import CONFIG, Flow, sha, without_record
 from tests.test_workflow import wait_for
 
@@ -154,6 +156,57 @@ def test_another_threshold_remakes_agglomeration_and_what_follows(flow):
     other = copy.deepcopy(config)
     other["segmentation"]["t_low"] = 0.11
     assert set(flow.would_run(other)) == {"components", "merge", "lookup", *below}
+
+
+def test_boundaries_left_out_of_any_blocks(flow, monkeypatch):
+    """As in memory, with and without agglomeration; the objects are measured without them; nothing is left of some."""
+    with h5py.File(flow.folder / "affinity.h5") as file:
+        affinity = file["affinity"][:]
+    joined = {"agglomeration": {"threshold": 0.45, "absorb": 40, "thresholds": [0.6]}, "segmentation__min_supervoxel": 12}
+    dtype = str(affinity.dtype)
+    rules = {at: Rule(t, dtype, t_low=0.1, min_supervoxel=12, absorb=40) for at, t in {"": 0.45, "_0.6": 0.6}.items()}
+    vanished, digests = 0, {}
+    for name, values in (*LAYOUTS.items(), ("basins", LAYOUTS["many"])):
+        own = {} if name == "basins" else joined
+        left = {"segmentation__t_boundary": 0.55, "objects": {"measure": name != "many"}}
+        config = flow.with_values(outdir=f"{name}-boundary", meshes__enabled=False, **left, **own, **values)
+        flow.write(config)
+        flow.run()
+        roi = flow.plan(config).roi
+        cut = np.ascontiguousarray(affinity[(slice(None), *roi.slices())])
+        for at, rule in (rules if own else {"": None}).items():
+            whole = ids_of(watershed(cut, 0.1, 0.98), 10) if rule is None else in_memory(cut, rule)[0]
+            want = np.where(interior(cut, 0.55), whole, 0)
+            np.testing.assert_array_equal(flow.array(f"segmentation{at}", config)[0], want)
+            vanished += len(np.unique(whole)) - len(np.unique(want))
+            if at == "":
+                check_table(flow, config, want, roi)
+        monkeypatch.chdir(flow.folder)
+        with pytest.raises(SystemExit) as ended:
+            main(["verify", "config.yaml", "--deep"])
+        assert not ended.value.code
+        digests[name] = flow.digests(config)["segmentation"]
+    assert vanished
+    assert digests["one"] == digests["many"] != digests["basins"]
+    config["segmentation"]["t_boundary"] = 0.5
+    assert {"components", "segmentation", "objects"} <= set(flow.would_run(config))
+
+
+def check_table(flow, config, want, roi):
+    """Compare the object table with NumPy on the whole segmentation."""
+    table = read_parquet(flow.folder / flow.targets(config).objects)
+    ids, first, count = np.unique(want, return_index=True, return_counts=True)
+    keep = ids > 0
+    np.testing.assert_array_equal(table["id"], ids[keep])
+    np.testing.assert_array_equal(table["voxels"], count[keep])
+    boxes = ndimage.find_objects(np.searchsorted(ids, want).astype(np.int32))
+    for axis, letter in enumerate("zyx"):
+        for column, side in (("start", 0), ("stop", 1)):
+            edges = [(box[axis].start, box[axis].stop)[side] + roi.start[axis] for box in boxes if box is not None]
+            np.testing.assert_array_equal(table[f"{column}_{letter}"], edges)
+    inside = np.stack([table[f"inside_{letter}"] for letter in "zyx"], axis=-1) - np.array(roi.start)
+    np.testing.assert_array_equal(want[tuple(inside.T)], ids[keep])
+    np.testing.assert_array_equal(np.ravel_multi_index(inside.T, want.shape), first[keep])
 
 
 JOINED = {"threshold": 0.45, "absorb": 40, "large": {"voxels": 50, "threshold": 0.55}}

@@ -60,18 +60,20 @@ def reference_watershed(affinity, t_low, t_high):
     return out
 
 
+def high_planes(affinity, box, roi):
+    """Return the edges across a block's high faces, of the affinities of the whole region."""
+    planes = (None if p is None else p.slices(roi.start) for p in high_boxes(box, roi))
+    return tuple(None if p is None else affinity[(axis, *p)].squeeze(axis) for axis, p in enumerate(planes))
+
+
 def watershed_blocks(affinity, octree, t_low, t_high):
     """Label every block of a volume, with the planes of its high neighbours."""
     grid, rule = octree.grid, WatershedRule(t_low, t_high)
     results = {}
     for b in grid.ids:
         box = grid.box(b)
-        planes = [
-            None if p is None else affinity[(axis, *p.slices(grid.roi.start))].squeeze(axis)
-            for axis, p in enumerate(high_boxes(box, grid.roi))
-        ]
         cut = np.ascontiguousarray(affinity[(slice(None), *box.slices(grid.roi.start))])
-        results[b] = watershed_block(cut, tuple(planes), rule, box, grid.roi)
+        results[b] = watershed_block(cut, high_planes(affinity, box, grid.roi), rule, box, grid.roi)
     return results
 
 

@@ -91,6 +91,20 @@ class ComponentTable:
         _group(group, self.key, self.voxels, self.start, self.stop, self.sums, *out._columns())
         return out
 
+    def of_objects(self, ids: np.ndarray) -> tuple[np.ndarray, "ComponentTable"]:
+        """Merge the rows of each object: row i belongs to object ``ids[i]``; object 0 and rows without voxels are left out.
+
+        Returns
+        -------
+        (n,) uint64
+            The objects, ascending.
+        ComponentTable
+            A row per object.
+        """
+        rows = np.flatnonzero((ids != 0) & (self.voxels != 0))
+        objects, group = np.unique(ids[rows], return_inverse=True)
+        return objects, self.take(rows).grouped(group, len(objects))
+
     def _columns(self) -> tuple[np.ndarray, ...]:
         return (self.key, self.voxels, self.start, self.stop, self.sums)
 

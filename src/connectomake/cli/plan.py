@@ -87,7 +87,8 @@ def _network(plan: "Plan") -> list[tuple[str, str]]:
 
 def _method(section: dict[str, Any]) -> str:
     if section["method"] == "watershed":
-        return f"t_low {section['t_low']}, t_high {section['t_high']}, channels {section['affinity_channels']}"
+        boundary = f", boundary below {section['t_boundary']} left out" if section["t_boundary"] else ""
+        return f"t_low {section['t_low']}, t_high {section['t_high']}, channels {section['affinity_channels']}{boundary}"
     return f"{section['threshold']}, connectivity {section['connectivity']}"
 
 

@@ -67,14 +67,23 @@ class WatershedRule:
         >>> WatershedRule(0.02, 0.995).bounds("uint8")   # 5.1 and 253.725
         (np.int32(6), np.int32(254))
         """
-        name = np.dtype(dtype).name
-        if name == "uint8":
-            low, high = (math.ceil(255 * Fraction(str(float(t)))) for t in (self.t_low, self.t_high))
-            return np.int32(low), np.int32(high)
-        if name == "float32":
-            tiny = np.finfo(np.float32).tiny
-            return max(np.float32(self.t_low), tiny), np.float32(self.t_high)
-        raise ConfigError(f"a watershed is made of float32 or uint8 affinities, got {name}; set inference.dtype to one of them")
+        return bound_of(self.t_low, dtype), bound_of(self.t_high, dtype)
+
+
+def bound_of(threshold: float, dtype: np.dtype | str) -> Bound:
+    """Return what values of a dtype must reach, see `WatershedRule.bounds`.
+
+    Raises
+    ------
+    ConfigError
+        If the dtype is another.
+    """
+    name = np.dtype(dtype).name
+    if name == "uint8":
+        return np.int32(math.ceil(255 * Fraction(str(float(threshold)))))
+    if name == "float32":
+        return max(np.float32(threshold), np.finfo(np.float32).tiny)
+    raise ConfigError(f"a watershed is made of float32 or uint8 affinities, got {name}; set inference.dtype to one of them")
 
 
 def watershed_block(affinity: np.ndarray, high: HighPlanes, rule: WatershedRule, box: Box, roi: Box) -> BlockLabels:

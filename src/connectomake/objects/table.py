@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from connectomake.layers import read_columns, read_tables, write_columns
 from connectomake.tables import ComponentTable, MeasureTable, voxel_of_key
 
 Nm = tuple[float, float, float]
+MOST_HELD = 1 << 20
+"""Rows of blocks' tables that are held before they are summed."""
 
 
 def collect(files: Iterable[str | os.PathLike[str]]) -> ComponentTable:
@@ -34,6 +37,49 @@ def collect(files: Iterable[str | os.PathLike[str]]) -> ComponentTable:
     if len(twice):
         raise RunError(f"object {table.key[twice[0]]} is in two merge files; delete the merge folder and rerun")
     return table
+
+
+def collect_interiors(files: Iterable[str | os.PathLike[str]], table: ComponentTable) -> tuple[ComponentTable, np.ndarray]:
+    """Measure the objects anew without the voxels of their boundary; of some nothing is left.
+
+    Parameters
+    ----------
+    files
+        The files beside the shards of the segmentation, with what `interior_of_objects` gave of each block, in any order.
+    table
+        As `collect` returns it.
+
+    Returns
+    -------
+    ComponentTable
+        The objects of which something is left.
+    (n,) uint64
+        1 + raster index of the first voxel that is left of each.
+
+    Raises
+    ------
+    RunError
+        If something is left of an object that does not exist.
+    """
+    ids, found, held = np.zeros(0, np.uint64), ComponentTable.empty(), []
+    names = ["interior/id", *ComponentTable.names("interior")]
+    for path in files:
+        arrays = read_tables(path, names)
+        held.append((arrays["interior/id"], ComponentTable.from_arrays(arrays, "interior")))
+        if sum(len(part) for part, _ in held) > max(len(ids), MOST_HELD):
+            ids, found = _summed([(ids, found), *held])
+            held = []
+    ids, found = _summed([(ids, found), *held])
+    unknown = np.setdiff1d(ids, table.key)
+    if len(unknown):
+        raise RunError(f"object {unknown[0]} is in the segmentation, but in no merge file; run `connectomake verify --deep`")
+    return replace(found, key=ids), found.key
+
+
+def _summed(parts: Iterable[tuple[np.ndarray, ComponentTable]]) -> tuple[np.ndarray, ComponentTable]:
+    """Sum several tables of objects, each with its ids."""
+    ids, tables = zip(*parts, strict=True)
+    return ComponentTable.concat(tables).of_objects(np.concatenate(ids))
 
 
 def collect_measures(files: Iterable[str | os.PathLike[str]], table: ComponentTable) -> MeasureTable:
@@ -133,6 +179,7 @@ def write_parquet(
     record: Mapping[str, Any] | None = None,
     measures: MeasureTable | None = None,
     lengths: np.ndarray | None = None,
+    first: np.ndarray | None = None,
 ) -> None:
     """Write the object table, whole or not at all; equal tables and records give equal bytes.
 
@@ -157,13 +204,18 @@ def write_parquet(
         As `collect_measures` returns them; None if they were not taken.
     lengths
         As `collect_lengths` returns them; None if there are no skeletons.
+    first
+        (n,) uint64: 1 + raster index of a voxel of each object, where none deep inside is known; by default the id.
     """
     centres = centroids(table, roi, voxel_size)
     columns = {"id": table.key, "voxels": table.voxels, **sizes(table, voxel_size, measures, lengths)}
     columns |= {f"start_{a}": table.start[:, i] for i, a in enumerate("zyx")}
     columns |= {f"stop_{a}": table.stop[:, i] for i, a in enumerate("zyx")}
     columns |= {f"centroid_{a}_nm": centres[:, i] for i, a in enumerate("zyx")}
-    inside = voxel_of_key(table.key if measures is None else measures.inside.astype(np.uint64), roi)
+    voxel = table.key if first is None else first
+    if measures is not None:
+        voxel = np.where(measures.depth > 0, measures.inside.astype(np.uint64), voxel)
+    inside = voxel_of_key(voxel, roi)
     columns |= {f"inside_{a}": inside[:, i] for i, a in enumerate("zyx")}
     write_columns(path, columns, record)
 

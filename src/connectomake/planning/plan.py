@@ -110,6 +110,11 @@ class Plan:
         return bool(self.config["segmentation"]["method"] == "watershed")
 
     @property
+    def t_boundary(self) -> float:
+        """Below which strongest edge a voxel is left out of its basin at the end; 0 leaves none out."""
+        return float(self.config["segmentation"]["t_boundary"]) if self.watershed else 0.0
+
+    @property
     def agglomerates(self) -> bool:
         """Whether basins are joined further before they become objects."""
         small = int(self.config["segmentation"]["min_supervoxel"]) > 1

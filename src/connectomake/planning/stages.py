@@ -151,6 +151,7 @@ class Stages:
     def _components(self) -> dict[str, Any]:
         keys = METHOD_KEYS[self.plan.config["segmentation"]["method"]]
         read = {k: self.plan.config["segmentation"][k] for k in ("method", *keys)}
+        read |= {"t_boundary": self.plan.t_boundary} if self.plan.t_boundary else {}
         values = {"layer": layer_values(self.plan.layers["components"]), "segmentation": read}
         return values | ({"source": self._source()} if self.plan.probability is None else {})
 

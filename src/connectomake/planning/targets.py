@@ -30,7 +30,8 @@ class Targets(Paths):
     def objects_inputs(self) -> dict[str, list[str]]:
         """Return what the object table is made from."""
         lengths = Skeletons(self.plan).all_lengths()
-        return {"merges": self.all_closed(), "measures": self.all_measures(), "lengths": lengths}
+        interiors = [self.tables("segmentation", b) for b in self.plan.grid.ids] if self.plan.t_boundary else []
+        return {"merges": self.all_closed(), "interiors": interiors, "measures": self.all_measures(), "lengths": lengths}
 
     def image_blocks(self, block: int) -> list[int]:
         """Return the blocks of the image layer that a block of the region of interest reads, in raster order."""
@@ -107,7 +108,8 @@ class Targets(Paths):
     def segmentation_inputs(self, block: int, at: str = "") -> dict[str, str]:
         """Return what a block's segmentation is made from, at the threshold of a suffix."""
         lookup = self.final_lookup(1, self.plan.octree.parent(0, block), at)
-        return {"components": self.shard("components", block), "lookup": lookup}
+        interior = {"interior": self.tables("components", block)} if self.plan.t_boundary else {}
+        return {"components": self.shard("components", block), "lookup": lookup, **interior}
 
     def nodes(self) -> Iterator[tuple[int, int]]:
         """Yield (level, node) of every octree node, from level 1 up."""
