@@ -40,6 +40,8 @@ NETWORK_BYTES_PER_VOXEL = 600
 COMPONENTS_BYTES = 14
 WATERSHED_BYTES = 10
 """Per voxel: labels, their table and graph; the three affinities are there twice while they are read."""
+BOUNDARY_BYTES, INTERIOR_BYTES = 6, 4
+"""Per voxel, where boundaries are left out: strongest edges and a copy of the labels; what is left of each label."""
 ENCODED_BYTES = 16
 """Per voxel of a storage chunk: what its encoding can take at most, twice."""
 TABLE_BYTES = 0.02
@@ -139,7 +141,10 @@ class Demands:
 
     def _components(self) -> int:
         itemsize = np.dtype(self._probability_dtype).itemsize
-        return self._voxels * (WATERSHED_BYTES + 6 * itemsize if self.plan.watershed else COMPONENTS_BYTES + itemsize)
+        boundary = BOUNDARY_BYTES + itemsize if self.plan.t_boundary else 0
+        return self._voxels * (
+            WATERSHED_BYTES + 6 * itemsize + boundary if self.plan.watershed else COMPONENTS_BYTES + itemsize
+        )
 
     def _image(self) -> int:
         height = self.plan.chunk[0]
@@ -204,8 +209,8 @@ class Demands:
         return PAIRS_BYTES + (SUPERVOXEL_BYTES if self.plan.curved else 0)
 
     def _segmentation(self) -> int:
-        """One storage chunk, encoded, before and after, and the component shard, which is mapped."""
-        return ENCODED_BYTES * volume_of(self.plan.chunk) + 2 * self._voxels
+        """One storage chunk, encoded, before and after, and the component shard, which is mapped; what is left of labels."""
+        return ENCODED_BYTES * volume_of(self.plan.chunk) + (2 + (INTERIOR_BYTES if self.plan.t_boundary else 0)) * self._voxels
 
     def _fragments(self) -> int:
         """One slab of labels with what is cut from it, one cell, an index of the pieces."""
