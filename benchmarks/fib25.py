@@ -31,7 +31,7 @@ from connectomake.inference.spec import InferenceSpec
 
 CHOOSE, CHOOSE_SCORED = Box((0, 0, 0), (160, 250, 250)), Box((8, 8, 8), (152, 242, 242))
 HELD_OUT, SCORED = Box((170, 0, 0), (250, 250, 250)), Box((170, 16, 16), (234, 234, 234))
-T_HIGH = 0.9999  # of uint8 255 alone: lower ones join bodies before any mean is taken
+T_HIGH = 2.0  # nothing joins before any mean is taken
 ABSORB = 2000
 T_LOW = 0.002
 COVERAGE = 0.957  # the share of the slab that the published FFN segments
