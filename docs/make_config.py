@@ -40,7 +40,7 @@ TAIL = """
 | `source.path` to a copy of the same image | nothing |
 | `inference`, the model file, its weights | affinity and all after it |
 | `segmentation.method`, `channel`, `threshold`, `connectivity` | components and all after them |
-| `segmentation.affinity_channels`, `t_low`, `t_high`, `t_boundary`, where the method is watershed | components and all after them |
+| `segmentation.affinity_channels`, `t_low`, `t_high`, `t_boundary`, with method watershed | components and all after them |
 | `segmentation.min_size`, `merge.fan_out` | merge and all after it |
 | `segmentation.min_size`, where there is agglomeration | agglomeration and all after it |
 | `agglomeration`, `segmentation.min_supervoxel` | agglomeration and all after it |
