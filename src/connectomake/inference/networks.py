@@ -1,6 +1,5 @@
 """Networks as the engine sees them: arrays in, arrays out, in evaluation mode, with checked forms."""
 
-import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -11,6 +10,8 @@ from numpy.typing import NDArray
 from connectomake.errors import ModelError
 from connectomake.geometry.box import Vec
 from connectomake.inference.spec import InferenceSpec
+from connectomake.networks.device import prepare_device
+from connectomake.networks.precision import lowered, precision_on
 from connectomake.networks.words import first_words
 
 Transform = Callable[[Any], Any]
@@ -24,20 +25,11 @@ def configure_torch(spec: InferenceSpec) -> torch.device:
     ModelError
         If the config asks for a device that is not there.
     """
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.set_num_threads(spec.threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # else 40 % of a pass
-    torch.backends.cudnn.benchmark = False
+    device = prepare_device(spec.device, spec.threads, "inference.device")
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
-    name = spec.device
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise ModelError(f"inference.device is {name!r}, but torch finds no CUDA device here: use cpu or auto")
-    return torch.device(name)
+    return device
 
 
 def describe_torch(device: torch.device) -> dict[str, Any]:
@@ -118,7 +110,7 @@ class _Base:
         return describe_torch(self.device) | {
             "batch": self.batch,
             "layout": spec.layout,
-            "autocast": spec.autocast,
+            "autocast": precision_on(self.device.type, spec.autocast),
             "train_mode": spec.allow_train_mode,
         }
 
@@ -207,13 +199,9 @@ class TorchNetwork(_Base):
         return output
 
     def _run(self, batch: NDArray[np.float32]) -> Any:
-        with torch.inference_mode(), self._autocast():
+        with torch.inference_mode(), lowered(self.device.type, self.spec.autocast):
             tensor = torch.from_numpy(batch).to(self.device).contiguous(memory_format=self._format)
             return self._post(self.module(self._pre(tensor)))
-
-    def _autocast(self) -> Any:
-        low = torch.float16 if self.spec.autocast == "float16" else torch.bfloat16
-        return torch.autocast(self.device.type, dtype=low, enabled=self.spec.autocast != "none")
 
 
 class UniversalNetwork(_Base):

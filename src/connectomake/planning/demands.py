@@ -35,8 +35,8 @@ PROCESS_MB = {
 }
 """Memory of a stage's process before it reads anything, with some to spare; those with compiled code or torch need most."""
 LIGHT_PROCESS_MB = 100
-NETWORK_BYTES_PER_VOXEL = 600
-"""Of the input patch: measured 290 for residual U-Nets of 8 to 16 channels at full size; wider ones need more."""
+NETWORK_BYTES_PER_VOXEL = 1000
+"""Of the input patch: measured 550 for residual U-Nets of 16 channels at full size; wider ones need more."""
 COMPONENTS_BYTES = 14
 WATERSHED_BYTES = 10
 """Per voxel: labels, their table and graph; the three affinities are there twice while they are read."""

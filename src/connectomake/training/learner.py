@@ -1,7 +1,6 @@
 """The network in training: a step, the moving average of its weights, its state."""
 
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,30 +11,10 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from connectomake.errors import ModelError
+from connectomake.networks.precision import lowered
 from connectomake.networks.rsunet import RSUNet, load_rsunet
 from connectomake.training.samples import Sample
 from connectomake.training.spec import NEAREST, TrainingSpec
-
-
-def configure(spec: TrainingSpec) -> torch.device:
-    """Fix what the bits depend on (threads, algorithms, precision) and return the device to train on.
-
-    Raises
-    ------
-    ModelError
-        If the config asks for a device that is not there.
-    """
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.set_num_threads(spec.threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # else 40 % of a pass
-    torch.backends.cudnn.benchmark = False
-    name = spec.device
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise ModelError(f"device is {name!r}, but torch finds no CUDA device here: use cpu or auto")
-    return torch.device(name)
 
 
 def begin_with(network: Any, path: Path) -> None:
@@ -67,7 +46,7 @@ class Learner:
     spec
         All settings.
     device
-        Of `configure`.
+        Of `connectomake.networks.device.prepare_device`.
     """
 
     def __init__(self, spec: TrainingSpec, device: torch.device) -> None:
@@ -131,8 +110,7 @@ class Learner:
 
     def _outputs(self, network: Any, samples: Sequence[Sample]) -> torch.Tensor:
         images = torch.from_numpy(np.stack([s.image for s in samples]))[:, None].to(self.device)
-        low = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(self.spec.autocast)
-        with torch.autocast(self.device.type, dtype=low, enabled=low is not None):
+        with lowered(self.device.type, self.spec.autocast):
             return network(images.contiguous(memory_format=self._format)).float()  # type: ignore[no-any-return]
 
     def _loss(self, outputs: torch.Tensor, samples: Sequence[Sample]) -> torch.Tensor:

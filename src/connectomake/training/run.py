@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from connectomake.atomic import atomic_path
+from connectomake.networks.device import prepare_device
 from connectomake.networks.rsunet import save_rsunet
 from connectomake.training.checkpoint import load_checkpoint, save_checkpoint, settings_text
 from connectomake.training.journal import Journal
-from connectomake.training.learner import Learner, configure
+from connectomake.training.learner import Learner
 from connectomake.training.samples import Prefetch, Sampler, validation_samples
 from connectomake.training.spec import TrainingSpec
 from connectomake.training.volumes import TrainingVolume
@@ -66,7 +67,7 @@ class _Run:
         self.spec = TrainingSpec.from_config(config)
         self.sampler = Sampler(volumes, self.spec)
         self.held_out = validation_samples(volumes, self.spec)
-        self.learner = Learner(self.spec, configure(self.spec))
+        self.learner = Learner(self.spec, prepare_device(self.spec.device, self.spec.threads, "device"))
         self.journal = Journal(self.folder, [])
         self.seconds = 0.0
         self.history: list[list[int]] = []  # from which step on which number of steps was wanted

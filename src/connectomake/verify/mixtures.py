@@ -3,7 +3,13 @@
 from collections import Counter
 from typing import Any
 
-KEYS = {"torch": "versions of torch", "device": "kinds of device", "isa": "instruction sets", "device_name": "devices"}
+KEYS = {
+    "torch": "versions of torch",
+    "device": "kinds of device",
+    "isa": "instruction sets",
+    "device_name": "devices",
+    "autocast": "precisions",
+}
 
 
 class Mixtures:
