@@ -372,13 +372,16 @@ def test_it_begins_with_the_weights_of_an_earlier_training(tmp_path):
             torch.testing.assert_close(later, value, rtol=0, atol=1e-9)
 
 
-def test_a_file_with_fewer_channels_leaves_the_others_at_random(tmp_path):
+def test_channels_that_a_file_lacks_begin_at_zero(tmp_path):
     earlier = trained(tmp_path / "earlier", steps=3)
     still = {"optimizer": {"learning_rate": 1e-12, "warm_up": 0, "weight_decay": 0}, "steps": 1}
     later = trained(tmp_path / "later", seed=9, initial_weights=str(tmp_path / "earlier/out/weights.pt"), **still)
     for name, value in earlier.items():
         if "running" not in name and "tracked" not in name:
             torch.testing.assert_close(later[name], value, rtol=0, atol=1e-9)
+    last = load_rsunet(tmp_path / "later/out/all_channels.pt").exit[-1]
+    assert last.weight[:3].abs().max() > 1e-3
+    assert max(last.weight[3:].abs().max(), last.bias[3:].abs().max()) < 1e-9
 
 
 def test_steps_may_be_changed_and_the_checkpoint_says_so(tmp_path):

@@ -18,7 +18,9 @@ from connectomake.training.spec import NEAREST, TrainingSpec
 
 
 def begin_with(network: Any, path: Path) -> None:
-    """Give a network the weights of an earlier training; channels that the earlier one lacks keep their random weights.
+    """Give a network the weights of an earlier training; channels that the earlier one lacks begin at zero.
+
+    Random ones would send random gradients into all that the others have learned.
 
     Raises
     ------
@@ -35,6 +37,8 @@ def begin_with(network: Any, path: Path) -> None:
     with torch.no_grad():
         for own, other in zip(network.state_dict().values(), earlier.state_dict().values(), strict=True):
             shared = slice(min(len(own), len(other))) if own.ndim else ...
+            if own.ndim:
+                own.zero_()
             own[shared] = other[shared]
 
 
