@@ -27,6 +27,25 @@ def faults(mode: str) -> int:
     return int(json.loads(run.stdout))
 
 
+BITS = """
+import hashlib, sys, torch
+from connectomake.networks.device import prepare_device
+from connectomake.networks.rsunet import RSUNet
+torch.set_num_threads(1)
+if sys.argv[1] == "kept":
+    prepare_device("cpu", 1, "device")
+torch.manual_seed(0)
+network, image = RSUNet(1, 3, (4, 8)).eval(), torch.rand(1, 1, 24, 32, 32)
+with torch.inference_mode():
+    print([hashlib.sha256(network(image).numpy().tobytes()).hexdigest() for _ in range(3)])
+"""
+
+
+def test_kept_memory_changes_no_bit() -> None:
+    said = [subprocess.run([sys.executable, "-c", BITS, m], check=True, capture_output=True).stdout for m in ("plain", "kept")]
+    assert said[0] == said[1]
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="of glibc")
 def test_freed_memory_is_used_again() -> None:
     """Tensors of 64 MB touch fresh pages each time, unless the process keeps what was freed."""

@@ -24,6 +24,8 @@ def precision_on(device: str, autocast: str) -> str:
 
 def _cpu_has(autocast: str) -> bool:
     """Whether oneDNN, which torch's convolutions on CPUs go through, has kernels of this type for the processor."""
+    if not torch.backends.mkldnn.is_available():
+        return False
     if autocast == "bfloat16":
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     return autocast == "float16" and bool(torch.ops.mkldnn._is_mkldnn_fp16_supported())
