@@ -1,9 +1,11 @@
 """The shipped network on real EM: FIB-25, its held-out slab, scored as the published FFN was.
 
-Held out is z 170:250 of training_sample2, read without anything around it; scored are z 170:234, y and x 16:234, voxels of
-ground truth 0 left out. The network is that of ``configs/fib25.yaml``; watershed and agglomeration run in memory. Thresholds
-are chosen on z below 160, where the network was trained; the slab is not looked at before it is scored. There are two choices:
-one for all voxels, and one that may leave as many voxels without a segment as the published FFN does (`t_boundary`).
+Held out is z 170:250 of training_sample2, whose image is read without anything around it; segmented and scored are z
+170:234, y and x 16:234, voxels of ground truth 0 left out. The network is that of ``configs/fib25.yaml``; watershed and
+agglomeration run in memory. Thresholds are chosen on z below 160, where the network was trained, treated alike; the slab is
+not looked at before it is scored. There are two choices: one for all voxels, and one that may leave as many voxels without a
+segment as the published FFN does (`t_boundary`). With CONNECTOMAKE_MARGIN=1 all that is read is segmented: bodies may be
+joined outside what is scored.
 """
 
 import hashlib
@@ -39,6 +41,7 @@ LARGEST, BESIDE = 114488, 125243  # half of all voxels, and the body it is merge
 FFN = {"all_voxels": (0.777 + 0.424, 0.040), "where_segmented": (0.590 + 0.256, 0.023)}
 TARGET = {"all_voxels": (1.0, 0.03), "where_segmented": (0.845, 0.023)}
 AUGMENT = os.environ.get("CONNECTOMAKE_AUGMENT")
+MARGIN = os.environ.get("CONNECTOMAKE_MARGIN") == "1"
 THREADS = int(os.environ.get("CONNECTOMAKE_THREADS", "2"))
 
 
@@ -64,9 +67,9 @@ class Tried:
 
 def choices() -> Iterator[Choice]:
     """Return what is tried; of equals the first is taken, which joins the least."""
-    thresholds, large = (0.15, 0.2, 0.25, 0.3, 0.35, 0.4), ((100_000, 0.6), (200_000, 0.6), None)
-    boundaries = (0, 0.12, 0.13, 0.14, 0.15, 0.16, 0.17, 0.18)
-    return itertools.starmap(Choice, itertools.product((50, 200), thresholds, large, (0, 2000), boundaries))
+    thresholds, large = (0.15, 0.2, 0.25, 0.3, 0.35, 0.4), ((50_000, 0.6), (100_000, 0.6), None)
+    boundaries = (0, 0.14, 0.16, 0.18, 0.2, 0.22, 0.24)
+    return itertools.starmap(Choice, itertools.product((20, 50, 200), thresholds, large, (0, 2000), boundaries))
 
 
 def run() -> dict[str, Any]:
@@ -75,11 +78,12 @@ def run() -> dict[str, Any]:
     if not folder.is_dir():
         raise Skipped(f"{folder} is not there; set CONNECTOMAKE_DATA")
     truth = h5py.File(folder / "training_sample2_groundtruth.h5")["labels"]
-    tried = dict(attempts(affinity_of(folder, CHOOSE), truth[CHOOSE.slices()]))
-    affinity, scored = affinity_of(folder, HELD_OUT), truth[SCORED.slices()]
+    chosen_in, segmented = (CHOOSE, HELD_OUT) if MARGIN else (CHOOSE_SCORED, SCORED)
+    tried = dict(attempts(affinity_of(folder, CHOOSE, chosen_in), chosen_in, truth))
+    affinity, scored = affinity_of(folder, HELD_OUT, segmented), truth[SCORED.slices()]
     rows, result = [], {}
     for name, choice in chosen_of(tried).items():
-        pairs = tally(scored, segment(affinity, choice)[SCORED.slices(HELD_OUT.start)])
+        pairs = tally(scored, segment(affinity, choice)[SCORED.slices(segmented.start)])
         rows += rows_of(pairs, name, "")
         rows += rows_of(pairs.take(pairs.keys[:, 0] != LARGEST), name, ", without the largest body")
         others = ~np.isin(pairs.keys[:, 0], (LARGEST, BESIDE))
@@ -95,12 +99,12 @@ def run() -> dict[str, Any]:
     }
 
 
-def attempts(affinity: np.ndarray, truth: np.ndarray) -> Iterator[tuple[Choice, Tried]]:
-    """Yield each choice and what it comes to."""
-    scored = CHOOSE_SCORED.slices(CHOOSE.start)
+def attempts(affinity: np.ndarray, box: Box, truth: np.ndarray) -> Iterator[tuple[Choice, Tried]]:
+    """Yield each choice and what it comes to, of the affinities of a box."""
+    scored, truth = CHOOSE_SCORED.slices(box.start), truth[CHOOSE_SCORED.slices()]
     basins = watershed(affinity, T_LOW, T_HIGH)
     edges, voxels = region_graph(basins, affinity), np.bincount(basins.ravel())
-    pairs = {t: tally(truth[scored], without_boundary(basins, affinity, t)[scored]) for t in {c.t_boundary for c in choices()}}
+    pairs = {t: tally(truth, without_boundary(basins, affinity, t)[scored]) for t in {c.t_boundary for c in choices()}}
     for rule, alike in itertools.groupby(choices(), key=rule_of):
         segments, _ = agglomerate_graph(edges, voxels, rule)
         for choice in alike:
@@ -186,7 +190,12 @@ def weights_path() -> Path:
     return Path(os.environ.get("CONNECTOMAKE_WEIGHTS") or ROOT / "models/fib25/weights.pt")
 
 
-def affinity_of(folder: Path, box: Box) -> np.ndarray:
+def affinity_of(folder: Path, box: Box, part: Box) -> np.ndarray:
+    """Return the affinities (3, z, y, x) uint8 of a part of a box, which is read; computed once per weights and settings."""
+    return np.ascontiguousarray(whole_affinity_of(folder, box)[(slice(None), *part.slices(box.start))])
+
+
+def whole_affinity_of(folder: Path, box: Box) -> np.ndarray:
     """Return the affinities (3, z, y, x) uint8 of a box, computed once per weights and settings."""
     spec = spec_of()
     settings = f"{weights_hash()}-{spec.augment}-{'_'.join(map(str, (*spec.patch, *spec.output_patch)))}"

@@ -13,7 +13,7 @@ from connectomake.errors import ConfigError, ModelError
 from connectomake.inference.bump import blend_weights
 from connectomake.inference.models import content_hash, load_network
 from connectomake.inference.spec import InferenceSpec
-from connectomake.networks.rsunet import RSUNet, load_rsunet, save_rsunet
+from connectomake.networks.rsunet import BilinearUp, RSUNet, load_rsunet, save_rsunet
 
 SPEC = InferenceSpec((4, 8, 8), (4, 8, 8), (1, 2, 2))
 HEAD = "import torch\nfrom torch import nn\n"
@@ -303,6 +303,7 @@ def test_rsunet3_has_the_published_size() -> None:
     ("pooling", "patch"), [((1, 2, 2), (3, 8, 12)), ((2, 2, 2), (4, 8, 12)), (((1, 3, 3), (2, 2, 2)), (4, 12, 6))]
 )
 def test_rsunet_keeps_the_patch(variant: str, pooling: tuple, patch: tuple[int, int, int]) -> None:
+    torch.manual_seed(0)
     net = RSUNet(2, 3, (2, 3, 4), pooling, variant, sigmoid=True).eval()
     with torch.inference_mode():
         output = net(torch.rand(1, 2, *patch))
@@ -315,6 +316,18 @@ def test_rsunet_upsampling_keeps_constants() -> None:
     up = net.lifts[0][1](torch.ones(1, 2, 3, 5, 5))
     assert up.shape == (1, 2, 3, 10, 10)
     torch.testing.assert_close(up[..., 1:-1, 1:-1], torch.ones(1, 2, 3, 8, 8))
+
+
+@pytest.mark.parametrize("layout", [torch.channels_last_3d, torch.contiguous_format])
+@pytest.mark.parametrize(("factor", "shape"), [((2, 2, 2), (3, 4, 5)), ((1, 2, 2), (4, 1, 3)), ((2, 1, 2), (1, 2, 1))])
+def test_doubling_is_the_transposed_convolution(layout: torch.memory_format, factor: tuple, shape: tuple) -> None:
+    up = BilinearUp(3, factor).double()
+    x = torch.rand(2, 3, *shape, dtype=torch.float64).contiguous(memory_format=layout).requires_grad_()
+    output, expected = up(x), up.transposed_convolution(x)
+    torch.testing.assert_close(output, expected)
+    assert output.is_contiguous(memory_format=layout)
+    there = torch.rand_like(output)
+    torch.testing.assert_close(*(torch.autograd.grad(y, x, there)[0] for y in (output, expected)))
 
 
 def test_rsunet_refuses_bad_settings() -> None:

@@ -200,20 +200,7 @@ class Plan:
         if self.inference is not None:
             specs.append(self._layer("affinity", dtype, channels, "image", "raw"))
         if not self.source.in_place:
-            specs.append(
-                LayerSpec(
-                    "image",
-                    self.source.dtype,
-                    self.source.channels,
-                    self.image_box,
-                    self.block,
-                    self.chunk,
-                    self.source.voxel_size,
-                    "image",
-                    "raw",
-                    int(self.config["compression"]),
-                )
-            )
+            specs.append(self._layer("image", self.source.dtype, self.source.channels, "image", "raw", self.image_box))
         if self.truth is not None and not self.truth.in_place:
             specs.append(
                 self._layer("ground_truth", "uint64", 1, "segmentation", "compressed_segmentation", self.evaluation_box)
