@@ -1,11 +1,11 @@
-"""The shipped network on real EM: FIB-25, its held-out slab, scored as the published FFN was.
+"""The shipped network on real EM: FIB-25, its held-out slab, beside the scores of the published FFN.
 
 Held out is z 170:250 of training_sample2, whose image is read without anything around it; segmented and scored are z
 170:234, y and x 16:234, voxels of ground truth 0 left out. The network is that of ``configs/fib25.yaml``; watershed and
-agglomeration run in memory. Thresholds are chosen on z below 160, where the network was trained, treated alike; the slab is
-not looked at before it is scored. There are two choices: one for all voxels, and one that may leave as many voxels without a
-segment as the published FFN does (`t_boundary`). With CONNECTOMAKE_MARGIN=1 all that is read is segmented: bodies may be
-joined outside what is scored.
+agglomeration run in memory. Thresholds are chosen on z below 160, where the network was trained, treated alike. What is
+tried, and that only the scored box is segmented, was decided with earlier scores of the slab in view (docs/fib25.md). There
+are two choices: one for all voxels, and one that may leave as many voxels without a segment as the published FFN does
+(`t_boundary`). With CONNECTOMAKE_MARGIN=1 all that is read is segmented: bodies may be joined outside what is scored.
 """
 
 import hashlib
