@@ -1,7 +1,8 @@
 """Inference of a block over the sum of its forward passes: what reading, blending and writing cost beside the network.
 
 The reference is the time within the torch module alone, measured in the same run by a module wrapped around it. One
-thread, RSUNet of widths 8, 16, 32, 64, random weights, the patch of published affinity networks.
+thread, RSUNet of widths 8, 16, 32, 64, random weights, the patch of published affinity networks. Where there is a GPU, on it
+too.
 """
 
 import os
@@ -39,20 +40,46 @@ class Timed(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Call the inner module."""
+        _finish(x.device)
         began = time.perf_counter()
         y = self.inner(x)
+        _finish(x.device)
         self.seconds += time.perf_counter() - began
         return y
 
 
+def _finish(device: torch.device) -> None:
+    """Wait for what a GPU still has to do."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def run() -> dict[str, Any]:
     """Measure a block of 3 channels: engine alone, and with the block's shard written."""
+    rows = _rows("cpu")
+    if torch.cuda.is_available():
+        rows += _rows("cuda") + _rows("cuda", autocast="bfloat16")
+    count = sum(p.numel() for p in _module().parameters())
+    return {
+        "title": "Inference of a block over the sum of its forward passes",
+        "network": f"RSUNet {'/'.join(map(str, WIDTHS))}, {count:,} parameters",
+        "rows": rows,
+    }
+
+
+def _module() -> RSUNet:
     torch.manual_seed(0)
-    spec = InferenceSpec((20, 256, 256), (20, 256, 256), (4, 64, 64), channels=3, dtype="uint8", threads=1, device="cpu")
+    return RSUNet(1, 3, WIDTHS, variant="rsunet", sigmoid=True)
+
+
+def _rows(kind: str, autocast: str = "none") -> list[Row]:
+    spec = InferenceSpec(
+        (20, 256, 256), (20, 256, 256), (4, 64, 64), channels=3, dtype="uint8", threads=1, device=kind, autocast=autocast
+    )
     device = configure_torch(spec)
-    module = Timed(RSUNet(1, 3, WIDTHS, variant="rsunet", sigmoid=True).to(memory_format=torch.channels_last_3d))
+    module = Timed(_module().to(device).to(memory_format=torch.channels_last_3d))
     network = TorchNetwork(module, spec, device, "rsunet")
-    _warm(module)
+    _warm(module, device)
     image = np.random.default_rng(0).integers(0, 256, BLOCK, np.uint8)
     with tempfile.TemporaryDirectory() as folder:
         samples = {name: [] for name in ("engine alone", "with the shard written")}
@@ -60,17 +87,18 @@ def run() -> dict[str, Any]:
         for _ in range(REPEATS):
             for name, taken in samples.items():
                 taken.append(_block(network, module, spec, image, Path(folder) / "0.shard" if "shard" in name else None))
-    return {
-        "title": "Inference of a block over the sum of its forward passes",
-        "network": f"RSUNet {'/'.join(map(str, WIDTHS))}, {sum(p.numel() for p in module.parameters()):,} parameters",
-        "rows": [_row(name, taken) for name, taken in samples.items()],
-    }
+    where = (
+        "1 thread"
+        if kind == "cpu"
+        else f"{torch.cuda.get_device_name(device)}, {'float32' if autocast == 'none' else autocast}"
+    )
+    return [_row(name, where, taken) for name, taken in samples.items()]
 
 
-def _warm(module: Timed) -> None:
+def _warm(module: Timed, device: torch.device) -> None:
     """Compile what is compiled on first use, on a block of two small patches."""
-    spec = InferenceSpec((4, 16, 16), (4, 16, 16), (0, 0, 0), channels=3, device="cpu")
-    network = TorchNetwork(module, spec, torch.device("cpu"), "rsunet")
+    spec = InferenceSpec((4, 16, 16), (4, 16, 16), (0, 0, 0), channels=3, device=device.type)
+    network = TorchNetwork(module, spec, device, "rsunet")
     roi = Box.of_shape((8, 16, 16))
     read = lambda box: np.zeros((1, *box.shape), np.uint8)  # noqa: E731
     infer_block(read, roi, network, spec, spec.lattice(roi), roi, lambda _box, _slab: None, 8)
@@ -96,17 +124,17 @@ def _block(
     return time.perf_counter() - began, module.seconds, stats
 
 
-def _row(name: str, taken: list[tuple[float, float, InferenceStats]]) -> Row:
+def _row(name: str, where: str, taken: list[tuple[float, float, InferenceStats]]) -> Row:
     ratios = [wall / inside for wall, inside, _ in taken]
     middle = sorted(taken, key=lambda t: t[0] / t[1])[len(taken) // 2]
     stats = middle[2]
     return Row(
-        f"{name}: patch 20×256×256, overlap 4×64×64, block {'×'.join(map(str, BLOCK))}, 1 thread",
+        f"{name}: patch 20×256×256, overlap 4×64×64, block {'×'.join(map(str, BLOCK))}, {where}",
         middle[0],
         "s",
         middle[1],
         "its forward passes",
-        limit=LIMIT,
+        limit=LIMIT if where == "1 thread" else None,
         samples=ratios,
         details={
             "samples_are": "ratios",

@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+import threading
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from scipy.ndimage import grey_closing
+from scipy.ndimage import grey_closing, map_coordinates
 
 from connectomake.errors import ConfigError, ConnectomakeError, RunError
 from connectomake.geometry import Box
@@ -21,12 +22,12 @@ from connectomake.inference.spec import InferenceSpec
 from connectomake.networks.rsunet import RSUNet, load_rsunet, save_rsunet
 from connectomake.teaching import load_training, open_volumes, reporter, teach
 from connectomake.training.grey import blur, vary_grey
-from connectomake.training.resample import BOUNDARY, IGNORE, resample
+from connectomake.training.resample import BOUNDARY, IGNORE, _as_cut, _resample, resample
 from connectomake.training.run import train
 from connectomake.training.samples import Prefetch, Sampler, validation_samples
 from connectomake.training.shape import draw_shape
 from connectomake.training.spec import AugmentSpec, TrainingSpec, offsets_of
-from connectomake.training.targets import LEAST_SHARE, affinities, erode
+from connectomake.training.targets import CUT, JOINED, LEAST_SHARE, UNKNOWN, affinities, erode
 from connectomake.training.tint import MEMBRANE, _closed, tint_objects
 from connectomake.training.volumes import TrainingVolume, as_labels
 
@@ -86,23 +87,24 @@ def in_patch(position, shape):
 @settings(max_examples=50, deadline=None)
 @given(LABELS, st.sampled_from([(1, 0, 0), (0, 1, 0), (0, 0, 1), (2, 0, 0), (0, 1, 1)]))
 def test_affinities_are_those_of_the_definition(labels, offset):
-    targets, weights = affinities(labels, (offset,), 0)
+    classes, weights = affinities(labels, (offset,), 0)
     for v in np.ndindex(labels.shape):
         lower = tuple(p - o for p, o in zip(v, offset, strict=True))
         known = in_patch(lower, labels.shape) and IGNORE not in (labels[v], labels[lower])
-        assert (weights[0][v] > 0) == known
-        assert targets[0][v] == (known and labels[v] == labels[lower] != BOUNDARY)
+        joined = JOINED if labels[v] == labels[lower] != BOUNDARY else CUT
+        assert classes[0][v] == (joined if known else UNKNOWN)
+    assert weights[0, UNKNOWN] == 0
 
 
 @settings(max_examples=50, deadline=None)
 @given(LABELS)
 def test_classes_weigh_the_same(labels):
-    targets, weights = affinities(labels, ((0, 0, 1),), 0)
-    known = weights > 0
-    share = targets[known].mean() if known.any() else 0
+    classes, weights = affinities(labels, ((0, 0, 1),), 0)
+    known = classes != UNKNOWN
+    share = (classes[known] == JOINED).mean() if known.any() else 0
     if LEAST_SHARE <= share <= 1 - LEAST_SHARE:
-        assert weights[targets == 1].sum() == pytest.approx(0.5, rel=1e-4)
-        assert weights[targets == 0].sum() == pytest.approx(0.5, rel=1e-4)
+        for kind in (CUT, JOINED):
+            assert weights[0, kind] * np.count_nonzero(classes == kind) == pytest.approx(0.5, rel=1e-4)
 
 
 @settings(max_examples=50, deadline=None)
@@ -136,7 +138,7 @@ def test_flips_and_transposes_copy_voxels_and_change_the_affinities(order, signs
         expected = np.transpose(before[source], order)[tuple(slice(None, None, s) for s in signs)]
         if sign < 0:  # the edge belongs to the other voxel
             expected = np.roll(expected, 1, axis)
-            np.moveaxis(expected, axis, 0)[0] = 0
+            np.moveaxis(expected, axis, 0)[0] = UNKNOWN
         np.testing.assert_array_equal(after[axis], expected)
 
 
@@ -223,6 +225,40 @@ def test_membranes_fade_in_places_of_some_tinted_samples():
     assert max(faded) < 0.9
 
 
+@pytest.mark.parametrize("start", [(0, 0, 0), (1, 2, 3), (-1, 0, 0), (0, 0, 5)])
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_a_patch_that_is_only_turned_is_copied_as_it_would_be_resampled(order, start):
+    image, labels = tissue((10, 11, 12))
+    patch = tuple(np.array((4, 6, 8))[list(order)])
+    matrix = np.eye(3)[:, order] * (1, -1, -1)
+    centre = np.array(start) + (np.array((4, 6, 8)) - 1) / 2
+    still, none = np.zeros((patch[0], 2)), np.zeros((3, 1, 1, 1))
+    outs = [(np.empty(patch, np.float32), np.empty(patch, np.uint32)) for _ in range(2)]
+    for fill, out in zip((resample, _resample), outs, strict=True):
+        fill(image, labels, centre, matrix, none, still, still, *out)
+    for copied, resampled in zip(*outs, strict=True):
+        np.testing.assert_array_equal(copied, resampled)
+    inside = all(a >= 0 and a + n <= size for a, n, size in zip(start, (4, 6, 8), image.shape, strict=True))
+    assert inside == (_as_cut(image.shape, centre, matrix, patch) is not None)
+    assert _as_cut(image.shape, centre, matrix @ np.diag((1.1, 1, 1)), patch) is None
+    assert _as_cut(image.shape, centre + 0.25, matrix, patch) is None
+
+
+def test_bends_are_interpolated_between_control_points():
+    image, labels = tissue((20, 22, 24))
+    patch, rng = (9, 10, 12), np.random.default_rng(4)
+    bend, centre, matrix = rng.normal(0, 2, (3, 3, 2, 4)), np.array((9.5, 10.2, 12.1)), np.eye(3) + rng.normal(0, 0.1, (3, 3))
+    still, out, out_labels = np.zeros((9, 2)), np.empty(patch, np.float32), np.empty(patch, np.uint32)
+    resample(image, labels, centre, matrix, bend, still, still, out, out_labels)
+    grid = np.stack(np.meshgrid(*(np.arange(n, dtype=float) for n in patch), indexing="ij"))
+    scale = (np.array(bend.shape[1:]) - 1) / (np.array(patch) - 1)
+    moved = [map_coordinates(b, grid * scale[:, None, None, None], order=1) for b in bend]
+    middle = (np.array(patch) - 1) / 2
+    places = np.einsum("ij,jzyx->izyx", matrix, grid - middle[:, None, None, None]) + centre[:, None, None, None] + moved
+    expected = map_coordinates(image.astype(np.float64), places, order=1, mode="mirror")
+    np.testing.assert_allclose(out, expected, atol=1e-3)
+
+
 def test_what_takes_membranes_away_is_the_grey_closing():
     image = np.random.default_rng(2).random((9, 12, 7)).astype(np.float32)
     np.testing.assert_array_equal(_closed(image), grey_closing(image, MEMBRANE))
@@ -258,7 +294,7 @@ def test_a_sample_depends_on_seed_and_number_alone():
     for n in (3, 1, 0, 2):
         sample = again.sample(n)
         np.testing.assert_array_equal(sample.image, samples[n].image)
-        np.testing.assert_array_equal(sample.targets, samples[n].targets)
+        np.testing.assert_array_equal(sample.classes, samples[n].classes)
         np.testing.assert_array_equal(sample.weights, samples[n].weights)
     assert not np.array_equal(samples[0].image, samples[1].image)
     other = Sampler([volume()], spec_of(augment=spec.augment, seed=1)).sample(0)
@@ -272,7 +308,7 @@ def test_held_out_boxes_are_validated_on_and_never_learned():
     assert not any((sampler._labels[0][held.slices()] != IGNORE).ravel())
     samples = validation_samples([known], spec_of())
     assert len(samples) == 2 * 3 * 3
-    assert all((s.weights > 0).any() for s in samples)
+    assert all((s.classes != UNKNOWN).any() for s in samples)
 
 
 def test_all_volumes_are_drawn_from():
@@ -288,10 +324,25 @@ def test_prefetch_keeps_the_order_and_raises_what_was_raised():
             raise RunError("no more")
         return number
 
-    prefetch = Prefetch(make, 0, 9)
+    for workers in (1, 3):
+        prefetch = Prefetch(make, 0, 9, workers)
+        assert [prefetch.next() for _ in range(3)] == [0, 1, 2]
+        with pytest.raises(RunError, match="no more"):
+            prefetch.next()
+        prefetch.close()
+
+
+def test_prefetch_hands_out_in_order_what_is_made_in_any():
+    ready = [threading.Event() for _ in range(3)]
+
+    def make(number):
+        if number < 2:
+            assert ready[number + 1].wait(10)  # the later ones are ready first
+        ready[number].set()
+        return number
+
+    prefetch = Prefetch(make, 0, 3, workers=3)
     assert [prefetch.next() for _ in range(3)] == [0, 1, 2]
-    with pytest.raises(RunError, match="no more"):
-        prefetch.next()
     prefetch.close()
 
 
@@ -304,6 +355,12 @@ def trained(folder, **changes):
 def rows_of(folder):
     with (folder / "out/log.csv").open() as file:
         return [{k: v for k, v in row.items() if k not in ("seconds", "waited")} for row in csv.DictReader(file)]
+
+
+def test_the_number_of_workers_changes_no_bit_and_may_change_on_the_way(tmp_path):
+    one, three = (trained(tmp_path / str(n), workers=n, batch=2) for n in (1, 3))
+    assert all(torch.equal(one[key], three[key]) for key in one)
+    assert trained(tmp_path / "1", workers=2, batch=2, steps=8).keys() == one.keys()
 
 
 class Killed(Exception):

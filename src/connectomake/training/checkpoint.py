@@ -40,4 +40,4 @@ def load_checkpoint(path: Path, config: str) -> dict[str, Any]:
 
 def settings_text(config: dict[str, Any]) -> str:
     """Return what of a config the result depends on, as canonical JSON, but for `steps`, which a checkpoint counts apart."""
-    return canonical_json({key: value for key, value in config.items() if key not in ("outdir", "every", "steps")})
+    return canonical_json({key: value for key, value in config.items() if key not in ("outdir", "every", "steps", "workers")})

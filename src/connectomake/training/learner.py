@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional
 
 from connectomake.errors import ModelError
 from connectomake.networks.precision import lowered
 from connectomake.networks.rsunet import RSUNet, load_rsunet
-from connectomake.training.samples import Sample
+from connectomake.training.batch import Batch
 from connectomake.training.spec import NEAREST, TrainingSpec
 
 
@@ -73,7 +72,7 @@ class Learner:
         return placed.to(memory_format=self._format)
 
     @property
-    def _format(self) -> Any:
+    def _format(self) -> torch.memory_format:
         return torch.channels_last_3d if self.spec.layout == "channels_last_3d" else torch.contiguous_format
 
     def rate(self, step: int) -> float:
@@ -82,12 +81,13 @@ class Learner:
         rise = min((step + 1) / max(spec.warm_up, 1), 1.0)
         return spec.learning_rate * rise * (0.5 + 0.5 * math.cos(math.pi * min(step / spec.steps, 1.0)))
 
-    def learn(self, samples: Sequence[Sample]) -> float:
+    def learn(self, batch: Batch) -> float:
         """Take one step and return its loss."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate(self.step)
         self.network.train()
-        loss = self._loss(self._outputs(self.network, samples), samples)
+        batch = self._placed(batch)
+        loss = batch.loss(self._outputs(self.network, batch))
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.spec.clip or math.inf)
@@ -96,45 +96,39 @@ class Learner:
         self._average()
         return float(loss.detach())
 
-    def validate(self, samples: Sequence[Sample]) -> tuple[float, float]:
+    def validate(self, batches: Sequence[Batch]) -> tuple[float, float]:
         """Return loss and balanced error rate of the nearest affinities (at .5), of the averaged weights."""
         losses, errors = [], []
         with torch.inference_mode():
-            for sample in samples:
-                outputs = self._outputs(self.averaged, [sample])
-                losses.append(float(self._loss(outputs, [sample])))
-                wrong = (outputs[0, :3].cpu().numpy() > 0) != (sample.targets[:3] > 0.5)
-                errors.append(float((wrong * sample.weights[:3]).sum() / max(float(sample.weights[:3].sum()), 1e-9)))
+            for batch in map(self._placed, batches):
+                outputs = self._outputs(self.averaged, batch)
+                losses.append(float(batch.loss(outputs)))
+                wrong = ((outputs > 0) != batch.joined)[:, : len(NEAREST)]
+                weights = batch.voxel_weights[:, : len(NEAREST)]
+                errors.append(float((wrong * weights).sum() / weights.sum().clamp_min(1e-9)))
         return float(np.mean(losses)), float(np.mean(errors))
 
-    def probabilities(self, sample: Sample) -> NDArray[np.float32]:
-        """Return what the averaged weights make of a sample: (c, z, y, x) in [0, 1]."""
+    def probabilities(self, batch: Batch) -> NDArray[np.float32]:
+        """Return what the averaged weights make of a batch's first sample: (c, z, y, x) in [0, 1]."""
         with torch.inference_mode():
-            return self._outputs(self.averaged, [sample])[0].sigmoid().cpu().numpy()  # type: ignore[no-any-return]
+            return self._outputs(self.averaged, self._placed(batch))[0].sigmoid().cpu().numpy()  # type: ignore[no-any-return]
 
-    def _outputs(self, network: Any, samples: Sequence[Sample]) -> torch.Tensor:
-        images = torch.from_numpy(np.stack([s.image for s in samples]))[:, None].to(self.device)
+    def _placed(self, batch: Batch) -> Batch:
+        return batch.to(self.device, self._format)
+
+    def _outputs(self, network: Any, batch: Batch) -> torch.Tensor:
         with lowered(self.device.type, self.spec.autocast):
-            return network(images.contiguous(memory_format=self._format)).float()  # type: ignore[no-any-return]
-
-    def _loss(self, outputs: torch.Tensor, samples: Sequence[Sample]) -> torch.Tensor:
-        """Cross-entropy, each class and each channel of each sample counting the same."""
-        losses = []
-        for output, sample in zip(outputs, samples, strict=True):
-            targets, weights = (torch.from_numpy(a).to(self.device) for a in (sample.targets, sample.weights))
-            losses.append(functional.binary_cross_entropy_with_logits(output, targets, weights, reduction="sum"))
-        return torch.stack(losses).mean() / len(self.spec.offsets)
+            return network(batch.images).float()  # type: ignore[no-any-return]
 
     def _average(self) -> None:
         """Move the average towards the weights; at first faster, so that the beginning is forgotten."""
         share = 1 - min(self.spec.average, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
-            own = self.network.state_dict()
-            for name, value in self.averaged.state_dict().items():
-                if value.is_floating_point():
-                    value.lerp_(own[name], share)
-                else:
-                    value.copy_(own[name])
+            own, averaged = self.network.state_dict(), self.averaged.state_dict()
+            moving = [name for name, value in averaged.items() if value.is_floating_point()]
+            torch._foreach_lerp_([averaged[name] for name in moving], [own[name] for name in moving], share)
+            for name in averaged.keys() - set(moving):
+                averaged[name].copy_(own[name])
 
     def state(self) -> dict[str, Any]:
         """Return all that changes, as tensors and plain containers."""

@@ -25,18 +25,33 @@ def _mirror(position: int, size: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _interpolate(values: Any, z: float, y: float, x: float) -> float:
+def _trilinear(values: Any, z: float, y: float, x: float) -> float:
     """Return the trilinear value at a place; beyond the array it is mirrored."""
-    z0, y0, x0 = int(np.floor(z)), int(np.floor(y)), int(np.floor(x))
-    wz, wy, wx = z - z0, y - y0, x - x0
-    total = 0.0
-    for corner in range(8):
-        cz, cy, cx = corner >> 2, (corner >> 1) & 1, corner & 1
-        weight = (wz if cz else 1 - wz) * (wy if cy else 1 - wy) * (wx if cx else 1 - wx)
-        if weight != 0.0:
-            vz, vy, vx = _mirror(z0 + cz, values.shape[0]), _mirror(y0 + cy, values.shape[1]), _mirror(x0 + cx, values.shape[2])
-            total += weight * values[vz, vy, vx]
-    return total
+    fz, fy, fx = np.floor(z), np.floor(y), np.floor(x)
+    wz, wy, wx = z - fz, y - fy, x - fx
+    az, ay, ax = int(fz), int(fy), int(fx)
+    bz, by, bx = az + 1, ay + 1, ax + 1
+    depth, height, width = values.shape
+    if az < 0 or ay < 0 or ax < 0 or bz >= depth or by >= height or bx >= width:
+        az, ay, ax = _mirror(az, depth), _mirror(ay, height), _mirror(ax, width)
+        bz, by, bx = _mirror(bz, depth), _mirror(by, height), _mirror(bx, width)
+    low = (values[az, ay, ax] * (1 - wx) + values[az, ay, bx] * wx) * (1 - wy)
+    low += (values[az, by, ax] * (1 - wx) + values[az, by, bx] * wx) * wy
+    high = (values[bz, ay, ax] * (1 - wx) + values[bz, ay, bx] * wx) * (1 - wy)
+    high += (values[bz, by, ax] * (1 - wx) + values[bz, by, bx] * wx) * wy
+    return low * (1 - wz) + high * wz  # type: ignore[no-any-return]
+
+
+@njit(cache=True, nogil=True)
+def _bend_along_row(bend: Any, z: float, y: float, row: Any) -> None:
+    """Fill row (3, c) with the displacements between control points at (z, y), which lie within them."""
+    z0, y0 = min(int(z), bend.shape[1] - 2), min(int(y), bend.shape[2] - 2)
+    wz, wy = z - z0, y - y0
+    for k in range(3):
+        for i in range(bend.shape[3]):
+            low = bend[k, z0, y0, i] * (1 - wy) + bend[k, z0, y0 + 1, i] * wy
+            high = bend[k, z0 + 1, y0, i] * (1 - wy) + bend[k, z0 + 1, y0 + 1, i] * wy
+            row[k, i] = low * (1 - wz) + high * wz
 
 
 @njit(cache=True, nogil=True)
@@ -48,7 +63,6 @@ def _nearest(labels: Any, z: float, y: float, x: float) -> Any:
     return IGNORE
 
 
-@njit(cache=True, nogil=True)
 def resample(
     image: Any, labels: Any, centre: Any, matrix: Any, bend: Any, slips: Any, label_slips: Any, out: Any, out_labels: Any
 ) -> None:
@@ -77,22 +91,61 @@ def resample(
     out_labels
         (z, y, x) uint32.
     """
+    if bend.shape[1] == 1 and not slips.any() and not label_slips.any():
+        cut = _as_cut(image.shape, centre, matrix, out.shape)
+        if cut is not None:
+            slices, axes, steps = cut
+            out[...] = image[slices].transpose(axes)[steps]
+            out_labels[...] = labels[slices].transpose(axes)[steps]
+            return
+    _resample(image, labels, centre, matrix, bend, slips, label_slips, out, out_labels)
+
+
+def _as_cut(
+    shape: tuple[int, ...], centre: Any, matrix: Any, patch: tuple[int, ...]
+) -> tuple[tuple[slice, ...], list[int], tuple[slice, ...]] | None:
+    """Return slices, axes and steps that copy a patch which is only flipped and transposed, or None if it is not.
+
+    This takes a twentieth of the time of `_resample`, which would give the same.
+    """
+    if not np.array_equal(np.sort(np.abs(matrix), axis=None), [0, 0, 0, 0, 0, 0, 1, 1, 1]):
+        return None
+    axes = [int(np.argmax(np.abs(matrix[:, axis]))) for axis in range(3)]
+    slices = [slice(0)] * 3
+    for n, source in zip(patch, axes, strict=True):
+        start = centre[source] - (n - 1) / 2
+        if start != np.floor(start) or start < 0 or start + n > shape[source]:
+            return None
+        slices[source] = slice(int(start), int(start) + n)
+    steps = tuple(slice(None, None, int(matrix[source, axis])) for axis, source in enumerate(axes))
+    return tuple(slices), axes, steps
+
+
+@njit(cache=True, nogil=True)
+def _resample(
+    image: Any, labels: Any, centre: Any, matrix: Any, bend: Any, slips: Any, label_slips: Any, out: Any, out_labels: Any
+) -> None:
     depth, height, width = out.shape
     m = matrix
     a, b, c = bend.shape[1:]
     sz, sy, sx = (a - 1) / max(depth - 1, 1), (b - 1) / max(height - 1, 1), (c - 1) / max(width - 1, 1)
     bz = by = bx = 0.0
+    row = np.empty((3, c))
     for z in range(depth):
         pz = z - (depth - 1) / 2
         dy, dx = slips[z, 0] - label_slips[z, 0], slips[z, 1] - label_slips[z, 1]
         for y in range(height):
             py = y - (height - 1) / 2 + label_slips[z, 0]
+            if a > 1:
+                _bend_along_row(bend, z * sz, y * sy, row)
             for x in range(width):
                 px = x - (width - 1) / 2 + label_slips[z, 1]
                 if a > 1:
-                    bz = _interpolate(bend[0], z * sz, y * sy, x * sx)
-                    by = _interpolate(bend[1], z * sz, y * sy, x * sx)
-                    bx = _interpolate(bend[2], z * sz, y * sy, x * sx)
+                    i = min(int(x * sx), c - 2)
+                    w = x * sx - i
+                    bz = row[0, i] * (1 - w) + row[0, i + 1] * w
+                    by = row[1, i] * (1 - w) + row[1, i + 1] * w
+                    bx = row[2, i] * (1 - w) + row[2, i + 1] * w
                 vz = centre[0] + m[0, 0] * pz + m[0, 1] * py + m[0, 2] * px + bz
                 vy = centre[1] + m[1, 0] * pz + m[1, 1] * py + m[1, 2] * px + by
                 vx = centre[2] + m[2, 0] * pz + m[2, 1] * py + m[2, 2] * px + bx
@@ -100,4 +153,4 @@ def resample(
                 vz += m[0, 1] * dy + m[0, 2] * dx
                 vy += m[1, 1] * dy + m[1, 2] * dx
                 vx += m[2, 1] * dy + m[2, 2] * dx
-                out[z, y, x] = _interpolate(image, vz, vy, vx)
+                out[z, y, x] = _trilinear(image, vz, vy, vx)

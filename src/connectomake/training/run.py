@@ -1,13 +1,17 @@
 """A training from its first or last checkpoint to its end."""
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from connectomake.atomic import atomic_path
 from connectomake.networks.device import prepare_device
 from connectomake.networks.rsunet import save_rsunet
+from connectomake.training.batch import Batch
 from connectomake.training.checkpoint import load_checkpoint, save_checkpoint, settings_text
 from connectomake.training.journal import Journal
 from connectomake.training.learner import Learner
@@ -66,12 +70,12 @@ class _Run:
         self.settings = settings_text(config)
         self.spec = TrainingSpec.from_config(config)
         self.sampler = Sampler(volumes, self.spec)
-        self.held_out = validation_samples(volumes, self.spec)
+        self.held_out = [Batch.of([sample]) for sample in validation_samples(volumes, self.spec)]
         self.learner = Learner(self.spec, prepare_device(self.spec.device, self.spec.threads, "device"))
         self.journal = Journal(self.folder, [])
         self.seconds = 0.0
         self.history: list[list[int]] = []  # from which step on which number of steps was wanted
-        self._prefetch: Prefetch | None = None
+        self._prefetch: Prefetch[Batch] | None = None
         self._recent: list[tuple[float, float, float]] = []  # loss, seconds, of them waited
 
     def resume(self) -> None:
@@ -88,8 +92,7 @@ class _Run:
 
     def go(self, report: Report | None) -> None:
         spec = self.spec
-        first, stop = self.learner.step * spec.batch, spec.steps * spec.batch
-        self._prefetch = Prefetch(self.sampler.sample, first, stop)
+        self._prefetch = Prefetch(self._batch, self.learner.step, spec.steps, spec.workers or self._workers())
         while self.learner.step < spec.steps:
             self._step()
             if report is not None:
@@ -98,17 +101,25 @@ class _Run:
             self._due()
         self._export()
 
+    def _batch(self, step: int) -> Batch:
+        numbers = range(step * self.spec.batch, (step + 1) * self.spec.batch)
+        return Batch.of([self.sampler.sample(n) for n in numbers], pinned=self.learner.device.type == "cuda")
+
+    def _workers(self) -> int:
+        """One beside a CPU that trains; beside a GPU all processors but one, up to 16."""
+        return 1 if self.learner.device.type == "cpu" else min(max(len(os.sched_getaffinity(0)) - 1, 1), 16)
+
     def _step(self) -> None:
         began = time.perf_counter()
-        samples = [self._prefetch.next() for _ in range(self.spec.batch)]  # type: ignore[union-attr]
+        batch = self._prefetch.next()  # type: ignore[union-attr]
         waited = time.perf_counter() - began
-        loss = self.learner.learn(samples)
+        loss = self.learner.learn(batch)
         seconds = time.perf_counter() - began
         self.seconds += seconds
         self._recent.append((loss, seconds, waited))
         if self.learner.step == self.spec.steps or self.learner.step % self.every["picture"] == 0:
-            sample = samples[0]
-            self.journal.picture(self.learner.step, sample.image, sample.targets, self.learner.probabilities(sample))
+            image, targets = batch.images[0, 0].numpy(), batch.joined[0].numpy().astype(np.float32)
+            self.journal.picture(self.learner.step, image, targets, self.learner.probabilities(batch))
 
     def _due(self) -> None:
         step, last = self.learner.step, self.learner.step == self.spec.steps

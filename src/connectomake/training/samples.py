@@ -1,9 +1,11 @@
-"""Samples: a function of the seed and their number, made ahead of time by a thread, in order."""
+"""Samples: a function of the seed and their number, made ahead of time by threads, in order."""
 
-import queue
-import threading
+import itertools
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,8 @@ from connectomake.training.spec import TrainingSpec
 from connectomake.training.targets import affinities
 from connectomake.training.tint import tint_objects
 from connectomake.training.volumes import TrainingVolume
+
+Item = TypeVar("Item")
 
 TRIES = 20
 """Places that are drawn for a sample until enough of it is labelled."""
@@ -31,12 +35,12 @@ class Sample:
     ----------
     image
         (z, y, x) float32.
-    targets, weights
-        (c, z, y, x) float32, of `connectomake.training.targets.affinities`.
+    classes, weights
+        (c, z, y, x) uint8 and (c, 3) float32, of `connectomake.training.targets.affinities`.
     """
 
     image: NDArray[np.float32]
-    targets: NDArray[np.float32]
+    classes: NDArray[np.uint8]
     weights: NDArray[np.float32]
 
 
@@ -119,48 +123,37 @@ def _tiles(box: Box, patch: tuple[int, int, int], shape: tuple[int, ...]) -> Ite
                 yield (z, y, x)
 
 
-class Prefetch:
-    """Makes items in order in a thread of its own, a few ahead.
+class Prefetch(Generic[Item]):
+    """Makes items in threads of its own, some ahead, and hands them out in order.
 
     Parameters
     ----------
     make
-        Makes item n.
+        Makes item n; called by several threads at once.
     first, stop
         Numbers of the items.
-    ahead
-        How many may wait.
+    workers
+        Threads.
     """
 
-    def __init__(self, make: Callable[[int], Sample], first: int, stop: int, ahead: int = 4) -> None:
-        self._queue: queue.Queue[Sample | BaseException] = queue.Queue(ahead)
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(make, first, stop), daemon=True)
-        self._thread.start()
+    def __init__(self, make: Callable[[int], Item], first: int, stop: int, workers: int = 1) -> None:
+        self._make = make
+        self._numbers = iter(range(first, stop))
+        self._pool = ThreadPoolExecutor(workers, "samples")
+        self._ahead: deque[Future[Item]] = deque()
+        for _ in range(workers + 2):
+            self._submit()
 
-    def _run(self, make: Callable[[int], Sample], first: int, stop: int) -> None:
-        for number in range(first, stop):
-            try:
-                item: Sample | BaseException = make(number)
-            except BaseException as error:
-                item = error
-            while not self._ended.is_set():
-                try:
-                    self._queue.put(item, timeout=0.2)
-                    break
-                except queue.Full:
-                    continue
-            if self._ended.is_set() or isinstance(item, BaseException):
-                return
+    def _submit(self) -> None:
+        for number in itertools.islice(self._numbers, 1):
+            self._ahead.append(self._pool.submit(self._make, number))
 
-    def next(self) -> Sample:
+    def next(self) -> Item:
         """Return the next item, waiting for it; raise what its making raised."""
-        item = self._queue.get()
-        if isinstance(item, BaseException):
-            raise item
+        item = self._ahead.popleft().result()
+        self._submit()
         return item
 
     def close(self) -> None:
-        """End the thread."""
-        self._ended.set()
-        self._thread.join()
+        """End the threads."""
+        self._pool.shutdown(cancel_futures=True)

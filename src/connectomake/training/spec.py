@@ -89,6 +89,8 @@ class TrainingSpec:
         Decay of the moving average of weights and statistics, which is what is saved; 0 takes the last ones.
     seed, threads, device, layout, autocast
         What the bits depend on besides.
+    workers
+        Threads that make samples, or None for as many as the device needs; the result does not depend on it.
     initial_weights
         File of an earlier training to begin with, or None.
     """
@@ -110,6 +112,7 @@ class TrainingSpec:
     device: str = "auto"
     layout: str = "channels_last_3d"
     autocast: str = "none"
+    workers: int | None = None
     initial_weights: str | None = None
 
     def __post_init__(self) -> None:

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 from connectomake.geometry import Vec
 from connectomake.training.resample import BOUNDARY, IGNORE
 
+CUT, JOINED, UNKNOWN = np.uint8(0), np.uint8(1), np.uint8(2)
+"""Classes of an affinity."""
+
 LEAST_SHARE = 0.02
 """A class rarer than this share is weighted as if it had it."""
 
@@ -52,42 +55,31 @@ def erode(labels: NDArray[np.uint32], steps: int = 1) -> NDArray[np.uint32]:
 
 
 @njit(cache=True, nogil=True)
-def _affinity(labels: Any, oz: int, oy: int, ox: int, target: Any, weight: Any) -> Any:
-    """Fill target with the affinity to the voxel `o` lower, weight with 1 where it is known; count known and ones."""
+def _affinity(labels: Any, oz: int, oy: int, ox: int, classes: Any) -> Any:
+    """Fill classes with the affinity to the voxel `o` lower; count the known ones, and the joined ones."""
     depth, height, width = labels.shape
-    target[:] = 0
-    weight[:] = 0
-    known, ones = 0, 0
+    classes[:] = UNKNOWN
+    known, joined = 0, 0
     for z in range(oz, depth):
         for y in range(oy, height):
             for x in range(ox, width):
                 here, there = labels[z, y, x], labels[z - oz, y - oy, x - ox]
                 if IGNORE not in (here, there):
                     known += 1
-                    weight[z, y, x] = 1
-                    if here == there and here != BOUNDARY:
-                        ones += 1
-                        target[z, y, x] = 1
-    return known, ones
-
-
-@njit(cache=True, nogil=True)
-def _balance(target: Any, weight: Any, of_one: Any, of_zero: Any) -> None:
-    depth, height, width = target.shape
-    for z in range(depth):
-        for y in range(height):
-            for x in range(width):
-                weight[z, y, x] *= of_one if target[z, y, x] else of_zero
+                    same = here == there and here != BOUNDARY
+                    joined += same
+                    classes[z, y, x] = JOINED if same else CUT
+    return known, joined
 
 
 def affinities(
     labels: NDArray[np.uint32], offsets: tuple[Vec, ...], eroded: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the affinities of labels, and their weights in the loss.
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Return the affinities of labels as classes, and what each class counts in the loss.
 
-    The affinity of channel c at v is 1 if v and v - offsets[c] bear the same label, which is not boundary. Weights are 0
-    where either end is outside the patch or ignored; the others are such that both classes count the same and a channel's
-    sum is 1 (less where a class is missing or rarer than `LEAST_SHARE`).
+    The affinity of channel c at v is 1 (`JOINED`) if v and v - offsets[c] bear the same label, which is not boundary, else 0
+    (`CUT`); it is `UNKNOWN` where either end is outside the patch or ignored. Weights are 0 for what is unknown; the others are
+    such that both classes count the same and a channel's sum is 1 (less where a class is missing or rarer than `LEAST_SHARE`).
 
     Parameters
     ----------
@@ -100,16 +92,16 @@ def affinities(
 
     Returns
     -------
-    targets, weights : (c, z, y, x) float32
-        Views of arrays whose last axis is c: the memory layout `channels_last_3d`.
+    classes : (c, z, y, x) uint8
+    weights : (c, 3) float32
+        Of a voxel of each class: cut, joined, unknown.
     """
-    shape = (*labels.shape, len(offsets))
-    targets, weights = np.empty(shape, np.float32), np.empty(shape, np.float32)
+    classes, weights = np.empty((len(offsets), *labels.shape), np.uint8), np.zeros((len(offsets), 3), np.float32)
     near = erode(labels, eroded)
     for channel, (oz, oy, ox) in enumerate(offsets):
         source = near if oz + oy + ox == 1 else labels
-        target, weight = targets[..., channel], weights[..., channel]
-        known, ones = _affinity(source, oz, oy, ox, target, weight)
-        share = min(max(ones / max(known, 1), LEAST_SHARE), 1 - LEAST_SHARE)
-        _balance(target, weight, np.float32(0.5 / share / max(known, 1)), np.float32(0.5 / (1 - share) / max(known, 1)))
-    return np.moveaxis(targets, 3, 0), np.moveaxis(weights, 3, 0)
+        known, joined = _affinity(source, oz, oy, ox, classes[channel])
+        share = min(max(joined / max(known, 1), LEAST_SHARE), 1 - LEAST_SHARE)
+        weights[channel, CUT] = 0.5 / (1 - share) / max(known, 1)
+        weights[channel, JOINED] = 0.5 / share / max(known, 1)
+    return classes, weights
