@@ -1,9 +1,9 @@
-"""Our RSUNet, in any size: the weights file says how to build the network.
+"""Our RSUNet, in any size, or the mean of several: the weights file says how to build the network.
 
-Config: ``inference.model: models/rsunet.py`` and ``inference.weights:`` a file that
-`connectomake.networks.rsunet.save_rsunet` wrote.
+Config: ``inference.model: models/rsunet.py`` and ``inference.weights:`` a file that `connectomake.networks.rsunet.save_rsunet`
+or `connectomake.networks.ensemble.save_mean` wrote.
 """
 
-from connectomake.networks.rsunet import load_rsunet as load_model
+from connectomake.networks.ensemble import load_mean as load_model
 
 __all__ = ["load_model"]

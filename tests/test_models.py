@@ -13,6 +13,7 @@ from connectomake.errors import ConfigError, ModelError
 from connectomake.inference.bump import blend_weights
 from connectomake.inference.models import content_hash, load_network
 from connectomake.inference.spec import InferenceSpec
+from connectomake.networks.ensemble import load_mean, save_mean
 from connectomake.networks.rsunet import BilinearUp, RSUNet, load_rsunet, save_rsunet
 
 SPEC = InferenceSpec((4, 8, 8), (4, 8, 8), (1, 2, 2))
@@ -344,10 +345,55 @@ def test_rsunet_model_file(tmp_path: Path) -> None:
     loaded = load_network(MODELS / "rsunet.py", tmp_path / "weights.pt", SPEC)
     np.testing.assert_allclose(loaded.forward(image()), expected(net, image()), atol=1e-6)
     torch.save(net.state_dict(), tmp_path / "bare.pt")
-    with pytest.raises(ModelError, match="has no settings of an RSUNet"):
+    with pytest.raises(ModelError, match="has no settings of one RSUNet"):
         load_network(MODELS / "rsunet.py", tmp_path / "bare.pt", SPEC)
     with pytest.raises(ModelError, match=r"needs inference.weights"):
+        load_network(MODELS / "rsunet.py", None, SPEC)
+    with pytest.raises(ModelError, match=r"needs a file"):
         load_rsunet(None)
+
+
+def members(*widths: tuple[int, ...]) -> list[RSUNet]:
+    torch.manual_seed(0)
+    return [RSUNet(1, 1, w, sigmoid=True).eval() for w in widths]
+
+
+def test_a_mean_of_networks_says_the_mean_of_what_they_say(tmp_path: Path) -> None:
+    nets = members((2, 4), (3, 4), (2,))
+    save_mean(tmp_path / "mean.pt", nets)
+    loaded = load_network(MODELS / "rsunet.py", tmp_path / "mean.pt", SPEC)
+    np.testing.assert_allclose(loaded.forward(image()), np.mean([expected(net, image()) for net in nets], axis=0), atol=1e-6)
+    save_mean(tmp_path / "one.pt", nets[:1])
+    one = load_network(MODELS / "rsunet.py", tmp_path / "one.pt", SPEC)
+    np.testing.assert_allclose(one.forward(image()), expected(nets[0], image()), atol=1e-6)
+
+
+def test_a_mean_in_half_the_bytes_differs_by_rounding(tmp_path: Path) -> None:
+    nets = members((8, 16), (8, 12))
+    for half in (False, True):
+        save_mean(tmp_path / f"{half}.pt", nets, half=half)
+    full, halved = (
+        load_network(MODELS / "rsunet.py", tmp_path / f"{half}.pt", SPEC).forward(image()) for half in (False, True)
+    )
+    assert (tmp_path / "True.pt").stat().st_size < 0.75 * (tmp_path / "False.pt").stat().st_size
+    assert 0 < np.abs(full - halved).max() < 0.01
+    stored = torch.load(tmp_path / "True.pt", weights_only=True)["members"][0]["state_dict"]
+    assert all(value.dtype != torch.float16 for value in stored.values() if value.ndim <= 1)
+    assert all(p.dtype == torch.float32 for p in load_mean(tmp_path / "True.pt").parameters())
+
+
+def test_what_is_no_mean_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="alike"):
+        save_mean(tmp_path / "mean.pt", [RSUNet(1, 1, (2,)), RSUNet(1, 3, (2,))])
+    with pytest.raises(ModelError, match="alike"):
+        save_mean(tmp_path / "mean.pt", [])
+    assert not (tmp_path / "mean.pt").exists()
+    save_mean(tmp_path / "mean.pt", members((2,)))
+    with pytest.raises(ModelError, match="a mean of several"):
+        load_rsunet(tmp_path / "mean.pt")
+    torch.save({"members": [{"state_dict": {}}]}, tmp_path / "broken.pt")
+    with pytest.raises(ModelError, match="has no settings"):
+        load_mean(tmp_path / "broken.pt")
 
 
 def test_dog_tells_membranes_from_cytoplasm() -> None:

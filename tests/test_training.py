@@ -346,6 +346,14 @@ def test_prefetch_hands_out_in_order_what_is_made_in_any():
     prefetch.close()
 
 
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parent.parent / "configs/training").glob("*.yaml")), ids=lambda p: p.stem
+)
+def test_shipped_trainings_are_valid(path):
+    spec = TrainingSpec.from_config(load_training(str(path)))
+    assert spec.steps > 0
+
+
 def trained(folder, **changes):
     folder.mkdir(exist_ok=True)
     path = teach(config_of(folder, **changes), lambda line: None)

@@ -16,6 +16,7 @@ from torch import nn
 
 from connectomake.errors import ModelError
 from connectomake.geometry.box import Vec, as_vec
+from connectomake.networks.weights import fit, read_checkpoint, state_dict_of
 
 IO_KERNEL = (1, 5, 5)
 VARIANTS = ("rsunet", "rsunet3")
@@ -186,7 +187,7 @@ class RSUNet(nn.Module):
 
 
 def _per_step(pooling: Sequence[int] | Sequence[Sequence[int]], steps: int) -> list[Vec]:
-    if all(isinstance(f, int) for f in pooling):
+    if len(pooling) and all(isinstance(f, int) for f in pooling):  # none: what one level alone is saved with
         return [as_vec(pooling)] * steps  # type: ignore[arg-type]
     factors = [as_vec(f) for f in pooling]
     if len(factors) != steps:
@@ -194,9 +195,32 @@ def _per_step(pooling: Sequence[int] | Sequence[Sequence[int]], steps: int) -> l
     return factors
 
 
+def content_of(network: RSUNet) -> dict[str, Any]:
+    """Return what is saved of a network: its weights and the settings that rebuild it, as plain containers and tensors."""
+    return {"state_dict": network.state_dict(), _METADATA: network.settings}
+
+
+def network_of(content: Any, path: Path) -> RSUNet:
+    """Build the network of what `content_of` returned.
+
+    Raises
+    ------
+    ModelError
+        If there are no settings of an RSUNet or its weights do not fit them.
+    """
+    if not isinstance(content, dict) or not isinstance(content.get(_METADATA), dict):
+        raise ModelError(
+            f"{path}: has no settings of one RSUNet: write it with connectomake.networks.rsunet.save_rsunet (a mean of several "
+            "is for inference alone)"
+        )
+    network = RSUNet(**content[_METADATA])
+    fit(network, state_dict_of(content, path), path)
+    return network
+
+
 def save_rsunet(path: str | Path, network: RSUNet) -> None:
-    """Save weights together with the settings that rebuild the network, as plain containers and tensors."""
-    torch.save({"state_dict": network.state_dict(), _METADATA: network.settings}, path)
+    """Save a network, for `load_rsunet` and ``models/rsunet.py``."""
+    torch.save(content_of(network), path)
 
 
 def load_rsunet(path: str | Path | None) -> RSUNet:
@@ -207,13 +231,6 @@ def load_rsunet(path: str | Path | None) -> RSUNet:
     ModelError
         If the file has no settings of an RSUNet or its weights do not fit them.
     """
-    from connectomake.networks.weights import fit, read_checkpoint, state_dict_of
-
     if path is None:
-        raise ModelError("RSUNet needs inference.weights: a file that save_rsunet wrote")
-    content = read_checkpoint(Path(path))
-    if not isinstance(content, dict) or not isinstance(content.get(_METADATA), dict):
-        raise ModelError(f"{path}: has no settings of an RSUNet: write it with connectomake.networks.rsunet.save_rsunet")
-    network = RSUNet(**content[_METADATA])
-    fit(network, state_dict_of(content, Path(path)), Path(path))
-    return network
+        raise ModelError("RSUNet needs a file that save_rsunet wrote")
+    return network_of(read_checkpoint(Path(path)), Path(path))
