@@ -1,8 +1,7 @@
 """Inference of a block over the sum of its forward passes: what reading, blending and writing cost beside the network.
 
 The reference is the time within the torch module alone, measured in the same run by a module wrapped around it. One
-thread, RSUNet of widths 8, 16, 32, 64, random weights, the patch of published affinity networks. Where there is a GPU, on it
-too.
+thread, RSUNet of widths 8, 16, 32, 64, random weights, the patch of published affinity networks.
 """
 
 import os
@@ -56,14 +55,11 @@ def _finish(device: torch.device) -> None:
 
 def run() -> dict[str, Any]:
     """Measure a block of 3 channels: engine alone, and with the block's shard written."""
-    rows = _rows("cpu")
-    if torch.cuda.is_available():
-        rows += _rows("cuda") + _rows("cuda", autocast="bfloat16")
     count = sum(p.numel() for p in _module().parameters())
     return {
         "title": "Inference of a block over the sum of its forward passes",
         "network": f"RSUNet {'/'.join(map(str, WIDTHS))}, {count:,} parameters",
-        "rows": rows,
+        "rows": rows_on("cpu"),
     }
 
 
@@ -72,7 +68,8 @@ def _module() -> RSUNet:
     return RSUNet(1, 3, WIDTHS, variant="rsunet", sigmoid=True)
 
 
-def _rows(kind: str, autocast: str = "none") -> list[Row]:
+def rows_on(kind: str, autocast: str = "none") -> list[Row]:
+    """Measure on a CPU or a CUDA device."""
     spec = InferenceSpec(
         (20, 256, 256), (20, 256, 256), (4, 64, 64), channels=3, dtype="uint8", threads=1, device=kind, autocast=autocast
     )

@@ -39,9 +39,9 @@ def _section(name: str, result: dict[str, Any]) -> Iterator[str]:
 
 
 def _machine(result: dict[str, Any]) -> str:
-    machine, load = result["machine"], result["load_average"]
-    shared = f"load average {load['before']} before, {load['after']} after"
-    return f"{machine['cores']} cores of a shared VM ({machine['processor']}), {machine['memory_gib']} GiB; {shared}"
+    machine, load = result["machine"], result.get("load_average")
+    shared = f"; load average {load['before']} before, {load['after']} after" if load else ""
+    return f"{machine['cores']} cores of a shared VM ({machine['processor']}), {machine['memory_gib']} GiB{shared}"
 
 
 def _line(row: dict[str, Any]) -> str:

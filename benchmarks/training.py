@@ -19,6 +19,11 @@ LEFT_OUT = 4
 
 def run() -> dict[str, Any]:
     """Train a few steps."""
+    return {"title": "Training", "rows": rows_of("fib25", "64³ patch", STEPS, {})}
+
+
+def rows_of(name: str, what: str, steps: int, changes: dict[str, Any]) -> list[Row]:
+    """Train a few steps of a config of ``configs/training`` with changes."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from connectomake.phantom import make_phantom
     from connectomake.teaching import load_training
@@ -29,14 +34,11 @@ def run() -> dict[str, Any]:
     volume = TrainingVolume("phantom", image, as_labels(labels, "boundary"))
     rows: list[tuple[float, float]] = []
     with tempfile.TemporaryDirectory() as folder:
-        config = load_training(str(ROOT / "configs/training/fib25.yaml")) | {"outdir": folder, "steps": STEPS}
-        config["every"] = dict.fromkeys(("validate", "checkpoint", "picture"), STEPS + 1) | {"log": 1}
+        config = load_training(str(ROOT / f"configs/training/{name}.yaml")) | {"outdir": folder, "steps": steps} | changes
+        config["every"] = dict.fromkeys(("validate", "checkpoint", "picture"), steps + 1) | {"log": 1}
         train(config, [volume], lambda *report: rows.append(report[3:]))
     seconds, waited = (np.array(column) for column in zip(*rows[LEFT_OUT:], strict=True))
-    return {
-        "title": "Training",
-        "rows": [
-            Row("steps per second, 64³ patch", 1 / median(seconds.tolist()), "1/s", samples=(1 / seconds).tolist()),
-            Row("time spent waiting for samples", float((waited * seconds).sum() / seconds.sum()), "of a step", limit=0.05),
-        ],
-    }
+    return [
+        Row(f"steps per second, {what}", 1 / median(seconds.tolist()), "1/s", samples=(1 / seconds).tolist()),
+        Row("time spent waiting for samples", float((waited * seconds).sum() / seconds.sum()), "of a step", limit=0.05),
+    ]
