@@ -1,11 +1,10 @@
 """The shipped network on real EM: FIB-25, its held-out slab, beside the scores of the published FFN.
 
-Held out is z 170:250 of training_sample2, whose image is read without anything around it; segmented and scored are z
-170:234, y and x 16:234, voxels of ground truth 0 left out. The network is that of ``configs/fib25.yaml``; watershed and
-agglomeration run in memory. Thresholds are chosen on z below 160, where the network was trained, treated alike. What is
-tried, and that only the scored box is segmented, was decided with earlier scores of the slab in view (docs/fib25.md). There
-are two choices: one for all voxels, and one that may leave as many voxels without a segment as the published FFN does
-(`t_boundary`). With CONNECTOMAKE_MARGIN=1 all that is read is segmented: bodies may be joined outside what is scored.
+Held out is z 170:250 of training_sample2, whose image is read without anything around it and which is segmented as a whole;
+scored are z 170:234, y and x 16:234, voxels of ground truth 0 left out. The network is that of ``configs/fib25.yaml``;
+watershed and agglomeration run in memory. Thresholds are chosen on z below 160, where the network was trained, treated alike.
+There are two choices: one for all voxels, and one that may leave as many voxels without a segment as the published FFN does
+(`t_boundary`). With CONNECTOMAKE_ALONE=1 only what is scored is segmented: bodies are then not joined outside of it.
 """
 
 import hashlib
@@ -41,7 +40,7 @@ LARGEST, BESIDE = 114488, 125243  # half of all voxels, and the body it is merge
 FFN = {"all_voxels": (0.777 + 0.424, 0.040), "where_segmented": (0.590 + 0.256, 0.023)}
 TARGET = {"all_voxels": (1.0, 0.03), "where_segmented": (0.845, 0.023)}
 AUGMENT = os.environ.get("CONNECTOMAKE_AUGMENT")
-MARGIN = os.environ.get("CONNECTOMAKE_MARGIN") == "1"
+ALONE = os.environ.get("CONNECTOMAKE_ALONE") == "1"
 THREADS = int(os.environ.get("CONNECTOMAKE_THREADS", "2"))
 
 
@@ -78,7 +77,7 @@ def run() -> dict[str, Any]:
     if not folder.is_dir():
         raise Skipped(f"{folder} is not there; set CONNECTOMAKE_DATA")
     truth = h5py.File(folder / "training_sample2_groundtruth.h5")["labels"]
-    chosen_in, segmented = (CHOOSE, HELD_OUT) if MARGIN else (CHOOSE_SCORED, SCORED)
+    chosen_in, segmented = (CHOOSE_SCORED, SCORED) if ALONE else (CHOOSE, HELD_OUT)
     tried = dict(attempts(affinity_of(folder, CHOOSE, chosen_in), chosen_in, truth))
     affinity, scored = affinity_of(folder, HELD_OUT, segmented), truth[SCORED.slices()]
     rows, result = [], {}
