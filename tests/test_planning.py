@@ -27,7 +27,7 @@ from connectomake.meshes.parents import make_parent
 from connectomake.meshes.shards import Level, manifest
 from connectomake.objects import segment_properties, sizes
 from connectomake.octree import Adjacency, MemoryBlocks, merge_blocks, tables_for_children
-from connectomake.planning.demands import Demands
+from connectomake.planning.demands import Demands, seconds_of
 from connectomake.planning.facts import SourceFacts
 from connectomake.planning.mesh_tree import MeshTree
 from connectomake.planning.plan import Plan
@@ -139,6 +139,14 @@ def test_demands_grow_with_the_attempt_and_the_block():
         assert small.memory(stage, 2) == 2 * small.memory(stage)
         assert large.memory(stage) >= small.memory(stage) > 0
         assert large.minutes(stage) >= small.minutes(stage) > 0
+
+
+def test_more_views_of_a_patch_may_take_more_time():
+    large = {"shape": (600, 600, 600), "block": [256, 256, 256], "chunk": [64, 64, 64]}
+    once, often = (Demands(make_plan(inference={"augment": a}, **large)) for a in ("none", 8))
+    assert seconds_of(often.plan, "affinity", 10**6) == 8 * seconds_of(once.plan, "affinity", 10**6) > 0
+    assert often.minutes("affinity") > once.minutes("affinity")
+    assert often.minutes("components") == once.minutes("components")
 
 
 def digest(*arrays):

@@ -10,7 +10,7 @@ import numpy as np
 from connectomake.cli.proposals import RECOMPUTE_LIMIT, Proposal, proposals
 from connectomake.geometry import BlockGrid, Vec, as_vec, volume_of
 from connectomake.geometry.morton import bit_order
-from connectomake.planning.demands import SECONDS_PER_MEGAVOXEL, Demands
+from connectomake.planning.demands import Demands, seconds_of
 from connectomake.planning.mesh_tree import MeshTree
 from connectomake.planning.plan import Plan
 from connectomake.planning.scales import Scales
@@ -153,10 +153,9 @@ def _jobs(plan: Plan) -> Iterator[tuple[str, int]]:
 
 
 def _seconds(plan: Plan, rule: str) -> float | None:
-    rate = SECONDS_PER_MEGAVOXEL.get(rule)
     boxes = {"ground_truth": plan.evaluation_box, "contingency": plan.evaluation_box}
     voxels = plan.layers["image"].roi.volume if rule == "image" else boxes.get(rule, plan.roi).volume
-    return None if rate is None else rate * voxels / 1e6
+    return seconds_of(plan, rule, voxels) or None
 
 
 def passes(plan: Plan) -> Passes | None:

@@ -126,6 +126,11 @@ class InferenceSpec:
         return cls(**values)
 
     @property
+    def views(self) -> int:
+        """How often the network sees each patch."""
+        return 1 if self.augment == "none" else int(self.augment)
+
+    @property
     def margin(self) -> Vec:
         """Voxels of input context on each side of the output patch."""
         z, y, x = ((p - o) // 2 for p, o in zip(self.patch, self.output_patch, strict=True))

@@ -35,8 +35,8 @@ PROCESS_MB = {
 }
 """Memory of a stage's process before it reads anything, with some to spare; those with compiled code or torch need most."""
 LIGHT_PROCESS_MB = 100
-NETWORK_BYTES_PER_VOXEL = 1000
-"""Of the input patch: measured 550 for residual U-Nets of 16 channels at full size; wider ones need more."""
+NETWORK_BYTES_PER_VOXEL = 1500
+"""Of the input patch: measured 790 for residual U-Nets of 16 channels at full size, 1,050 with 24; wider ones need more."""
 COMPONENTS_BYTES = 14
 WATERSHED_BYTES = 10
 """Per voxel: labels, their table and graph; the three affinities are there twice while they are read."""
@@ -70,6 +70,12 @@ SECONDS_PER_MEGAVOXEL = {
     "contingency": 0.1,
     "pyramid": 0.3,
 }
+
+
+def seconds_of(plan: Plan, stage: str, voxels: int) -> float:
+    """Return about how many seconds of one core a stage takes for so many voxels, 0 where it does not follow them."""
+    views = plan.inference.views if stage == "affinity" and plan.inference is not None else 1
+    return views * SECONDS_PER_MEGAVOXEL.get(stage, 0.0) * voxels / 1e6
 
 
 @dataclass(frozen=True)
@@ -132,7 +138,7 @@ class Demands:
         if stage == "traces":
             blocks["traces"] = Skeletons(self.plan).tree.group_bits
         voxels = self._voxels << min(blocks.get(stage, 0), self.plan.grid.id_bits)
-        seconds = SECONDS_PER_MEGAVOXEL.get(stage, 0.0) * voxels / 1e6
+        seconds = seconds_of(self.plan, stage, voxels)
         return (10 + math.ceil(3 * seconds / 60)) << (attempt - 1)
 
     @property
