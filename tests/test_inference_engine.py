@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,11 @@ from connectomake.errors import ModelError, RunError
 from connectomake.geometry.box import Box
 from connectomake.inference.context import read_reflected, reflect
 from connectomake.inference.engine import infer_block
+from connectomake.inference.models import load_network
 from connectomake.inference.networks import TorchNetwork, UniversalNetwork, configure_torch
 from connectomake.inference.spec import InferenceSpec
+from connectomake.networks.ensemble import save_mean
+from connectomake.networks.rsunet import RSUNet
 from tests.test_inference_lattice import plain_starts, plain_weights
 
 Vec = tuple[int, int, int]
@@ -130,6 +134,20 @@ def test_real_patch_sizes_keep_their_batch(batch: int) -> None:
     assert network.batch == batch
     parts = infer(image, (0, 0, 0), roi, blocks_of(roi, (16, 16, 16)), spec, network)
     np.testing.assert_array_equal(parts, whole)
+
+
+@pytest.mark.parametrize("augment", ["none", "8"])
+@pytest.mark.parametrize("block", [(8, 12, 16), (20, 24, 7)])
+def test_the_mean_of_networks_gives_the_bits_of_the_whole(tmp_path: Path, block: Vec, augment: str) -> None:
+    torch.manual_seed(0)
+    save_mean(tmp_path / "mean.pt", [RSUNet(1, 3, w, pooling=(1, 2, 2), sigmoid=True) for w in ((4, 6), (3, 4, 5))], half=True)
+    spec = InferenceSpec((8, 16, 16), (6, 12, 12), (2, 4, 4), channels=3, augment=augment, affinities=(0, 1, 2), device="cpu")
+    network = load_network(Path(__file__).parent.parent / "models/rsunet.py", tmp_path / "mean.pt", spec)
+    image = np.random.default_rng(1).integers(0, 256, (1, 20, 24, 26), np.uint8)
+    roi = Box((-3, 5, 0), (15, 26, 23))
+    whole = infer(image, (-4, 3, -1), roi, [roi], spec, network)
+    np.testing.assert_array_equal(infer(image, (-4, 3, -1), roi, blocks_of(roi, block), spec, network), whole)
+    assert np.ptp(whole) > 0
 
 
 def test_uint8_is_rounded_float() -> None:
