@@ -118,3 +118,19 @@ def test_commands_exist(page):
 def test_pictures_are_small():
     for picture in (ROOT / "docs" / "pictures").glob("*.png"):
         assert picture.stat().st_size <= 500_000
+
+
+@pytest.mark.parametrize("name", ["schema.yaml", "training.yaml"])
+def test_no_key_of_a_schema_stands_twice(name):
+    """YAML takes the last of two equal keys without a word."""
+
+    class Strict(yaml.SafeLoader):
+        pass
+
+    def mapping(loader, node):
+        keys = [loader.construct_object(key) for key, _ in node.value]
+        assert len(keys) == len(set(keys)), sorted(k for k in keys if keys.count(k) > 1)
+        return loader.construct_mapping(node, deep=True)
+
+    Strict.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, mapping)
+    yaml.load(Path("src/connectomake/config", name).read_text(), Strict)

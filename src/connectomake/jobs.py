@@ -68,10 +68,8 @@ class Job:
         SourceError
             If it cannot be reached, or another lies in its place.
         """
-        from connectomake.sources import open_source
-
         facts = self.plan.source
-        source = open_source(facts.path, facts.dataset, facts.voxel_size, facts.scale)
+        source = facts.open()
         if source.identity != facts.identity:
             raise SourceError(f"source {facts.path} has changed since the plan was made; start snakemake on the head again")
         return source

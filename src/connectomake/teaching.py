@@ -11,7 +11,7 @@ from connectomake.config import load_config, normalise
 from connectomake.config.load import TRAINING
 from connectomake.errors import ConfigError
 from connectomake.geometry import Box, as_vec
-from connectomake.sources import Source, open_source
+from connectomake.sources import Source, SourceOptions, open_source
 
 if TYPE_CHECKING:
     from connectomake.training.volumes import TrainingVolume
@@ -89,7 +89,7 @@ def _volume(section: dict[str, Any], key: str) -> "TrainingVolume":
 
 
 def _open(section: dict[str, Any]) -> Source:
-    return open_source(section["path"], section["dataset"], UNIT, section["scale"])
+    return open_source(section["path"], section["dataset"], UNIT, section["scale"], SourceOptions.of(section))
 
 
 def _check(image: Source, labels: Source, name: str) -> None:

@@ -71,13 +71,13 @@ def _check_site(site: "Site") -> None:
 
 
 def _check_source(plan: "Plan") -> "Source":
-    from connectomake.sources import open_source
-
     facts = plan.source
-    source = open_source(facts.path, facts.dataset, facts.voxel_size, facts.scale)
+    source = facts.open()
     box = _first_chunk(plan)
     voxels = source.read(box)
     _done(f"{facts.path} is readable: {box} holds {facts.dtype} from {voxels.min():g} to {voxels.max():g}")
+    for note in source.notes:
+        print(f"! {note}")
     return source
 
 

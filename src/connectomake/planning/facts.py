@@ -1,9 +1,13 @@
 """What a plan keeps of a source."""
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
 
 from connectomake.geometry import Box, as_vec
+from connectomake.sources.options import DEFAULTS, SourceOptions
+
+if TYPE_CHECKING:
+    from connectomake.sources import Source
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,8 @@ class SourceFacts:
         Nanometres, z, y, x.
     identity
         Fingerprint of the content, independent of where the source lies.
+    options
+        How it is read.
     """
 
     path: str
@@ -35,6 +41,7 @@ class SourceFacts:
     dtype: str
     voxel_size: tuple[float, float, float]
     identity: str
+    options: SourceOptions = DEFAULTS
 
     @property
     def in_place(self) -> bool:
@@ -43,8 +50,9 @@ class SourceFacts:
 
     def to_json(self) -> dict[str, Any]:
         """Return the facts as plain JSON values."""
-        facts = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "bounds"}
-        return {**facts, "voxel_size": list(self.voxel_size), "start": list(self.bounds.start), "stop": list(self.bounds.stop)}
+        facts = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("bounds", "options")}
+        box = {"start": list(self.bounds.start), "stop": list(self.bounds.stop)}
+        return {**facts, "voxel_size": list(self.voxel_size), "options": asdict(self.options), **box}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "SourceFacts":
@@ -52,4 +60,17 @@ class SourceFacts:
         facts = dict(value)
         bounds = Box(as_vec(facts.pop("start")), as_vec(facts.pop("stop")))
         z, y, x = facts.pop("voxel_size")
-        return cls(bounds=bounds, voxel_size=(z, y, x), **facts)
+        options = SourceOptions.of(facts.pop("options", {}))
+        return cls(bounds=bounds, voxel_size=(z, y, x), options=options, **facts)
+
+    def open(self) -> "Source":
+        """Open the source for reading.
+
+        Raises
+        ------
+        ConfigError, SourceError
+            See `open_source`.
+        """
+        from connectomake.sources import open_source
+
+        return open_source(self.path, self.dataset, self.voxel_size, self.scale, self.options)

@@ -12,7 +12,7 @@ from connectomake.errors import ConfigError, ModelError, SourceError
 from connectomake.planning.facts import SourceFacts
 from connectomake.planning.plan import Plan
 from connectomake.planning.truth import check_truth, truth_facts
-from connectomake.sources import is_url, open_source, resolve_local
+from connectomake.sources import SourceOptions, is_url, open_source, resolve_local
 
 PLAN_FOLDER = ".connectomake"
 IMAGE_DTYPES = ("uint8", "uint16", "uint32", "int8", "int16", "float32")
@@ -107,13 +107,14 @@ def check_writable(outdir: str) -> None:
 
 def _source_facts(section: dict[str, Any]) -> SourceFacts:
     voxel_size = section["voxel_size"]
+    options = SourceOptions.of(section)
     source = open_source(
-        section["path"], section["dataset"], None if voxel_size is None else tuple(voxel_size), section["scale"]
+        section["path"], section["dataset"], None if voxel_size is None else tuple(voxel_size), section["scale"], options
     )
     z, y, x = (float(v) for v in source.voxel_size)
     return SourceFacts(
         section["path"], section["dataset"], section["scale"], source.kind, source.bounds, source.channels,
-        str(source.dtype), (z, y, x), source.identity,
+        str(source.dtype), (z, y, x), source.identity, options,
     )  # fmt: skip
 
 

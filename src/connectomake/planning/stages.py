@@ -133,7 +133,13 @@ class Stages:
     def _source(self) -> dict[str, Any]:
         """The content that is read in place, where there is no image stage before."""
         s = self.plan.source
-        return {"identity": s.identity, "dataset": s.dataset, "scale": s.scale, "bounds": asdict(s.bounds)}
+        return {
+            "identity": s.identity,
+            "dataset": s.dataset,
+            "scale": s.scale,
+            "bounds": asdict(s.bounds),
+            **s.options.chosen(),
+        }
 
     def _image(self) -> dict[str, Any]:
         return {"layer": layer_values(self.plan.layers["image"]), "source": self._source()}
@@ -193,7 +199,10 @@ class Stages:
 
     def _truth(self) -> dict[str, Any]:
         t = self.plan.truth
-        return {} if t is None else {"identity": t.identity, "dataset": t.dataset, "scale": t.scale, "bounds": asdict(t.bounds)}
+        if t is None:
+            return {}
+        values = {"identity": t.identity, "dataset": t.dataset, "scale": t.scale, "bounds": asdict(t.bounds)}
+        return values | t.options.chosen()
 
     def _ground_truth(self) -> dict[str, Any]:
         return {"layer": layer_values(self.plan.layers["ground_truth"]), "truth": self._truth()}

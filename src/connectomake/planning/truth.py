@@ -5,9 +5,13 @@ from typing import Any
 from connectomake.errors import ConfigError, ConnectomakeError
 from connectomake.planning.facts import SourceFacts
 from connectomake.planning.plan import Plan
+from connectomake.sources import SourceOptions
 from connectomake.sources.labels import Labels, open_labels
 
-KEYS = {"source.path": "evaluation.ground_truth", "source.dataset": "evaluation.dataset", "source.scale": "evaluation.scale"}
+KEYS = {
+    "source.path": "evaluation.ground_truth", "source.dataset": "evaluation.dataset", "source.scale": "evaluation.scale",
+    "source.missing": "evaluation.missing",
+}  # fmt: skip
 
 
 def truth_facts(section: dict[str, Any] | None, source: SourceFacts) -> SourceFacts | None:
@@ -31,14 +35,16 @@ def truth_facts(section: dict[str, Any] | None, source: SourceFacts) -> SourceFa
     _check_fit(labels, section, source)
     return SourceFacts(
         section["ground_truth"], section["dataset"], section["scale"], labels.source.kind, labels.bounds, 1, "uint64",
-        source.voxel_size, labels.source.identity,
+        source.voxel_size, labels.source.identity, SourceOptions.of(section),
     )  # fmt: skip
 
 
 def open_truth(section: dict[str, Any]) -> Labels:
     """Open the ground truth; errors name the keys of ``evaluation``."""
     try:
-        return open_labels(section["ground_truth"], section["dataset"], section["scale"], section["offset"])
+        return open_labels(
+            section["ground_truth"], section["dataset"], section["scale"], section["offset"], SourceOptions.of(section)
+        )
     except ConnectomakeError as error:
         text = str(error)
         for key, ours in KEYS.items():

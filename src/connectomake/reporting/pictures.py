@@ -44,11 +44,8 @@ def image_reader(plan: Plan) -> Reader | None:
 
 
 def _source_reader(plan: Plan) -> Reader | None:
-    from connectomake.sources import open_source
-
-    facts = plan.source
     try:
-        return open_source(facts.path, facts.dataset, facts.voxel_size, facts.scale).read
+        return plan.source.open().read
     except OSError:
         return None
 

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 from connectomake.errors import ConfigError
 from connectomake.sources.ingest import ingest_block
+from connectomake.sources.options import DEFAULTS, SourceOptions
 from connectomake.sources.paths import find_kind, is_url, resolve_local, split_kind
 from connectomake.sources.source import Source
 
-__all__ = ["Source", "find_kind", "ingest_block", "is_url", "open_source", "resolve_local"]
+__all__ = ["Source", "SourceOptions", "find_kind", "ingest_block", "is_url", "open_source", "resolve_local"]
 
 
 def open_source(
@@ -15,6 +16,7 @@ def open_source(
     dataset: str | None = None,
     voxel_size: Sequence[float] | None = None,
     scale: int | str | None = None,
+    options: SourceOptions = DEFAULTS,
 ) -> Source:
     """Open a source and read its metadata, not its voxels.
 
@@ -30,6 +32,8 @@ def open_source(
         Nanometres, z, y, x; wins over the metadata's.
     scale
         Of precomputed and OME-Zarr: index (0, the default, is the finest) or key.
+    options
+        What the user says of the source beside that.
 
     Raises
     ------
@@ -50,15 +54,15 @@ def open_source(
     if kind == "precomputed":
         from connectomake.sources.precomputed import open_precomputed
 
-        return open_precomputed(place, scale, voxel_size)
+        return open_precomputed(place, scale, voxel_size, options)
     if kind == "zarr":
         from connectomake.sources.zarr import open_zarr
 
-        return open_zarr(place, dataset, scale, voxel_size)
+        return open_zarr(place, dataset, scale, voxel_size, options)
     if kind == "n5":
         from connectomake.sources.n5 import open_n5
 
-        return open_n5(place, dataset, voxel_size)
+        return open_n5(place, dataset, voxel_size, options)
     from connectomake.sources import png, tiff
 
     return (png.open_png if kind == "png" else tiff.open_tiff)(place, voxel_size)

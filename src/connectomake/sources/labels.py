@@ -7,6 +7,7 @@ import numpy as np
 
 from connectomake.errors import ConfigError, SourceError
 from connectomake.geometry import Box, Vec
+from connectomake.sources.options import DEFAULTS, SourceOptions
 from connectomake.sources.source import Source, VoxelSize
 
 STACKS = ("tiff", "png")
@@ -60,13 +61,17 @@ class Labels:
 
 
 def open_labels(
-    path: str, dataset: str | None = None, scale: int | str | None = None, offset: Sequence[int] | None = None
+    path: str,
+    dataset: str | None = None,
+    scale: int | str | None = None,
+    offset: Sequence[int] | None = None,
+    options: SourceOptions = DEFAULTS,
 ) -> Labels:
     """Open a label volume in any format of `open_source`.
 
     Parameters
     ----------
-    path, dataset, scale
+    path, dataset, scale, options
         As `open_source`.
     offset
         Is added to the coordinates of the source: where its voxel 0, 0, 0 lies.
@@ -76,7 +81,7 @@ def open_labels(
     ConfigError, SourceError
         If it cannot be opened, has several channels, or holds no integers.
     """
-    source, voxel_size = _opened(path, dataset, scale)
+    source, voxel_size = _opened(path, dataset, scale, options)
     where = path + (f" [{dataset}]" if dataset else "")
     if np.dtype(source.dtype).kind not in "iu":
         raise SourceError(f"{where} holds {source.dtype}, which are no labels; name a volume of integers")
@@ -86,14 +91,14 @@ def open_labels(
     return Labels(source, (z, y, x), source.kind == "precomputed" or offset is not None, voxel_size)
 
 
-def _opened(path: str, dataset: str | None, scale: int | str | None) -> tuple[Source, VoxelSize | None]:
+def _opened(path: str, dataset: str | None, scale: int | str | None, options: SourceOptions) -> tuple[Source, VoxelSize | None]:
     """Open a source; labels need no voxel size."""
     from connectomake.sources import open_source
 
     try:
-        source = open_source(path, dataset, None, scale)
+        source = open_source(path, dataset, None, scale, options)
     except ConfigError:
-        return open_source(path, dataset, (1, 1, 1), scale), None
+        return open_source(path, dataset, (1, 1, 1), scale, options), None
     return source, source.voxel_size
 
 

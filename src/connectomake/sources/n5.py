@@ -9,13 +9,14 @@ from connectomake.errors import ConfigError, SourceError
 from connectomake.geometry import Box
 from connectomake.sources import identity, tensor
 from connectomake.sources.axes import Order, axis_order, nanometres
+from connectomake.sources.options import DEFAULTS, SourceOptions
 from connectomake.sources.paths import is_url
 from connectomake.sources.source import Source, choose_voxel_size, read_dtype
 
 Metadata = dict[str, Any]
 
 
-def open_n5(path: str, dataset: str | None, voxel_size: Sequence[float] | None) -> Source:
+def open_n5(path: str, dataset: str | None, voxel_size: Sequence[float] | None, options: SourceOptions = DEFAULTS) -> Source:
     """Open a dataset of an N5 container.
 
     Axes are x, y, z or x, y, z, c unless the attribute ``axes`` names them otherwise. The voxel size comes from
@@ -26,7 +27,7 @@ def open_n5(path: str, dataset: str | None, voxel_size: Sequence[float] | None) 
     if "dimensions" not in metadata:
         raise _not_there(path, dataset)
     where = f"dataset {name} of {path}" if name else path
-    store = tensor.open_store(path, name, "n5")
+    store = tensor.open_store(path, name, "n5", options.missing == "fill")
     order = axis_order(metadata.get("axes"), store.shape, "xyzc", where)
     if 0 in store.shape:
         raise SourceError(f"{where} is empty: its dimensions are {list(store.shape)}")

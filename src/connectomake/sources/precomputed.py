@@ -8,11 +8,14 @@ from connectomake.errors import ConfigError, SourceError
 from connectomake.geometry import Box
 from connectomake.layers.precomputed import xyz
 from connectomake.sources import identity, tensor
+from connectomake.sources.options import DEFAULTS, SourceOptions
 from connectomake.sources.paths import is_url
 from connectomake.sources.source import Source, choose_voxel_size, read_dtype
 
 
-def open_precomputed(path: str, scale: int | str | None, voxel_size: Sequence[float] | None) -> Source:
+def open_precomputed(
+    path: str, scale: int | str | None, voxel_size: Sequence[float] | None, options: SourceOptions = DEFAULTS
+) -> Source:
     """Open one scale, by index (0 is the finest, the default) or by key; the voxel offset is that of the scale."""
     info = tensor.read_json(path, "info")
     if info is None:
@@ -20,12 +23,14 @@ def open_precomputed(path: str, scale: int | str | None, voxel_size: Sequence[fl
     try:
         scales = info["scales"]
         index = _scale_index([str(s["key"]) for s in scales], scale, path)
-        return _open_scale(path, info, index, voxel_size)
+        return _open_scale(path, info, index, voxel_size, options)
     except (KeyError, TypeError, IndexError) as error:
         raise SourceError(f"the info file of {path} lacks or garbles {error}; correct it, or source.path") from error
 
 
-def _open_scale(path: str, info: dict[str, Any], index: int, voxel_size: Sequence[float] | None) -> Source:
+def _open_scale(
+    path: str, info: dict[str, Any], index: int, voxel_size: Sequence[float] | None, options: SourceOptions
+) -> Source:
     chosen = info["scales"][index]
     where = f"scale {chosen['key']} of {path}"
     dtype = read_dtype(info["data_type"], where)
@@ -34,7 +39,7 @@ def _open_scale(path: str, info: dict[str, Any], index: int, voxel_size: Sequenc
     resolution = chosen.get("resolution")
     if not isinstance(resolution, list) or len(resolution) != 3:
         raise SourceError(f"{where} has no voxel size (resolution: {resolution}); write [x, y, z] in nm into its info file")
-    store = tensor.open_store(path, "", "neuroglancer_precomputed", scale_index=index)
+    store = tensor.open_store(path, "", "neuroglancer_precomputed", options.missing == "fill", scale_index=index)
     return Source(
         path=path,
         kind="precomputed",

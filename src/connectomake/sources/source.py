@@ -38,6 +38,8 @@ class Source:
     identity
         Cheap fingerprint of the content, independent of path and time: two sources with the same identity hold the same
         image as far as sizes, metadata and sampled pieces tell.
+    notes
+        Sentences for ``connectomake check``: what was guessed of the source, what looks odd, and how to say it otherwise.
     """
 
     path: str
@@ -48,6 +50,7 @@ class Source:
     voxel_size: VoxelSize
     identity: str
     _reader: Reader = field(repr=False, compare=False)
+    notes: tuple[str, ...] = ()
 
     def read(self, box: Box) -> np.ndarray:
         """Read the voxels of `box`, shape (c, z, y, x), C-contiguous, of `dtype`.

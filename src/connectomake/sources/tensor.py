@@ -98,8 +98,8 @@ def unreachable(path: str, error: BaseException) -> SourceError:
     return SourceError(f"{path} cannot be reached ({cause}); check the address, the network and your credentials")
 
 
-def open_store(path: str, below: str, driver: str, **options: Any) -> Any:
-    """Open an array for reading.
+def open_store(path: str, below: str, driver: str, fill: bool, **options: Any) -> Any:
+    """Open an array for reading; `fill`: a storage chunk that is not there reads as the fill value, else it is an error.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def open_store(path: str, below: str, driver: str, **options: Any) -> Any:
     """
     import tensorstore as ts
 
-    spec = {"driver": driver, "kvstore": kvstore(path, below), **options}
+    spec = {"driver": driver, "kvstore": kvstore(path, below), "fill_missing_data_reads": fill, **options}
     try:
         return ts.open(spec, read=True, open=True, context=ts.Context(CONTEXT)).result(timeout=OPEN_SECONDS)
     except TimeoutError as error:

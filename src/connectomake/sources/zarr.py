@@ -9,6 +9,7 @@ from connectomake.errors import ConfigError, SourceError
 from connectomake.geometry import Box
 from connectomake.sources import identity, tensor
 from connectomake.sources.axes import axis_order, nanometres
+from connectomake.sources.options import DEFAULTS, SourceOptions
 from connectomake.sources.paths import is_url
 from connectomake.sources.source import Source, choose_voxel_size, read_dtype
 
@@ -16,7 +17,13 @@ _SIZE_ATTRIBUTES = ("resolution_nm", "voxel_size", "resolution")
 Metadata = dict[str, Any]
 
 
-def open_zarr(path: str, dataset: str | None, scale: int | str | None, voxel_size: Sequence[float] | None) -> Source:
+def open_zarr(
+    path: str,
+    dataset: str | None,
+    scale: int | str | None,
+    voxel_size: Sequence[float] | None,
+    options: SourceOptions = DEFAULTS,
+) -> Source:
     """Open an array of a Zarr container; for OME-Zarr the dataset may be left out and `scale` (0: finest) chosen.
 
     Axes are z, y, x or c, z, y, x unless ``multiscales`` or ``dimension_names`` say otherwise. The voxel size comes
@@ -32,13 +39,15 @@ def open_zarr(path: str, dataset: str | None, scale: int | str | None, voxel_siz
         raise _not_there(path, dataset, kind)
     if multiscale is None and "/" in group + "/" and group:
         multiscale = _multiscale(_node(path, group.rpartition("/")[0])[1])
-    return _open_array(path, group, metadata, _entry(multiscale, group.rpartition("/")[2]), voxel_size)
+    return _open_array(path, group, metadata, _entry(multiscale, group.rpartition("/")[2]), voxel_size, options)
 
 
-def _open_array(path: str, name: str, metadata: Metadata, entry: Metadata | None, voxel_size: Sequence[float] | None) -> Source:
+def _open_array(
+    path: str, name: str, metadata: Metadata, entry: Metadata | None, voxel_size: Sequence[float] | None, options: SourceOptions
+) -> Source:
     where = f"dataset {name} of {path}" if name else path
     version = 3 if metadata.get("zarr_format") == 3 else 2
-    store = tensor.open_store(path, name, "zarr3" if version == 3 else "zarr")
+    store = tensor.open_store(path, name, "zarr3" if version == 3 else "zarr", options.missing == "fill")
     labels = entry["labels"] if entry else metadata.get("dimension_names")
     order = axis_order(labels, store.shape, "czyx", where)
     if 0 in store.shape:

@@ -1,0 +1,31 @@
+"""How a source is read where its format leaves a choice: keys of the config's sections `source`, `evaluation`, volumes."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class SourceOptions:
+    """What a user may say of a source beside its place.
+
+    Parameters
+    ----------
+    missing
+        What a storage chunk is that the source lacks: an ``error``, or to ``fill`` with the format's fill value.
+    """
+
+    missing: str = "error"
+
+    @classmethod
+    def of(cls, section: Mapping[str, Any]) -> "SourceOptions":
+        """Return the options that a section of a config names; keys that it lacks keep their defaults."""
+        return cls(**{f.name: section[f.name] for f in fields(cls) if f.name in section})
+
+    def chosen(self) -> dict[str, Any]:
+        """Return the options that are not at their default, as plain values: what a stage's result depends on."""
+        default = asdict(DEFAULTS)
+        return {name: value for name, value in asdict(self).items() if value != default[name]}
+
+
+DEFAULTS = SourceOptions()
