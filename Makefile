@@ -12,7 +12,7 @@ export MPLBACKEND := Agg
 export CONNECTOMAKE_PLUGINS := $(abspath $(PLUGINS))
 export CONNECTOMAKE_GCS := $(abspath $(GCS))
 
-.PHONY: demo fib25 test test-fast test-cluster test-slurm test-kubernetes bench lint lock clean help
+.PHONY: demo cluster fib25 test test-fast test-cluster test-slurm test-kubernetes bench lint lock clean help
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -40,6 +40,10 @@ $(DEMO): $(STAMP)
 demo: $(STAMP) $(DEMO)  ## run the demo and say what was made
 	$(BIN)/snakemake --profile profiles/local
 	@$(BIN)/connectomake summary config.yaml
+
+cluster: $(STAMP)  ## install what the head of a run on Slurm or Kubernetes needs into the environment
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-cluster.lock
+	@echo "now: snakemake --profile slurm, or --profile kubernetes (docs/slurm.md, docs/kubernetes.md)"
 
 fib25: $(STAMP)  ## the same on real EM (see the README for the data)
 	$(BIN)/snakemake --profile profiles/local --configfile configs/fib25.yaml

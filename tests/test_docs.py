@@ -111,7 +111,7 @@ def test_commands_exist(page):
     for name in re.findall(r"^connectomake ([a-z]+)", "".join(commands_in(page)), re.MULTILINE):
         assert name in commands, f"{page.name} names connectomake {name}"
     makefile = (ROOT / "Makefile").read_text()
-    for name in re.findall(r"\bmake (demo|test[a-z-]*|bench|lint|fib25|clean|lock)\b", page.read_text()):
+    for name in re.findall(r"\bmake (demo|cluster|test[a-z-]*|bench|lint|fib25|clean|lock)\b", page.read_text()):
         assert re.search(rf"^{name}:", makefile, re.MULTILINE)
 
 

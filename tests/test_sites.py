@@ -173,6 +173,29 @@ def test_profiles_of_the_repository():
     assert read_profile(ROOT / "profiles/local/config.yaml").executor is None
 
 
+@pytest.mark.parametrize("name", ["slurm", "kubernetes"])
+def test_snakemake_finds_a_profile_by_its_bare_name_from_the_clone(name, monkeypatch):
+    """Snakemake looks for ``--profile slurm`` in the working directory first."""
+    from snakemake.cli import get_profile_dir
+
+    monkeypatch.chdir(ROOT)
+    _, file = get_profile_dir(name)
+    assert file.resolve() == ROOT / "profiles" / name / "config.yaml"
+
+
+def test_pods_without_their_packages_name_the_command(monkeypatch):
+    from snakemake_executor_plugin_pods import Executor
+    from snakemake_executor_plugin_pods.run import Run
+    from snakemake_interface_common.exceptions import WorkflowError
+
+    def start(_):
+        raise ModuleNotFoundError("No module named 'kubernetes'", name="kubernetes")
+
+    monkeypatch.setattr(Run, "start", start)
+    with pytest.raises(WorkflowError, match="the package kubernetes is not in this environment.*make cluster"):
+        Executor.__post_init__(object.__new__(Executor))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [(None, "there is no profile"), ("a: [", "cannot be read"), ("- a", "holds no names and values")],

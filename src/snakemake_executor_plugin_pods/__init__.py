@@ -70,6 +70,11 @@ class Executor(RemoteExecutor):
             self.run = Run.start(self)
         except Fatal as error:
             raise WorkflowError(str(error)) from None
+        except ModuleNotFoundError as error:
+            raise WorkflowError(
+                f"the package {error.name} is not in this environment; install what Kubernetes needs: make cluster "
+                "(or pip install --no-deps -r requirements-cluster.lock)"
+            ) from None
         image = self.workflow.remote_execution_settings.container_image
         self.logger.info(f"Pods of run {self.run.name} in namespace {self.run.api.namespace}, image {image}.")
 
