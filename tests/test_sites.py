@@ -184,15 +184,16 @@ def test_snakemake_finds_a_profile_by_its_bare_name_from_the_clone(name, monkeyp
 
 
 def test_pods_without_their_packages_name_the_command(monkeypatch):
+    from snakemake_interface_common.exceptions import WorkflowError
+
     from snakemake_executor_plugin_pods import Executor
     from snakemake_executor_plugin_pods.run import Run
-    from snakemake_interface_common.exceptions import WorkflowError
 
     def start(_):
         raise ModuleNotFoundError("No module named 'kubernetes'", name="kubernetes")
 
     monkeypatch.setattr(Run, "start", start)
-    with pytest.raises(WorkflowError, match="the package kubernetes is not in this environment.*make cluster"):
+    with pytest.raises(WorkflowError, match=r"the package kubernetes is not in this environment.*make cluster"):
         Executor.__post_init__(object.__new__(Executor))
 
 
