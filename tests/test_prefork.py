@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from connectomake.forked_scripts import JobFailedError, failure, forked
 from connectomake.prefork import Server
 
 
@@ -119,3 +120,45 @@ def test_a_server_that_is_gone_is_an_error_not_a_hang(tmp_path):
     time.sleep(0.2)
     with pytest.raises((ConnectionError, BrokenPipeError)):
         run(server, tmp_path, "pass")
+
+
+class Script:
+    """What `forked` needs of Snakemake's object."""
+
+    conda_env = container_img = env_modules = bench_record = None
+
+    def __init__(self, log):
+        self.log = [log]
+
+
+def started(script, path, edit):
+    subprocess.run([sys.executable, path], check=True)
+
+
+@pytest.mark.parametrize("in_fork", [True, False])
+@pytest.mark.parametrize(
+    ("line", "code", "sentence"),
+    [
+        ("connectomake: error: the value is NaN; check it", 1, "the value is NaN; check it (log: {log})"),
+        ("connectomake: unexpected error in image; report it", 1, "unexpected error in image; report it (log: {log})"),
+        ("something else", 3, "the script ended with exit code 3 (log: {log})"),
+    ],
+)
+def test_a_failed_script_is_told_by_the_sentence_of_its_log(server, tmp_path, in_fork, line, code, sentence):
+    log, path = tmp_path / "a.log", tmp_path / "script.py"
+    path.write_text(f"open({str(log)!r}, 'w').write({line!r} + chr(10) + 'done' + chr(10)); raise SystemExit({code})")
+    run_script = forked(server if in_fork else None, started, print)
+    with pytest.raises(JobFailedError) as caught:
+        run_script(Script(log), str(path))
+    assert str(caught.value) == sentence.format(log=log)
+
+
+def test_a_signal_is_named():
+    assert failure(-11, "a.log") == "the job was ended by SIGSEGV (log: a.log)"
+
+
+def test_a_script_that_succeeds_is_no_error(server, tmp_path):
+    path = tmp_path / "script.py"
+    path.write_text("x = 1")
+    for one in (server, None):
+        forked(one, started, print)(Script(tmp_path / "a.log"), str(path))

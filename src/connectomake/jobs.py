@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from connectomake.sources import Source
     from connectomake.sources.labels import Labels
 
+ERROR_MARK, UNEXPECTED_MARK = "connectomake: error: ", "connectomake: unexpected error"
+"""How the line of a log begins that says why a job failed."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -112,15 +115,15 @@ def run(snakemake: Any, main: Callable[[Job], None]) -> None:
             plan = Plan.from_json(snakemake.config["plan"])
             main(Job(plan, snakemake.input, snakemake.output, snakemake.wildcards))
         except ConnectomakeError as error:
-            _fail(f"connectomake: error: {error}")
+            _fail(f"{ERROR_MARK}{error}")
         except OSError as error:
             reason = f"{error.filename or 'a file'}: {error.strerror or error}"
-            _fail(f"connectomake: error: {reason}; check space and permissions, then rerun")
+            _fail(f"{ERROR_MARK}{reason}; check space and permissions, then rerun")
         except MemoryError:
-            _fail("connectomake: error: out of memory; take a smaller block or give the job more memory (mem_mb)")
+            _fail(f"{ERROR_MARK}out of memory; take a smaller block or give the job more memory (mem_mb)")
         except Exception:
             traceback.print_exc()
-            _fail(f"connectomake: unexpected error in {snakemake.rule}; please report it with the log above")
+            _fail(f"{UNEXPECTED_MARK} in {snakemake.rule}; please report it with the log above")
         print(f"done in {time.perf_counter() - started:.1f} s", file=sys.stderr)  # noqa: T201
 
 

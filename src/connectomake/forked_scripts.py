@@ -1,0 +1,103 @@
+"""Snakemake's scripts run in forks of the server of `connectomake.prefork`; a failed one is told by the sentence of its log.
+
+Nothing here imports Snakemake: what runs a script is handed over, and any object with the same attributes will do.
+"""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from typing import Any
+
+from connectomake.jobs import ERROR_MARK, UNEXPECTED_MARK
+from connectomake.prefork import Ended, Server
+
+_TAIL_BYTES = 1 << 16
+Execute = Callable[..., Any]
+
+
+class JobFailedError(Exception):
+    """A script ended with an error; the text is the sentence in its log, and where the log lies."""
+
+
+def forked(server: Server | None, execute_script: Execute, warn: Callable[[str], object]) -> Execute:
+    """Wrap Snakemake's way to run a Python script, ``PythonScript.execute_script``.
+
+    Parameters
+    ----------
+    server
+        Runs the scripts; those of jobs in conda environments or containers, and all where it is None or gone, start as ever.
+    execute_script
+        Snakemake's own method.
+    warn
+        Gets a sentence when the server is gone.
+    """
+
+    def run(script: Any, path: str, edit: bool = False) -> None:
+        log = str(script.log[0]) if script.log else None
+        if server is not None and not (edit or script.conda_env or script.container_img or script.env_modules):
+            began = time.time()
+            try:
+                ended = server.run(path)
+            except ConnectionError as error:
+                warn(f"{error}; starting Python for {path} instead")
+            else:
+                if script.bench_record is not None:
+                    _note(script.bench_record, time.time() - began, ended)
+                if ended.code:
+                    raise JobFailedError(failure(ended.code, log))
+                return
+        try:
+            execute_script(script, path, edit)
+        except subprocess.CalledProcessError as error:
+            raise JobFailedError(failure(error.returncode, log)) from None
+
+    return run
+
+
+def _note(record: Any, seconds: float, ended: Ended) -> None:
+    """Fill a benchmark record with what the kernel measured; Snakemake's own way looks at the process twice a second."""
+    record.running_time, record.data_collected = seconds, True
+    record.max_rss, record.io_in, record.io_out = ended.rss_mb, ended.read_mb, ended.written_mb
+    record.cpu_time, record.cpu_usage = ended.cpu_s, 100 * ended.cpu_s
+
+
+def failure(code: int, log: str | None) -> str:
+    """Return in one sentence why a script failed.
+
+    Parameters
+    ----------
+    code
+        Its exit code; minus the number of the signal that ended it.
+    log
+        Path of its log, whose last error is quoted.
+
+    Examples
+    --------
+    >>> failure(-9, None)
+    'the job was ended by SIGKILL: mostly because memory ran out, or somebody killed it'
+    """
+    if code < 0:
+        name = signal.Signals(-code).name
+        why = ": mostly because memory ran out, or somebody killed it" if -code == signal.SIGKILL else ""
+        text = f"the job was ended by {name}{why}"
+    else:
+        text = _last_error(log) or f"the script ended with exit code {code}"
+    return f"{text} (log: {log})" if log else text
+
+
+def _last_error(log: str | None) -> str | None:
+    """Return the last error that `connectomake.jobs.run` wrote to a log, or None."""
+    try:
+        with open(log or os.devnull, "rb") as stream:  # noqa: PTH123  (a log may have any name)
+            size = stream.seek(0, os.SEEK_END)
+            stream.seek(max(0, size - _TAIL_BYTES))
+            lines = stream.read().decode(errors="replace").splitlines()
+    except OSError:
+        return None
+    for line in reversed(lines):
+        for mark in (ERROR_MARK, UNEXPECTED_MARK):
+            if line.startswith(mark):
+                return line.removeprefix(ERROR_MARK).removeprefix("connectomake: ").strip()
+    return None
