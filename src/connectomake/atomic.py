@@ -3,10 +3,13 @@
 import contextlib
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+_TEMPORARY = re.compile(r"\.(.+)\.\d+\.[0-9a-f]{8}\.part")
 
 
 def canonical_json(value: Any) -> str:
@@ -38,6 +41,18 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def final_path(path: str | os.PathLike[str]) -> Path:
+    """Return the name that a temporary file of `atomic_path` will get; that of any other file is its own.
+
+    Examples
+    --------
+    >>> final_path("out/.0.up.h5.4711.0a1b2c3d.part").as_posix(), final_path("out/0.up.h5").as_posix()
+    ('out/0.up.h5', 'out/0.up.h5')
+    """
+    found = _TEMPORARY.fullmatch(Path(path).name)
+    return Path(path).with_name(found.group(1)) if found else Path(path)
 
 
 def _flush(path: Path) -> None:

@@ -9,12 +9,13 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from connectomake.errors import ConnectomakeError, SourceError
+from connectomake.errors import ConnectomakeError, LayerError, SourceError
+from connectomake.layers.records import check_place, place_in, read_record
 from connectomake.planning.plan import Plan
 from connectomake.planning.stages import Stages
 from connectomake.planning.targets import Targets
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 ERROR_MARK, UNEXPECTED_MARK = "connectomake: error: ", "connectomake: unexpected error"
 """How the line of a log begins that says why a job failed."""
+
+
+RECORDED = (".shard", ".h5", ".pack", ".parquet")
+"""Files that end in a record, and that jobs read."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +118,7 @@ def run(snakemake: Any, main: Callable[[Job], None]) -> None:
     with logged(str(snakemake.log[0]) if snakemake.log else None):
         try:
             plan = Plan.from_json(snakemake.config["plan"])
+            check_inputs(snakemake.input, plan.outdir)
             main(Job(plan, snakemake.input, snakemake.output, snakemake.wildcards))
         except ConnectomakeError as error:
             _fail(f"{ERROR_MARK}{error}")
@@ -125,6 +131,24 @@ def run(snakemake: Any, main: Callable[[Job], None]) -> None:
             traceback.print_exc()
             _fail(f"{UNEXPECTED_MARK} in {snakemake.rule}; please report it with the log above")
         print(f"done in {time.perf_counter() - started:.1f} s", file=sys.stderr)  # noqa: T201
+
+
+def check_inputs(inputs: Any, outdir: str) -> None:
+    """Check that each file of the run that a job reads is what its name says; see `check_place`.
+
+    Raises
+    ------
+    LayerError
+        Naming the first that is another.
+    """
+    for path in inputs if isinstance(inputs, Iterable) else ():
+        if place_in(outdir, path) is None or not str(path).endswith(RECORDED):
+            continue
+        try:
+            record = read_record(path)
+        except LayerError:  # a missing or damaged file: its reader names it
+            continue
+        check_place(record, path, outdir)
 
 
 def progress(what: str, seconds: float = 10.0) -> Callable[[int, int], None]:

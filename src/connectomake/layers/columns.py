@@ -9,7 +9,7 @@ import numpy as np
 
 from connectomake.atomic import atomic_path, canonical_json
 from connectomake.errors import LayerError
-from connectomake.layers.records import PARQUET_CHECKSUMS_KEY, PARQUET_KEY, checksum_of
+from connectomake.layers.records import PARQUET_CHECKSUMS_KEY, PARQUET_KEY, checksum_of, named
 
 
 def write_columns(
@@ -32,7 +32,7 @@ def write_columns(
     arrow = pa.table({name: pa.array(np.ascontiguousarray(column)) for name, column in columns.items()})
     checksums = {name: checksum_of(name, arrow[name].to_numpy()) for name in columns}
     arrow = arrow.replace_schema_metadata(
-        {PARQUET_KEY: canonical_json(dict(record or {})), PARQUET_CHECKSUMS_KEY: canonical_json(checksums)}
+        {PARQUET_KEY: canonical_json(named(record or {}, path)), PARQUET_CHECKSUMS_KEY: canonical_json(checksums)}
     )
     with atomic_path(path) as temporary:
         pq.write_table(arrow, temporary, compression="zstd")

@@ -3,6 +3,8 @@
 Readers of shards, HDF5 and the like follow offsets and never look behind the last one, so a few bytes of JSON at the end
 travel with the data through any copy, and can be read without opening the format.
 
+A record also says which file of its run it stands in, so that a sibling under another name is found out.
+
 Layout: JSON, then ``<u4`` CRC-32 of it, ``<u4`` length of it, and eight bytes of magic.
 """
 
@@ -10,20 +12,93 @@ import json
 import os
 import struct
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from connectomake.atomic import canonical_json
+from connectomake.atomic import canonical_json, final_path
 from connectomake.errors import LayerError
 
 MAGIC = b"cmkRecrd"
 PARQUET_KEY = b"connectomake"
 PARQUET_CHECKSUMS_KEY = b"connectomake-crc32"
+WITHIN, FILE = "within", "file"
+"""In a record to be written: the run's folder. In a written one: the file's path below that folder."""
+_SIBLING = "{} is a copy of {} under another name; delete it and rerun"
 _TAIL = struct.Struct("<II8s")
 _GUESS = 4096
 _PIECE = 1 << 20
+
+
+def place_in(outdir: str, path: str | os.PathLike[str]) -> str | None:
+    """Return the path of a file below the run's folder, wherever that was copied to; None if it is not below it.
+
+    Examples
+    --------
+    >>> place_in("results/demo", "/scratch/results/demo/merge/1/0.up.h5")
+    'merge/1/0.up.h5'
+    """
+    return f"/{Path(path).as_posix()}".rpartition(f"/{outdir}/")[2] if f"/{outdir}/" in f"/{Path(path).as_posix()}" else None
+
+
+def named(record: Mapping[str, Any], path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return a record that says which file of its run it stands in, if it knows the run's folder.
+
+    Parameters
+    ----------
+    record
+        What to note; the run's folder under `WITHIN`.
+    path
+        The file, by its final name.
+    """
+    noted = {key: value for key, value in record.items() if key != WITHIN}
+    place = place_in(record[WITHIN], path) if WITHIN in record else None
+    return noted if place is None else noted | {FILE: place}
+
+
+def check_place(record: Mapping[str, Any], path: str | os.PathLike[str], outdir: str | None = None) -> None:
+    """Check that a file is the one that its name says, and not a sibling; records of old files do not tell.
+
+    Parameters
+    ----------
+    record
+        Of the file.
+    path
+        Where it lies.
+    outdir
+        The run's folder. By default layers may have been renamed: only the file's own folder and name are compared, of files
+        that have siblings.
+
+    Raises
+    ------
+    LayerError
+        If it is another file.
+    """
+    noted = record.get(FILE)
+    if not isinstance(noted, str):
+        return
+    if outdir is None:
+        below = noted.split("/")[1:]
+        other = len(below) > 1 and list(Path(path).absolute().parts[-len(below) :]) != below
+    else:
+        other = place_in(outdir, path) not in (noted, None)
+    if other:
+        raise LayerError(_SIBLING.format(path, noted))
+
+
+def check_shard(record: Mapping[str, Any], path: str | os.PathLike[str], wanted: str) -> None:
+    """Check that a shard is that of the block for which it is read, whatever it is called: ``SCALE/ID.shard``.
+
+    Raises
+    ------
+    LayerError
+        If it is that of another block.
+    """
+    noted = record.get(FILE, "")
+    if noted.count("/") == 2 and noted.partition("/")[2] != wanted:
+        raise LayerError(_SIBLING.format(path, noted))
 
 
 def encode_record(record: dict[str, Any]) -> bytes:
@@ -38,16 +113,16 @@ def append_record(path: str | os.PathLike[str], record: dict[str, Any], covered:
     Parameters
     ----------
     path
-        The file.
+        The file, by its temporary name or its own.
     record
-        What to note.
+        What to note; see `named`.
     covered
         So many bytes at the start have no checksum of their own: theirs is noted as ``content``; see `check_content`.
     """
     with Path(path).open("rb+") as stream:
         noted = {"content": [covered, _crc(stream, covered)]} if covered else {}
         stream.seek(0, os.SEEK_END)
-        stream.write(encode_record(record | noted))
+        stream.write(encode_record(named(record, final_path(path)) | noted))
 
 
 def check_content(path: str | os.PathLike[str]) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from connectomake.errors import LayerError
 from connectomake.geometry import Box, Vec
 from connectomake.layers import precomputed
-from connectomake.layers.records import decode_record
+from connectomake.layers.records import check_shard, decode_record
 from connectomake.layers.shard_file import ENTRY, decompress
 from connectomake.layers.spec import LayerSpec
 
@@ -45,6 +45,7 @@ class ShardReader:
         self._box = spec.grid.box(block_id)
         self._data = _map_file(self._path)
         self.record = decode_record(self._data[-(1 << 16) :], self._path)
+        check_shard(self.record, self._path, spec.shard_name(block_id))
         self._places = dict(self._index())
 
     def read(self, box: Box | None = None) -> np.ndarray:

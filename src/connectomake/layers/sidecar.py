@@ -9,7 +9,7 @@ import numpy as np
 
 from connectomake.atomic import atomic_path
 from connectomake.errors import LayerError
-from connectomake.layers.records import append_record, checksum_of, read_record
+from connectomake.layers.records import append_record, check_place, checksum_of, read_record
 
 CHECKSUM, COUNT = "crc32", "tables"
 
@@ -67,7 +67,7 @@ def read_tables(path: str | os.PathLike[str], names: Iterable[str] | None = None
 
     if not Path(path).exists():
         raise LayerError(f"{path} is missing; run snakemake to make it")
-    read_record(path)
+    check_place(read_record(path), path)
     try:
         with h5py.File(path, "r") as file:
             wanted = _all_names(file) if names is None else list(names)

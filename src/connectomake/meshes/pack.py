@@ -18,7 +18,7 @@ import numpy as np
 from connectomake.atomic import atomic_path
 from connectomake.errors import LayerError
 from connectomake.layers.id_shards import IdSharding
-from connectomake.layers.records import append_record, read_record
+from connectomake.layers.records import append_record, check_place, read_record
 from connectomake.meshes.cells import Fragment
 from connectomake.meshes.lattice import MeshSpec
 from connectomake.meshes.parents import Cells, new_parents
@@ -102,7 +102,7 @@ class PackReader:
 
     def __init__(self, path: str | os.PathLike[str], sharding: IdSharding) -> None:
         self.path = Path(path)
-        read_record(self.path)
+        check_place(read_record(self.path), self.path)
         with self.path.open("rb") as stream:
             self._data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         shards, fragments = np.frombuffer(self._data[len(MAGIC) : _HEAD], "<u8").tolist()

@@ -14,6 +14,7 @@ from typing import Any
 
 from connectomake.atomic import canonical_json
 from connectomake.layers import LayerSpec
+from connectomake.layers.records import WITHIN
 from connectomake.planning.plan import Plan
 from connectomake.planning.scales import LAYERS, Scales
 from connectomake.planning.skeletons import Skeletons
@@ -106,10 +107,11 @@ class Stages:
         return hashlib.sha256(self.param(stage).encode()).hexdigest()[:32]
 
     def record(self, stage: str, **facts: Any) -> dict[str, Any]:
-        """Return what is noted at the end of a stage's files."""
+        """Return what is to be noted at the end of a stage's files; the writer adds which file it is."""
         from connectomake import __version__
 
-        return {"stage": stage, "fingerprint": self.fingerprint(stage), "connectomake": __version__, **facts}
+        known = {"stage": stage, "fingerprint": self.fingerprint(stage), "connectomake": __version__}
+        return {**known, WITHIN: self.plan.outdir, **facts}
 
     def _upstream(self, stage: str, at: str) -> list[str]:
         image = [] if self.plan.source.in_place else ["image"]

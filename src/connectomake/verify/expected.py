@@ -111,7 +111,7 @@ def _shards(plan: Plan, targets: Targets, layer: str) -> Iterator[Expected]:
 
 def _merge(plan: Plan, targets: Targets) -> Iterator[Expected]:
     for level, node in targets.nodes():
-        yield Expected("merge", targets.merge(level, node), inspect.tables)
+        yield Expected("merge", targets.merge(level, node), partial(inspect.passed, plan, level, node))
     for level, node in targets.nodes():
         yield Expected("merge", targets.lookup(level, node), partial(inspect.lookup, plan, level, node))
 
@@ -120,7 +120,8 @@ def _agglomeration(plan: Plan, targets: Targets) -> Iterator[Expected]:
     for at in plan.thresholds:
         stage = f"agglomeration{at}"
         for level, node in targets.nodes():
-            yield Expected(stage, targets.agglomerate(level, node, at), inspect.tables)
+            look = partial(inspect.passed, plan, level, node)
+            yield Expected(stage, targets.agglomerate(level, node, at), look)
             yield Expected(stage, targets.assign(level, node, at), partial(inspect.lookup, plan, level, node))
         yield Expected(stage, targets.history(at), inspect.history)
 

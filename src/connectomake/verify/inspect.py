@@ -64,11 +64,20 @@ def _check_plane(path: str, name: str, found: dict[str, np.ndarray], shape: tupl
         raise LayerError(f"{path} is of another block: {name} is {what}, not {shape}; delete it and rerun")
 
 
+def passed(plan: Plan, level: int, node: int, path: str) -> None:
+    """Read what a node passes up, with a table for each of its children."""
+    _check_children(plan, level, node, path, "slots")
+
+
 def lookup(plan: Plan, level: int, node: int, path: str) -> None:
     """Read the look-up tables that a node hands to its children."""
+    _check_children(plan, level, node, path, "ids")
+
+
+def _check_children(plan: Plan, level: int, node: int, path: str, group: str) -> None:
     found = read_tables(path)
     for child in plan.octree.children(level, node):
-        name = f"ids/{plan.octree.name(level - 1, child)}"
+        name = f"{group}/{plan.octree.name(level - 1, child)}"
         if name not in found:
             raise LayerError(f"{path} has no table {name} for its child; delete it and rerun")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from connectomake.errors import ConnectomakeError
 from connectomake.layers import read_record
-from connectomake.layers.records import check_content
+from connectomake.layers.records import check_content, check_place
 from connectomake.planning.plan import Plan
 from connectomake.planning.stages import Stages
 from connectomake.planning.targets import Targets
@@ -144,6 +144,7 @@ class _Run:
             self.report.problems.append(f"{file.path} was made with other settings than the config's; delete it and rerun")
         if file.stage == "affinity":
             self.mixtures.add(record)
+        check_place(record, file.path, self._plan.outdir)
 
     def _look_deep(self, file: Expected) -> None:
         if file.recorded:
