@@ -511,3 +511,13 @@ def test_phantom(fresh, capsys):
     assert "24 x 28 x 32" in out
     with h5py.File("p/phantom.h5") as file:
         assert file["raw"].shape == (24, 28, 32)
+
+
+def test_summary_counts_a_block_once_whatever_the_thresholds(here):
+    from connectomake.cli.summary import _facts
+    from connectomake.cli.tally import tallies
+
+    section = {"agglomeration": {"threshold": 0.3, "thresholds": [0.5, 0.6]}, "segmentation": {"method": "watershed"}}
+    plan = resolve({**CONFIG, **section, "inference": {**CONFIG["inference"], "channels": 3}})
+    facts = dict(_facts(plan, tallies(plan, stage_files(plan))))
+    assert f"of {plan.grid.count:,} segmented" in facts["blocks"]

@@ -220,3 +220,11 @@ def test_snakemakes_report(tmp_path):
         "report_run", "report_blocks", "report_slices", "report_objects",
     }  # fmt: skip
     assert flow.would_run(flow.with_values(report={"enabled": False, "slices": 2, "objects": 3})) == {}
+
+
+def test_a_report_of_what_is_not_made_yet_names_the_target(tmp_path):
+    flow = Flow(tmp_path / "run").make()
+    flow.write()
+    said = flow.run("--report", "r.html", "reports", check=False)
+    assert "make them first: the same command with the target reports and without --report" in said
+    assert not (flow.folder / "r.html").exists()

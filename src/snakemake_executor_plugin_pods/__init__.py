@@ -15,11 +15,14 @@ from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 from snakemake_interface_executor_plugins.settings import CommonSettings, ExecutorSettingsBase
 
+from snakemake_executor_plugin_pods.early import replace
 from snakemake_executor_plugin_pods.run import Ended, Fatal, Run
 from snakemake_executor_plugin_pods.spec import with_quick_sources
 from snakemake_executor_plugin_pods.verdict import Verdict
 
 __all__ = ["Executor", "ExecutorSettings", "common_settings"]
+
+replace()
 
 
 @dataclass

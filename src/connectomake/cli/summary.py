@@ -31,12 +31,12 @@ def summary(config: ConfigPath = DEFAULT_CONFIG) -> None:
 
 
 def _facts(plan: "Plan", found: "list[Tally]") -> list[tuple[str, str]]:
-    by_name = {t.stage: t for t in found}
-    blocks = by_name["segmentation"]
-    whole = "all" if blocks.done else f"{blocks.there:,} of"
+    blocks = next(t for t in found if t.stage == "segmentation")
+    layers = _layers(plan, "segmentation")  # a block counts as done where all thresholds have it
+    whole = "all" if blocks.done else f"{blocks.there // layers:,} of"
     rows = [
         ("image", f"{plan.source.path}: {shape_text(plan.roi.shape)} voxels, {voxels_text(plan.roi.volume)}"),
-        ("blocks", f"{whole} {blocks.total:,} segmented, {shape_text(plan.grid.shape)} of {shape_text(plan.block)}"),
+        ("blocks", f"{whole} {blocks.total // layers:,} segmented, {shape_text(plan.grid.shape)} of {shape_text(plan.block)}"),
     ]
     rows += _object_rows(plan) + _score_rows(plan)
     missing = [t for t in found if not t.done and not t.temporary]
@@ -114,7 +114,7 @@ def _stage_table(plan: "Plan", found: "list[Tally]") -> "Table":
             table.add_row(*row)
             continue
         seconds += timed.seconds
-        voxels = plan.roi.volume * timed.jobs / t.total
+        voxels = plan.roi.volume * timed.jobs * _layers(plan, t.stage) / t.total
         speed = _speed(voxels / timed.seconds) if timed.seconds else ""
         memory = "" if timed.memory_mb is None else bytes_text(timed.memory_mb * 2**20)
         table.add_row(*row, seconds_text(timed.seconds), speed, memory)
@@ -122,6 +122,11 @@ def _stage_table(plan: "Plan", found: "list[Tally]") -> "Table":
     time = seconds_text(seconds) if seconds else ""
     table.add_row("together", f"{sum(t.there for t in found):,}", bytes_text(sum(t.bytes for t in found)), time)
     return table
+
+
+def _layers(plan: "Plan", stage: str) -> int:
+    """Return how many times a stage goes over the region: once for each threshold of agglomeration, where it follows that."""
+    return len(plan.thresholds) if stage in ("agglomerate", "assign", "history", "segmentation") else 1
 
 
 def _speed(voxels_per_second: float) -> str:

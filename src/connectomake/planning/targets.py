@@ -210,6 +210,13 @@ class Targets(Paths):
         """Return those that belong to every run: all or none."""
         return list(self.reports.values()) if self.plan.config["report"]["enabled"] else []
 
+    def reported(self) -> list[str]:
+        """Return the files of a whole run that ``snakemake --report`` puts into its page."""
+        worst, picture = self.evaluation().get("worst"), self.curve().get("picture")
+        scales = Scales(self.plan)
+        thumbnails = [scales.thumbnail(layer) for layer in scales.layers]
+        return [*self.wanted_reports(), *(p for p in (worst, picture) if p is not None), *thumbnails]
+
     def final(self) -> list[str]:
         """Return what a whole run is asked for: segmentation, object table, meshes, skeletons, scores and pyramids."""
         segmentation = [self.shard(layer, b) for layer in self.segmentations() for b in self.plan.grid.ids]
