@@ -225,6 +225,7 @@ def test_snakemakes_report(tmp_path):
 def test_a_report_of_what_is_not_made_yet_names_the_target(tmp_path):
     flow = Flow(tmp_path / "run").make()
     flow.write()
-    said = flow.run("--report", "r.html", "reports", check=False)
+    code, said = flow.run("--report", "r.html", "reports", check=False)
+    assert code
     assert "make them first: the same command with the target reports and without --report" in said
     assert not (flow.folder / "r.html").exists()
