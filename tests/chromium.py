@@ -42,7 +42,7 @@ async def _pictures(port, path, base, enough, seconds):
                 break
             await asyncio.sleep(0.2)
         taken = time.monotonic() - began
-        await _asked(socket, number + 1, "Browser.close", 20)  # so that the cache is written
+        await _asked(socket, number + 1, "Browser.close", 600)  # so that the cache is written
         return picture, taken
     finally:
         socket.close()
@@ -60,7 +60,7 @@ async def _asked(socket, number, method, seconds):
     return message
 
 
-def screenshot(base, path, profile, enough, seconds=180):
+def screenshot(base, path, profile, enough, seconds=1800):
     """Let headless Chromium show a page, with software WebGL, until its picture is enough.
 
     Saves the last picture; returns it and the seconds from opening the page to it.
@@ -72,7 +72,7 @@ def screenshot(base, path, profile, enough, seconds=180):
     ]  # fmt: skip
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        noted, end = profile / "DevToolsActivePort", time.monotonic() + 90
+        noted, end = profile / "DevToolsActivePort", time.monotonic() + 900
         while not noted.exists() and time.monotonic() < end:
             time.sleep(0.2)
         port = int(noted.read_text().split()[0])

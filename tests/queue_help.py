@@ -45,6 +45,8 @@ def main(job):
 
 run(snakemake, main)
 """
+LONG = 1800
+"""Seconds that nothing takes, however busy the machine."""
 MAIN = "from connectomake.cli import main; main()"
 
 
@@ -84,7 +86,7 @@ def call(*words, check=None, **environment):
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=LONG,
         env=os.environ | environment,
     )
     assert check is None or done.returncode == check, done.stdout + done.stderr
@@ -105,7 +107,8 @@ def worker(*words, **environment):
         process.communicate()
 
 
-def wait_for(condition, seconds=60):
+def wait_for(condition, seconds=LONG):
+    """Wait for an event; a limit only so that a broken program ends."""
     deadline = time.time() + seconds
     while not condition():
         assert time.time() < deadline
@@ -148,3 +151,13 @@ def lines(path):
 def message_of(folder):
     """The one message of a folder queue, as JSON."""
     return json.loads(next(Path(folder, "queue").iterdir()).read_text())
+
+
+def put_text(url, text, ident="stray"):
+    """Put a message of any text into a queue, past connectomake."""
+    place = url.partition("://")[2]
+    if url.startswith("fq://"):
+        Path(place, "queue", f"0--{ident}.json").write_text(text)
+    else:
+        client = boto3.client("sqs")
+        client.send_message(QueueUrl=client.get_queue_url(QueueName=place)["QueueUrl"], MessageBody=text)

@@ -5,16 +5,28 @@ import os
 import signal
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from connectomake.errors import QueueError, StorageError
 from connectomake.queueing.child import stand_in
+from connectomake.queueing.messages import KEY, OthersTaskError, read_message
 from connectomake.queueing.queues import open_queue
 from connectomake.queueing.stores import open_store
 from connectomake.queueing.task import Named, Task
-from tests.queue_help import Cloud, call, lines, make_plan, make_task, make_workflow, message_of, wait_for, worker
+from tests.queue_help import (
+    LONG,
+    Cloud,
+    call,
+    lines,
+    make_plan,
+    make_task,
+    make_workflow,
+    message_of,
+    put_text,
+    wait_for,
+    worker,
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -131,13 +143,14 @@ def test_put_draw_renew_finish(url):
 def test_a_lease_runs_out_unless_renewed(url):
     queue = open_queue(url, create=True)
     queue.put([make_task("a")])
-    drawn = queue.draw(2, 0)
-    for _ in range(4):
-        time.sleep(1)
-        queue.renew(drawn, 2)
-        assert queue.draw(2, 0) is None
-    time.sleep(3.1)
-    assert queue.draw(2, 0).draws == 2
+    drawn, ends = queue.draw(5, 0), time.time() + 6
+    queue.renew(drawn, 3600)
+    wait_for(lambda: time.time() > ends)
+    assert queue.draw(5, 0) is None
+    queue.renew(drawn, 1)
+    again = []
+    wait_for(lambda: again.append(queue.draw(60, 0)) or again[-1])
+    assert again[-1].draws == 2
 
 
 def test_purge(url):
@@ -179,8 +192,9 @@ def test_stores(store, tmp_path):
     place = tmp_path / "local"
     place.write_bytes(bytes(range(200)))
     assert store.mtime("a/b") is None
+    before = time.time()
     store.upload(place, "a/b")
-    assert abs(store.mtime("a/b") - time.time()) < 5
+    assert before - 2 < store.mtime("a/b") < time.time() + 2
     assert store.tail("a/b", 3) == bytes([197, 198, 199])
     assert store.tail("a/b", 1000) == place.read_bytes()
     store.download("a/b", tmp_path / "copy")
@@ -239,8 +253,8 @@ def test_what_is_made_already_is_left_unless_an_input_is_younger(here):
 
 def test_a_lease_is_renewed_while_a_job_runs(here, url):
     open_queue(url, create=True).put([make_task("a")])
-    with worker(url, "--lease", "2", SLEEP="7") as first, worker(url, "--lease", "2", SLEEP="7") as second:
-        assert (first.wait(60), second.wait(60)) == (0, 0)
+    with worker(url, "--lease", "10", SLEEP="12") as first, worker(url, "--lease", "10", SLEEP="12") as second:
+        assert (first.wait(LONG), second.wait(LONG)) == (0, 0)
     assert lines(here / "starts") == ["a"]
     assert (here / "out/a.shard").read_bytes().startswith(b"whole")
 
@@ -253,7 +267,7 @@ def test_a_killed_workers_task_goes_to_another(here, url):
         pid = int(half.name.split(".")[3])
         first.kill()
         first.wait()
-        wait_for(lambda: not Path(f"/proc/{pid}").exists() or " Z " in Path(f"/proc/{pid}/stat").read_text(), 5)
+        wait_for(lambda: not Path(f"/proc/{pid}").exists() or " Z " in Path(f"/proc/{pid}/stat").read_text())
     assert not (here / "out/a.shard").exists()
     text = call("queue", "work", url, check=0)[1]
     assert "a: made in" in text
@@ -268,7 +282,7 @@ def test_a_signal_releases_the_lease(here, url, number):
     with worker(url, "--lease", "600", SLEEP="600") as first:
         wait_for(lambda: list((here / "out").glob(".a.shard.*.part")))
         first.send_signal(number)
-        assert first.wait(30) == 128 + number
+        assert first.wait(LONG) == 128 + number
         assert "its lease is released" in first.stdout.read()
     assert queue.counts() == (1, 0)
     assert not list((here / "out").glob(".*"))
@@ -279,10 +293,9 @@ def test_a_signal_releases_the_lease(here, url, number):
 def test_a_signal_while_the_queue_is_empty(here):
     open_queue("fq://queue", create=True)
     with worker("fq://queue", "--forever") as first:
-        time.sleep(3)
-        assert first.poll() is None
+        assert "no task can be drawn now; waiting" in first.stdout.readline()
         first.terminate()
-        assert first.wait(30) == 143
+        assert first.wait(LONG) == 143
 
 
 def test_an_idle_worker_ends(here):
@@ -291,7 +304,7 @@ def test_an_idle_worker_ends(here):
     queue.draw(600, 0)
     started = time.time()
     call("queue", "work", "fq://queue", "--idle", "2", check=0)
-    assert 2 <= time.time() - started < 30
+    assert time.time() - started >= 2
 
 
 @pytest.mark.parametrize(("block", "how"), [("bad", "exit code 1"), ("killed", "signal 9 .*out of memory")])
@@ -361,12 +374,10 @@ def test_another_storage_can_be_named_when_working(here, store):
 )
 @pytest.mark.parametrize("command", ["work", "status", "purge"])
 def test_no_such_queue(here, cloud, url, text, command):
-    started = time.time()
     code, said = call("queue", command, url)
     assert code == 1
     assert text in said
     assert "Traceback" not in said
-    assert time.time() - started < 60
     assert not (here / "nothing").exists()
 
 
@@ -428,7 +439,7 @@ def test_another_version_or_plan(here):
 
 def test_messages_of_another_program(here, url):
     queue = open_queue(url, create=True)
-    queue._tasks.api.insert({"payload": {"class": "PrintTask", "txt": "x"}, "queueName": "q"})
+    put_text(url, json.dumps({"payload": {"class": "PrintTask", "txt": "x"}, "queueName": "q"}))
     code, said = call("queue", "work", url)
     assert code == 1
     assert "messages of another program" in said
@@ -451,9 +462,8 @@ def test_a_folder_that_is_no_workflow(here, tmp_path):
 
 def test_messages_are_data():
     """A function named in a message is never called."""
-    from connectomake.queueing import queues
-
     message = {"payload": [["os", "system"], [], {"task": {"command": "true"}}, -1], "id": "x"}
-    assert queues._value(message) is None
-    assert queues._value({"payload": [list(queues.KEY), [], {"task": {"a": 1}}, -1]}) == {"a": 1}
-    assert queues._value(SimpleNamespace()) is None
+    with pytest.raises(OthersTaskError, match="another program"):
+        read_message(json.dumps(message))
+    ours = json.dumps({"payload": [list(KEY), [], {"task": {"a": 1}}, -1]})
+    assert read_message(ours) == {"a": 1}

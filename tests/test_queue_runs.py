@@ -7,7 +7,7 @@ import pytest
 
 from connectomake.queueing.stores import open_store
 from tests.flow import ROOT, Flow, sha
-from tests.queue_help import Cloud, call, wait_for, worker
+from tests.queue_help import LONG, Cloud, call, wait_for, worker
 
 pytestmark = pytest.mark.slow
 RULES = (
@@ -84,12 +84,12 @@ def test_a_run_by_workers_alone(done, flow):
     assert "1 for components" in refused
     assert "8 tasks" in fill("affinity")
     with worker("fq://queue", "--lease", "10", "--workflow", str(ROOT)) as first:
-        wait_for(lambda: list(Path("out/affinity").rglob("*.part")), 120)
+        wait_for(lambda: list(Path("out/affinity").rglob("*.part")))
         first.kill()
         first.wait()
     before = {path: path.stat().st_mtime_ns for path in Path("out/affinity").rglob("*.shard")}
     with worker("fq://queue", "--workflow", str(ROOT)) as second, worker("fq://queue", "--workflow", str(ROOT)) as third:
-        assert (second.wait(300), third.wait(300)) == (0, 0)
+        assert (second.wait(LONG), third.wait(LONG)) == (0, 0)
     assert all(path.stat().st_mtime_ns == when for path, when in before.items())
     assert [make(rule) for rule in RULES[3:]] == [8, 1, 1, 8, 2, 1, 8, 0, 1]
     assert files_of(flow) == files_of(done)

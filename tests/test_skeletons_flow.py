@@ -96,7 +96,7 @@ def test_killed_and_resumed(done, tmp_path):
     )
     wait_for(lambda: list((flow.folder / "out/traces").rglob("*.h5")), process)
     os.killpg(process.pid, signal.SIGKILL)
-    process.wait(timeout=60)
+    process.wait(timeout=1800)
     flow.run("--unlock")
     flow.run()
     assert flow.digests() == done.digests()

@@ -86,7 +86,7 @@ def test_killed_and_resumed(done, tmp_path):
         )
         wait_for(lambda s=stage: len(list((flow.folder / "out" / s).rglob("*.shard"))) >= 2, process)
         os.killpg(process.pid, kill)
-        process.wait(timeout=60)
+        process.wait(timeout=1800)
         flow.run("--unlock")
     times = {path: path.stat().st_mtime_ns for path in (flow.folder / "out").rglob("*.shard")}
     flow.run()
@@ -95,7 +95,7 @@ def test_killed_and_resumed(done, tmp_path):
     assert len(redone) <= 2, "only jobs that ran when the run was killed may run again"
 
 
-def wait_for(condition, process, seconds=300):
+def wait_for(condition, process, seconds=1800):
     deadline = time.time() + seconds
     while not condition():
         assert process.poll() is None, "the run ended before it could be killed"

@@ -4,15 +4,18 @@ import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
 from connectomake.cli import common
 from connectomake.cli.common import DEFAULT_CONFIG, counted
 from connectomake.errors import ConfigError, QueueError
+from connectomake.shell import command
 
 if TYPE_CHECKING:
+    from connectomake.queueing.messages import Refusals
     from connectomake.queueing.queues import Queue
 
 app = typer.Typer(
@@ -79,7 +82,18 @@ def fill(
         common.note(f"{_waiting(found.waiting, found.before)}; fill again when those are made")
     if before:
         common.note(f"the queue held {counted(before, 'task')} already; a task that is in twice is made once")
-    print(f"  next, on any machine: {common.program('connectomake')} queue work {queue}")
+    options = [word for place in _places_outside(found.tasks[0].plan) for word in ("--allow", place)]
+    print(f"  next, on any machine: {command(common.program('connectomake'), 'queue', 'work', queue, *options)}")
+
+
+def _places_outside(plan: dict[str, Any]) -> list[str]:
+    """Return the full paths that a plan names, which workers read only if they are allowed to."""
+    from connectomake.queueing.bounds import outside
+
+    places: list[str] = []
+    while (found := outside(plan, [Path.cwd(), *map(Path, places)])) is not None:
+        places.append(found[1])
+    return places
 
 
 def _waiting(number: int, before: dict[str, int]) -> str:
@@ -96,21 +110,32 @@ def work(
     workflow: Workflow = None,
     config: Annotated[str | None, typer.Option(help="Make only tasks of this config; end if there are others.")] = None,
     lease: Annotated[
-        int, typer.Option(help="Seconds after which a dead worker's task goes to another; renewed while a job runs.", min=1)
+        int,
+        typer.Option(
+            help="Seconds after which a dead worker's task goes to another; renewed while a job runs.", min=1, max=604800
+        ),
     ] = 120,
     tries: Annotated[int, typer.Option(help="Give a task up when it was drawn so often in vain.", min=1)] = 5,
     idle: Annotated[float | None, typer.Option(help="End after so many seconds without a task.", min=0)] = None,
     forever: Annotated[bool, typer.Option("--forever", help="Go on waiting for tasks when the queue is empty.")] = False,
+    allow: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--allow", help="File or folder outside the run's folder that tasks may name; may be given several times."
+        ),
+    ] = None,
     processes: Annotated[int, typer.Option("--processes", "-j", help="Workers to start on this machine.", min=1)] = 1,
 ) -> None:
     """Draw tasks and make them, until the queue holds none, leased ones included; Ctrl-C releases the current one."""
     from connectomake.queueing.missing import find_workflow
     from connectomake.queueing.queues import open_queue
-    from connectomake.queueing.worker import Options, Worker
+    from connectomake.queueing.reception import Options
+    from connectomake.queueing.worker import Worker
 
     plan = None if config is None else _hash_of(config)
     options = Options(
-        find_workflow(workflow), lease, tries, idle, forever, storage.rstrip("/") if storage else None, endpoint, plan
+        find_workflow(workflow), lease, tries, idle, forever, storage.rstrip("/") if storage else None, endpoint, plan,
+        allow=tuple(allow or ()),
     )  # fmt: skip
     opened = open_queue(url, endpoint=queue_endpoint)
     if processes > 1:
@@ -166,7 +191,31 @@ def status(
 def _print_status(queue: "Queue", more: str = "") -> int:
     waiting, leased = queue.counts()
     print(f"{queue.url}: {waiting:,} waiting, {leased:,} being made{more}", flush=True)
+    _print_refusals(queue)
     return waiting + leased
+
+
+def _print_refusals(queue: "Queue") -> None:
+    """Say what is no task, what a worker would not make, and the ways out."""
+    program = common.program("connectomake")
+    others = queue.left_to_others()
+    if others.number:
+        print(f"{counted(others.number, 'task')} refused by a worker and left to others:")
+        _print_reasons(others)
+    aside = queue.aside()
+    if aside.number:
+        print(f"{counted(aside.number, 'message')} put aside, in {aside.place}:")
+        _print_reasons(aside)
+        fill = command(program, "queue", "fill", "RULE", "--queue", queue.url)
+        purge = command(program, "queue", "purge", queue.url, "--aside")
+        print(f"  `{fill}` finds what is still missing; `{purge}` deletes what was put aside", flush=True)
+
+
+def _print_reasons(refusals: "Refusals") -> None:
+    for name, reason in refusals.reasons:
+        print(f"  {name}: {reason}")
+    if refusals.number > len(refusals.reasons):
+        print(f"  and {refusals.number - len(refusals.reasons):,} more", flush=True)
 
 
 @app.command("purge")
@@ -174,13 +223,17 @@ def purge(
     url: QueueUrl,
     queue_endpoint: QueueEndpoint = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    only_aside: Annotated[bool, typer.Option("--aside", help="Only messages that were put aside.")] = False,
 ) -> None:
-    """Delete all tasks of a queue. No file of a run is touched."""
+    """Delete all tasks of a queue, and the messages put aside. No file of a run is touched."""
     from connectomake.queueing.queues import open_queue
 
     opened = open_queue(url, endpoint=queue_endpoint)
-    number = sum(opened.counts())
-    if not yes and not typer.confirm(f"delete {counted(number, 'task')} of {url}?"):
+    aside = opened.aside().number
+    what = counted(aside, "message") + " put aside"
+    if not only_aside:
+        what = counted(sum(opened.counts()), "task") + (f" and {what}" if aside else "")
+    if not yes and not typer.confirm(f"delete {what} of {url}?"):
         raise QueueError("nothing was deleted")
-    opened.purge()
-    print(f"✓ {counted(number, 'task')} deleted from {url}")
+    (opened.purge_aside if only_aside else opened.purge)()
+    print(f"✓ {what} deleted from {url}")

@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path, PurePosixPath
 
-from connectomake.errors import StorageError
+from connectomake.errors import QueueError, StorageError
 from connectomake.planning.plan import Plan
 from connectomake.queueing.stores import Store, explained
 from connectomake.sources import is_url
@@ -48,20 +48,32 @@ def provide(plan: Plan, store: Store, scratch: Path, places: list[Path], cache: 
     ------
     StorageError
         If a file is nowhere, or not the one that the plan was made with.
+    QueueError
+        If a name leads out of the scratch folder.
     """
     for path, sha in files_of(plan).items():
         if PurePosixPath(path).is_absolute():
             continue
-        _link(scratch / path, _find(path, sha, places) or _fetch(path, sha, store, cache))
+        _link(scratch, path, _find(path, sha, places) or _fetch(path, sha, store, cache))
     source = plan.source.path
     if not is_url(source) and not PurePosixPath(source).is_absolute():
         for place in places:
             if (place / source).exists():
-                _link(scratch / source, place / source)
+                _link(scratch, source, place / source)
                 break
 
 
-def _link(link: Path, target: Path) -> None:
+def _link(scratch: Path, name: str, target: Path) -> None:
+    """Make a file appear in a scratch folder.
+
+    Raises
+    ------
+    QueueError
+        If its name leads out of the folder.
+    """
+    link = scratch / name
+    if ".." in link.parts or not link.parent.resolve().is_relative_to(scratch.resolve()):
+        raise QueueError(f"a task names the file {name!r}; files are relative to the run's folder")
     link.parent.mkdir(parents=True, exist_ok=True)
     if not link.exists():
         link.symlink_to(target.absolute())

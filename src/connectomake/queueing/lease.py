@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from types import FrameType
 
 from connectomake.errors import QueueError
-from connectomake.queueing.queues import Drawn, Queue
+from connectomake.queueing.messages import Drawn
+from connectomake.queueing.queues import Queue
 
 GRACE_SECONDS = 10.0
 RENEWALS = 3

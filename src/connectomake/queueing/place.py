@@ -77,7 +77,7 @@ class Place:
 
     def prepare(self, task: Task, folder: Path) -> None:
         """Bring a job's inputs."""
-        for path in [*task.outputs, *task.log]:
+        for path in [*task.outputs, *task.log, *([task.benchmark] if task.benchmark else [])]:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
         if self.shared is not None:
             return

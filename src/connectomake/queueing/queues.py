@@ -1,8 +1,4 @@
-"""Queues of the python-task-queue library: Amazon SQS, or a folder that all workers see.
-
-A message is data: task-queue's envelope of a function's name and arguments, of which only the arguments are used. No function
-is looked up by a name that a message brings.
-"""
+"""Queues of tasks: Amazon SQS, or a folder that all workers see."""
 
 import contextlib
 import json
@@ -10,38 +6,19 @@ import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from connectomake.errors import QueueError
+from connectomake.queueing.messages import Drawn, Refusals
 from connectomake.queueing.task import Task
 
-KEY = ("connectomake.queueing", "make")
 BATCH_BYTES = 200_000
 """SQS takes 256 KiB in one request, with all that is around the messages."""
+SHOWN = 3
+"""So many messages put aside are named with their reasons."""
 _SQS_NAME = re.compile(r"[A-Za-z0-9_-]{1,80}(\.fifo)?")
 _SQS_URL = re.compile(r"https?://[^/]+/[^/]+/[A-Za-z0-9_.-]+")
-
-
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """A message that was drawn.
-
-    Parameters
-    ----------
-    id
-        What the queue knows it by while it is leased.
-    value
-        The task as JSON values; None if the message is no task.
-    draws
-        How often it was drawn, this time included.
-    """
-
-    id: str
-    value: Any
-    draws: int
 
 
 class Queue(ABC):
@@ -51,13 +28,15 @@ class Queue(ABC):
     ----------
     url
         As the user wrote it.
-    tasks
-        task-queue's object.
     """
 
-    def __init__(self, url: str, tasks: Any) -> None:
+    waits = True
+    """Whether a draw wakes up when a message comes; else better pause between draws."""
+
+    def __init__(self, url: str) -> None:
         self.url = url
-        self._tasks = tasks
+        self.refused: set[str] = set()
+        """Keys of the messages that this worker has refused."""
 
     def put(self, tasks: Sequence[Task]) -> int:
         """Put tasks in; return how many.
@@ -67,8 +46,6 @@ class Queue(ABC):
         QueueError
             If a task is too large for a message, or the queue cannot be written.
         """
-        from taskqueue import FunctionTask
-
         bodies = [task.to_json() for task in tasks]
         largest = max((len(json.dumps(body)) for body in bodies), default=0)
         if largest > BATCH_BYTES:
@@ -76,110 +53,72 @@ class Queue(ABC):
             raise QueueError(
                 f"a task of {rule} takes {largest} bytes, more than the {BATCH_BYTES} of a message; let snakemake make {rule}"
             )
-        self._tasks.api.batch_size = max(min(10, BATCH_BYTES // max(largest, 1)), 1)
         with explained(self.url):
-            return int(self._tasks.insert([FunctionTask(KEY, [], {"task": body}, None) for body in bodies]))
+            return self._put(bodies, max(min(10, BATCH_BYTES // max(largest, 1)), 1))
 
     def draw(self, seconds: int, wait: int) -> Drawn | None:
         """Lease a message for so many seconds; None if none came within `wait` seconds."""
         with explained(self.url):
             return self._draw(seconds, wait)
 
-    @abstractmethod
-    def _draw(self, seconds: int, wait: int) -> Drawn | None: ...
-
     def renew(self, drawn: Drawn, seconds: int) -> None:
         """Let the lease last so many seconds from now on; with 0 the message can be drawn again at once."""
         with explained(self.url):
-            self._tasks.api.renew_lease(SimpleNamespace(id=drawn.id), seconds)
+            self._renew(drawn, seconds)
 
     def finish(self, drawn: Drawn) -> None:
         """Delete a message."""
         with explained(self.url):
-            self._tasks.api.delete(SimpleNamespace(id=drawn.id, _id=drawn.id))
+            self._finish(drawn)
+
+    def set_aside(self, drawn: Drawn, reason: str) -> None:
+        """Take a message that nobody can make out of the queue, and keep it with the reason."""
+        with explained(self.url):
+            self._set_aside(drawn, reason)
+
+    def refuse(self, drawn: Drawn, reason: str) -> None:
+        """Give a message back that this worker cannot make; it is left to others."""
+        self.refused.add(drawn.key)
+        with explained(self.url):
+            self._refuse(drawn, reason)
+
+    @abstractmethod
+    def _put(self, bodies: list[dict[str, Any]], at_once: int) -> int: ...
+
+    @abstractmethod
+    def _draw(self, seconds: int, wait: int) -> Drawn | None: ...
+
+    @abstractmethod
+    def _renew(self, drawn: Drawn, seconds: int) -> None: ...
+
+    @abstractmethod
+    def _finish(self, drawn: Drawn) -> None: ...
+
+    @abstractmethod
+    def _set_aside(self, drawn: Drawn, reason: str) -> None: ...
+
+    @abstractmethod
+    def _refuse(self, drawn: Drawn, reason: str) -> None: ...
 
     @abstractmethod
     def counts(self) -> tuple[int, int]:
-        """Return how many messages wait, and how many are leased."""
+        """Return how many messages wait, and how many are leased, but those that this worker has refused."""
 
+    @abstractmethod
+    def aside(self) -> Refusals:
+        """Return what was put aside."""
+
+    @abstractmethod
+    def left_to_others(self) -> Refusals:
+        """Return what a worker refused and still lies in the queue; of SQS that is not known."""
+
+    @abstractmethod
     def purge(self) -> None:
-        """Delete all messages."""
-        with explained(self.url):
-            self._tasks.purge(native=True)
+        """Delete all messages, those put aside too."""
 
-
-class FolderQueue(Queue):
-    """A folder; see ``fq://`` in task-queue. How often a message was drawn is noted in a file beside, a byte for each."""
-
-    def __init__(self, url: str, tasks: Any) -> None:
-        super().__init__(url, tasks)
-        self._draws = Path(tasks.api.path, "draws")
-        self._draws.mkdir(exist_ok=True)
-
-    def _draw(self, seconds: int, wait: int) -> Drawn | None:
-        found = self._tasks.api.lease(seconds, 1, wait)
-        if not found:
-            return None
-        ident = str(found[0]["id"])
-        with (self._draws / ident).open("ab") as stream:
-            stream.write(b"x")
-            draws = stream.tell()
-        return Drawn(ident, _value(found[0]), draws)
-
-    def finish(self, drawn: Drawn) -> None:
-        """Delete a message."""
-        super().finish(drawn)
-        (self._draws / drawn.id).unlink(missing_ok=True)
-
-    def counts(self) -> tuple[int, int]:
-        """Return how many messages wait, and how many are leased."""
-        with explained(self.url):
-            leased = int(self._tasks.leased)
-            return max(int(self._tasks.enqueued) - leased, 0), leased
-
-    def purge(self) -> None:
-        """Delete all messages."""
-        super().purge()
-        for path in self._draws.iterdir():
-            path.unlink(missing_ok=True)
-
-
-class SqsQueue(Queue):
-    """Amazon SQS, which counts draws itself."""
-
-    def _draw(self, seconds: int, wait: int) -> Drawn | None:
-        api = self._tasks.api
-        answer = api.sqs.receive_message(
-            QueueUrl=api.qurl, AttributeNames=["ApproximateReceiveCount"], MaxNumberOfMessages=1,
-            VisibilityTimeout=seconds, WaitTimeSeconds=min(wait, 20),
-        )  # fmt: skip
-        for message in answer.get("Messages", ()):
-            try:
-                value = _value(json.loads(message["Body"]))
-            except ValueError:
-                value = None
-            return Drawn(message["ReceiptHandle"], value, int(message["Attributes"]["ApproximateReceiveCount"]))
-        return None
-
-    def finish(self, drawn: Drawn) -> None:
-        """Delete a message."""
-        with explained(self.url):
-            self._tasks.api.sqs.delete_message(QueueUrl=self._tasks.api.qurl, ReceiptHandle=drawn.id)
-
-    def counts(self) -> tuple[int, int]:
-        """Return how many messages wait, and how many are leased: approximately, says Amazon."""
-        with explained(self.url):
-            found = self._tasks.api.status()
-        waiting = int(found["ApproximateNumberOfMessages"]) + int(found["ApproximateNumberOfMessagesDelayed"])
-        return waiting, int(found["ApproximateNumberOfMessagesNotVisible"])
-
-
-def _value(message: Any) -> Any:
-    """Return the task in task-queue's envelope; None if it is another program's."""
-    payload = message.get("payload") if isinstance(message, dict) else None
-    if isinstance(payload, list) and len(payload) == 4 and payload[0] == list(KEY) and isinstance(payload[2], dict):
-        return payload[2].get("task")
-    return None
+    @abstractmethod
+    def purge_aside(self) -> None:
+        """Delete the messages put aside."""
 
 
 def open_queue(url: str, create: bool = False, endpoint: str | None = None) -> Queue:
@@ -208,34 +147,29 @@ def open_queue(url: str, create: bool = False, endpoint: str | None = None) -> Q
 
 
 def _open_folder(url: str, folder: Path, create: bool) -> Queue:
+    from connectomake.queueing.folder_queue import FolderQueue
+    from connectomake.shell import command
+
     if not create and not (folder / "queue").is_dir():
-        raise QueueError(f"there is no queue at {url}; `connectomake queue fill --queue {url} RULE` makes it")
+        made = command("connectomake", "queue", "fill", "--queue", url, "RULE")
+        raise QueueError(f"there is no queue at {url}; `{made}` makes it")
     with explained(url):
-        return FolderQueue(url, _task_queue(f"fq://{folder.absolute()}"))
+        return FolderQueue(url, folder.absolute())
 
 
 def _open_sqs(url: str, name: str, create: bool, endpoint: str | None) -> Queue:
     import boto3
 
+    from connectomake.queueing.sqs_queue import SqsQueue
+
     options: dict[str, Any] = {"endpoint_url": endpoint} if endpoint else {}
-    if "AWS_SECRET_ACCESS_KEY" in os.environ and os.environ.get("AWS_SESSION_TOKEN"):
-        options["aws_session_token"] = os.environ["AWS_SESSION_TOKEN"]
     match = re.search(r"sqs\.([\w-]+)\.amazonaws", url)
     region = match[1] if match else os.environ.get("AWS_DEFAULT_REGION") or os.environ.get("AWS_REGION") or "us-east-1"
     with explained(url):
         client = boto3.client("sqs", region_name=region, **options)
         if create:
             client.create_queue(QueueName=name)
-        else:
-            client.get_queue_url(QueueName=name)
-        tasks = _task_queue(f"sqs://{name}", region_name=region, **options)
-        return SqsQueue(url, tasks)
-
-
-def _task_queue(url: str, **options: Any) -> Any:
-    from taskqueue import TaskQueue
-
-    return TaskQueue(url, progress=False, **options)
+        return SqsQueue(url, client, name)
 
 
 @contextlib.contextmanager
@@ -244,9 +178,10 @@ def explained(url: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise QueueError(f"the queue {url} cannot be used: {error.strerror or error}") from error
+        named = f" ({error.filename})" if error.filename else ""
+        raise QueueError(f"the queue {url} cannot be used: {error.strerror or error}{named}") from error
     except Exception as error:
-        if not type(error).__module__.startswith(("botocore", "boto3", "taskqueue", "tenacity")):
+        if not type(error).__module__.startswith(("botocore", "boto3")):
             raise
         raise QueueError(f"the queue {url} cannot be used: {_reason(error)}") from error
 

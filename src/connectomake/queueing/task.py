@@ -2,20 +2,19 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import PurePosixPath
 from typing import Any
 
 from connectomake import __version__
 from connectomake.atomic import canonical_json
-from connectomake.errors import QueueError
+from connectomake.errors import ConnectomakeError, QueueError
 from connectomake.planning.plan import Plan
 from connectomake.planning.stages import Stages
+from connectomake.queueing.bounds import check_paths, check_types
+from connectomake.queueing.messages import OthersTaskError
 
 FORMAT = 1
-_SCRIPT = re.compile(r"[A-Za-z0-9_]+\.py")
 
 
 class Named(list):
@@ -99,12 +98,8 @@ class Task:
     version: str = __version__
 
     def __post_init__(self) -> None:
-        if not _SCRIPT.fullmatch(self.script):
-            raise QueueError(f"a task names the script {self.script!r}, which is no script of the workflow")
-        for path in (*self.inputs, *self.outputs, *self.log, *([self.benchmark] if self.benchmark else [])):
-            pure = PurePosixPath(path)
-            if pure.is_absolute() or ".." in pure.parts or "://" in path:
-                raise QueueError(f"a task names the file {path!r}; files are relative to the run's folder")
+        check_types(self)
+        check_paths(self)
 
     @property
     def inputs(self) -> list[str]:
@@ -132,22 +127,28 @@ class Task:
         Raises
         ------
         QueueError
-            If the value is no task, or one of another version of connectomake.
+            If the value is no task.
+        OthersTaskError
+            If it is one of another version of connectomake.
         """
         if not isinstance(value, dict) or "format" not in value:
             raise QueueError("the queue holds messages of another program; name a queue of its own for connectomake")
         values = dict(value)
-        version = values.get("version")
-        if values.pop("format") != FORMAT or version != __version__:
-            raise QueueError(
-                f"the queue was filled by connectomake {version}, this is {__version__}; install one version on all machines"
+        version, form = values.get("version"), values.pop("format")
+        if not isinstance(version, str) or not isinstance(form, int):
+            raise QueueError("a message of the queue is damaged (its version is missing); fill the queue again")
+        if form != FORMAT or version != __version__:
+            raise OthersTaskError(
+                f"the queue was filled by connectomake {version[:20]}, this is {__version__}; "
+                "install one version on all machines"
             )
         expected = values.pop("plan_hash", None)
         try:
             task = cls(**values)
-        except (TypeError, KeyError) as error:
-            raise QueueError(f"a message of the queue is damaged ({error}); purge the queue and fill it again") from error
-        if plan_hash(task.plan) != expected:
+            found = plan_hash(task.plan)
+        except (TypeError, KeyError, ValueError, RecursionError) as error:
+            raise QueueError(f"a message of the queue is damaged ({error}); fill the queue again") from error
+        if found != expected:
             raise QueueError("a message of the queue is damaged: its plan is not the one that was put in; fill it again")
         return task
 
@@ -157,11 +158,26 @@ class Task:
         Raises
         ------
         QueueError
+            If the plan is damaged.
+        OthersTaskError
             If this installation would note other settings in the files.
         """
-        plan = Plan.from_json(json.loads(json.dumps(self.plan)))
-        if self.stage is not None and Stages(plan).fingerprint(self.stage) != self.fingerprint:
-            raise QueueError(
+        try:
+            plan = Plan.from_json(json.loads(json.dumps(self.plan)))
+            fingerprint = None if self.stage is None else Stages(plan).fingerprint(self.stage)
+        except (
+            ValueError,
+            TypeError,
+            KeyError,
+            AttributeError,
+            IndexError,
+            ArithmeticError,
+            RecursionError,
+            ConnectomakeError,
+        ) as error:
+            raise QueueError(f"a message of the queue is damaged: its plan is none ({error}); fill the queue again") from error
+        if fingerprint != self.fingerprint:
+            raise OthersTaskError(
                 f"stage {self.stage} of the queue's plan has another fingerprint here than where the queue was filled; "
                 "install the same connectomake on all machines and fill the queue again"
             )

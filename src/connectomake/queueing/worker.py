@@ -1,8 +1,7 @@
 """A worker: draws tasks and makes them, one after the other, until the queue is empty."""
 
-import ast
 import contextlib
-import importlib
+import random
 import tempfile
 import time
 from collections.abc import Callable
@@ -13,57 +12,26 @@ from connectomake.atomic import write_text
 from connectomake.errors import QueueError, StorageError
 from connectomake.queueing import child
 from connectomake.queueing.lease import Ended, Stop, watch
+from connectomake.queueing.messages import Drawn, OthersTaskError
 from connectomake.queueing.place import Place
-from connectomake.queueing.queues import Drawn, Queue
-from connectomake.queueing.stores import FolderStore, open_store
-from connectomake.queueing.task import Task, plan_hash
+from connectomake.queueing.queues import Queue
+from connectomake.queueing.reception import Options, Reception
+from connectomake.queueing.task import Task
+from connectomake.shell import command
 
 UNFIT_AFTER = 3
 """So many tasks failing in a row say that this machine is at fault, not the tasks."""
 _HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How a worker works.
-
-    Parameters
-    ----------
-    workflow
-        Folder of Snakefile and scripts.
-    lease
-        Seconds for which a task is leased; renewed while it is made.
-    tries
-        A task drawn so often without success is given up.
-    idle
-        End after so many seconds without a task; None: when the queue holds none, leased ones included.
-    forever
-        Never end for want of tasks.
-    storage, endpoint
-        In place of those that the tasks name.
-    plan
-        Hash of the only plan whose tasks are made; None: any.
-    retry
-        Seconds before a task that failed can be drawn again.
-    """
-
-    workflow: Path
-    lease: int = 120
-    tries: int = 5
-    idle: float | None = None
-    forever: bool = False
-    storage: str | None = None
-    endpoint: str | None = None
-    plan: str | None = None
-    retry: int = 5
-
-
 @dataclass(slots=True)
 class Tally:
-    """What a worker did: tasks made, found made already, given up, and those that failed since the last success."""
+    """What a worker did: tasks made, found made already, given up, failed since the last success; refused, put aside."""
 
     made: int = 0
     found: int = 0
+    refused: int = 0
+    aside: int = 0
     given_up: list[str] = field(default_factory=list)
     failing: set[str] = field(default_factory=set)
 
@@ -85,9 +53,10 @@ class Worker:
         self._queue, self._options, self._say = queue, options, say
         self._stop = Stop()
         self._tally = Tally()
-        self._places: dict[tuple[str | None, str | None], Place] = {}
+        self._reception = Reception(options)
         self._started = time.monotonic()
         self._first: int | None = None
+        self._said: set[str] = set()
 
     def run(self) -> int:
         """Work until the queue is empty or a signal comes.
@@ -106,22 +75,27 @@ class Worker:
         with tempfile.TemporaryDirectory(prefix="connectomake-worker-") as scratch:
             self._work(Path(scratch))
         tally = self._tally
-        found = f", {tally.found} were made already" if tally.found else ""
-        self._say(f"ended: {tally.made} made{found}, {len(tally.given_up)} given up")
-        return 128 + self._stop.number if self._stop.number else int(bool(tally.given_up))
+        others = ((tally.found, "were made already"), (tally.refused, "refused"), (tally.aside, "put aside"))
+        more = "".join(f", {number} {what}" for number, what in others if number)
+        self._say(f"ended: {tally.made} made{more}, {len(tally.given_up)} given up")
+        return 128 + self._stop.number if self._stop.number else int(bool(tally.given_up or tally.refused or tally.aside))
 
     def _work(self, scratch: Path) -> None:
-        wait, last = 1, time.monotonic()
+        wait, last, said = 1, time.monotonic(), False
         while not self._stop.number:
-            drawn = self._queue.draw(self._options.lease, wait)
-            if drawn is not None:
+            drawn = self._queue.draw(self._options.lease, wait if self._queue.waits else 0)
+            if drawn is not None and drawn.key not in self._queue.refused:
                 self._handle(drawn, scratch)
-                wait, last = 1, time.monotonic()
+                wait, last, said = 1, time.monotonic(), False
                 continue
+            if drawn is not None:
+                self._queue.renew(drawn, self._options.retry)
             if self._is_over(time.monotonic() - last):
                 return
-            wait = min(wait + 1, 10)
-            self._stop.sleep(0.2)
+            if not said:
+                self._say("no task can be drawn now; waiting")
+            wait, said = min(wait + 1, 10), True
+            self._stop.sleep(0.2 if self._queue.waits else random.uniform(0.2, wait))  # noqa: S311
 
     def _is_over(self, idle: float) -> bool:
         if self._options.forever:
@@ -131,41 +105,46 @@ class Worker:
         return sum(self._queue.counts()) == 0
 
     def _handle(self, drawn: Drawn, scratch: Path) -> None:
-        """Make what was drawn; if this worker cannot, release it before the error ends it."""
+        """Make what was drawn; what this worker cannot make is left to others, what nobody can is put aside."""
         try:
-            task = Task.from_json(drawn.value)
-            self._check(task)
-            place = self._place(task, scratch)
-            if place.is_done(task):
-                self._queue.finish(drawn)
-                self._tally.found += 1
-                self._say(f"{task.name}: made already")
-                return
+            task, place = self._reception.take(drawn, scratch)
+            done = place.is_done(task)
+        except (OthersTaskError, StorageError) as error:
+            self._refuse(drawn, str(error))
+        except QueueError as error:
+            self._set_aside(drawn, str(error))
         except BaseException:
             with contextlib.suppress(QueueError):
                 self._queue.renew(drawn, 0)
             raise
-        self._make(drawn, task, place)
+        else:
+            if not done:
+                self._make(drawn, task, place)
+                return
+            self._queue.finish(drawn)
+            self._tally.found += 1
+            self._say(f"{task.name}: made already")
 
-    def _check(self, task: Task) -> None:
-        plan = task.check_plan()
-        if self._options.plan is not None and plan_hash(task.plan) != self._options.plan:
-            raise QueueError(
-                f"the queue holds tasks of another plan, with outdir {plan.outdir!r}; name its config, or leave --config out"
-            )
-        script = self._options.workflow / "scripts" / task.script
-        if not script.is_file():
-            raise QueueError(f"{script} is missing: this checkout has no rule {task.rule}; take the one that filled the queue")
-        _preload(script)
+    def _refuse(self, drawn: Drawn, reason: str) -> None:
+        self._queue.refuse(drawn, reason)
+        self._tally.refused += 1
+        self._say_once(f"a task was REFUSED and left to other workers: {reason}")
 
-    def _place(self, task: Task, scratch: Path) -> Place:
-        storage = self._options.storage or task.storage
-        endpoint = self._options.endpoint or task.endpoint
-        if (storage, endpoint) not in self._places:
-            home = Path.cwd()
-            store = open_store(storage, endpoint) if storage else FolderStore(f"file://{home}")
-            self._places[storage, endpoint] = Place(store, None if storage else home, home, self._options.workflow, scratch)
-        return self._places[storage, endpoint]
+    def _set_aside(self, drawn: Drawn, reason: str) -> None:
+        self._tally.aside += 1
+        try:
+            self._queue.set_aside(drawn, reason)
+        except QueueError as error:
+            self._say(f"warning: {error}")
+        else:
+            shown = command("connectomake", "queue", "status", self._queue.url)
+            self._say_once(f"a message was PUT ASIDE: {reason}; see `{shown}`")
+
+    def _say_once(self, text: str) -> None:
+        """Print a line, unless the same was said of another message."""
+        if text not in self._said:
+            self._said.add(text)
+            self._say(text)
 
     def _make(self, drawn: Drawn, task: Task, place: Place) -> None:
         folder = place.folder(str(self._tally.made + len(self._tally.failing)))
@@ -233,16 +212,6 @@ class Worker:
                 return f"; {left} left, about {_duration(seconds)}"
             return f"; {left} left"
         return ""
-
-
-def _preload(script: Path) -> None:
-    """Import what a script imports, once, so that the processes that run it need not."""
-    for node in ast.parse(script.read_text()).body:
-        names = [node.module] if isinstance(node, ast.ImportFrom) else [a.name for a in getattr(node, "names", ())]
-        for name in names:
-            if name and isinstance(node, (ast.Import, ast.ImportFrom)):
-                with contextlib.suppress(ImportError):
-                    importlib.import_module(name)
 
 
 @contextlib.contextmanager
