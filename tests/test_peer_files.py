@@ -1,12 +1,17 @@
 """Layers as other programs write them: read right, or refused in one sentence. One line of `TABLE` is one case."""
 
+import bz2
+import gzip
+import lzma
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import brotli
 import numpy as np
 import pytest
 import zarr
+import zstandard
 from cloudvolume import CloudVolume
 
 from connectomake.errors import ConnectomakeError
@@ -58,17 +63,20 @@ class Case:
         return open_source(f"{folder}/{path}", options=SourceOptions.of(values.pop("options", {})), **values)
 
 
-def cloudvolume(folder: Path, array: np.ndarray, encoding: str = "raw", compress: object = "gzip", **info: object) -> str:
-    """Write with CloudVolume; `info` goes to `create_new_info`."""
+def cloudvolume(
+    folder: Path, array: np.ndarray, encoding: str = "raw", compress: object = "gzip", only_info: bool = False
+) -> str:
+    """Write with CloudVolume."""
     values = array if array.ndim == 4 else array[None]
     size = list(array.shape[:-4:-1])
     kind = "segmentation" if array.dtype.itemsize == 8 else "image"
     made = CloudVolume.create_new_info(
-        len(values), kind, array.dtype.name, encoding, VOXEL[::-1], [0, 0, 0], size, chunk_size=[16, 16, 16], **info
+        len(values), kind, array.dtype.name, encoding, VOXEL[::-1], [0, 0, 0], size, chunk_size=[16, 16, 16]
     )
     volume = CloudVolume(f"file://{folder}/layer", info=made, progress=False, compress=compress, bounded=True)
     volume.commit_info()
-    volume[:] = values.transpose(3, 2, 1, 0)
+    if not only_info:
+        volume[:] = values.transpose(3, 2, 1, 0)
     return "layer"
 
 
@@ -82,11 +90,124 @@ def zarr_python(folder: Path, array: np.ndarray, zarr_format: int = 2, **options
     return "a.zarr"
 
 
+def cloudvolume_shards(folder: Path, array: np.ndarray, encoding: str = "raw", data_encoding: str = "gzip") -> str:
+    """Write with CloudVolume in two shards."""
+    path = cloudvolume(folder, array, encoding, only_info=True)
+    volume = CloudVolume(f"file://{folder}/{path}", progress=False)
+    volume.scale["sharding"] = {
+        "@type": "neuroglancer_uint64_sharded_v1", "hash": "identity", "preshift_bits": 2, "minishard_bits": 2,
+        "shard_bits": 1, "minishard_index_encoding": "gzip", "data_encoding": data_encoding,
+    }  # fmt: skip
+    volume.commit_info()
+    values = (array if array.ndim == 4 else array[None]).transpose(3, 2, 1, 0)
+    volume[:, :32] = values[:, :32]
+    volume[:, 32:] = values[:, 32:]
+    return path
+
+
+def cloudvolume_mixed(folder: Path, array: np.ndarray, encoding: str = "raw", stale: bool = False) -> str:
+    """Chunks in every compression within one folder, some beside a plain copy (of other content if `stale`)."""
+    path = cloudvolume(folder, array, encoding, compress=False)
+    chunks = sorted(folder.glob(f"{path}/4*/*"))
+    packers = (
+        (".gz", gzip.compress), (".br", brotli.compress), (".zstd", zstandard.compress), (".xz", lzma.compress),
+        (".bz2", bz2.compress), (".gz", gzip.compress),
+    )  # fmt: skip
+    for i, chunk in enumerate(chunks[1:]):
+        suffix, pack = packers[i % len(packers)]
+        Path(f"{chunk}{suffix}").write_bytes(pack(chunk.read_bytes()))
+        if i % len(packers) < 5:
+            chunk.unlink()
+        elif stale:
+            chunk.write_bytes(bytes(len(chunk.read_bytes())))
+    return path
+
+
+def without(writer: Callable[..., str], *lost: str) -> Callable[..., str]:
+    """Return a writer after which the first file that matches each of the patterns `lost` is deleted."""
+
+    def write(folder: Path, array: np.ndarray, **how: object) -> str:
+        path = writer(folder, array, **how)
+        for pattern in lost:
+            min(folder.glob(pattern)).unlink()
+        return path
+
+    return write
+
+
+def cut(array: np.ndarray, *stop: int) -> np.ndarray:
+    """Return the array with zeros in its first voxels."""
+    found = array.copy()
+    found[..., : stop[0], : stop[1], : stop[2]] = 0
+    return found
+
+
+FILL = {"options": {"missing": "fill"}}
+LOST = "z 0:16, y 0:16, x 0:16 of … is not there … source.missing: fill"
+COMPRESSIONS = (False, "gzip", "br", "zstd", "xz", "bz2")
+LOSSLESS = {  # encoding: what it holds
+    "raw": IMAGE, "png": IMAGE, "compressed_segmentation": LABELS, "compresso": LABELS, "crackle": LABELS, "fpzip": FLOATS,
+    "zfpc": FLOATS,
+}  # fmt: skip
+LOSSY = {"jpeg": (SMOOTH, 6), "jxl": (SMOOTH, 8), "kempressed": (FLOATS, 1e-6)}
 ZARR = {"dataset": "raw", "voxel_size": VOXEL}
 
 # Add a line: Case(name, writer, array, how, opened, expected, within). Writers are functions above.
 TABLE = [
-    Case("cloudvolume-plain", cloudvolume, IMAGE, {"compress": False}),
+    *(
+        Case(f"cloudvolume-{e}-{c}", cloudvolume, a, {"encoding": e, "compress": c})
+        for e, a in LOSSLESS.items()
+        for c in COMPRESSIONS
+    ),
+    *(
+        Case(f"cloudvolume-{e}-{c}", cloudvolume, a, {"encoding": e, "compress": c}, within=w)
+        for e, (a, w) in LOSSY.items()
+        for c in (False, "gzip")
+    ),
+    *(
+        Case(f"cloudvolume-{e}-shards-{d}", cloudvolume_shards, a, {"encoding": e, "data_encoding": d})
+        for e, a in LOSSLESS.items()
+        for d in ("raw", "gzip")
+    ),
+    *(Case(f"cloudvolume-{e}-shards", cloudvolume_shards, a, {"encoding": e}, within=w) for e, (a, w) in LOSSY.items()),
+    Case("cloudvolume-channels-gzip", cloudvolume, AFFINITY),
+    Case("cloudvolume-channels-shards", cloudvolume_shards, AFFINITY),
+    Case("cloudvolume-channels-kempressed", cloudvolume, AFFINITY, {"encoding": "kempressed"}, within=1e-6),
+    Case("cloudvolume-channels-fpzip", cloudvolume_shards, AFFINITY, {"encoding": "fpzip"}),
+    Case("cloudvolume-mixed", cloudvolume_mixed, IMAGE),
+    Case("cloudvolume-mixed-segmentation", cloudvolume_mixed, LABELS, {"encoding": "compressed_segmentation"}),
+    Case("cloudvolume-mixed-stale", cloudvolume_mixed, IMAGE, {"stale": True}, expected="two contents … delete the one"),
+    Case("cloudvolume-lost", without(cloudvolume, "layer/4*/0-16_0-16_0-16"), IMAGE, {"compress": False}, expected=LOST),
+    Case("cloudvolume-lost-gzip", without(cloudvolume, "layer/4*/0-16_0-16_0-16.gz"), IMAGE, expected=LOST),
+    Case("cloudvolume-lost-shard", without(cloudvolume_shards, "layer/4*/0.shard"), IMAGE, expected=f"{LOST} … 0.shard"),
+    Case(
+        "cloudvolume-lost-fill",
+        without(cloudvolume, "layer/4*/0-16_0-16_0-16"),
+        IMAGE,
+        {"compress": False},
+        FILL,
+        cut(IMAGE, 16, 16, 16),
+    ),
+    Case(
+        "cloudvolume-lost-gzip-fill",
+        without(cloudvolume, "layer/4*/0-16_0-16_0-16.gz"),
+        IMAGE,
+        {},
+        FILL,
+        cut(IMAGE, 16, 16, 16),
+    ),
+    Case(
+        "cloudvolume-lost-jxl-fill",
+        without(cloudvolume, "layer/4*/0-16_0-16_0-16"),
+        SMOOTH,
+        {"encoding": "jxl", "compress": False},
+        FILL,
+        cut(SMOOTH, 16, 16, 16),
+        8,
+    ),
+    Case(
+        "cloudvolume-lost-shard-fill", without(cloudvolume_shards, "layer/4*/0.shard"), IMAGE, {}, FILL, cut(IMAGE, 24, 32, 44)
+    ),
     Case("zarr-v2", zarr_python, IMAGE, {}, ZARR),
     Case("zarr-v3", zarr_python, IMAGE, {"zarr_format": 3}, ZARR),
 ]

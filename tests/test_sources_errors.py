@@ -18,7 +18,7 @@ from PIL import Image
 from connectomake.errors import ConfigError, ConnectomakeError, SourceError
 from connectomake.geometry import Box
 from connectomake.layers import LayerSpec
-from connectomake.sources import ingest_block, open_source, tensor
+from connectomake.sources import SourceOptions, ingest_block, open_source, tensor
 
 SIZE = (8.0, 8.0, 8.0)
 VOLUME = np.random.default_rng(0).integers(0, 255, (6, 20, 20), dtype=np.uint8)
@@ -279,9 +279,11 @@ def test_http(tmp_path: Path) -> None:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     base = f"http://127.0.0.1:{server.server_port}"
     try:
-        source = open_source(f"{base}/layer")
+        source = open_source(f"{base}/layer", options=SourceOptions(missing="fill"))
         assert source.bounds.shape == (6, 20, 20)
         assert not source.read(source.bounds).any()
+        with pytest.raises(SourceError, match="is not there"):
+            open_source(f"{base}/layer").read(source.bounds)
         with pytest.raises(SourceError, match="no info file"):
             open_source(f"{base}/other")
     finally:

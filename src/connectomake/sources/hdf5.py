@@ -11,7 +11,8 @@ from connectomake.geometry import Box
 from connectomake.remote import RangedFile, open_url
 from connectomake.sources import identity
 from connectomake.sources.paths import is_url
-from connectomake.sources.source import Source, choose_voxel_size, read_dtype, reason, volume_shape
+from connectomake.sources.reasons import reason
+from connectomake.sources.source import Source, choose_voxel_size, read_dtype, volume_shape
 
 _NM_ATTRIBUTES = ("resolution_nm", "voxel_size", "resolution")
 _UM_ATTRIBUTE = "element_size_um"

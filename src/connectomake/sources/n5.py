@@ -11,7 +11,8 @@ from connectomake.sources import identity, tensor
 from connectomake.sources.axes import Order, axis_order, nanometres
 from connectomake.sources.options import DEFAULTS, SourceOptions
 from connectomake.sources.paths import is_url
-from connectomake.sources.source import Source, choose_voxel_size, read_dtype
+from connectomake.sources.source import Source, choose_voxel_size, chunked, read_dtype
+from connectomake.sources.tensor_array import TensorArray, n5_keys
 
 Metadata = dict[str, Any]
 
@@ -27,7 +28,7 @@ def open_n5(path: str, dataset: str | None, voxel_size: Sequence[float] | None, 
     if "dimensions" not in metadata:
         raise _not_there(path, dataset)
     where = f"dataset {name} of {path}" if name else path
-    store = tensor.open_store(path, name, "n5", options.missing == "fill")
+    store = TensorArray(path, name, "n5", n5_keys)
     order = axis_order(metadata.get("axes"), store.shape, "xyzc", where)
     if 0 in store.shape:
         raise SourceError(f"{where} is empty: its dimensions are {list(store.shape)}")
@@ -40,7 +41,7 @@ def open_n5(path: str, dataset: str | None, voxel_size: Sequence[float] | None, 
         dtype=read_dtype(store.dtype.name, where),
         voxel_size=choose_voxel_size(voxel_size, _stored_size(metadata, order), where),
         identity=_identity(path, name, metadata),
-        _reader=tensor.store_reader(store, order),
+        **chunked(store, order, where, options),
     )
 
 

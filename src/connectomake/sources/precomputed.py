@@ -10,7 +10,8 @@ from connectomake.layers.precomputed import xyz
 from connectomake.sources import identity, tensor
 from connectomake.sources.options import DEFAULTS, SourceOptions
 from connectomake.sources.paths import is_url
-from connectomake.sources.source import Source, choose_voxel_size, read_dtype
+from connectomake.sources.precomputed_array import PrecomputedArray
+from connectomake.sources.source import Source, choose_voxel_size, chunked, read_dtype
 
 
 def open_precomputed(
@@ -39,7 +40,7 @@ def _open_scale(
     resolution = chosen.get("resolution")
     if not isinstance(resolution, list) or len(resolution) != 3:
         raise SourceError(f"{where} has no voxel size (resolution: {resolution}); write [x, y, z] in nm into its info file")
-    store = tensor.open_store(path, "", "neuroglancer_precomputed", options.missing == "fill", scale_index=index)
+    array = PrecomputedArray(path, info, index)
     return Source(
         path=path,
         kind="precomputed",
@@ -48,7 +49,7 @@ def _open_scale(
         dtype=dtype,
         voxel_size=choose_voxel_size(voxel_size, xyz(resolution), where),
         identity=_identity(path, info, chosen),
-        _reader=tensor.store_reader(store, (3, 2, 1, 0)),
+        **chunked(array, (3, 2, 1, 0), path, options),
     )
 
 

@@ -2,12 +2,16 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from connectomake.errors import ConfigError, ConnectomakeError, SourceError
 from connectomake.geometry import Box, Vec
+from connectomake.sources.chunks import Boxes, Chunked, Ledger
+from connectomake.sources.options import SourceOptions
+from connectomake.sources.reasons import reason, way_out
 
 VoxelSize = tuple[float, float, float]
 Reader = Callable[[Box], np.ndarray]
@@ -40,6 +44,8 @@ class Source:
         image as far as sizes, metadata and sampled pieces tell.
     notes
         Sentences for ``connectomake check``: what was guessed of the source, what looks odd, and how to say it otherwise.
+    chunks
+        Its storage chunks, where the format has them: those that are not there, and those that were filled.
     """
 
     path: str
@@ -51,6 +57,17 @@ class Source:
     identity: str
     _reader: Reader = field(repr=False, compare=False)
     notes: tuple[str, ...] = ()
+    chunks: Boxes | None = field(default=None, repr=False, compare=False)
+
+    def moved(self, offset: Vec) -> "Source":
+        """Return the same source with its first voxel elsewhere: `offset` is added to all coordinates."""
+        z, y, x = offset
+        if self.chunks is None:
+            reader = self._reader
+            return replace(self, bounds=self.bounds.translate(offset), _reader=lambda box: reader(box.translate((-z, -y, -x))))
+        dz, dy, dx = self.chunks.offset
+        chunks = replace(self.chunks, offset=(dz + z, dy + y, dx + x), ledger=Ledger())
+        return replace(self, bounds=self.bounds.translate(offset), _reader=chunks.read, chunks=chunks)
 
     def read(self, box: Box) -> np.ndarray:
         """Read the voxels of `box`, shape (c, z, y, x), C-contiguous, of `dtype`.
@@ -71,11 +88,16 @@ class Source:
         except ConnectomakeError:
             raise
         except Exception as error:
-            text = f"{box} of {self.path} cannot be read ({reason(error)}); it may be incomplete: copy it again"
-            raise SourceError(text) from error
+            raise SourceError(f"{box} of {self.path} cannot be read ({reason(error)}); {way_out(error)}") from error
         if raw.shape != (self.channels, *box.shape):
             raise SourceError(f"{box} of {self.path} gave shape {raw.shape}, not {(self.channels, *box.shape)}")
         return _converted(raw, self.dtype)
+
+
+def chunked(array: Chunked, order: Sequence[int | None], where: str, options: SourceOptions, why: str = "") -> dict[str, Any]:
+    """Return the arguments of a `Source` that reads an array of storage chunks; see `Boxes`."""
+    chunks = Boxes(array, order, where, options, why)
+    return {"_reader": chunks.read, "chunks": chunks}
 
 
 def _converted(raw: np.ndarray, dtype: str) -> np.ndarray:
@@ -136,9 +158,3 @@ def volume_shape(shape: Sequence[int], where: str) -> tuple[int, Vec]:
         raise SourceError(f"{where} is empty: its shape is {list(shape)}")
     z, y, x = (int(s) for s in shape[-3:])
     return (int(shape[0]) if len(shape) == 4 else 1), (z, y, x)
-
-
-def reason(error: BaseException) -> str:
-    """Return the first, short sentence of an exception of some library."""
-    text = str(error).split(" [", maxsplit=1)[0].split("\n", maxsplit=1)[0].strip()
-    return text[:300] or type(error).__name__

@@ -9,7 +9,7 @@ import numpy as np
 from connectomake.errors import SourceError
 from connectomake.geometry import Box
 from connectomake.sources.paths import natural_key
-from connectomake.sources.source import reason
+from connectomake.sources.reasons import reason
 
 _HEADERS_CHECKED = 2000
 

@@ -3,16 +3,12 @@
 import functools
 import json
 import os
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from connectomake.errors import SourceError
-from connectomake.geometry import Box
 from connectomake.sources.paths import is_url
-from connectomake.sources.source import reason
+from connectomake.sources.reasons import reason
 
 OPEN_SECONDS = 30.0
 READ_SECONDS = 600.0
@@ -82,11 +78,8 @@ def _read_bytes(path: str, name: str) -> bytes | None:
     if not is_url(path):
         file = Path(path) / name
         return file.read_bytes() if file.is_file() else None
-    import tensorstore as ts
-
     try:
-        store = ts.KvStore.open(kvstore(path), context=ts.Context(CONTEXT)).result(timeout=OPEN_SECONDS)
-        answer = store.read(name).result(timeout=OPEN_SECONDS)
+        answer = open_keys(path).read(name).result(timeout=OPEN_SECONDS)
     except (ValueError, OSError, TimeoutError) as error:
         raise unreachable(path, error) from error
     return bytes(answer.value) if answer.state == "value" else None
@@ -98,7 +91,7 @@ def unreachable(path: str, error: BaseException) -> SourceError:
     return SourceError(f"{path} cannot be reached ({cause}); check the address, the network and your credentials")
 
 
-def open_store(path: str, below: str, driver: str, fill: bool, **options: Any) -> Any:
+def open_store(path: str, below: str, driver: str, fill: bool = False, **options: Any) -> Any:
     """Open an array for reading; `fill`: a storage chunk that is not there reads as the fill value, else it is an error.
 
     Raises
@@ -118,22 +111,11 @@ def open_store(path: str, below: str, driver: str, fill: bool, **options: Any) -
         raise SourceError(f"{where} cannot be opened as {driver} ({reason(error)})") from error
 
 
-def store_reader(store: Any, order: Sequence[int | None]) -> Callable[[Box], np.ndarray]:
-    """Return a reader of boxes from a store whose axes c, z, y, x stand at the positions `order` (None: no channels).
+def open_keys(path: str, below: str = "") -> Any:
+    """Open the folder `below` in `path` as a store of keys and bytes."""
+    import tensorstore as ts
 
-    Axes that are not in `order` have the extent 1 and are read at their first position.
-    """
-
-    def read(box: Box) -> np.ndarray:
-        view = store
-        index: list[Any] = [store.domain[i].inclusive_min for i in range(store.rank)]
-        for axis, part in zip(order[1:], box.slices(), strict=True):
-            index[axis] = part  # type: ignore[index]
-        if order[0] is not None:
-            index[order[0]] = slice(None)
-        kept = sorted(a for a in order if a is not None)
-        turned = view[tuple(index)].transpose([kept.index(a) for a in order if a is not None])
-        data = np.asarray(turned.read(order="C").result(timeout=READ_SECONDS))
-        return data if order[0] is not None else data[None]
-
-    return read
+    try:
+        return ts.KvStore.open(kvstore(path, below), context=ts.Context(CONTEXT)).result(timeout=OPEN_SECONDS)
+    except (ValueError, OSError, TimeoutError) as error:
+        raise unreachable(path, error) from error

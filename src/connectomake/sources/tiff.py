@@ -12,7 +12,8 @@ import numpy as np
 from connectomake.errors import SourceError
 from connectomake.geometry import Box
 from connectomake.sources import identity
-from connectomake.sources.source import Source, choose_voxel_size, read_dtype, reason, volume_shape
+from connectomake.sources.reasons import reason
+from connectomake.sources.source import Source, choose_voxel_size, read_dtype, volume_shape
 from connectomake.sources.stack import Header, common_header, section_reader, stack_files
 
 Order = tuple[int | None, int | None, int, int]

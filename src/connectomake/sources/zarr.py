@@ -11,9 +11,11 @@ from connectomake.sources import identity, tensor
 from connectomake.sources.axes import axis_order, nanometres
 from connectomake.sources.options import DEFAULTS, SourceOptions
 from connectomake.sources.paths import is_url
-from connectomake.sources.source import Source, choose_voxel_size, read_dtype
+from connectomake.sources.source import Source, choose_voxel_size, chunked, read_dtype
+from connectomake.sources.tensor_array import TensorArray, zarr2_keys, zarr3_keys
 
 _SIZE_ATTRIBUTES = ("resolution_nm", "voxel_size", "resolution")
+_WHY = " (zarr-python leaves out chunks that hold only the fill value, unless write_empty_chunks is set)"
 Metadata = dict[str, Any]
 
 
@@ -47,7 +49,8 @@ def _open_array(
 ) -> Source:
     where = f"dataset {name} of {path}" if name else path
     version = 3 if metadata.get("zarr_format") == 3 else 2
-    store = tensor.open_store(path, name, "zarr3" if version == 3 else "zarr", options.missing == "fill")
+    driver, keys = ("zarr3", zarr3_keys) if version == 3 else ("zarr", zarr2_keys)
+    store = TensorArray(path, name, driver, keys)
     labels = entry["labels"] if entry else metadata.get("dimension_names")
     order = axis_order(labels, store.shape, "czyx", where)
     if 0 in store.shape:
@@ -62,7 +65,7 @@ def _open_array(
         dtype=read_dtype(store.dtype.name, where),
         voxel_size=choose_voxel_size(voxel_size, stored, where),
         identity=_identity(path, name, metadata),
-        _reader=tensor.store_reader(store, order),
+        **chunked(store, order, where, options, _WHY),
     )
 
 

@@ -1,0 +1,29 @@
+"""What an error of some library means, and what to do about it, in one sentence."""
+
+import re
+
+NO_RANGES = "the web server sends no ranges of files: copy the source to a disk or a bucket, or let another server offer it"
+_SPECIFICATION = re.compile(r" ?\[(tensorstore_spec|kvstore_spec|source locations|http_response|curl_code)[^\n]*", re.DOTALL)
+_LONG, _HEAD, _TAIL = 500, 300, 190
+_DAMAGED = "it may be incomplete or damaged: copy it again"
+_WAYS = (
+    (("code 401", "code 403", "(401)", "(403)", "permission_denied", "unauthenticated", "forbidden", "access denied",
+      "accessdenied", "permission denied"),
+     "check your credentials and whether you may read it"),
+    (("ignored by server",), NO_RANGES),
+    (("timed out", "timeout", "unavailable", "could not resolve", "couldn't connect", "connection", "curl", "deadline"),
+     "check the address and the network, then rerun"),
+    (("input/output error", "stale file handle", "transport endpoint"), "the file system fails: try again, or copy the source"),
+)  # fmt: skip
+
+
+def reason(error: BaseException) -> str:
+    """Return what an exception of some library says, in one short line, without its dumps of specifications."""
+    text = " ".join(_SPECIFICATION.sub("", str(error)).split())
+    return (text if len(text) <= _LONG else f"{text[:_HEAD]} … {text[-_TAIL:]}") or type(error).__name__
+
+
+def way_out(error: BaseException) -> str:
+    """Return what to do about an error of some library: what it says tells what is wrong."""
+    text = str(error).lower()
+    return next((way for words, way in _WAYS if any(word in text for word in words)), _DAMAGED)
