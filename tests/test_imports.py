@@ -24,7 +24,8 @@ ALLOWED = {
     "geometry": {"errors"},
     "layers": {"errors", "atomic", "geometry"},
     "networks": {"errors", "geometry"},
-    "compiled": set(),
+    "private": set(),
+    "compiled": {"private"},
     "tables": {"compiled", "geometry"},
     **dict.fromkeys(STAGES, FOUNDATION),
 }

@@ -70,7 +70,7 @@ library() {  # the library and the compiled form of its loops, as a layer on the
     cp "$ROOT/tests/tiny_run.py" "$WORK/merged/tmp/warm/tests/"
     [ "${WARM:-1}" = 0 ] || quietly chroot "$WORK/merged" env HOME=/tmp USER=worker NUMBA_CACHE_DIR=/opt/numba OMP_NUM_THREADS=1 \
         sh -c 'cd /tmp/warm && /opt/venv/bin/python -m tests.tiny_run' || echo "the loops are not compiled ahead" >&2
-    chmod -R a+rwX "$WORK/merged/opt/numba"
+    chmod -R a+rX,go-w "$WORK/merged/opt/numba"
     rm -rf "$WORK/merged/tmp/warm"
     umount "$WORK/merged"
     tar -C "$WORK/layer" --owner=0 --group=0 -cf "$WORK/library.tar" opt
