@@ -19,7 +19,6 @@ from connectomake.errors import SourceError
 from connectomake.geometry import Box
 from connectomake.layers import LayerSpec, read_block, read_record, write_block
 from connectomake.sources import Source, ingest_block, is_url, open_source, resolve_local, tensor
-from connectomake.sources.paths import natural_key
 
 SIZE = (40.0, 4.0, 8.0)
 SHAPE = (13, 11, 9)
@@ -302,10 +301,6 @@ def test_s3(bucket: object, tmp_path: Path) -> None:
         np.testing.assert_array_equal(source.read(source.bounds), array)
     with pytest.raises(SourceError, match="no info file"):
         open_source("s3://bucket/nothing")
-
-
-def test_natural_order() -> None:
-    assert sorted(["s10", "s9", "s1b2", "s1b10", "a"], key=natural_key) == ["a", "s1b2", "s1b10", "s9", "s10"]
 
 
 @pytest.mark.parametrize(("path", "url"), [

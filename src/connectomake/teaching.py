@@ -69,6 +69,8 @@ def _volume(section: dict[str, Any], key: str) -> "TrainingVolume":
     from connectomake.training.spec import box_of
     from connectomake.training.volumes import TrainingVolume, as_labels
 
+    if section["labels"].get("range") is not None:
+        raise ConfigError(f"{key}.labels.range {section['labels']['range']} has no meaning for labels; give it to the image")
     image, labels = _open(section["image"]), _open(section["labels"])
     name = f"{key} ({section['image']['path']})"
     if image.bounds != labels.bounds:

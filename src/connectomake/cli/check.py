@@ -76,6 +76,8 @@ def _check_source(plan: "Plan") -> "Source":
     box = _first_chunk(plan)
     voxels = source.read(box)
     _done(f"{facts.path} is readable: {box} holds {facts.dtype} from {voxels.min():g} to {voxels.max():g}")
+    for fact in source.facts:
+        _done(fact)
     for note in source.notes:
         print(f"! {note}")
     return source

@@ -38,6 +38,9 @@ def _facts(plan: "Plan", found: "list[Tally]") -> list[tuple[str, str]]:
         ("image", f"{plan.source.path}: {shape_text(plan.roi.shape)} voxels, {voxels_text(plan.roi.volume)}"),
         ("blocks", f"{whole} {blocks.total // layers:,} segmented, {shape_text(plan.grid.shape)} of {shape_text(plan.block)}"),
     ]
+    if plan.source.blank_sections:
+        count = common.counted(plan.source.blank_sections, "section")
+        rows.insert(1, ("blank", f"{count} of the source missing, read as zeros (source.missing_sections: blank)"))
     rows += _object_rows(plan) + _score_rows(plan)
     missing = [t for t in found if not t.done and not t.temporary]
     if missing:

@@ -19,7 +19,7 @@ class SourceFacts:
     path, dataset, scale
         As in the config.
     kind
-        ``precomputed``, ``hdf5``, ``tiff``, ``png``, ``zarr`` or ``n5``.
+        ``precomputed``, ``hdf5``, ``tiff``, ``png``, ``jpeg``, ``zarr`` or ``n5``.
     bounds
         Where the source has voxels.
     channels, dtype
@@ -30,6 +30,8 @@ class SourceFacts:
         Fingerprint of the content, independent of where the source lies.
     options
         How it is read.
+    blank_sections
+        Missing sections of a stack that are read as zeros.
     """
 
     path: str
@@ -42,6 +44,7 @@ class SourceFacts:
     voxel_size: tuple[float, float, float]
     identity: str
     options: SourceOptions = DEFAULTS
+    blank_sections: int = 0
 
     @property
     def in_place(self) -> bool:

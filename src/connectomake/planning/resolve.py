@@ -114,7 +114,7 @@ def _source_facts(section: dict[str, Any]) -> SourceFacts:
     z, y, x = (float(v) for v in source.voxel_size)
     return SourceFacts(
         section["path"], section["dataset"], section["scale"], source.kind, source.bounds, source.channels,
-        str(source.dtype), (z, y, x), source.identity, options,
+        str(source.dtype), (z, y, x), source.identity, options, source.blank_sections,
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from connectomake.sources.labels import Labels, open_labels
 
 KEYS = {
     "source.path": "evaluation.ground_truth", "source.dataset": "evaluation.dataset", "source.scale": "evaluation.scale",
-    "source.missing": "evaluation.missing",
+    "source.missing": "evaluation.missing",  # and source.missing_sections
 }  # fmt: skip
 
 

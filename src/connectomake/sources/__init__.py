@@ -1,11 +1,12 @@
-"""Where images come from: precomputed, HDF5, TIFF, PNG, Zarr and N5, all read as boxes in z, y, x."""
+"""Where images come from: precomputed, HDF5, TIFF, PNG, JPEG, Zarr and N5, all read as boxes in z, y, x."""
 
 from collections.abc import Sequence
 
 from connectomake.errors import ConfigError
 from connectomake.sources.ingest import ingest_block
+from connectomake.sources.mapping import mapped
 from connectomake.sources.options import DEFAULTS, SourceOptions
-from connectomake.sources.paths import find_kind, is_url, resolve_local, split_kind
+from connectomake.sources.paths import STACKS, find_kind, is_url, resolve_local, split_kind
 from connectomake.sources.source import Source
 
 __all__ = ["Source", "SourceOptions", "find_kind", "ingest_block", "is_url", "open_source", "resolve_local"]
@@ -47,6 +48,18 @@ def open_source(
     kind, place = split_kind(resolve_local(path, "."))
     kind = kind or find_kind(place)
     _refuse_spare(kind, dataset, scale, path)
+    return mapped(_open(kind, place, dataset, scale, voxel_size, options), options)
+
+
+def _open(
+    kind: str,
+    place: str,
+    dataset: str | None,
+    scale: int | str | None,
+    voxel_size: Sequence[float] | None,
+    options: SourceOptions,
+) -> Source:
+    """Open a source of a known kind."""
     if kind == "hdf5":
         from connectomake.sources.hdf5 import open_hdf5
 
@@ -63,13 +76,14 @@ def open_source(
         from connectomake.sources.n5 import open_n5
 
         return open_n5(place, dataset, voxel_size, options)
-    from connectomake.sources import png, tiff
+    from connectomake.sources import pictures, tiff
 
-    return (png.open_png if kind == "png" else tiff.open_tiff)(place, voxel_size)
+    open_stack = {"png": pictures.open_png, "jpeg": pictures.open_jpeg, "tiff": tiff.open_tiff}[kind]
+    return open_stack(place, voxel_size, options)
 
 
 def _refuse_spare(kind: str, dataset: str | None, scale: int | str | None, path: str) -> None:
-    if dataset and kind in ("precomputed", "tiff", "png"):
+    if dataset and kind in ("precomputed", *STACKS):
         raise ConfigError(f"source.dataset {dataset} has no meaning for {path}, which is {kind}; leave it out")
-    if scale is not None and kind in ("hdf5", "tiff", "png", "n5"):
+    if scale is not None and kind in ("hdf5", *STACKS, "n5"):
         raise ConfigError(f"source.scale {scale} has no meaning for {path}, which is {kind}; leave it out")

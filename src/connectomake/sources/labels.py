@@ -8,9 +8,8 @@ import numpy as np
 from connectomake.errors import ConfigError, SourceError
 from connectomake.geometry import Box, Vec
 from connectomake.sources.options import DEFAULTS, SourceOptions
+from connectomake.sources.paths import STACKS
 from connectomake.sources.source import Source, VoxelSize
-
-STACKS = ("tiff", "png")
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,27 @@ class SourceOptions:
     ----------
     missing
         What a storage chunk is that the source lacks: an ``error``, or to ``fill`` with the format's fill value.
+    missing_sections
+        What a section of a stack is whose file is missing: an ``error``, or ``blank`` (zeros).
+    range
+        Values that become 0 and 1; those between follow linearly. None: values stay as they are.
+    activation
+        ``sigmoid`` turns logits into probabilities; ``none`` leaves them.
     """
 
     missing: str = "error"
+    missing_sections: str = "error"
+    range: tuple[float, float] | None = None
+    activation: str = "none"
 
     @classmethod
     def of(cls, section: Mapping[str, Any]) -> "SourceOptions":
         """Return the options that a section of a config names; keys that it lacks keep their defaults."""
-        return cls(**{f.name: section[f.name] for f in fields(cls) if f.name in section})
+        named = {f.name: section[f.name] for f in fields(cls) if f.name in section}
+        if named.get("range") is not None:
+            low, high = named["range"]
+            named["range"] = (float(low), float(high))
+        return cls(**named)
 
     def chosen(self) -> dict[str, Any]:
         """Return the options that are not at their default, as plain values: what a stage's result depends on."""

@@ -1,21 +1,23 @@
 """Where a source lies and what kind of thing lies there."""
 
-import re
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 from connectomake.errors import ConfigError, SourceError
 
 REMOTE = ("s3", "gs", "http", "https")
-KINDS = ("precomputed", "hdf5", "tiff", "png", "zarr", "n5")
-_KNOWN = "precomputed (info), Zarr (.zarray, zarr.json), N5 (attributes.json), HDF5, TIFF, PNG or a folder of TIFF or PNG"
+STACKS = ("tiff", "png", "jpeg")
+KINDS = ("precomputed", "hdf5", *STACKS, "zarr", "n5")
+_KNOWN = (
+    "precomputed (info), Zarr (.zarray, zarr.json), N5 (attributes.json), HDF5, TIFF, PNG, JPEG or a folder of one of these"
+)
 _MAGIC = (
     (b"\x89HDF\r\n\x1a\n", "hdf5"), (b"II*\0", "tiff"), (b"MM\0*", "tiff"), (b"II+\0", "tiff"), (b"MM\0+", "tiff"),
-    (b"\x89PNG\r\n\x1a\n", "png"),
+    (b"\x89PNG\r\n\x1a\n", "png"), (b"\xff\xd8\xff", "jpeg"),
 )  # fmt: skip
 _SUFFIXES = {
-    ".h5": "hdf5", ".hdf5": "hdf5", ".hdf": "hdf5", ".tif": "tiff", ".tiff": "tiff", ".png": "png", ".zarr": "zarr",
-    ".n5": "n5",
+    ".h5": "hdf5", ".hdf5": "hdf5", ".hdf": "hdf5", ".tif": "tiff", ".tiff": "tiff", ".png": "png", ".jpg": "jpeg",
+    ".jpeg": "jpeg", ".zarr": "zarr", ".n5": "n5",
 }  # fmt: skip
 _MARKERS = (
     ("info", "precomputed"), (".zarray", "zarr"), ("zarr.json", "zarr"), (".zgroup", "zarr"), (".zattrs", "zarr"),
@@ -46,12 +48,6 @@ def resolve_local(path: str, base: str | Path) -> str:
         return path
     absolute = str(Path(base).expanduser().absolute() / Path(rest).expanduser())
     return f"{kind}://{absolute}" if kind else absolute
-
-
-def natural_key(name: str) -> tuple[list[tuple[int, int | str]], str]:
-    """Sort key in which ``slice9`` comes before ``slice10``."""
-    parts = re.split(r"(\d+)", name)
-    return [(1, int(p)) if p.isdecimal() else (0, p) for p in parts if p], name
 
 
 def find_kind(path: str) -> str:
@@ -94,12 +90,14 @@ def _kind_of_folder(place: Path) -> str:
     suffix = _SUFFIXES.get(place.suffix.lower())
     if suffix in ("zarr", "n5"):
         return suffix
-    kinds = {_SUFFIXES.get(f.suffix.lower()) for f in place.iterdir() if not f.name.startswith(".")} & {"tiff", "png"}
-    if len(kinds) == 2:
-        raise SourceError(f"the folder {place} holds both TIFF and PNG files; leave only the sections of one volume there")
+    named = {_SUFFIXES.get(f.suffix.lower()) for f in place.iterdir() if not f.name.startswith(".")}
+    kinds = [kind for kind in STACKS if kind in named]
+    if len(kinds) > 1:
+        both = " and ".join(kind.upper() for kind in kinds)
+        raise SourceError(f"the folder {place} holds both {both} files; leave only the sections of one volume there")
     if not kinds:
         raise SourceError(f"the folder {place} is of no known format; it must be {_KNOWN}")
-    return str(kinds.pop())
+    return kinds[0]
 
 
 def _kind_of_file(place: Path) -> str:

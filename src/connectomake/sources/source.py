@@ -29,7 +29,7 @@ class Source:
     path
         As the user wrote it; named in errors.
     kind
-        ``precomputed``, ``hdf5``, ``tiff``, ``png``, ``zarr`` or ``n5``.
+        ``precomputed``, ``hdf5``, ``tiff``, ``png``, ``jpeg``, ``zarr`` or ``n5``.
     bounds
         The voxels that exist, in absolute z, y, x; precomputed has an offset, which may be negative, others begin at 0.
     channels
@@ -46,6 +46,10 @@ class Source:
         Sentences for ``connectomake check``: what was guessed of the source, what looks odd, and how to say it otherwise.
     chunks
         Its storage chunks, where the format has them: those that are not there, and those that were filled.
+    facts
+        Further sentences for it: what is known and worth a look, such as the order of sections.
+    blank_sections
+        Missing sections of a stack that are read as zeros.
     """
 
     path: str
@@ -58,6 +62,8 @@ class Source:
     _reader: Reader = field(repr=False, compare=False)
     notes: tuple[str, ...] = ()
     chunks: Boxes | None = field(default=None, repr=False, compare=False)
+    facts: tuple[str, ...] = ()
+    blank_sections: int = 0
 
     def moved(self, offset: Vec) -> "Source":
         """Return the same source with its first voxel elsewhere: `offset` is added to all coordinates."""
