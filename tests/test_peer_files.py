@@ -13,9 +13,11 @@ import pytest
 import zarr
 import zstandard
 from cloudvolume import CloudVolume
+from PIL import Image
 
 from connectomake.errors import ConnectomakeError
 from connectomake.sources import SourceOptions, open_source
+from tests import peer_pictures as pictures
 
 SHAPE = (24, 40, 44)
 VOXEL = (40.0, 4.0, 4.0)
@@ -151,6 +153,10 @@ LOSSLESS = {  # encoding: what it holds
 }  # fmt: skip
 LOSSY = {"jpeg": (SMOOTH, 6), "jxl": (SMOOTH, 8), "kempressed": (FLOATS, 1e-6)}
 ZARR = {"dataset": "raw", "voxel_size": VOXEL}
+SIZED = {"voxel_size": VOXEL}
+DEEP = IMAGE.astype(np.uint16) * 250 + 7
+GREY_PALETTE = np.stack([np.arange(256, dtype=np.uint16)] * 3, 1)
+ODD_PALETTE = np.where(np.arange(256)[:, None] < 20, [[1, 2, 3]], GREY_PALETTE)  # colours where the image has no value
 
 # Add a line: Case(name, writer, array, how, opened, expected, within). Writers are functions above.
 TABLE = [
@@ -210,7 +216,79 @@ TABLE = [
     ),
     Case("zarr-v2", zarr_python, IMAGE, {}, ZARR),
     Case("zarr-v3", zarr_python, IMAGE, {"zarr_format": 3}, ZARR),
-]
+    Case("tiff-white-is-0", pictures.tiff_white, IMAGE, {}, SIZED),
+    Case("tiff-white-is-0-uint16", pictures.tiff_white, DEEP, {}, SIZED),
+    Case("tiff-white-is-0-uint32", pictures.tiff_white, DEEP.astype(np.uint32) << 12, {}, SIZED),
+    Case("tiff-white-is-0-int16", pictures.tiff_white, DEEP.view(np.int16), {}, SIZED),
+    Case("tiff-white-is-0-big-endian", pictures.tiff_white, DEEP, {"byteorder": ">"}, SIZED),
+    Case("tiff-white-is-0-bigtiff", pictures.tiff_white, IMAGE, {"bigtiff": True}, SIZED),
+    Case("tiff-white-is-0-lzw", pictures.tiff_white, DEEP, {"compression": "lzw", "predictor": True}, SIZED),
+    Case("tiff-white-is-0-tiled", pictures.tiff_white, IMAGE, {"tile": (16, 16), "compression": "zlib"}, SIZED),
+    Case("tiff-white-is-0-one-bit", pictures.tiff_white, IMAGE > 99, {}, SIZED, (IMAGE > 99) * np.uint8(255)),
+    Case("tiff-white-is-0-folder", pictures.tiff_folder, IMAGE, {"white": True}, SIZED),
+    Case("tiff-white-is-0-ome", pictures.tiff_white, AFFINITY[:, :4].view(np.uint32),
+         {"ome": True, "metadata": {"axes": "CZYX"}}, SIZED),
+    Case("tiff-white-is-0-float", pictures.tiff, FLOATS, {"photometric": "miniswhite"}, SIZED,
+         "MINISWHITE … float32 … MINISBLACK"),
+    Case("tiff-white-is-0-some-pages", pictures.tiff_pages, IMAGE, {"white": (2, 3)}, SIZED),
+    Case("tiff-white-is-0-some-early-pages", pictures.tiff_pages, IMAGE, {"white": (1, 3)}, SIZED),
+    Case("tiff-white-is-0-some-of-few-pages", pictures.tiff_pages, IMAGE[:5], {"white": (3,)}, SIZED),
+    Case("tiff-pages-packed-unlike", pictures.tiff_pages, IMAGE, {"packed": (2, 7)}, SIZED),
+    Case("tiff-pages-packed-unlike-late", pictures.tiff_pages, IMAGE, {"packed": (12,)}, SIZED),
+    Case("tiff-group4", pictures.tiff_pil, IMAGE, {"mode": "1", "compression": "group4"}, SIZED,
+         np.stack([np.asarray(Image.fromarray(s).convert("1").convert("L")) for s in IMAGE])),
+    Case("tiff-rgb-equal", pictures.tiff_rgb, IMAGE, {}, SIZED),
+    Case("tiff-rgb-equal-planes", pictures.tiff_rgb, DEEP, {"axis": 1, "planarconfig": "separate"}, SIZED),
+    Case("tiff-rgb-equal-zstd", pictures.tiff_rgb, IMAGE, {"compression": "zstd", "predictor": True}, SIZED),
+    Case("tiff-rgb-opaque", pictures.tiff_rgb, IMAGE, {"alpha": 255}, SIZED),
+    Case("tiff-rgb-not-opaque", pictures.tiff_rgb, IMAGE, {"alpha": 254}, SIZED, "opacity that is not full at … convert"),
+    Case("tiff-rgb-colours", pictures.tiff_coloured, IMAGE, {}, SIZED, "has a colour at (0, 0, 0, 0) … convert it to grey"),
+    Case("tiff-rgb-jpeg", pictures.tiff_rgb, SMOOTH[:, :32, :32], {"compression": "jpeg"}, SIZED, None, 3),
+    Case("tiff-channels-as-samples", pictures.tiff, IMAGE[..., :3], {"planarconfig": "contig"}, SIZED, "3 samples per voxel"),
+    Case("tiff-palette-of-greys", pictures.tiff_palette, IMAGE, {"colours": GREY_PALETTE * 257}, SIZED),
+    Case("tiff-palette-of-greys-high-bytes", pictures.tiff_palette, IMAGE, {"colours": GREY_PALETTE * 256}, SIZED),
+    Case("tiff-palette-of-greys-turned", pictures.tiff_palette, IMAGE, {"colours": GREY_PALETTE[::-1] * 257}, SIZED,
+         255 - IMAGE),
+    Case("tiff-palette-colours-unused", pictures.tiff_palette, IMAGE, {"colours": (ODD_PALETTE * 257).astype("u2")}, SIZED),
+    Case("tiff-palette-colours", pictures.tiff_palette, IMAGE - 10, {"colours": (ODD_PALETTE * 257).astype("u2")}, SIZED,
+         "s0.tif has a colour of its palette at … convert it to grey"),
+    Case("tiff-4-bit", pictures.tiff, IMAGE & 15, {"bitspersample": 4}, SIZED, (IMAGE & 15) * np.uint8(17)),
+    Case("tiff-2-bit-white-is-0", pictures.tiff, IMAGE & 3, {"bitspersample": 2, "photometric": "miniswhite"}, SIZED,
+         (3 - (IMAGE & 3)) * np.uint8(85)),
+    Case("tiff-12-bit", pictures.tiff, DEEP >> 4, {"bitspersample": 12}, SIZED),
+    Case("tiff-12-bit-range", pictures.tiff, DEEP >> 4, {"bitspersample": 12}, {**SIZED, "options": {"range": [0, 4095]}},
+         ((DEEP >> 4) / 4095).astype(np.float32)),
+    Case("tiff-cfa", pictures.tiff_tag, IMAGE, {"tag": 262, "value": 32803}, SIZED, "photometric CFA, which is not grey"),
+    Case("tiff-cielab", pictures.tiff_tag, IMAGE, {"tag": 262, "value": 8}, SIZED, "photometric CIELAB, which is not grey"),
+    Case("tiff-no-photometric", pictures.tiff_tag, IMAGE, {"tag": 262, "value": -1}, SIZED),
+    Case("tiff-imagej", pictures.tiff, DEEP, {"imagej": True, "photometric": None, "metadata": {"axes": "ZYX"}}, SIZED),
+    Case("tiff-imagej-hyperstack", pictures.tiff, AFFINITY.transpose(1, 0, 2, 3),
+         {"imagej": True, "photometric": None, "metadata": {"axes": "ZCYX"}}, SIZED, AFFINITY),
+    Case("png-rgb-equal", pictures.png, IMAGE, {"mode": "RGB"}, SIZED),
+    Case("png-opaque", pictures.png, IMAGE, {"mode": "RGBA"}, SIZED),
+    Case("png-grey-opaque", pictures.png, IMAGE, {"mode": "LA"}, SIZED),
+    Case("png-16-bit-opaque", pictures.png_deep, DEEP, {}, SIZED),
+    Case("png-one-grey-transparent", pictures.png_keyed, IMAGE, {}, SIZED, "an opacity that is not full at (0, 0)"),
+    Case("png-palette-of-greys", pictures.png_palette, IMAGE, {"colours": GREY_PALETTE}, SIZED),
+    Case("png-palette-of-greys-turned", pictures.png_palette, IMAGE, {"colours": GREY_PALETTE[::-1]}, SIZED, 255 - IMAGE),
+    Case("png-palette-colours", pictures.png_palette, IMAGE - 10, {"colours": ODD_PALETTE}, SIZED,
+         "s0.png has a colour at … convert it to grey"),
+    Case("png-4-bit", pictures.png_bits, IMAGE & 15, {"bits": 4}, SIZED, (IMAGE & 15) * np.uint8(17)),
+    Case("png-2-bit", pictures.png_bits, IMAGE & 3, {"bits": 2}, SIZED, (IMAGE & 3) * np.uint8(85)),
+    Case("png-1-bit", pictures.png_bits, IMAGE & 1, {"bits": 1}, SIZED, (IMAGE & 1) * np.uint8(255)),
+    Case("jpeg", pictures.jpeg, SMOOTH, {}, SIZED, None, 2),
+    Case("jpeg-progressive", pictures.jpeg, SMOOTH, {"progressive": True}, SIZED, None, 2),
+    Case("jpeg-grey-in-colours", pictures.jpeg, SMOOTH, {"mode": "RGB"}, SIZED, None, 3),
+    Case("jpeg-colours", pictures.jpeg_coloured, SMOOTH, {}, SIZED, "s00.jpeg has a colour at … convert it to grey"),
+    Case("jpeg-cmyk", pictures.jpeg, SMOOTH, {"mode": "CMYK"}, SIZED, "4 components … 8 bit grey"),
+    Case("range-of-floats", zarr_python, IMAGE.astype(np.float32), {}, {**ZARR, "options": {"range": [0, 255]}},
+         (IMAGE / 255).astype(np.float32)),
+    Case("range-of-bits", zarr_python, IMAGE & 1, {}, {**ZARR, "options": {"range": [0, 1]}}, (IMAGE & 1).astype(np.float32)),
+    Case("range-downwards", zarr_python, IMAGE, {}, {**ZARR, "options": {"range": [255, 0]}},
+         (1 - IMAGE / 255).astype(np.float32)),
+    Case("logits", zarr_python, np.log(FLOATS + 1e-3), {}, {**ZARR, "options": {"activation": "sigmoid"}},
+         (1 / (1 + np.exp(-np.log(FLOATS + np.float32(1e-3)).astype(float)))).astype(np.float32)),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("case", TABLE, ids=lambda case: case.name)

@@ -22,6 +22,7 @@ from connectomake.sources import SourceOptions, ingest_block, open_source, tenso
 
 SIZE = (8.0, 8.0, 8.0)
 VOLUME = np.random.default_rng(0).integers(0, 255, (6, 20, 20), dtype=np.uint8)
+COLOURED = np.stack([VOLUME, VOLUME, VOLUME ^ 1], -1)
 Case = tuple[str, dict]
 
 
@@ -86,7 +87,7 @@ def zarr(folder: Path, **changes: object) -> str:
 
 
 def rgb(path: Path) -> None:
-    Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save(path)
+    Image.fromarray(np.arange(1200, dtype=np.uint32).astype(np.uint8).reshape(20, 20, 3)).save(path)
 
 
 V = {"voxel_size": SIZE}
@@ -118,14 +119,14 @@ OPENING: dict[str, tuple[Callable[[Path], Case], type[ConnectomakeError], str]] 
     "voxel size text": (lambda d: (h5(d), {**R, "voxel_size": "big"}), ConfigError, "three positive numbers"),
     "png voxel size": (lambda d: (png(d), {}), ConfigError, "source.voxel_size"),
     "png stump": (lambda d: (replaced(d, lambda p: p.write_bytes(p.read_bytes()[:20])), V), SourceError, "3.png"),
-    "png colour": (lambda d: (replaced(d, rgb), V), SourceError, "3.png is RGB"),
+    "png colour": (lambda d: (replaced(d, rgb), V), SourceError, "3.png has a colour at .0, 0."),
     "png dtype": (lambda d: (replaced(d, lambda p: p.write_bytes(imagecodecs.png_encode(np.zeros((20, 20), "u2")))), V),
                   SourceError, "3.png is .*uint16"),
     "png shape": (lambda d: (replaced(d, lambda p: p.write_bytes(imagecodecs.png_encode(np.zeros((20, 21), "u1")))), V),
                   SourceError, r"3.png is \(20, 21\)"),
     "tiff truncated": (lambda d: (cut(tif(d), 0.5), V), SourceError, "truncated"),
     "tiff stump": (lambda d: (cut(tif(d), 0.02), V), SourceError, "truncated"),
-    "tiff colour": (lambda d: (tif(d, np.zeros((6, 20, 20, 3), "u1"), photometric="rgb"), V), SourceError, "colour"),
+    "tiff colour": (lambda d: (tif(d, COLOURED, photometric="rgb"), V), SourceError, "colour"),
     "tiff five axes": (lambda d: (tif(d, np.zeros((2, 3, 4, 20, 20), "u1")), V), SourceError, "axes"),
     "tiff folder of stacks": (lambda d: (str(Path(tif(d)).parent), V), SourceError, "one grey section"),
     "precomputed garbled": (lambda d: (write(d / "info", "{")[:-5], V), SourceError, "not JSON"),

@@ -33,8 +33,8 @@ def _change(source: Source, options: SourceOptions) -> Callable[[np.ndarray], np
     if options.range is None:
         if source.dtype != "float32":
             raise ConfigError(
-                f"source.activation is {options.activation}, but {source.path} holds {source.dtype}, which are no logits; leave "
-                "it out, or name source.range"
+                f"source.activation is {options.activation}, but {source.path} holds {source.dtype}, which are no logits; "
+                "leave it out, or name source.range"
             )
         return sigmoid
     low, high = options.range
@@ -55,7 +55,7 @@ def to_unit(values: np.ndarray, low: float, high: float) -> np.ndarray:
     Examples
     --------
     >>> to_unit(np.array([0, 1023, 4095, 9000], np.uint16), 0, 4095)
-    array([0.        , 0.24981686, 1.        , 1.        ], dtype=float32)
+    array([0.        , 0.24981685, 1.        , 1.        ], dtype=float32)
     """
     unit = (values.astype(np.float64) - low) / (high - low)
     out = np.clip(unit, 0, 1).astype(np.float32)
@@ -71,7 +71,7 @@ def sigmoid(values: np.ndarray) -> np.ndarray:
     Examples
     --------
     >>> sigmoid(np.array([-100, 0, 2], np.float32))
-    array([3.7835059e-44, 5.0000000e-01, 8.8079709e-01], dtype=float32)
+    array([3.783506e-44, 5.000000e-01, 8.807971e-01], dtype=float32)
     """
     decay = np.exp(-np.abs(values.astype(np.float64)))
     unit = np.where(values >= 0, 1, decay) / (1 + decay)

@@ -26,10 +26,17 @@ class Numbering:
         One per name, none twice.
     how
         What was not plain about them, as half a sentence; empty for decimal numbers, the only ones that vary.
+    base
+        In which they are written: 10 or 16.
     """
 
     numbers: tuple[int, ...]
     how: str = ""
+    base: int = 10
+
+    def text(self, number: int) -> str:
+        """Return a number as the names write it."""
+        return str(number) if self.base == 10 else f"{number:x}"
 
 
 def number_names(names: Sequence[str]) -> Numbering:
@@ -53,7 +60,7 @@ def number_names(names: Sequence[str]) -> Numbering:
     >>> number_names(["s10.tif", "s9.tif"]).numbers, number_names(["z-1.png", "z0.png"]).numbers
     ((10, 9), (-1, 0))
     >>> number_names(["s09.tif", "s0a.tif"])
-    Numbering(numbers=(9, 10), how='their numbers are hexadecimal')
+    Numbering(numbers=(9, 10), how='their numbers are hexadecimal', base=16)
     """
     stems = [name.rpartition(".")[0].casefold() for name in names]
     _refuse_twins(names, stems)
@@ -66,7 +73,7 @@ def number_names(names: Sequence[str]) -> Numbering:
     found = _hexadecimal(stems)
     if found is None:
         raise UnclearNamesError(_outliers(names, stems))
-    return Numbering(found, "their numbers are hexadecimal")
+    return Numbering(found, "their numbers are hexadecimal", 16)
 
 
 def _refuse_twins(names: Sequence[str], stems: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from connectomake.errors import SourceError
 from connectomake.geometry import Box
-from connectomake.sources.numbering import UnclearNamesError, number_names
+from connectomake.sources.numbering import Numbering, UnclearNamesError, number_names
 from connectomake.sources.options import DEFAULTS, SourceOptions
 from connectomake.sources.reasons import reason
 
@@ -91,7 +91,7 @@ def find_sections(path: str, suffixes: Sequence[str], options: SourceOptions = D
         raise SourceError(f"the folder {path}: {error}") from error
     by_number = dict(sorted(zip(numbering.numbers, files, strict=True)))
     step = math.gcd(*(b - a for a, b in pairwise(by_number))) or 1
-    _check_gaps(path, by_number, step, options)
+    _check_gaps(path, by_number, numbering, step, options)
     numbers = range(min(by_number), max(by_number) + 1, step)
     sections = tuple(by_number.get(n) for n in numbers)
     return Sections(sections, (_order(path, list(by_number.values())),), tuple(_notes(path, numbering.how, step, sections)))
@@ -113,14 +113,16 @@ def _notes(path: str, how: str, step: int, sections: Sequence[Path | None]) -> I
         yield f"{found} and read as zeros (source.missing_sections: blank)"
 
 
-def _check_gaps(path: str, by_number: dict[int, Path], step: int, options: SourceOptions) -> None:
+def _check_gaps(path: str, by_number: dict[int, Path], numbering: Numbering, step: int, options: SourceOptions) -> None:
     gaps = [(a + step, b - step) for a, b in pairwise(by_number) if b - a > step]
     if not gaps:
         return
     missing = sum((b - a) // step + 1 for a, b in gaps)
-    listed = ", ".join(str(a) if a == b else f"{a} to {b}" for a, b in gaps[:4]) + (", …" if len(gaps) > 4 else "")
+    text = numbering.text
+    listed = ", ".join(text(a) if a == b else f"{text(a)} to {text(b)}" for a, b in gaps[:4]) + (", …" if len(gaps) > 4 else "")
     before, after = next((by_number[a], by_number[b]) for a, b in pairwise(by_number) if b - a > step)
-    found = f"the sections of {path} have gaps: {listed} missing ({before.name} is followed by {after.name})"
+    how = f"; {numbering.how}" if numbering.how else ""
+    found = f"the sections of {path} have gaps: {listed} missing ({before.name} is followed by {after.name}{how})"
     if missing > _MOST_MISSING * len(by_number):
         raise SourceError(
             f"{found}, {missing:,} for {len(by_number):,} files; is this the number of the section? rename the files"

@@ -17,7 +17,7 @@ from connectomake.sources.photometry import Photometry, values_words
 from connectomake.sources.reasons import reason
 from connectomake.sources.source import Source, choose_voxel_size, read_dtype, volume_shape
 from connectomake.sources.stack import Header, common_header, find_sections, section_reader
-from connectomake.sources.tiff_pages import further_images, loose_pages, oriented, photometry_of
+from connectomake.sources.tiff_pages import alike, further_images, loose_pages, oriented, page_grey, photometry_of, series_grey
 
 Order = tuple[int | None, int | None, int, int]
 
@@ -70,15 +70,7 @@ def _section_header(path: Path) -> Header:
 def _decode(path: Path) -> np.ndarray:
     file, series = _series(path)
     with file:
-        return _page_grey(series.pages[0], photometry_of(series.keyframe, str(path)), str(path))
-
-
-def _page_grey(page: Any, photometry: Photometry, where: str) -> np.ndarray:
-    samples = np.asarray(page.asarray())
-    if photometry.samples > 1 and page.keyframe.axes.startswith("S"):
-        samples = np.moveaxis(samples, 0, -1)
-    grey = photometry.grey(samples, where)
-    return grey.astype(grey.dtype.newbyteorder("="), copy=False)
+        return page_grey(series.pages[0], photometry_of(series.keyframe, str(path)), str(path))
 
 
 def _notes(where: str, file: Any, series: Any, photometry: Photometry) -> tuple[str, ...]:
@@ -140,7 +132,7 @@ def _open_pages(path: str, file: Any, pages: list[Any], voxel_size: Sequence[flo
         out = np.empty((1, *box.shape), dtype)
         _, rows, columns = box.slices()
         for i, z in enumerate(range(box.start[0], box.stop[0])):
-            out[0, i] = _page_grey(pages[z], meanings[z], f"page {z} of {path}")[rows, columns]
+            out[0, i] = page_grey(pages[z], meanings[z], f"page {z} of {path}")[rows, columns]
         return out
 
     weakref.finalize(read, file.close)
@@ -204,7 +196,7 @@ def _axis_order(axes: str, shape: tuple[int, ...], path: str) -> Order:
 
 
 def _file_reader(path: str, file: Any, series: Any, order: Order, photometry: Photometry) -> Callable[[Box], np.ndarray]:
-    if series.dataoffset is not None:
+    if series.dataoffset is not None and alike(series, photometry, path):
         file.close()
         dtype = np.dtype(series.dtype).newbyteorder(file.byteorder)
         return _mapped_reader(path, series, dtype, order, photometry)
@@ -226,7 +218,7 @@ def _file_reader(path: str, file: Any, series: Any, order: Order, photometry: Ph
         _, rows, columns = box.slices()
         for channel, i in itertools.product(range(channels), range(box.shape[0])):
             index = page_of(channel, box.start[0] + i)
-            out[channel, i] = _page_grey(series.pages[index], photometry, f"page {index} of {path}")[rows, columns]
+            out[channel, i] = series_grey(series, index, photometry, f"page {index} of {path}")[rows, columns]
         return out
 
     weakref.finalize(read, file.close)

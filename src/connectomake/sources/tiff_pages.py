@@ -11,6 +11,8 @@ _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6
 _JPEG = 7
 _PHOTOMETRIC_TAG, _ORIENTATION_TAG = 262, 274
 _ALPHA = (1, 2)
+_SAMPLED_KIND = "uniform"
+"""Series of which tifffile looks at three pages only."""
 
 
 def photometry_of(page: Any, where: str) -> Photometry:
@@ -55,6 +57,51 @@ def _refuse_samples(page: Any, colours: int, where: str) -> None:
     opacities = extra[: count - colours]
     if count < colours or len(opacities) != count - colours or any(e not in _ALPHA for e in opacities):
         raise SourceError(f"{where} has {count} samples per voxel that are no grey image; save channels as pages, or {WAY_OUT}")
+
+
+def page_grey(page: Any, photometry: Photometry, where: str) -> np.ndarray:
+    """Return the grey values (y, x) of a page.
+
+    Raises
+    ------
+    SourceError
+        If it has colours.
+    """
+    samples = np.asarray(page.asarray())
+    if photometry.samples > 1 and page.keyframe.axes.startswith("S"):
+        samples = np.moveaxis(samples, 0, -1)
+    grey = photometry.grey(samples, where)
+    return grey.astype(grey.dtype.newbyteorder("="), copy=False)
+
+
+def series_grey(series: Any, index: int, photometry: Photometry, where: str) -> np.ndarray:
+    """Return the grey values (y, x) of one page of a series, read as that page says, which may differ from the first.
+
+    Raises
+    ------
+    SourceError
+        If its shape or dtype differ from those of the first, or it has colours.
+    """
+    page = _own(series, index)
+    meaning = photometry if page is series.keyframe or page is series.pages[index] else photometry_of(page, where)
+    if (meaning.dtype, page.shape) != (photometry.dtype, series.keyframe.shape):
+        first = f"{series.keyframe.shape} {photometry.dtype}"
+        raise SourceError(f"{where} is {page.shape} {meaning.dtype}, but the first is {first}; all must be alike")
+    return page_grey(page, meaning, where)
+
+
+def alike(series: Any, photometry: Photometry, where: str) -> bool:
+    """Whether all pages of a series mean the same by their samples as the first."""
+    if series.kind != _SAMPLED_KIND:
+        return True
+    pages = (_own(series, i) for i in range(len(series.pages)))
+    return all(p is series.keyframe or photometry_of(p, where) == photometry for p in pages)
+
+
+def _own(series: Any, index: int) -> Any:
+    """Return a page with its own tags where tifffile took it, unseen, to be like the first."""
+    page = series.pages[index]
+    return page if series.kind != _SAMPLED_KIND or getattr(page, "is_virtual", False) else page.aspage()
 
 
 def oriented(page: Any) -> str | None:
