@@ -6,9 +6,8 @@ from dataclasses import replace
 import numpy as np
 
 from connectomake.errors import ConfigError
-from connectomake.geometry import Box
 from connectomake.sources.options import SourceOptions
-from connectomake.sources.source import Source
+from connectomake.sources.source import Mapping, Source
 
 
 def mapped(source: Source, options: SourceOptions) -> Source:
@@ -21,12 +20,7 @@ def mapped(source: Source, options: SourceOptions) -> Source:
     """
     if options.range is None and options.activation == "none":
         return source
-    change = _change(source, options)
-    return replace(source, dtype="float32", _reader=_reader(source, change))
-
-
-def _reader(source: Source, change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Box], np.ndarray]:
-    return lambda box: change(source.read(box))
+    return replace(source, dtype="float32", mapping=Mapping(source.dtype, _change(source, options)))
 
 
 def _change(source: Source, options: SourceOptions) -> Callable[[np.ndarray], np.ndarray]:

@@ -21,6 +21,22 @@ _READ_AS = {"float64": "float32", "float16": "float32", "bool": "uint8"}
 
 
 @dataclass(frozen=True)
+class Mapping:
+    """How values become others.
+
+    Parameters
+    ----------
+    stored
+        NumPy name of the dtype before.
+    apply
+        Takes and returns an array.
+    """
+
+    stored: str
+    apply: Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
 class Source:
     """An image (or a segmentation) that can be read box by box.
 
@@ -50,6 +66,8 @@ class Source:
         Further sentences for it: what is known and worth a look, such as the order of sections.
     blank_sections
         Missing sections of a stack that are read as zeros.
+    mapping
+        Turns what is stored into what `read` returns, where the user said how.
     """
 
     path: str
@@ -64,6 +82,7 @@ class Source:
     chunks: Boxes | None = field(default=None, repr=False, compare=False)
     facts: tuple[str, ...] = ()
     blank_sections: int = 0
+    mapping: Mapping | None = field(default=None, repr=False, compare=False)
 
     def moved(self, offset: Vec) -> "Source":
         """Return the same source with its first voxel elsewhere: `offset` is added to all coordinates."""
@@ -97,7 +116,7 @@ class Source:
             raise SourceError(f"{box} of {self.path} cannot be read ({reason(error)}); {way_out(error)}") from error
         if raw.shape != (self.channels, *box.shape):
             raise SourceError(f"{box} of {self.path} gave shape {raw.shape}, not {(self.channels, *box.shape)}")
-        return _converted(raw, self.dtype)
+        return _converted(raw, self.dtype) if self.mapping is None else self.mapping.apply(_converted(raw, self.mapping.stored))
 
 
 def chunked(array: Chunked, order: Sequence[int | None], where: str, options: SourceOptions, why: str = "") -> dict[str, Any]:
