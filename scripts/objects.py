@@ -1,6 +1,7 @@
 """List all objects, as a table and for Neuroglancer."""
 
 from connectomake.jobs import Job, run
+from connectomake.layers.beside import beside
 from connectomake.objects import (
     collect,
     collect_interiors,
@@ -21,9 +22,10 @@ def main(job: Job) -> None:
     measures = collect_measures(job.input.measures, table) if plan.measured else None
     skeletons = Skeletons(plan)
     lengths = collect_lengths(job.input.lengths, table, skeletons.config["ids"]) if skeletons.enabled else None
-    write_parquet(job.output.table, table, plan.roi, voxel_size, job.stages.record("objects"), measures, lengths, first)
     limit = plan.config["objects"]["properties_limit"]
     write_segment_properties(job.output.properties, table, limit, sizes(table, voxel_size, measures, lengths))
+    record = job.stages.record("objects", **beside(job.output.table, job.output.properties))
+    write_parquet(job.output.table, table, plan.roi, voxel_size, record, measures, lengths, first)
 
 
 run(snakemake, main)

@@ -2,6 +2,8 @@
 
 from connectomake.atomic import write_text
 from connectomake.jobs import Job, run
+from connectomake.layers.beside import beside
+from connectomake.layers.records import named
 from connectomake.reporting.facts import page, stages_csv
 from connectomake.reporting.pictures import seen_from
 
@@ -9,7 +11,8 @@ from connectomake.reporting.pictures import seen_from
 def main(job: Job) -> None:
     plan = seen_from(job.plan, job.targets.final()[0], job.input[0])
     write_text(job.output.table, stages_csv(plan))
-    write_text(job.output.page, page(plan))
+    record = job.stages.record("report", **beside(job.output.page, job.output.table))
+    write_text(job.output.page, page(plan, named(record, job.output.page)))
 
 
 run(snakemake, main)

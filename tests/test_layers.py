@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import zlib
 
 import numpy as np
 import pytest
@@ -212,7 +213,11 @@ def test_sidecars_come_back_and_are_deterministic(tmp_path_factory, arrays):
     for name, array in arrays.items():
         assert got[name].dtype == array.dtype
         np.testing.assert_array_equal(got[name], array)
-    assert read_record(folder / "a.h5") == {"stage": "s"}
+    record, data = read_record(folder / "a.h5"), (folder / "a.h5").read_bytes()
+    covered, checksum = record.pop("content")
+    assert record == {"stage": "s"}
+    assert checksum == zlib.crc32(data[:covered])
+    assert data[covered:].startswith(b"{")
 
 
 def test_damaged_sidecars_are_refused(tmp_path):

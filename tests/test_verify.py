@@ -35,8 +35,9 @@ def test_expected_files_are_those_of_the_targets(run):
     paths = [f.path for f in files]
     assert len(paths) == len(set(paths))
     wanted = set(Targets(run).kept()) | set(Targets(run).final())
-    assert set(paths) == wanted
-    assert {f.stage for f in files} == set(Stages(run).names) | {"info"}
+    assert {f.path for f in files if f.needed} == wanted
+    assert set(paths) - wanted == set(Targets(run).reports.values())
+    assert {f.stage for f in files} == set(Stages(run).names) | {"info", "report"}
 
 
 def test_missing_file(run):

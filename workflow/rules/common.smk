@@ -64,11 +64,15 @@ def intermediate(name, path):
     return path if plan.keeps(name) else temp(path)
 
 
-def remake_if_stale(stage, *paths):
-    """Force the job of files that were made with other settings, where Snakemake's own metadata may be missing."""
-    if HEAD and any(
-        is_made_otherwise(path, stages.fingerprint(stage)) for path in paths
-    ):
+def remake_if_stale(stage, *paths, others=()):
+    """Force the job of files that are damaged or were made with other settings, where Snakemake's own metadata may be missing.
+
+    `others` have no record of their own: that of the first path tells what they should be.
+    """
+    if not HEAD:
+        return
+    fingerprint = stages.fingerprint(stage)
+    if any(is_made_otherwise(path, fingerprint, others) for path in paths):
         workflow.dag.forcefiles.update(map(stored_name, paths))
 
 

@@ -1,5 +1,4 @@
 # Requires: common.smk. Makes: the input function of each rule: it checks the wildcards and names the files that the job reads.
-from connectomake.atomic import canonical_json
 from connectomake.planning.infos import info_text
 
 
@@ -149,13 +148,18 @@ def contingency_inputs(wildcards):
 
 @signed
 def evaluation_inputs(wildcards):
-    remake_if_stale("evaluation", targets.evaluation()["table"])
+    results = targets.evaluation()
+    remake_if_stale(
+        "evaluation", results["table"], others=[results["scores"], results["worst"]]
+    )
     return targets.contingencies()
 
 
 @signed
 def curve_inputs(wildcards):
-    remake_if_stale("curve", targets.curve()["picture"])
+    remake_if_stale(
+        "curve", targets.curve()["picture"], others=[targets.curve()["table"]]
+    )
     return targets.curve_inputs()
 
 
@@ -180,17 +184,33 @@ def pyramid_depends_on(wildcards):
 
 @signed
 def objects_inputs(wildcards):
-    remake_if_stale("objects", targets.objects)
+    remake_if_stale("objects", targets.objects, others=[targets.properties])
     return targets.objects_inputs()
 
 
-def report_param(wildcards):
-    """What the pages depend on beside their inputs."""
-    return canonical_json({"report": plan.config["report"], "version": 1})
+@signed
+def report_run_inputs(wildcards):
+    remake_if_stale(
+        "report", targets.reports["page"], others=[targets.reports["table"]]
+    )
+    return targets.final()
+
+
+@signed
+def report_blocks_inputs(wildcards):
+    remake_if_stale("report", targets.reports["blocks"])
+    return targets.final()
+
+
+@signed
+def report_objects_inputs(wildcards):
+    remake_if_stale("report", targets.reports["objects"])
+    return [targets.mesh_info, targets.objects, *targets.mesh_shards()]
 
 
 @signed
 def report_slices_inputs(wildcards):
+    remake_if_stale("report", targets.reports["slices"])
     from connectomake.reporting.pictures import section_blocks
 
     blocks = section_blocks(plan, plan.config["report"]["slices"])

@@ -32,7 +32,7 @@ rule reports:
 rule report_run:
     """Write what was run, with what and how fast."""
     input:
-        lambda _: targets.final(),
+        report_run_inputs,
     output:
         page=report(
             targets.reports["page"],
@@ -53,7 +53,7 @@ rule report_run:
     resources:
         mem_mb=1000,
     params:
-        stage=report_param,
+        stage=depends_on("report"),
     script:
         "../../scripts/report_run.py"
 
@@ -61,7 +61,7 @@ rule report_run:
 rule report_blocks:
     """Draw maps of the blocks."""
     input:
-        lambda _: targets.final(),
+        report_blocks_inputs,
     output:
         picture=report(
             targets.reports["blocks"],
@@ -76,7 +76,7 @@ rule report_blocks:
     resources:
         mem_mb=1000,
     params:
-        stage=report_param,
+        stage=depends_on("report"),
     script:
         "../../scripts/report_blocks.py"
 
@@ -99,7 +99,7 @@ rule report_slices:
     resources:
         mem_mb=2000,
     params:
-        stage=report_param,
+        stage=depends_on("report"),
     script:
         "../../scripts/report_slices.py"
 
@@ -109,9 +109,7 @@ if plan.meshes_enabled:
     rule report_objects:
         """Draw the largest objects' meshes."""
         input:
-            targets.mesh_info,
-            targets.objects,
-            lambda _: targets.mesh_shards(),
+            report_objects_inputs,
         output:
             picture=report(
                 targets.reports["objects"],
@@ -126,6 +124,6 @@ if plan.meshes_enabled:
         resources:
             mem_mb=3000,
         params:
-            stage=report_param,
+            stage=depends_on("report"),
         script:
             "../../scripts/report_objects.py"

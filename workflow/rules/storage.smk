@@ -78,11 +78,17 @@ if HEAD and PROVIDER:
         raise WorkflowError(str(error)) from None
 
 
-def is_made_otherwise(path, fingerprint):
-    """Whether a file is there but was made with other settings."""
+reports = set(targets.reports.values())  # those made before they had records stay
+
+
+def is_made_otherwise(path, fingerprint, others=()):
+    """Whether a file is there but is damaged or was made with other settings; in a bucket objects are whole or absent."""
     if PROVIDER:
-        return stored is not None and stored.is_stale(path, fingerprint)
-    return is_stale(path, fingerprint)
+        if stored is None:
+            return False
+        old = path not in reports and stored.is_stale(path, fingerprint)
+        return old or stored.any_empty([path, *others])
+    return is_stale(path, fingerprint, others)
 
 
 def is_info_otherwise(layer, path):

@@ -26,15 +26,23 @@ def measured(outdir: str, stage: str) -> Measured | None:
 
 def _rows(folder: Path) -> Iterator[tuple[float, float | None]]:
     for path in sorted(folder.glob("**/*.tsv")):
+        for row in _read(path):
+            seconds = _number(row.get("s"))
+            if seconds is not None:
+                yield seconds, _number(row.get("max_rss"))
+
+
+def _read(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a file of measurements; none if it is damaged: it is no result."""
+    try:
         with path.open(newline="") as stream:
-            for row in csv.DictReader(stream, delimiter="\t"):
-                seconds = _number(row.get("s"))
-                if seconds is not None:
-                    yield seconds, _number(row.get("max_rss"))
+            return list(csv.DictReader(stream, delimiter="\t"))
+    except (OSError, ValueError, csv.Error):
+        return []
 
 
 def _number(text: str | None) -> float | None:
     try:
         return float(text or "")
-    except ValueError:
+    except (ValueError, TypeError):  # a line with too many columns gives a list
         return None

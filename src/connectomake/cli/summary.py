@@ -1,7 +1,9 @@
 """``connectomake summary``: what a run made."""
 
+import json
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from connectomake.cli import common
 from connectomake.cli.common import DEFAULT_CONFIG, ConfigPath, bytes_text, seconds_text, shape_text, voxels_text
@@ -55,11 +57,15 @@ def _object_rows(plan: "Plan") -> list[tuple[str, str]]:
     from connectomake.planning.targets import Targets
 
     path = Targets(plan).objects
-    if not Path(path).exists():
+    if not os.path.lexists(path):
         return [("objects", "not yet counted")]
-    from connectomake.objects import read_parquet
+    from connectomake.verify.faults import sentence
+    from connectomake.verify.inspect import objects
 
-    table = read_parquet(path)
+    try:
+        table = objects(path)
+    except Exception as error:  # whatever a damaged file makes a library raise
+        return [("objects", sentence(path, error))]
     voxels = table["voxels"]
     if not len(voxels):
         return [("objects", "none: no object reaches min_size; is the threshold right?")]
@@ -74,14 +80,19 @@ def _object_rows(plan: "Plan") -> list[tuple[str, str]]:
 
 
 def _score_rows(plan: "Plan") -> list[tuple[str, str]]:
-    from json import loads
-
     from connectomake.planning.targets import Targets
+    from connectomake.verify.faults import sentence
 
-    path = Path(Targets(plan).evaluation().get("scores", ""))
-    if plan.truth is None or not path.exists():
+    path = Targets(plan).evaluation().get("scores", "")
+    if plan.truth is None or not os.path.lexists(path):
         return []
-    found = loads(path.read_text())
+    try:
+        return _rows_of_scores(json.loads(Path(path).read_bytes()))
+    except Exception as error:  # whatever a damaged file holds instead
+        return [("scores", sentence(path, error))]
+
+
+def _rows_of_scores(found: "dict[str, Any]") -> list[tuple[str, str]]:
     rows = []
     for key, name in (("all_voxels", "scores"), ("where_segmented", "")):
         s = found[key]

@@ -141,8 +141,10 @@ def _listing(names: Iterable[str]) -> dict[str, os.stat_result]:
     for folder in {name.rpartition("/")[0] for name in names}:
         try:
             with os.scandir(folder) as entries:
-                found.update((f"{folder}/{entry.name}", entry.stat()) for entry in entries)
-        except FileNotFoundError:
+                for entry in entries:
+                    if entry.is_file():  # not a link to nowhere, or a folder in a file's place
+                        found[f"{folder}/{entry.name}"] = entry.stat()
+        except OSError:
             continue
     return found
 

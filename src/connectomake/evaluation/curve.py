@@ -134,7 +134,7 @@ def write_picture(
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", metadata={"Software": None})
         if record is not None:
-            append_record(temporary, record)
+            append_record(temporary, record, temporary.stat().st_size)
 
 
 def _draw(panel: Any, points: Sequence[Point], chosen: Point | None, kind: str) -> None:

@@ -16,6 +16,7 @@ from connectomake.evaluation.tally import Overlap
 from connectomake.evaluation.tiles import tile_of_chunks
 from connectomake.geometry import Box
 from connectomake.layers import LayerSpec, read_box, read_tables, write_tables
+from connectomake.layers.beside import beside
 
 PathLike = str | os.PathLike[str]
 _NAMES_KEPT = 64
@@ -90,7 +91,8 @@ def write_result(
     section
         ``worst`` and ``ignore``: how many faults to list, true objects to leave out.
     record
-        What to note in the table; scores and worst are the same bytes for every way to cut the volume.
+        What to note in the table, with the checksums of scores and worst: these are the same bytes for every way to cut
+        the volume.
 
     Raises
     ------
@@ -98,9 +100,10 @@ def write_result(
         If no voxel has a true label.
     """
     texts = _texts(overlap, bounds, section)
-    write_tables(output["table"], overlap.arrays(), record)
     for name, text in texts.items():
         write_text(output[name], text)
+    noted = beside(output["table"], *(output[name] for name in texts))
+    write_tables(output["table"], overlap.arrays(), record | noted)
 
 
 def result_texts(table: PathLike, bounds: Box, section: dict[str, Any]) -> dict[str, str]:
@@ -139,12 +142,13 @@ def write_curve(
     section
         ``ignore``: true objects to leave out.
     record
-        What to note behind the picture.
+        What to note behind the picture, with the checksum of the table.
     """
     counted = overlap.without(section["ignore"])
     points = curve_of(counted.supervoxels, mappings)
-    write_picture(output["picture"], points, point_of(counted.pairs, chosen), record)
     write_text(output["table"], csv_text(curve_rows(points)))
+    noted = beside(output["picture"], output["table"])
+    write_picture(output["picture"], points, point_of(counted.pairs, chosen), record | noted)
 
 
 def curve_text(table: PathLike, mappings: Mappings, section: dict[str, Any]) -> str:

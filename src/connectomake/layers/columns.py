@@ -3,12 +3,14 @@
 import json
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from connectomake.atomic import atomic_path, canonical_json
 from connectomake.errors import LayerError
+from connectomake.layers.parquet_seal import MAGIC, check_footer, seal
 from connectomake.layers.records import PARQUET_CHECKSUMS_KEY, PARQUET_KEY, checksum_of, named
 
 
@@ -36,6 +38,7 @@ def write_columns(
     )
     with atomic_path(path) as temporary:
         pq.write_table(arrow, temporary, compression="zstd")
+        seal(temporary)
 
 
 def read_columns(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
@@ -49,6 +52,10 @@ def read_columns(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     import pyarrow.parquet as pq
 
     try:
+        with Path(path).open("rb") as stream:
+            if stream.read(len(MAGIC)) != MAGIC:
+                raise ValueError("no Parquet")  # Arrow does not look at the head, others do
+            check_footer(stream)
         arrow = pq.read_table(path)
         found = {name: arrow[name].to_numpy() for name in arrow.column_names}
         checksums = json.loads(arrow.schema.metadata[PARQUET_CHECKSUMS_KEY])

@@ -20,6 +20,7 @@ import numpy as np
 
 from connectomake.atomic import canonical_json, final_path
 from connectomake.errors import LayerError
+from connectomake.layers.parquet_seal import check_all, check_footer
 
 MAGIC = b"cmkRecrd"
 PARQUET_KEY = b"connectomake"
@@ -29,6 +30,7 @@ WITHIN, FILE = "within", "file"
 _SIBLING = "{} is a copy of {} under another name; delete it and rerun"
 _TAIL = struct.Struct("<II8s")
 _GUESS = 4096
+_COMMENT, _END_OF_COMMENT = b"<!--cmkRecrd ", b"-->\n"
 _PIECE = 1 << 20
 
 
@@ -133,6 +135,9 @@ def check_content(path: str | os.PathLike[str]) -> None:
     LayerError
         If they differ.
     """
+    if Path(path).suffix == ".parquet":
+        check_all(path)
+        return
     covered, expected = read_record(path).get("content", (0, 0))
     with Path(path).open("rb") as stream:
         if _crc(stream, covered) != expected:
@@ -177,8 +182,11 @@ def read_record_of(stream: Any, path: str | os.PathLike[str]) -> dict[str, Any]:
     LayerError
         If it does not end in a whole record.
     """
-    if Path(path).suffix == ".parquet":
+    suffix = Path(path).suffix
+    if suffix == ".parquet":
         return _read_parquet_record(stream, path)
+    if suffix == ".html":
+        return _read_comment(stream, path)
     size = stream.seek(0, os.SEEK_END)
     stream.seek(max(size - _GUESS, 0))
     tail = stream.read()
@@ -195,10 +203,38 @@ def _read_parquet_record(stream: Any, path: str | os.PathLike[str]) -> dict[str,
     import pyarrow.parquet as pq
 
     try:
+        check_footer(stream)
+        stream.seek(0)
         metadata = pq.read_metadata(stream).metadata or {}
-        record: dict[str, Any] = json.loads(metadata[PARQUET_KEY])
-    except (OSError, ValueError, KeyError) as error:
+        return _as_record(metadata[PARQUET_KEY])
+    except Exception as error:  # a damaged footer makes Arrow raise whatever it trips over
         raise LayerError(f"{path} is missing, damaged or not made by connectomake; delete it and rerun") from error
+
+
+def _read_comment(stream: Any, path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Pages of HTML end in a comment."""
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(max(size - _GUESS, 0))
+    _, found, text = stream.read().rpartition(_COMMENT)
+    try:
+        checksum, _, record = text.removesuffix(_END_OF_COMMENT).partition(b" ")
+        if not found or not text.endswith(_END_OF_COMMENT) or int(checksum) != zlib.crc32(record):
+            raise ValueError
+        return _as_record(record)
+    except ValueError as error:
+        raise LayerError(f"{path} is truncated or was not made by connectomake (no record at its end); rerun") from error
+
+
+def comment_of(record: dict[str, Any]) -> str:
+    """Return a record as the comment to put at the end of a page of HTML, which must be ASCII."""
+    text = json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False).replace("--", r"-\u002d")
+    return f"{_COMMENT.decode()}{zlib.crc32(text.encode())} {text}{_END_OF_COMMENT.decode()}"
+
+
+def _as_record(text: bytes) -> dict[str, Any]:
+    record = json.loads(text)
+    if not isinstance(record, dict):
+        raise ValueError("a record is a JSON object")  # noqa: TRY004  (of bytes that are read)
     return record
 
 
@@ -210,5 +246,7 @@ def decode_record(tail: bytes, path: str | os.PathLike[str]) -> dict[str, Any]:
     text = tail[-_TAIL.size - length : -_TAIL.size]
     if len(text) != length or zlib.crc32(text) != checksum:
         raise LayerError(f"the record at the end of {path} is corrupted; delete the file and rerun")
-    record: dict[str, Any] = json.loads(text)
-    return record
+    try:
+        return _as_record(text)
+    except ValueError as error:
+        raise LayerError(f"the record at the end of {path} is corrupted; delete the file and rerun") from error

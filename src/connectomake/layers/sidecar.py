@@ -39,7 +39,7 @@ def write_tables(
                 if array.size:
                     options = {"chunks": _chunks(array), "shuffle": True, "compression": 1, "fletcher32": True}
                 file.create_dataset(name, data=array, **options).attrs[CHECKSUM] = np.uint32(checksum_of(name, array))
-        append_record(temporary, dict(record or {}))
+        append_record(temporary, dict(record or {}), temporary.stat().st_size)
 
 
 def _chunks(array: np.ndarray) -> tuple[int, ...]:

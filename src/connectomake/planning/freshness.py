@@ -1,14 +1,22 @@
-"""Whether a file that lies there was made with the settings of today."""
+"""Whether a file that lies there was made with the settings of today, and is what was written.
+
+Damage raises whatever it trips over, so here any exception means that the file cannot be used and is to be made again: nothing
+that lies in the folder of results may stop a run from starting.
+"""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
-from connectomake.errors import LayerError
 from connectomake.layers import read_record
+from connectomake.layers.beside import check_beside
+
+ENDS = {".png": bytes.fromhex("0000000049454e44ae426082"), ".html": b"</html>\n"}
+"""How pages and pictures of reports end that were made before they had records."""
 
 
-def is_stale(path: str | os.PathLike[str], fingerprint: str) -> bool:
-    """Return whether a file exists but its record is of other settings, or it has none.
+def is_stale(path: str | os.PathLike[str], fingerprint: str, others: Sequence[str | os.PathLike[str]] = ()) -> bool:
+    """Return whether a file exists but its record is of other settings, or it has none, or cannot be read.
 
     Parameters
     ----------
@@ -16,10 +24,33 @@ def is_stale(path: str | os.PathLike[str], fingerprint: str) -> bool:
         A target.
     fingerprint
         Of its stage, today.
+    others
+        Files of the same job that have no record: also if one of them exists and is not as it was written.
     """
-    if not Path(path).exists():
+    if not os.path.lexists(path):
         return False
     try:
-        return bool(read_record(path).get("fingerprint") != fingerprint)
-    except LayerError:
+        record = {"fingerprint": fingerprint} if is_older_report(path) else read_record(path)
+        for other in others:
+            if os.path.lexists(other):
+                check_beside(path, record, other)
+        return bool(record.get("fingerprint") != fingerprint)
+    except Exception:
         return True
+
+
+def is_older_report(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file is a whole page or picture of a report that was made before they had records.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    """
+    place = Path(path)
+    if place.parent.name != "report" or place.suffix not in ENDS:
+        return False
+    end = ENDS[place.suffix]
+    with place.open("rb") as stream:
+        stream.seek(max(stream.seek(0, os.SEEK_END) - len(end), 0))
+        return stream.read() == end

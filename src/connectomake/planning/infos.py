@@ -45,5 +45,10 @@ def info_text(plan: Plan, layer: str) -> str:
 
 
 def is_info_stale(plan: Plan, layer: str, path: str | os.PathLike[str]) -> bool:
-    """Return whether an info file exists but describes another layer."""
-    return Path(path).exists() and Path(path).read_text() != info_text(plan, layer)
+    """Return whether an info file exists but describes another layer, or cannot be read."""
+    if not os.path.lexists(path):
+        return False
+    try:
+        return Path(path).read_bytes() != info_text(plan, layer).encode()
+    except OSError:
+        return True

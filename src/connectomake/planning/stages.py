@@ -41,6 +41,7 @@ VERSIONS = {
     "pyramid_segmentation": 1,
     "pyramid_ground_truth": 1,
 }
+REPORT = "report"
 AT_THRESHOLDS = ("agglomeration", "segmentation")
 """Stages that are there once more for each further threshold of agglomeration, with its suffix in their names."""
 METHOD_KEYS = {
@@ -94,7 +95,9 @@ class Stages:
 
     @functools.cache  # noqa: B019  (one plan lives as long as the process)
     def param(self, stage: str) -> str:
-        """Return the canonical JSON of all that a stage's result depends on."""
+        """Return the canonical JSON of all that a stage's result depends on; of reports, of their own settings only."""
+        if stage == REPORT:
+            return canonical_json({"report": self.plan.config["report"], "version": 1})
         base, at = self._parts(stage)
         reads: Callable[..., dict[str, Any]] = getattr(self, f"_{base}")
         upstream = {name: self.fingerprint(name) for name in self._upstream(base, at)}

@@ -71,14 +71,22 @@ class StoredRun:
         """Return whether an object exists but was made with other settings, or nobody knows with which."""
         self._expected[path] = fingerprint
         stored = self.objects.get(path)
-        if stored is None or self._is_noted(path, stored):
+        if stored is None:
+            return False
+        if not stored.size:
+            return True
+        if self._is_noted(path, stored):
             return False
         return self._fingerprint(path, stored) != fingerprint
+
+    def any_empty(self, paths: Iterable[str]) -> bool:
+        """Return whether an object is there but empty, which no job of ours leaves; a store keeps no part of an object."""
+        return any(path in self.objects and not self.objects[path].size for path in paths)
 
     def is_other_text(self, path: str, text: str) -> bool:
         """Return whether an object exists but holds another text."""
         stored = self.objects.get(path)
-        if stored is None or self._is_noted(path, stored):
+        if stored is None or (stored.size and self._is_noted(path, stored)):
             return False
         return stored.size != len(text.encode()) or self._fetch(path)(0, stored.size) != text.encode()
 

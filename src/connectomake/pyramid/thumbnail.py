@@ -56,7 +56,7 @@ def write_thumbnail(path: str | os.PathLike[str], spec: LayerSpec, shards: Mappi
     Image.fromarray(coloured(section[0]) if spec.kind == "segmentation" else shaded(section)).save(stream, "PNG", optimize=True)
     with atomic_path(path) as temporary:
         temporary.write_bytes(stream.getvalue())
-        append_record(temporary, record)
+        append_record(temporary, record, temporary.stat().st_size)
 
 
 def shaded(section: np.ndarray) -> np.ndarray:

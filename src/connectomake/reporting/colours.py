@@ -1,6 +1,7 @@
 """Colours of objects and values, and the typeface."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -69,10 +70,13 @@ def scale_bar(picture: Image.Image, corner: tuple[int, int], pixels_per_nm: floa
     draw.text((x, y - 12), text, fill=colour, font=font(18, bold=True), anchor="lb", stroke_width=2, stroke_fill=shade)
 
 
-def save(picture: Image.Image, path: str | Path) -> None:
-    """Write a picture as PNG in 256 colours, which keeps it small; whole or not at all."""
+def save(picture: Image.Image, path: str | Path, record: dict[str, Any] | None = None) -> None:
+    """Write a picture as PNG in 256 colours, which keeps it small, with a record behind it; whole or not at all."""
     from connectomake.atomic import atomic_path
+    from connectomake.layers.records import append_record
 
     few = picture.convert("RGB").quantize(256, Image.Quantize.MEDIANCUT, kmeans=2, dither=Image.Dither.NONE)
     with atomic_path(path) as temporary:
         few.save(temporary, format="PNG", optimize=True)
+        if record is not None:
+            append_record(temporary, record, temporary.stat().st_size)

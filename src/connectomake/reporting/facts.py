@@ -5,9 +5,11 @@ import html
 import io
 import platform
 import statistics
+import zlib
 from collections.abc import Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -15,6 +17,7 @@ from connectomake import __version__
 from connectomake.cli.benchmarks import measured
 from connectomake.cli.common import bytes_text, seconds_text, shape_text, voxels_text
 from connectomake.cli.tally import Tally, stage_files, tallies
+from connectomake.layers.records import comment_of
 from connectomake.planning.plan import Plan
 from connectomake.planning.targets import Targets
 from connectomake.reporting.blocks import block_seconds
@@ -118,8 +121,8 @@ def stages_csv(plan: Plan) -> str:
     return stream.getvalue()
 
 
-def page(plan: Plan) -> str:
-    """Return the page."""
+def page(plan: Plan, record: dict[str, Any] | None = None) -> str:
+    """Return the page, which ends in a comment with the record."""
     parts = [
         f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>{html.escape(plan.outdir)}</title>",
         f"<style>{_STYLE}</style></head><body><h1>{html.escape(plan.outdir)}</h1>",
@@ -130,7 +133,11 @@ def page(plan: Plan) -> str:
         _table("Made with", None, version_rows()),
         f"<h2>Config</h2><pre>{html.escape(yaml.safe_dump(plan.config, sort_keys=False))}</pre></body></html>",
     ]
-    return "\n".join(parts) + "\n"
+    text = "\n".join(parts) + "\n"
+    if record is None:
+        return text
+    written = text.encode()
+    return text + comment_of(record | {"content": [len(written), zlib.crc32(written)]})
 
 
 def _table(title: str, head: Sequence[str] | None, rows: Iterable[Sequence[str]]) -> str:

@@ -71,7 +71,7 @@ def decode(spec: LayerSpec, block: int, path: str, sizes: Sizes | None = None) -
             sizes.add(voxels)
 
 
-def compare_halo(plan: Plan, block: int, shard: str, halo: str) -> None:
+def compare_halo(plan: Plan, layer: str, block: int, shard: str, halo: str) -> None:
     """Compare a block's halo with the low planes of its shard.
 
     Raises
@@ -79,7 +79,7 @@ def compare_halo(plan: Plan, block: int, shard: str, halo: str) -> None:
     LayerError
         If they differ.
     """
-    reader = ShardReader(shard, plan.layers["segmentation"], block)
+    reader = ShardReader(shard, plan.layers[layer], block)
     box = plan.grid.box(block)
     planes = read_tables(halo)
     for axis, name in enumerate("zyx"):

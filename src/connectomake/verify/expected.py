@@ -16,7 +16,7 @@ from connectomake.verify import inspect
 STAGES = (
     "image", "affinity", "components", "merge", "agglomeration", "segmentation", "measures", "traces", "skeletons", "objects",
     "fragments", "meshes", "ground_truth", "contingency", "evaluation", "curve", "pyramid_image",
-    "pyramid_affinity", "pyramid_segmentation", "pyramid_ground_truth", "info",
+    "pyramid_affinity", "pyramid_segmentation", "pyramid_ground_truth", "info", "report",
 )  # fmt: skip
 
 
@@ -31,13 +31,21 @@ class Expected:
     path
         The file.
     look
-        Opens the file and raises a ConnectomakeError if it does not fit.
+        Opens the file and raises an error if it is damaged; no other file is needed.
     recorded
         Whether the file ends in a record with its stage's fingerprint.
     layer, block
         Of shards.
     spec
         Of shards of a coarser scale.
+    beside
+        The file whose record holds the checksum of this one, which has none of its own.
+    compare
+        Compares the file with others and raises an error that names it if it does not fit.
+    against
+        Those others; they must be whole for it.
+    needed
+        Whether it must be there; what was asked for by name, such as a report, is looked at if it is.
     """
 
     stage: str
@@ -47,6 +55,10 @@ class Expected:
     layer: str | None = None
     block: int = 0
     spec: LayerSpec | None = None
+    beside: str | None = None
+    compare: Callable[[str], Any] | None = None
+    against: tuple[str, ...] = ()
+    needed: bool = True
 
 
 def expected(plan: Plan) -> Iterator[Expected]:
@@ -70,13 +82,22 @@ def expected(plan: Plan) -> Iterator[Expected]:
     if Skeletons(plan).enabled:
         yield from _skeletons(Skeletons(plan))
     yield Expected("objects", targets.objects, inspect.objects)
-    yield Expected("objects", targets.properties, inspect.properties, recorded=False)
+    yield Expected("objects", targets.properties, inspect.properties, recorded=False, beside=targets.objects)
     if plan.meshes_enabled:
         yield from _meshes(plan, targets)
     if plan.truth is not None:
         yield from _evaluation(plan, targets)
     yield from _pyramids(Scales(plan))
     yield from _infos(plan, targets)
+    yield from _reports(targets)
+
+
+def _reports(targets: Targets) -> Iterator[Expected]:
+    wanted, reports = bool(targets.wanted_reports()), targets.reports
+    for name, path in reports.items():
+        look = {"page": inspect.text, "table": inspect.csv}.get(name, inspect.picture)
+        beside = reports["page"] if name == "table" else None
+        yield Expected("report", path, look, recorded=beside is None, beside=beside, needed=wanted)
 
 
 def _pyramids(scales: Scales) -> Iterator[Expected]:
@@ -95,11 +116,16 @@ def _evaluation(plan: Plan, targets: Targets) -> Iterator[Expected]:
         yield Expected("contingency", path, inspect.contingency)
     results = targets.evaluation()
     yield Expected("evaluation", results["table"], inspect.contingency)
-    yield Expected("evaluation", results["scores"], partial(inspect.scores, plan, results["table"]), recorded=False)
-    yield Expected("evaluation", results["worst"], partial(inspect.worst, plan, results["table"]), recorded=False)
+    table = results["table"]
+    for name, look in (("scores", inspect.json_text), ("worst", inspect.csv)):
+        compare = partial(getattr(inspect, name), plan, table)
+        yield Expected("evaluation", results[name], look, False, beside=table, compare=compare, against=(table,))
     if plan.curved:
-        yield Expected("curve", targets.curve()["picture"], inspect.picture)
-        yield Expected("curve", targets.curve()["table"], partial(inspect.curve, plan, targets.curve_inputs()), recorded=False)
+        curve, inputs = targets.curve(), targets.curve_inputs()
+        yield Expected("curve", curve["picture"], inspect.picture)
+        compare = partial(inspect.curve, plan, inputs)
+        against = tuple(inputs.values())
+        yield Expected("curve", curve["table"], inspect.csv, False, beside=curve["picture"], compare=compare, against=against)
 
 
 def _shards(plan: Plan, targets: Targets, layer: str) -> Iterator[Expected]:
@@ -141,8 +167,9 @@ def _skeletons(skeletons: Skeletons) -> Iterator[Expected]:
         for path in skeletons.all_traces():
             yield Expected("traces", path, inspect.tables)
     for number in skeletons.numbers:
-        look = partial(inspect.skeleton_shard, skeletons, number)
-        yield Expected("skeletons", skeletons.shard(number), look)
+        look, compare = partial(inspect.skeleton_shard, skeletons), partial(inspect.skeleton_lengths, skeletons, number)
+        against = (skeletons.lengths(number),)
+        yield Expected("skeletons", skeletons.shard(number), look, compare=compare, against=against)
         yield Expected("skeletons", skeletons.lengths(number), inspect.tables)
 
 

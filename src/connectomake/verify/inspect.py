@@ -12,6 +12,7 @@ import numpy as np
 from connectomake.errors import LayerError
 from connectomake.geometry import Vec
 from connectomake.layers import LayerSpec, ShardReader, read_columns, read_tables
+from connectomake.layers.beside import check_form
 from connectomake.planning.infos import info_text
 from connectomake.planning.plan import Plan
 from connectomake.planning.skeletons import Skeletons
@@ -114,9 +115,12 @@ def history(path: str) -> None:
 def properties(path: str) -> None:
     """Read the segment properties."""
     value = _json(path)
-    inline = value.get("inline", {}) if isinstance(value, dict) else {}
-    lengths = {len(p["values"]) for p in inline.get("properties", [])}
-    if "ids" not in inline or lengths - {len(inline["ids"])}:
+    try:
+        inline = value["inline"]
+        whole = {len(p["values"]) for p in inline["properties"]} <= {len(inline["ids"])}
+    except (LookupError, TypeError):
+        whole = False
+    if not whole:
         raise LayerError(f"{path} does not hold segment properties; delete it and rerun")
 
 
@@ -126,8 +130,28 @@ def picture(path: str) -> None:
 
     try:
         Image.open(path).load()
-    except (OSError, SyntaxError, ValueError) as error:
+    except Exception as error:  # whatever damaged bytes make Pillow raise
         raise LayerError(f"{path} is no whole PNG; delete it and rerun") from error
+
+
+def csv(path: str) -> None:
+    """Look whether a table of text is evidently cut."""
+    check_form(path)
+
+
+def json_text(path: str) -> None:
+    """Look whether a file is JSON."""
+    _json(path)
+
+
+def text(path: str) -> None:
+    """Read a text file as UTF-8."""
+    try:
+        whole = bool(Path(path).read_bytes().decode())
+    except ValueError:
+        whole = False
+    if not whole:
+        raise LayerError(f"{path} is truncated or damaged; delete it and rerun")
 
 
 def contingency(path: str) -> None:
@@ -163,7 +187,7 @@ def curve(plan: Plan, inputs: dict[str, str], path: str) -> None:
 
 
 def _compare_result(path: str, text: str) -> None:
-    if Path(path).read_text() != text:
+    if Path(path).read_bytes() != text.encode():
         raise LayerError(f"{path} does not fit the table beside it; delete it and rerun")
 
 
@@ -175,7 +199,7 @@ def info(plan: Plan, layer: str, path: str) -> None:
 
 def _json(path: str) -> Any:
     try:
-        return json.loads(Path(path).read_text())
+        return json.loads(Path(path).read_bytes().decode())
     except ValueError as error:
         raise LayerError(f"{path} is not JSON; delete it and rerun") from error
 
@@ -215,11 +239,15 @@ def mesh_shard(plan: Plan, path: str) -> int:
     return _count_values(path, 1 << plan.mesh_spec.sharding.minishard_bits)
 
 
-def skeleton_shard(skeletons: Skeletons, number: int, path: str) -> None:
+def skeleton_shard(skeletons: Skeletons, path: str) -> int:
+    """Follow the index of a file of skeletons to every skeleton; return their number."""
+    return _count_values(path, 1 << skeletons.spec.sharding.minishard_bits)
+
+
+def skeleton_lengths(skeletons: Skeletons, number: int, path: str) -> None:
     """Read every skeleton of a file, and compare ids and lengths with the table of lengths."""
     from connectomake.skeletons.reading import SkeletonReader
 
-    _count_values(path, 1 << skeletons.spec.sharding.minishard_bits)
     reader, lengths = SkeletonReader(Path(path).parent, skeletons.spec), read_tables(skeletons.lengths(number))
     for object_id, nm in zip(lengths["id"].tolist(), lengths["nm"].tolist(), strict=True):
         found = reader.read(object_id).length

@@ -27,7 +27,7 @@ def leftovers(plan: Plan, known: Collection[str]) -> list[str]:
     for entry in _files(Path(plan.outdir)):
         if entry.name.endswith(".part"):
             parts.append(entry.path)
-            bytes_ += entry.stat().st_size
+            bytes_ += _size(entry.path)
         elif _is_stray(plan, entry.path, known):
             strays.append(entry.path)
     notes = []
@@ -42,14 +42,24 @@ def leftovers(plan: Plan, known: Collection[str]) -> list[str]:
 
 
 def _files(folder: Path) -> Iterator[os.DirEntry[str]]:
-    if not folder.is_dir():
+    """Yield all files below a folder; what cannot be listed, or goes meanwhile, is left out."""
+    try:
+        with os.scandir(folder) as found:
+            entries = list(found)
+    except OSError:
         return
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                yield from _files(Path(entry.path))
-            else:
-                yield entry
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _files(Path(entry.path))
+        else:
+            yield entry
+
+
+def _size(path: str) -> int:
+    try:
+        return Path(path).lstat().st_size
+    except OSError:
+        return 0
 
 
 def _is_stray(plan: Plan, path: str, known: Collection[str]) -> bool:

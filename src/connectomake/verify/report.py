@@ -1,48 +1,28 @@
-"""Verification of a whole run: problems, each with its way out, and remarks."""
+"""Verification of a whole run: problems, each with its way out, and remarks.
+
+Each file is looked at by itself first. Only files that are whole are compared with each other, so that a fault is noted for the
+file that has it, not for those beside it. Damage raises whatever it trips over: no exception of any kind ends a verification.
+"""
 
 import os
-from collections import Counter
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from connectomake.errors import ConnectomakeError
 from connectomake.layers import read_record
+from connectomake.layers.beside import check_beside
 from connectomake.layers.records import check_content, check_place
+from connectomake.planning.freshness import is_older_report
 from connectomake.planning.plan import Plan
 from connectomake.planning.stages import Stages
 from connectomake.planning.targets import Targets
 from connectomake.verify import deep, inspect
 from connectomake.verify.expected import Expected, expected
+from connectomake.verify.faults import Fault, Report, exists
 from connectomake.verify.leftovers import leftovers
+from connectomake.verify.missing import future_faults, missing_faults
 from connectomake.verify.mixtures import Mixtures
 
 Progress = Callable[[int, int], None]
-FEW = 4
-
-
-@dataclass
-class Report:
-    """What was found.
-
-    Parameters
-    ----------
-    checked
-        Number of files looked at.
-    problems
-        One sentence each, naming file and way out.
-    notes
-        What is no fault but worth knowing.
-    """
-
-    checked: int = 0
-    problems: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    def add(self, path: str, error: Exception) -> None:
-        """Note what is wrong with a file."""
-        text = str(error) if isinstance(error, ConnectomakeError) else f"{path} cannot be read ({error}); delete it and rerun"
-        self.problems.append(text if path in text else f"{path}: {text}")
 
 
 def verify(
@@ -68,47 +48,22 @@ def verify(
         Takes a target, or nothing for all, and returns what makes it; named where a file is missing.
     """
     base = Stages(plan).base
-    files = [f for f in expected(plan) if stages is None or base(f.stage) in stages]
+    found = ((f, exists(f.path)) for f in expected(plan) if stages is None or base(f.stage) in stages)
+    files = {f: there for f, there in found if there or f.needed}
     run = _Run(plan, Report(), every_chunk)
-    present = _present(files)
-    for done, file in enumerate(files, start=1):
+    for done, (file, there) in enumerate(files.items(), start=1):
         run.report.checked += 1
-        if file.path in present:
+        if there:
             run.look(file)
         if progress is not None:
             progress(done, len(files))
-    run.report.problems += _missing_texts(plan, [f for f in files if f.path not in present], files, command)
-    run.compare_objects()
+    run.report.faults += missing_faults(plan, [f for f, there in files.items() if not there], list(files), command)
+    run.compare([f for f, there in files.items() if there])
+    run.report.faults += future_faults([f.path for f, there in files.items() if there])
     run.report.notes += run.mixtures.notes()
     if stages is None:
         run.report.notes += leftovers(plan, {f.path for f in files})
     return run.report
-
-
-def _present(files: Collection[Expected]) -> set[str]:
-    return {file.path for file in files if Path(file.path).exists()}
-
-
-def _missing_texts(
-    plan: Plan, missing: Collection[Expected], files: Collection[Expected], command: Callable[[str], str]
-) -> list[str]:
-    """Return a sentence per missing file, or one for a stage of which nothing is there.
-
-    A plain run makes what is asked for in the end. Intermediates whose products are there come back if the target ``kept``
-    is asked for.
-    """
-    final, texts, lost = set(Targets(plan).final()), [], Counter(f.stage for f in missing)
-    totals = Counter(f.stage for f in files)
-    absent = {stage for stage, count in lost.items() if count == totals[stage] and count > FEW}
-    for stage in absent:
-        paths = [f.path for f in missing if f.stage == stage]
-        way_out = command("" if final.issuperset(paths) else "kept").strip()
-        texts.append(f"all {lost[stage]:,} files of the stage {stage} are missing, such as {paths[0]}; run `{way_out}`")
-    for file in missing:
-        if file.stage not in absent:
-            way_out = command("" if file.path in final else "kept").strip()
-            texts.append(f"{file.path} is missing; `{way_out}` makes it")
-    return texts
 
 
 class _Run:
@@ -117,57 +72,89 @@ class _Run:
         self.mixtures = Mixtures()
         self._plan = plan
         self._stages = Stages(plan)
+        self._targets = Targets(plan)
         self._deep = every_chunk
         self._sizes = deep.Sizes()
         self._counted: list[int] = []
-        self._table: tuple[str, dict] | None = None
+        self._objects: dict | None = None
 
     def look(self, file: Expected) -> None:
-        """Look at one file and note what is wrong with it."""
+        """Look at one file by itself and note what is wrong with it."""
         try:
             self._look(file)
         except Exception as error:  # whatever a damaged file makes a library raise
             self.report.add(file.path, error)
 
     def _look(self, file: Expected) -> None:
-        if file.recorded:
+        if file.recorded and not (file.stage == "report" and is_older_report(file.path)):
             self._check_record(file)
         found = file.look(file.path)
-        if file.path.endswith(".parquet"):
-            self._table = file.path, found
+        if file.path == self._targets.objects:
+            self._objects = found
+        if file.beside is not None:
+            check_beside(file.beside, _record_or_none(file.beside), file.path)
         if self._deep:
             self._look_deep(file)
 
     def _check_record(self, file: Expected) -> None:
         record = read_record(file.path)
+        if self._deep:
+            check_content(file.path)
         if record.get("fingerprint") != self._stages.fingerprint(file.stage):
-            self.report.problems.append(f"{file.path} was made with other settings than the config's; delete it and rerun")
+            text = f"{file.path} was made with other settings than the config's; delete it and rerun"
+            self.report.faults.append(Fault(file.path, text, "settings"))
         if file.stage == "affinity":
             self.mixtures.add(record)
         check_place(record, file.path, self._plan.outdir)
 
     def _look_deep(self, file: Expected) -> None:
-        if file.recorded:
-            check_content(file.path)
-        if file.layer == "segmentation":
-            deep.decode(self._plan.layers["segmentation"], file.block, file.path, self._sizes)
-            self._counted.append(file.block)
-            deep.compare_halo(self._plan, file.block, file.path, os.fspath(Path(file.path).with_suffix(".h5")))
-        elif file.layer is not None:
-            deep.decode(self._plan.layers[file.layer], file.block, file.path)
+        if file.layer is not None:
+            sizes = self._sizes if file.layer == "segmentation" else None
+            deep.decode(self._plan.layers[file.layer], file.block, file.path, sizes)
+            if sizes is not None:
+                self._counted.append(file.block)
         elif file.spec is not None:
             deep.decode(file.spec, file.block, file.path)
         elif file.stage == "fragments":
             inspect.pack_deep(self._plan, file.path)
-        elif file.stage == "objects" and self._table is not None and not file.recorded:
-            deep.compare_properties(self._table[1], self._plan.config["objects"]["properties_limit"], file.path)
 
-    def compare_objects(self) -> None:
-        """Compare segmentation and object table, if both were read as a whole."""
-        if self._table is None or len(self._counted) != self._plan.grid.count:
-            return
-        path, table = self._table
+    def compare(self, files: Collection[Expected]) -> None:
+        """Compare files with each other, as far as they are whole by themselves."""
+        faulty = {fault.path for fault in self.report.faults}
+        whole = {f.path for f in files} - faulty
+        for file in files:
+            if file.path in whole:
+                self._compare(file, whole)
+        if self._deep and self._targets.objects in whole:
+            self._compare_objects()
+
+    def _compare(self, file: Expected, whole: Collection[str]) -> None:
         try:
-            deep.compare_objects(table, self._sizes, path)
-        except ConnectomakeError as error:
-            self.report.add(path, error)
+            if file.compare is not None and all(path in whole for path in file.against):
+                file.compare(file.path)
+            if self._deep and file.layer in self._targets.segmentations():
+                halo = os.fspath(Path(file.path).with_suffix(".h5"))
+                if halo in whole:
+                    deep.compare_halo(self._plan, str(file.layer), file.block, file.path, halo)
+            if self._deep and file.path == self._targets.properties and self._objects is not None:
+                limit = self._plan.config["objects"]["properties_limit"]
+                deep.compare_properties(self._objects, limit, file.path)
+        except Exception as error:
+            self.report.add(file.path, error)
+
+    def _compare_objects(self) -> None:
+        """Compare segmentation and object table, if both were read as a whole."""
+        if self._objects is None or len(self._counted) != self._plan.grid.count:
+            return
+        try:
+            deep.compare_objects(self._objects, self._sizes, self._targets.objects)
+        except Exception as error:
+            self.report.add(self._targets.objects, error)
+
+
+def _record_or_none(path: str) -> dict:
+    """Return a file's record, empty if it has none that can be read: that is the fault of that file."""
+    try:
+        return read_record(path)
+    except Exception:
+        return {}

@@ -1,0 +1,86 @@
+"""What verification found: a sentence per fault that names the file and the way out, and what kind of fault it is."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from connectomake.errors import ConnectomakeError
+
+Kind = Literal["missing", "damaged", "settings", "future"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault.
+
+    Parameters
+    ----------
+    path
+        The file.
+    text
+        A sentence that names file and way out; empty if another fault's sentence speaks for it.
+    kind
+        ``missing``; ``damaged``: it cannot be used; ``settings``: it is whole, but made with other settings than the config's;
+        ``future``: it is whole, but dated in the future.
+    """
+
+    path: str
+    text: str
+    kind: Kind
+
+
+@dataclass
+class Report:
+    """What was found.
+
+    Parameters
+    ----------
+    checked
+        Number of files looked at.
+    faults
+        In the order in which they were found.
+    notes
+        What is no fault but worth knowing.
+    """
+
+    checked: int = 0
+    faults: list[Fault] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def problems(self) -> list[str]:
+        """One sentence per fault, or for several of one kind."""
+        return [fault.text for fault in self.faults if fault.text]
+
+    def add(self, path: str, error: Exception) -> None:
+        """Note what is wrong with a file, whatever was raised while it was read."""
+        text = sentence(path, error)
+        self.faults.append(Fault(path, text if path in text else f"{path}: {text}", "damaged"))
+
+
+def sentence(path: str, error: Exception) -> str:
+    """Return why a file cannot be used, and the way out."""
+    if is_folder(path):
+        return f"{path} is a folder where a file should be; move it away and rerun"
+    if isinstance(error, ConnectomakeError):
+        return str(error)
+    if isinstance(error, PermissionError):
+        return f"{path} cannot be read ({error.strerror or error}); make it readable, or delete it and rerun"
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return f"{path} cannot be read ({reason}); delete it and rerun"
+
+
+def is_folder(path: str) -> bool:
+    """Whether a folder lies there; False where nobody can tell."""
+    try:
+        return Path(path).is_dir()
+    except OSError:
+        return False
+
+
+def exists(path: str) -> bool:
+    """Whether something lies there, links followed; False where nobody can tell."""
+    try:
+        return Path(path).exists()
+    except OSError:
+        return False
