@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import brotli
+import h5py
 import numpy as np
 import pytest
 import zarr
@@ -125,6 +126,53 @@ def cloudvolume_mixed(folder: Path, array: np.ndarray, encoding: str = "raw", st
     return path
 
 
+def h5py_chunks(folder: Path, array: np.ndarray, written: int = 16, **options: object) -> str:
+    """Write the first sections only."""
+    with h5py.File(folder / "a.h5", "w") as file:
+        made = file.create_dataset("raw", array.shape, array.dtype, **{"chunks": (8, 16, 16), **options})
+        if written:
+            made[:written] = array[:written]
+    return "a.h5"
+
+
+def h5py_virtual(folder: Path, array: np.ndarray, step: int = 1, link: bool = False, **chunks: object) -> str:
+    """Four files, and a virtual dataset of them: blocks of sections, or every fourth section (`step` 4); maybe linked to."""
+    layout = h5py.VirtualLayout(array.shape, array.dtype)
+    n = len(array) // 4
+    for i in range(4):
+        part = slice(i, None, 4) if step == 4 else slice(n * i, n * i + n)
+        with h5py.File(folder / f"part{i}.h5", "w") as file:
+            file.create_dataset("d", data=array[part], **chunks)
+        layout[part] = h5py.VirtualSource(f"part{i}.h5", "d", array[part].shape)
+    with h5py.File(folder / "virtual.h5", "w") as file:
+        file.create_virtual_dataset("raw", layout)
+    if link:
+        with h5py.File(folder / "link.h5", "w") as file:
+            file["raw"] = h5py.ExternalLink("virtual.h5", "raw")
+    return "link.h5" if link else "virtual.h5"
+
+
+def h5py_hole(folder: Path, array: np.ndarray) -> str:
+    """A virtual dataset of which the last sections are mapped to nothing."""
+    layout = h5py.VirtualLayout(array.shape, array.dtype)
+    with h5py.File(folder / "part.h5", "w") as file:
+        file["d"] = array[:16]
+    layout[:16] = h5py.VirtualSource("part.h5", "d", array[:16].shape)
+    with h5py.File(folder / "virtual.h5", "w") as file:
+        file.create_virtual_dataset("raw", layout)
+    return "virtual.h5"
+
+
+def h5py_external(folder: Path, array: np.ndarray, short: int = 0) -> str:
+    """Voxels in a raw file, which may be too short."""
+    with h5py.File(folder / "a.h5", "w") as file:
+        made = file.create_dataset("raw", array.shape, array.dtype, external=[(str(folder / "a.bin"), 0, array.nbytes)])
+        made[...] = array
+    with (folder / "a.bin").open("r+b") as stream:
+        stream.truncate(array.nbytes - short)
+    return "a.h5"
+
+
 def without(writer: Callable[..., str], *lost: str) -> Callable[..., str]:
     """Return a writer after which the first file that matches each of the patterns `lost` is deleted."""
 
@@ -144,6 +192,19 @@ def cut(array: np.ndarray, *stop: int) -> np.ndarray:
     return found
 
 
+def late(array: np.ndarray, z: int, value: float = 0) -> np.ndarray:
+    """Return the array with `value` from a section on."""
+    return between(array, slice(z, None), value)
+
+
+def between(array: np.ndarray, sections: slice, value: float = 0) -> np.ndarray:
+    """Return the array with `value` in some sections."""
+    found = array.copy()
+    found[sections] = value
+    return found
+
+
+RAW = {"dataset": "raw", "voxel_size": VOXEL}
 FILL = {"options": {"missing": "fill"}}
 LOST = "z 0:16, y 0:16, x 0:16 of … is not there … source.missing: fill"
 COMPRESSIONS = (False, "gzip", "br", "zstd", "xz", "bz2")
@@ -152,7 +213,7 @@ LOSSLESS = {  # encoding: what it holds
     "zfpc": FLOATS,
 }  # fmt: skip
 LOSSY = {"jpeg": (SMOOTH, 6), "jxl": (SMOOTH, 8), "kempressed": (FLOATS, 1e-6)}
-ZARR = {"dataset": "raw", "voxel_size": VOXEL}
+ZARR = RAW
 SIZED = {"voxel_size": VOXEL}
 DEEP = IMAGE.astype(np.uint16) * 250 + 7
 GREY_PALETTE = np.stack([np.arange(256, dtype=np.uint16)] * 3, 1)
@@ -186,36 +247,14 @@ TABLE = [
     Case("cloudvolume-lost", without(cloudvolume, "layer/4*/0-16_0-16_0-16"), IMAGE, {"compress": False}, expected=LOST),
     Case("cloudvolume-lost-gzip", without(cloudvolume, "layer/4*/0-16_0-16_0-16.gz"), IMAGE, expected=LOST),
     Case("cloudvolume-lost-shard", without(cloudvolume_shards, "layer/4*/0.shard"), IMAGE, expected=f"{LOST} … 0.shard"),
-    Case(
-        "cloudvolume-lost-fill",
-        without(cloudvolume, "layer/4*/0-16_0-16_0-16"),
-        IMAGE,
-        {"compress": False},
-        FILL,
-        cut(IMAGE, 16, 16, 16),
-    ),
-    Case(
-        "cloudvolume-lost-gzip-fill",
-        without(cloudvolume, "layer/4*/0-16_0-16_0-16.gz"),
-        IMAGE,
-        {},
-        FILL,
-        cut(IMAGE, 16, 16, 16),
-    ),
-    Case(
-        "cloudvolume-lost-jxl-fill",
-        without(cloudvolume, "layer/4*/0-16_0-16_0-16"),
-        SMOOTH,
-        {"encoding": "jxl", "compress": False},
-        FILL,
-        cut(SMOOTH, 16, 16, 16),
-        8,
-    ),
-    Case(
-        "cloudvolume-lost-shard-fill", without(cloudvolume_shards, "layer/4*/0.shard"), IMAGE, {}, FILL, cut(IMAGE, 24, 32, 44)
-    ),
-    Case("zarr-v2", zarr_python, IMAGE, {}, ZARR),
-    Case("zarr-v3", zarr_python, IMAGE, {"zarr_format": 3}, ZARR),
+    Case("cloudvolume-lost-fill", without(cloudvolume, "layer/4*/0-16_0-16_0-16"), IMAGE, {"compress": False}, FILL, cut(IMAGE,
+         16, 16, 16)),
+    Case("cloudvolume-lost-gzip-fill", without(cloudvolume, "layer/4*/0-16_0-16_0-16.gz"), IMAGE, {}, FILL, cut(IMAGE, 16, 16,
+         16)),
+    Case("cloudvolume-lost-jxl-fill", without(cloudvolume, "layer/4*/0-16_0-16_0-16"), SMOOTH, {"encoding": "jxl",
+         "compress": False}, FILL, cut(SMOOTH, 16, 16, 16), 8),
+    Case("cloudvolume-lost-shard-fill", without(cloudvolume_shards, "layer/4*/0.shard"), IMAGE, {}, FILL, cut(IMAGE, 24, 32,
+         44) ),
     Case("tiff-white-is-0", pictures.tiff_white, IMAGE, {}, SIZED),
     Case("tiff-white-is-0-uint16", pictures.tiff_white, DEEP, {}, SIZED),
     Case("tiff-white-is-0-uint32", pictures.tiff_white, DEEP.astype(np.uint32) << 12, {}, SIZED),
@@ -288,6 +327,35 @@ TABLE = [
          (1 - IMAGE / 255).astype(np.float32)),
     Case("logits", zarr_python, np.log(FLOATS + 1e-3), {}, {**ZARR, "options": {"activation": "sigmoid"}},
          (1 / (1 + np.exp(-np.log(FLOATS + np.float32(1e-3)).astype(float)))).astype(np.float32)),
+    Case("hdf5-chunks", h5py_chunks, IMAGE, {"written": 24}, RAW),
+    Case("hdf5-unwritten", h5py_chunks, IMAGE, {}, RAW, "z 16:24, y 0:16, x 0:16 of … never written … source.missing: fill"),
+    Case("hdf5-unwritten-fill", h5py_chunks, IMAGE, {"fillvalue": 7}, RAW | FILL, late(IMAGE, 16, 7)),
+    Case("hdf5-unwritten-zstd", h5py_chunks, IMAGE, {"compression": "gzip"}, RAW, "never written … source.missing: fill"),
+    Case("hdf5-zeros-written", h5py_chunks, cut(IMAGE, 16, 16, 16), {"written": 24}, RAW),
+    Case("hdf5-contiguous-unwritten", h5py_chunks, IMAGE, {"chunks": None, "written": 0}, RAW, "z 0:24, y 0:40,
+         x 0:44 of … was never written"),
+    Case("hdf5-contiguous-unwritten-fill", h5py_chunks, IMAGE, {"chunks": None, "written": 0}, RAW | FILL,
+         np.zeros_like(IMAGE) ),
+    Case("hdf5-virtual", h5py_virtual, IMAGE, {}, RAW),
+    Case("hdf5-virtual-lost", without(h5py_virtual, "part2.h5"), IMAGE, {}, RAW, "z 12:18, y 0:40,
+         x 0:44 of … part2.h5 is lost … source.missing"),
+    Case("hdf5-virtual-lost-fill", without(h5py_virtual, "part2.h5"), IMAGE, {}, RAW | FILL, between(IMAGE, slice(12, 18))),
+    Case("hdf5-virtual-interleaved", h5py_virtual, IMAGE, {"step": 4}, RAW),
+    Case("hdf5-virtual-interleaved-lost", without(h5py_virtual, "part2.h5"), IMAGE, {"step": 4}, RAW, "z 2:3, y 0:40,
+         x 0:44 of … part2.h5 is lost"),
+    Case("hdf5-virtual-interleaved-fill", without(h5py_virtual, "part2.h5"), IMAGE, {"step": 4}, RAW | FILL, between(IMAGE,
+         slice(2, None, 4))),
+    Case("hdf5-virtual-hole", h5py_hole, IMAGE, {}, RAW, "z 16:24, y 0:40, x 0:44 of … no file is mapped"),
+    Case("hdf5-virtual-hole-fill", h5py_hole, IMAGE, {}, RAW | FILL, late(IMAGE, 16)),
+    Case("hdf5-link", h5py_virtual, IMAGE, {"link": True}, RAW),
+    Case("hdf5-link-lost", without(h5py_virtual, "virtual.h5"), IMAGE, {"link": True}, RAW, "link to raw of virtual.h5,
+         which is not there"),
+    Case("hdf5-link-part-lost", without(h5py_virtual, "part2.h5"), IMAGE, {"link": True}, RAW, "part2.h5 is lost"),
+    Case("hdf5-external", h5py_external, IMAGE, {}, RAW),
+    Case("hdf5-external-short", h5py_external, IMAGE, {"short": 100}, RAW, "a.bin ends after"),
+    Case("hdf5-external-lost", without(h5py_external, "a.bin"), IMAGE, {}, RAW, "a.bin"),
+    Case("zarr-v2", zarr_python, IMAGE, {}, RAW),
+    Case("zarr-v3", zarr_python, IMAGE, {"zarr_format": 3}, RAW),
 ]  # fmt: skip
 
 

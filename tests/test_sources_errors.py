@@ -192,8 +192,8 @@ READING: dict[str, tuple[Callable[[Path], Case], Callable[[Path], object], str]]
     "png changed": (late_png, lambda d: (d / "4.png").write_bytes(imagecodecs.png_encode(np.zeros((9, 9), "u1"))), "4.png"),
     "png lost": (late_png, lambda d: (d / "4.png").unlink(), "4.png"),
     "precomputed truncated": (lambda d: (precomputed(d), {}), lambda d: write(d / "8_8_8/0.shard", "abc"), "cannot be read"),
-    "zarr truncated": (lambda d: (zarr(d), {**V, "dataset": "g/raw"}), lambda d: write(d / "v.zarr/g/raw/0.0.0", "abc"),
-                       "cannot be read"),
+    "zarr truncated": (lambda d: (zarr(d, shape=[2, 2, 2]), {**V, "dataset": "g/raw"}),
+                       lambda d: write(d / "v.zarr/g/raw/0.0.0", "abc"), "cannot be read"),
 }  # fmt: skip
 
 

@@ -63,7 +63,7 @@ def _open(
     if kind == "hdf5":
         from connectomake.sources.hdf5 import open_hdf5
 
-        return open_hdf5(place, dataset, voxel_size)
+        return open_hdf5(place, dataset, voxel_size, options)
     if kind == "precomputed":
         from connectomake.sources.precomputed import open_precomputed
 

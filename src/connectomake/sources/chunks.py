@@ -78,9 +78,12 @@ class ChunkGrid:
 class Chunked(Protocol):
     """An array that can be read part by part."""
 
-    grid: ChunkGrid
     dtype: np.dtype[Any]
     fill: Any
+
+    @property
+    def grid(self) -> ChunkGrid:
+        """Where its chunks lie."""
 
     @property
     def shape(self) -> Index:

@@ -10,15 +10,17 @@ from connectomake.errors import ConfigError, SourceError
 from connectomake.geometry import Box
 from connectomake.remote import RangedFile, open_url
 from connectomake.sources import identity
+from connectomake.sources.hdf5_array import broken_link, hdf5_array
+from connectomake.sources.options import DEFAULTS, SourceOptions
 from connectomake.sources.paths import is_url
 from connectomake.sources.reasons import reason
-from connectomake.sources.source import Source, choose_voxel_size, read_dtype, volume_shape
+from connectomake.sources.source import Source, choose_voxel_size, chunked, read_dtype, volume_shape
 
 _NM_ATTRIBUTES = ("resolution_nm", "voxel_size", "resolution")
 _UM_ATTRIBUTE = "element_size_um"
 
 
-def open_hdf5(path: str, dataset: str | None, voxel_size: Sequence[float] | None) -> Source:
+def open_hdf5(path: str, dataset: str | None, voxel_size: Sequence[float] | None, options: SourceOptions = DEFAULTS) -> Source:
     """Open `dataset` (z, y, x) or (c, z, y, x) of an HDF5 file; of one at a URL, only the pieces that are needed are fetched.
 
     The voxel size is read from the dataset's attribute ``resolution_nm``, ``voxel_size`` or ``resolution`` (nm, z y x),
@@ -29,11 +31,6 @@ def open_hdf5(path: str, dataset: str | None, voxel_size: Sequence[float] | None
     array = _dataset(file, dataset, path)
     where = f"dataset {dataset} of {path}"
     channels, shape = volume_shape(array.shape, where)
-
-    def read(box: Box) -> np.ndarray:
-        part = array[(slice(None),) * (array.ndim - 3) + box.slices()]
-        return np.asarray(part)[None] if array.ndim == 3 else np.asarray(part)
-
     return Source(
         path=path,
         kind="hdf5",
@@ -42,7 +39,7 @@ def open_hdf5(path: str, dataset: str | None, voxel_size: Sequence[float] | None
         dtype=read_dtype(array.dtype, where),
         voxel_size=choose_voxel_size(voxel_size, _stored_size(array.attrs), where),
         identity=identity.of_file(stream or Path(path), "hdf5", array.name),
-        _reader=read,
+        **chunked(hdf5_array(array, path), (0, 1, 2, 3) if array.ndim == 4 else (None, 0, 1, 2), where, options),
     )
 
 
@@ -68,6 +65,8 @@ def _dataset(file: Any, dataset: str | None, path: str) -> Any:
         found = file.get(dataset) if dataset else None
         if isinstance(found, h5py.Dataset):
             return found
+        if dataset and (fault := broken_link(file, dataset)):
+            raise SourceError(f"source.dataset {dataset} of {path} is not there: {fault}; copy that, too")
         there = _listing(file)
     except (OSError, RuntimeError, KeyError) as error:
         raise SourceError(f"{path} cannot be read as HDF5 ({reason(error)}); it may be truncated: copy it again") from error

@@ -119,9 +119,11 @@ class Source:
         return _converted(raw, self.dtype) if self.mapping is None else self.mapping.apply(_converted(raw, self.mapping.stored))
 
 
-def chunked(array: Chunked, order: Sequence[int | None], where: str, options: SourceOptions, why: str = "") -> dict[str, Any]:
+def chunked(
+    array: Chunked, order: Sequence[int | None], where: str, options: SourceOptions, why: str = "", offset: Vec = (0, 0, 0)
+) -> dict[str, Any]:
     """Return the arguments of a `Source` that reads an array of storage chunks; see `Boxes`."""
-    chunks = Boxes(array, order, where, options, why)
+    chunks = Boxes(array, order, where, options, why, offset)
     return {"_reader": chunks.read, "chunks": chunks}
 
 
