@@ -225,17 +225,17 @@ TABLE = [
         Case(f"cloudvolume-{e}-{c}", cloudvolume, a, {"encoding": e, "compress": c})
         for e, a in LOSSLESS.items()
         for c in COMPRESSIONS
-    ),
+   ),
     *(
         Case(f"cloudvolume-{e}-{c}", cloudvolume, a, {"encoding": e, "compress": c}, within=w)
         for e, (a, w) in LOSSY.items()
         for c in (False, "gzip")
-    ),
+   ),
     *(
         Case(f"cloudvolume-{e}-shards-{d}", cloudvolume_shards, a, {"encoding": e, "data_encoding": d})
         for e, a in LOSSLESS.items()
         for d in ("raw", "gzip")
-    ),
+   ),
     *(Case(f"cloudvolume-{e}-shards", cloudvolume_shards, a, {"encoding": e}, within=w) for e, (a, w) in LOSSY.items()),
     Case("cloudvolume-channels-gzip", cloudvolume, AFFINITY),
     Case("cloudvolume-channels-shards", cloudvolume_shards, AFFINITY),
@@ -254,7 +254,7 @@ TABLE = [
     Case("cloudvolume-lost-jxl-fill", without(cloudvolume, "layer/4*/0-16_0-16_0-16"), SMOOTH, {"encoding": "jxl",
          "compress": False}, FILL, cut(SMOOTH, 16, 16, 16), 8),
     Case("cloudvolume-lost-shard-fill", without(cloudvolume_shards, "layer/4*/0.shard"), IMAGE, {}, FILL, cut(IMAGE, 24, 32,
-         44) ),
+         44)),
     Case("tiff-white-is-0", pictures.tiff_white, IMAGE, {}, SIZED),
     Case("tiff-white-is-0-uint16", pictures.tiff_white, DEEP, {}, SIZED),
     Case("tiff-white-is-0-uint32", pictures.tiff_white, DEEP.astype(np.uint32) << 12, {}, SIZED),
@@ -332,24 +332,24 @@ TABLE = [
     Case("hdf5-unwritten-fill", h5py_chunks, IMAGE, {"fillvalue": 7}, RAW | FILL, late(IMAGE, 16, 7)),
     Case("hdf5-unwritten-zstd", h5py_chunks, IMAGE, {"compression": "gzip"}, RAW, "never written … source.missing: fill"),
     Case("hdf5-zeros-written", h5py_chunks, cut(IMAGE, 16, 16, 16), {"written": 24}, RAW),
-    Case("hdf5-contiguous-unwritten", h5py_chunks, IMAGE, {"chunks": None, "written": 0}, RAW, "z 0:24, y 0:40,
-         x 0:44 of … was never written"),
+    Case("hdf5-contiguous-unwritten", h5py_chunks, IMAGE, {"chunks": None, "written": 0}, RAW,
+         "z 0:24, y 0:40, x 0:44 of … was never written"),
     Case("hdf5-contiguous-unwritten-fill", h5py_chunks, IMAGE, {"chunks": None, "written": 0}, RAW | FILL,
-         np.zeros_like(IMAGE) ),
+         np.zeros_like(IMAGE)),
     Case("hdf5-virtual", h5py_virtual, IMAGE, {}, RAW),
-    Case("hdf5-virtual-lost", without(h5py_virtual, "part2.h5"), IMAGE, {}, RAW, "z 12:18, y 0:40,
-         x 0:44 of … part2.h5 is lost … source.missing"),
+    Case("hdf5-virtual-lost", without(h5py_virtual, "part2.h5"), IMAGE, {}, RAW,
+         "z 12:18, y 0:40, x 0:44 of … part2.h5 is lost … source.missing"),
     Case("hdf5-virtual-lost-fill", without(h5py_virtual, "part2.h5"), IMAGE, {}, RAW | FILL, between(IMAGE, slice(12, 18))),
     Case("hdf5-virtual-interleaved", h5py_virtual, IMAGE, {"step": 4}, RAW),
-    Case("hdf5-virtual-interleaved-lost", without(h5py_virtual, "part2.h5"), IMAGE, {"step": 4}, RAW, "z 2:3, y 0:40,
-         x 0:44 of … part2.h5 is lost"),
+    Case("hdf5-virtual-interleaved-lost", without(h5py_virtual, "part2.h5"), IMAGE, {"step": 4}, RAW,
+         "z 2:3, y 0:40, x 0:44 of … part2.h5 is lost"),
     Case("hdf5-virtual-interleaved-fill", without(h5py_virtual, "part2.h5"), IMAGE, {"step": 4}, RAW | FILL, between(IMAGE,
          slice(2, None, 4))),
     Case("hdf5-virtual-hole", h5py_hole, IMAGE, {}, RAW, "z 16:24, y 0:40, x 0:44 of … no file is mapped"),
     Case("hdf5-virtual-hole-fill", h5py_hole, IMAGE, {}, RAW | FILL, late(IMAGE, 16)),
     Case("hdf5-link", h5py_virtual, IMAGE, {"link": True}, RAW),
-    Case("hdf5-link-lost", without(h5py_virtual, "virtual.h5"), IMAGE, {"link": True}, RAW, "link to raw of virtual.h5,
-         which is not there"),
+    Case("hdf5-link-lost", without(h5py_virtual, "virtual.h5"), IMAGE, {"link": True}, RAW,
+         "link to raw of virtual.h5, which is not there"),
     Case("hdf5-link-part-lost", without(h5py_virtual, "part2.h5"), IMAGE, {"link": True}, RAW, "part2.h5 is lost"),
     Case("hdf5-external", h5py_external, IMAGE, {}, RAW),
     Case("hdf5-external-short", h5py_external, IMAGE, {"short": 100}, RAW, "a.bin ends after"),
