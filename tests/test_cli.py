@@ -483,6 +483,17 @@ def test_summary(here, capsys):
     assert together.rstrip().endswith("1.9 s"), "the time of all jobs that were measured, and no speed"
 
 
+def test_summary_warns_of_jobs_that_took_more_memory_than_they_ask_for(here, capsys):
+    folder = Path("out/benchmarks/segmentation")
+    folder.mkdir(parents=True, exist_ok=True)
+    names = [here.grid.name(block) for block in here.grid.ids]
+    for i, name in enumerate(names):
+        (folder / f"{name}.tsv").write_text(f"s\tmax_rss\n0.2\t{9000 + i if i < 2 else 50}\n")
+    said = call(capsys, "summary")[2]
+    assert f"2 jobs of segmentation took more memory than asked for, {names[1]} most: 9.4 GB of " in said
+    assert f"--set-resources segmentation:mem_mb={int(1.2 * 9001) + 1}" in said
+
+
 def test_summary_of_an_unfinished_run(fresh, capsys):
     code, out, _ = call(capsys, "summary")
     assert code == 0

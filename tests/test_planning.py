@@ -20,7 +20,7 @@ from connectomake.evaluation import overlap_of, result_of
 from connectomake.geometry import BlockGrid, Box
 from connectomake.inference.engine import infer_block
 from connectomake.inference.spec import InferenceSpec
-from connectomake.layers import LayerSpec, write_block
+from connectomake.layers import LayerSpec, write_block, write_tables
 from connectomake.measures import measure_slab
 from connectomake.meshes import MeshSpec, mesh_cell
 from connectomake.meshes.parents import make_parent
@@ -131,6 +131,30 @@ def test_mesh_tree_holds_every_block_once(shape, voxels, bits):
     assert len(tree.packs(tree.top)) <= 1 << bits
     for level in range(1, tree.top + 1):
         assert sorted(p for pack in tree.packs(level) for p in tree.members(level, pack)) == tree.packs(level - 1)
+
+
+def test_memory_of_a_node_follows_from_the_tables_that_it_reads(tmp_path):
+    plan = make_plan()
+    demands, megabyte = Demands(plan), np.zeros(1 << 20, np.uint8)
+    paths = [str(tmp_path / f"{i}.h5") for i in range(3)]
+    estimate = demands.memory("agglomeration", 1, paths)
+    assert estimate == demands.memory("agglomeration"), "files that are not there tell nothing"
+    for path in paths[:2]:
+        write_tables(path, {f"edges/{i}": megabyte for i in range(50)})
+    assert demands.memory("agglomeration", 1, paths) == estimate, "one of them is still missing"
+    write_tables(paths[2], {})
+    asked = demands.memory("agglomeration", 1, paths)
+    assert asked == demands.memory("agglomeration", 1, [paths[2]]) + 6 * 100
+    assert demands.memory("agglomeration", 2, paths) == 2 * asked
+    assert demands.memory("components", 1, paths) == demands.memory("components"), "its memory does not follow from tables"
+
+
+def test_the_last_attempt_at_a_watershed_has_room_for_noise():
+    network = {"channels": 3}
+    plan = make_plan(shape=(512, 512, 512), block=[256, 256, 256], segmentation={"method": "watershed"}, inference=network)
+    first, second, last = (Demands(plan).memory("components", attempt) for attempt in (1, 2, 3))
+    assert second == 2 * first
+    assert last >= 280 * 256**3 / 2**20 > 4 * first
 
 
 def test_demands_grow_with_the_attempt_and_the_block():

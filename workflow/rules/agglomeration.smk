@@ -16,7 +16,7 @@ if plan.agglomerates:
         conda:
             "../../envs/connectomake.yaml"
         resources:
-            mem_mb=memory("agglomeration"),
+            mem_mb=memory_of_tables("agglomeration"),
             runtime=minutes("agglomeration"),
         params:
             stage=depends_on_at("agglomeration"),
@@ -34,7 +34,7 @@ if plan.agglomerates:
         conda:
             "../../envs/connectomake.yaml"
         resources:
-            mem_mb=memory("lookup"),
+            mem_mb=memory_of_tables("lookup"),
             runtime=minutes("lookup"),
         params:
             stage=depends_on_at("agglomeration"),
@@ -52,7 +52,7 @@ if plan.agglomerates:
         conda:
             "../../envs/connectomake.yaml"
         resources:
-            mem_mb=memory("history"),
+            mem_mb=memory_of_tables("history"),
             runtime=minutes("objects"),
         params:
             stage=depends_on_at("agglomeration"),

@@ -2,6 +2,8 @@
 #
 # The head resolves config and source into the plan, a small file named by the config's hash, and Snakemake ships it to every
 # job as a configfile. A job never opens the source while it parses, and fails at once if its plan is missing.
+from functools import cache, partial
+
 from connectomake.errors import ConnectomakeError
 from connectomake.planning.plan import Plan
 from connectomake.planning.resolve import plan_path, prepare_plan
@@ -76,25 +78,30 @@ def remake_if_stale(stage, *paths, others=()):
         workflow.dag.forcefiles.update(map(stored_name, paths))
 
 
-def by_attempt(function):
-    """A resource as a function of the attempt; a plain number, which costs Snakemake less, where there is one attempt only."""
-    running = workflow.execution_settings  # None in a dry run
-    if HEAD and (running is None or running.retries == 0):
-        return function(1)
-    return signed(lambda wildcards, attempt: function(attempt))
+def around_script(attempt):
+    """Memory in MB of the Snakemake processes around a script on a cluster."""
+    # asked for when a job is scheduled: Snakemake does not know where jobs run while it reads the rules
+    return 0 if workflow.local_exec else REMOTE_MB << (attempt - 1)
 
 
 def memory(stage):
-    """Memory in MB; on a cluster with the Snakemake processes around the script."""
-    around = 0 if workflow.local_exec else REMOTE_MB
-    return by_attempt(
-        lambda attempt: demands.memory(stage, attempt) + (around << (attempt - 1))
+    """Memory in MB, doubled at each retry."""
+    needed = cache(partial(demands.memory, stage))
+    return signed(lambda wildcards, attempt: needed(attempt) + around_script(attempt))
+
+
+def memory_of_tables(stage):
+    """The same of a job whose memory follows from the tables that it reads, as soon as these are there."""
+    return signed(
+        lambda wildcards, input, attempt: demands.memory(stage, attempt, input)
+        + around_script(attempt)
     )
 
 
 def minutes(stage):
-    """Time in minutes."""
-    return by_attempt(lambda attempt: demands.minutes(stage, attempt))
+    """Time in minutes, doubled at each retry."""
+    needed = cache(partial(demands.minutes, stage))
+    return signed(lambda wildcards, attempt: needed(attempt))
 
 
 def one_of(names):

@@ -13,7 +13,7 @@ rule merge:
     conda:
         "../../envs/connectomake.yaml"
     resources:
-        mem_mb=memory("merge"),
+        mem_mb=memory_of_tables("merge"),
         runtime=minutes("merge"),
     params:
         stage=depends_on("merge"),
@@ -32,7 +32,7 @@ rule lookup:
     conda:
         "../../envs/connectomake.yaml"
     resources:
-        mem_mb=memory("lookup"),
+        mem_mb=memory_of_tables("lookup"),
         runtime=minutes("lookup"),
     params:
         stage=depends_on("merge"),

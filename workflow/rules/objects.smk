@@ -35,7 +35,7 @@ rule objects:
     conda:
         "../../envs/connectomake.yaml"
     resources:
-        mem_mb=memory("objects"),
+        mem_mb=memory_of_tables("objects"),
         runtime=minutes("objects"),
     params:
         stage=depends_on("objects"),

@@ -20,16 +20,21 @@ def measured(outdir: str, stage: str) -> Measured | None:
     rows = list(_rows(Path(outdir) / "benchmarks" / stage))
     if not rows:
         return None
-    memory = [m for _, m in rows if m is not None]
-    return Measured(len(rows), sum(s for s, _ in rows), max(memory, default=None))
+    memory = [m for _, _, m in rows if m is not None]
+    return Measured(len(rows), sum(s for _, s, _ in rows), max(memory, default=None))
 
 
-def _rows(folder: Path) -> Iterator[tuple[float, float | None]]:
+def job_memory(outdir: str, stage: str) -> list[tuple[str, float]]:
+    """Return the name of each measured job of a stage, as its file is named, and the largest memory that it took, in MiB."""
+    return [(name, m) for name, _, m in _rows(Path(outdir) / "benchmarks" / stage) if m is not None]
+
+
+def _rows(folder: Path) -> Iterator[tuple[str, float, float | None]]:
     for path in sorted(folder.glob("**/*.tsv")):
         for row in _read(path):
             seconds = _number(row.get("s"))
             if seconds is not None:
-                yield seconds, _number(row.get("max_rss"))
+                yield path.stem, seconds, _number(row.get("max_rss"))
 
 
 def _read(path: Path) -> list[dict[str, str]]:

@@ -29,6 +29,7 @@ def summary(config: ConfigPath = DEFAULT_CONFIG) -> None:
     out = common.console()
     out.print(Panel(common.facts_table(_facts(plan, found)), title=plan.outdir, title_align="left", expand=False))
     out.print(_stage_table(plan, found))
+    _warn_of_memory(plan)
     out.print(common.facts_table(_where_to_look(plan, config)))
 
 
@@ -136,6 +137,18 @@ def _stage_table(plan: "Plan", found: "list[Tally]") -> "Table":
     time = seconds_text(seconds) if seconds else ""
     table.add_row("together", f"{sum(t.there for t in found):,}", bytes_text(sum(t.bytes for t in found)), time)
     return table
+
+
+def _warn_of_memory(plan: "Plan") -> None:
+    from connectomake.cli.memory import excesses
+    from connectomake.planning.demands import MB
+
+    for e in excesses(plan):
+        common.note(
+            f"{common.counted(e.jobs, 'job')} of {e.rule} took more memory than asked for, {e.name} most: "
+            f"{bytes_text(e.took)} of {bytes_text(e.asked)}; a cluster that enforces memory would end it: "
+            f"--set-resources {e.rule}:mem_mb={int(1.2 * e.took / MB) + 1}"
+        )
 
 
 def _layers(plan: "Plan", stage: str) -> int:

@@ -5,10 +5,11 @@ from connectomake.layers.records import read_record
 from connectomake.layers.shard_file import ShardFile
 from connectomake.layers.shard_reader import ShardReader, read_block, read_box
 from connectomake.layers.shard_writer import ShardWriter, write_block
-from connectomake.layers.sidecar import read_tables, write_tables
+from connectomake.layers.sidecar import read_tables, table_bytes, write_tables
 from connectomake.layers.spec import LayerSpec
 
 __all__ = [
     "LayerSpec", "ShardFile", "ShardReader", "ShardWriter",
-    "read_block", "read_box", "read_columns", "read_record", "read_tables", "write_block", "write_columns", "write_tables",
+    "read_block", "read_box", "read_columns", "read_record", "read_tables", "table_bytes",
+    "write_block", "write_columns", "write_tables",
 ]  # fmt: skip

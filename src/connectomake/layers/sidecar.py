@@ -12,6 +12,8 @@ from connectomake.errors import LayerError
 from connectomake.layers.records import append_record, check_place, checksum_of, read_record
 
 CHECKSUM, COUNT = "crc32", "tables"
+TABLE_BYTES = "table_bytes"
+"""Name in a file's record of how many bytes its arrays take in memory: what a job needs that reads them."""
 
 
 def write_tables(
@@ -33,13 +35,26 @@ def write_tables(
     with atomic_path(path) as temporary:
         with h5py.File(temporary, "w") as file:
             file.attrs[COUNT] = len(tables)
-            for name in sorted(tables):
-                array = np.asarray(tables[name])
+            arrays = {name: np.asarray(tables[name]) for name in sorted(tables)}
+            for name, array in arrays.items():
                 options: dict[str, Any] = {}
                 if array.size:
                     options = {"chunks": _chunks(array), "shuffle": True, "compression": 1, "fletcher32": True}
                 file.create_dataset(name, data=array, **options).attrs[CHECKSUM] = np.uint32(checksum_of(name, array))
-        append_record(temporary, dict(record or {}), temporary.stat().st_size)
+        held = sum(array.nbytes for array in arrays.values())
+        append_record(temporary, {**(record or {}), TABLE_BYTES: held}, temporary.stat().st_size)
+
+
+def table_bytes(path: str | os.PathLike[str]) -> int | None:
+    """Return how many bytes the arrays of a file take in memory; None if it is not there, or does not say.
+
+    One short read at the file's end: a scheduler asks for every input of every job.
+    """
+    try:
+        found = (read_record(path) or {}).get(TABLE_BYTES)
+    except (OSError, LayerError):
+        return None
+    return found if isinstance(found, int) and found >= 0 else None
 
 
 def _chunks(array: np.ndarray) -> tuple[int, ...]:

@@ -1,11 +1,13 @@
 """Memory and time of a job, computed from the block. Figures are per voxel or per patch, with a base for the process."""
 
 import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from connectomake.geometry import volume_of
+from connectomake.layers import table_bytes
 from connectomake.planning.plan import Plan
 from connectomake.planning.scales import Scales
 from connectomake.planning.skeletons import Skeletons
@@ -57,6 +59,11 @@ PAIRS_BYTES = 0.01
 """Per voxel, of contingency tables: about 200 pairs of labels and as many contacts in a million voxels."""
 SUPERVOXEL_BYTES = 0.2
 """Per voxel, of tables of supervoxels: up to 5,000 pairs with true objects in a million voxels."""
+READ_TABLES = {"merge": 1.5, "lookup": 0.6, "agglomeration": 6.0, "history": 2.5, "objects": 1.5}
+"""Memory per byte of the tables that a stage reads; measured 1.0, 0.3, 5.5, 1.6 and 0.7, on noise as on smooth affinities."""
+NOISE_BYTES, LAST_ATTEMPT = 280, 3
+"""Per voxel, the region graph of pure noise while it is made, a basin in every fourth voxel: measured 275. Nobody knows before
+the job whether a network is that weak, so the last attempt of the cluster profiles asks for it."""
 SECONDS_PER_MEGAVOXEL = {
     "image": 0.1,
     "affinity": 20.0,
@@ -95,9 +102,32 @@ class Demands:
         shape = [min(b, r) for b, r in zip(self.plan.block, self.plan.roi.shape, strict=True)]
         return math.prod(shape)
 
-    def memory(self, stage: str, attempt: int = 1) -> int:
-        """Return the memory in MB that a job of a stage may take."""
-        needed = {
+    def memory(self, stage: str, attempt: int = 1, tables: Iterable[str] = ()) -> int:
+        """Return the memory in MB that a job of a stage may take.
+
+        Parameters
+        ----------
+        stage
+            The stage.
+        attempt
+            1 for the first one; each further one gets double.
+        tables
+            Files that the job reads. Where the stage's memory follows from them (`READ_TABLES`) and all are there and say how
+            large their arrays are, it is that; else an estimate from the block, which a weak network's many basins exceed.
+        """
+        read = [table_bytes(path) for path in tables] if stage in READ_TABLES else []
+        if read and None not in read:
+            needed = READ_TABLES[stage] * sum(size for size in read if size is not None)
+        else:
+            needed = self._estimate(stage)
+        asked = (self._process(stage) + math.ceil(needed / MB)) << (attempt - 1)
+        if stage == "components" and self.plan.watershed and attempt >= LAST_ATTEMPT:
+            asked = max(asked, self._process(stage) + math.ceil(NOISE_BYTES * self._voxels / MB))
+        return asked
+
+    def _estimate(self, stage: str) -> float:
+        """Return the bytes that a job of a stage may take beside its process, from the block alone."""
+        estimates: dict[str, Callable[[], float]] = {
             "image": self._image,
             "affinity": self._affinity,
             "components": self._components,
@@ -117,8 +147,8 @@ class Demands:
             "pyramid": self._pyramid,
             "evaluation": lambda: int(2 * self._pairs_bytes * self.plan.evaluation_box.volume),
             "curve": lambda: int(4 * self._pairs_bytes * self.plan.evaluation_box.volume),
-        }.get(stage, lambda: 0)()
-        return (self._process(stage) + math.ceil(needed / MB)) << (attempt - 1)
+        }
+        return estimates.get(stage, lambda: 0)()
 
     def _process(self, stage: str) -> int:
         """Memory in MB of a stage's process before it reads anything."""
