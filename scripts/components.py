@@ -14,6 +14,7 @@ from connectomake.components import (
 )
 from connectomake.jobs import Job, run
 from connectomake.layers import read_box, write_block
+from connectomake.sources import probabilities
 
 MIDDLE = 32
 
@@ -34,6 +35,8 @@ def main(job: Job) -> None:
     else:
         shards = dict(zip([block, *job.targets.high_blocks(block)], job.input.probability, strict=True))
         read = lambda part: read_box(shards, plan.layers[plan.probability], part)  # noqa: E731
+    if plan.inference is None:
+        read = probabilities(read, plan.segmented_channels, plan.source.path)
     more = {}
     if plan.watershed:
         channels, rule = options["affinity_channels"], WatershedRule(options["t_low"], options["t_high"])

@@ -5,8 +5,9 @@ from connectomake.sources import ingest_block
 
 
 def main(job: Job) -> None:
-    spec = job.plan.layers["image"]
-    ingest_block(job.open_source(), spec, job.block("image"), job.output.shard, job.stages.record("image"))
+    plan, spec = job.plan, job.plan.layers["image"]
+    probability = plan.segmented_channels if plan.inference is None else ()
+    ingest_block(job.open_source(), spec, job.block("image"), job.output.shard, job.stages.record("image"), probability)
 
 
 run(snakemake, main)

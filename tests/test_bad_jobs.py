@@ -2,6 +2,7 @@
 
 import copy
 import errno
+import json
 import os
 import pickle
 import runpy
@@ -17,7 +18,10 @@ import numpy as np
 import pytest
 import torch
 
+from connectomake.geometry import Box
+from connectomake.layers import LayerSpec, write_block
 from connectomake.planning.resolve import prepare_plan
+from connectomake.planning.stages import Stages
 from connectomake.planning.targets import Targets
 from tests.bad_input_cases import cut, pngs
 from tests.flow import CONFIG, MODEL, ROOT, Flow
@@ -77,6 +81,33 @@ def float_image(value: float) -> Callable[[Path], None]:
     return spoil
 
 
+def in_place(value: float) -> Callable[[Path], None]:
+    """A precomputed probability."""
+
+    def spoil(folder: Path) -> None:
+        values = np.full(SHAPE, 0.5, np.float32)
+        values[3, 4, 5] = value
+        write_layer(folder / "probability", values)
+
+    return spoil
+
+
+def write_layer(folder: Path, values: np.ndarray) -> None:
+    spec = LayerSpec("image", "float32", 1, Box.of_shape(values.shape), (16, 32, 32), (8, 16, 16), (20, 16, 16))
+    folder.mkdir()
+    (folder / "info").write_text(json.dumps(spec.info()))
+    write_block(folder / spec.shard_name(0), spec, 0, values[None])
+
+
+def logits_in_the_layer(folder: Path) -> None:
+    """The layer `image`, as an earlier version may have left it."""
+    flow = Flow(folder, SHAPE, GOOD)
+    flow.config = flow.with_values(**NO_NETWORK)
+    plan = flow.plan()
+    values = np.full((1, *SHAPE), -7.5, np.float32)
+    write_block(Targets(plan).shard("image", 0), plan.layers["image"], 0, values, Stages(plan).record("image"))
+
+
 def truncated_weights(path: Path) -> None:
     torch.save({"conv.weight": torch.zeros(1, 1, 3, 3, 3), "conv.bias": torch.zeros(1)}, path)
     cut(path, 0.6)
@@ -104,10 +135,20 @@ def flipped_image(folder: Path) -> None:
 
 PNG = {"source__path": "sections", "source__dataset": None}
 NO_NETWORK = {"inference": None}
+IN_PLACE = {"source__path": "probability", "source__dataset": None}
+WAYS = ("source.range", "source.activation: sigmoid", "`inference`")
 CASES = {
     "NaN in the image": Case("affinity", ("the image", "nan", "z, y, x = 3, 4, 5"), float_image(np.nan)),
     "infinity in the image": Case("affinity", ("the image", "inf", "z, y, x = 3, 4, 5"), float_image(np.inf)),
-    "NaN in the probability": Case("components", ("(3, 4, 5)", "NaN", "check"), float_image(np.nan), NO_NETWORK),
+    "NaN in the probability": Case(
+        "image", ("raw.h5", "nan in channel 0 at z, y, x = 3, 4, 5", "replace it"), float_image(np.nan), NO_NETWORK
+    ),
+    "infinity in the probability": Case("image", ("inf", "3, 4, 5", "replace it"), float_image(np.inf), NO_NETWORK),
+    "a logit in the probability": Case("image", ("7.5", "3, 4, 5", *WAYS), float_image(7.5), NO_NETWORK),
+    "a logit in place": Case("components", ("7.5", "3, 4, 5", *WAYS), in_place(7.5), NO_NETWORK | IN_PLACE),
+    "a logit ingested before": Case(
+        "components", ("-7.5", "0, 0, 0", *WAYS), float_image(0.5), NO_NETWORK, logits_in_the_layer
+    ),
     "PNG truncated": Case("image", ("7.png", "truncated", "copy it again"), late_png, PNG),
     "model of wrong syntax": model("x = (\n", "line 1", "never closed"),
     "model that raises": model("raise ValueError('no\\nluck')\n", "line 1", "ValueError: no"),
@@ -216,7 +257,7 @@ def check_nothing_left(flow: Flow, target: str) -> None:
 def test_script(flow, capfd, name):
     case = CASES[name]
     target = prepare(flow, case)
-    if case.rule != "image":
+    if case.rule != "image" and "image" in flow.plan().layers:
         run_script(flow, "image")
     capfd.readouterr()
     with pytest.raises(SystemExit) as ended:

@@ -80,7 +80,18 @@ def _check_source(plan: "Plan") -> "Source":
         _done(fact)
     for note in source.notes:
         print(f"! {note}")
+    _check_values(plan, source)
     return source
+
+
+def _check_values(plan: "Plan", source: "Source") -> None:
+    from connectomake.cli.check_values import value_words
+
+    for usual, text in value_words(plan, source):
+        if usual:
+            _done(text)
+        else:
+            print(f"! {text}")
 
 
 def _first_chunk(plan: "Plan") -> "Box":

@@ -110,6 +110,12 @@ class Plan:
         return bool(self.config["segmentation"]["method"] == "watershed")
 
     @property
+    def segmented_channels(self) -> list[int]:
+        """The channels of the probability that the segmentation reads."""
+        section = self.config["segmentation"]
+        return list(section["affinity_channels"]) if self.watershed else [int(section["channel"])]
+
+    @property
     def t_boundary(self) -> float:
         """Below which strongest edge a voxel is left out of its basin at the end; 0 leaves none out."""
         return float(self.config["segmentation"]["t_boundary"]) if self.watershed else 0.0

@@ -168,7 +168,8 @@ def _check_dtype(plan: Plan) -> None:
         if source.dtype not in PROBABILITY_DTYPES:
             raise ConfigError(
                 f"inference is null, so the source is taken as the probability, but its dtype is {source.dtype}; it must be "
-                f"{' or '.join(PROBABILITY_DTYPES)}; give a network in `inference`"
+                f"{' or '.join(PROBABILITY_DTYPES)}; name the values of 0 and 1 (source.range: [low, high]), or give a network "
+                "in `inference`"
             )
         check_channels(plan.config["segmentation"], source.channels, "the source has {} channel(s), the last is {}")
 

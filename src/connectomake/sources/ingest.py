@@ -1,27 +1,39 @@
 """Ingest: one block of a source becomes one shard of an image layer."""
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from connectomake.errors import SourceError
 from connectomake.layers import LayerSpec, ShardWriter
+from connectomake.sources.probability import probabilities
 from connectomake.sources.source import Source
 
 
-def ingest_block(source: Source, spec: LayerSpec, block_id: int, path: str | os.PathLike[str], record: dict[str, Any]) -> None:
+def ingest_block(
+    source: Source,
+    spec: LayerSpec,
+    block_id: int,
+    path: str | os.PathLike[str],
+    record: dict[str, Any],
+    probability: Sequence[int] = (),
+) -> None:
     """Copy the voxels of one block, in slabs of one storage chunk's height, so that memory is one slab.
 
-    NaN and infinities of a float image are copied as they are; inference complains about them.
+    NaN and infinities of a float image are copied as they are; inference complains about them. Channels named as `probability`
+    must be probabilities.
 
     Raises
     ------
     SourceError
-        If the source does not fit the layer, lacks voxels of the block, or cannot be read; then no file is left.
+        If the source does not fit the layer, lacks voxels of the block, cannot be read, or holds what is no probability; then
+        no file is left.
     """
     check_fit(source, spec)
+    read = probabilities(source.read, probability, source.path)
     with ShardWriter(path, spec, block_id, record) as writer:
         for slab in spec.slabs(block_id):
-            writer.write(slab, source.read(slab))
+            writer.write(slab, read(slab))
 
 
 def check_fit(source: Source, spec: LayerSpec) -> None:

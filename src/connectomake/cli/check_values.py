@@ -1,0 +1,55 @@
+"""The part of ``connectomake check`` that looks at values: how they are scaled, whether they can be what they are taken for."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from connectomake.planning.plan import Plan
+    from connectomake.sources import Source
+    from connectomake.sources.samples import Samples
+
+MOST_CLIPPED = 0.01
+
+
+def value_words(plan: "Plan", source: "Source") -> list[tuple[bool, str]]:
+    """Look at boxes spread over the region.
+
+    Returns
+    -------
+    list of (bool, str)
+        Sentences, and whether what they say is as usual.
+
+    Raises
+    ------
+    SourceError, RunError
+        If a run would stop at such a value: a probability beyond 0 to 1, an image that is not finite.
+    """
+    from connectomake.inference.context import check_finite
+    from connectomake.sources.probability import check_probability
+    from connectomake.sources.samples import image_words, probability_words, take_samples
+
+    samples = take_samples(source, plan.roi, plan.chunk)
+    words = _clipping(plan, source, samples)
+    if plan.inference is not None:
+        for box, values in zip(samples.boxes, samples.values, strict=True):
+            check_finite(values, box, "the image")
+        said = image_words(samples, source.dtype)
+        return [*words, said] if said else words
+    channels = plan.segmented_channels
+    for box, values in zip(samples.boxes, samples.values, strict=True):
+        check_probability(values, box, channels, plan.source.path)
+    key = "t_low" if plan.watershed else "threshold"
+    bound = float(plan.config["segmentation"][key])
+    odd = probability_words(samples.only(channels), source.dtype, bound, f"segmentation.{key}")
+    return [*words, (False, odd)] if odd else words
+
+
+def _clipping(plan: "Plan", source: "Source", samples: "Samples") -> list[tuple[bool, str]]:
+    from connectomake.sources.samples import clipped_share
+
+    given = plan.source.options.range
+    share = 0.0 if given is None else clipped_share(source, samples, *given)
+    if share <= MOST_CLIPPED:
+        return []
+    return [
+        (False, f"{100 * share:.0f} % of the voxels looked at lie beyond source.range {list(given or ())} and become 0 or 1")
+    ]
