@@ -116,7 +116,7 @@ def odd_png(folder: Path) -> None:
 
 
 def rgb_png(folder: Path) -> None:
-    (pngs(folder) / "7.png").write_bytes(imagecodecs.png_encode(np.zeros((18, 20, 3), np.uint8)))
+    (pngs(folder) / "7.png").write_bytes(imagecodecs.png_encode(np.eye(3, dtype=np.uint8)[np.zeros((18, 20), int)]))
 
 
 def precomputed(folder: Path, **changes: object) -> None:
@@ -353,7 +353,7 @@ CONFIGS = {
     "TIFF truncated": source(lambda d: cut(tiff(d), 0.5), "v.tif", "v.tif", "truncated", "copy it again"),
     "PNG truncated": source(lambda d: cut(pngs(d) / "7.png", 0.05), "sections", "7.png", "copy it again"),
     "PNG of another size": source(odd_png, "sections", "7.png is (18, 19) uint8", "all must be alike"),
-    "PNG in colour": source(rgb_png, "sections", "7.png is RGB", "convert"),
+    "PNG in colour": source(rgb_png, "sections", "7.png has a colour at (0, 0)", "convert"),
     "precomputed without info": source(text("pre/8_8_8/0.shard", "x"), "pre", "pre is of no known format", "(info)"),
     "precomputed with broken info": source(text("pre/info", "{"), "pre", "info of", "pre is not JSON", "copy it again"),
     "precomputed without scales": source(lambda d: precomputed(d, scales=LEFT_OUT), "pre", "lacks", "'scales'", "correct it"),
