@@ -1,174 +1,121 @@
-"""Whatever happens to a file of a run, `verify` names that file and no other; nothing stops `summary`, `progress` or a run."""
+"""Damaged bytes before native decoders: the same values, or one of our errors that names the file; never a signal."""
 
-import os
-import re
-import shutil
+import json
+import subprocess
+import sys
+from collections import Counter
 from pathlib import Path
 
+import deflate
+import numpy as np
 import pytest
 
-from connectomake.cli import main
-from connectomake.layers import read_record, write_columns
-from connectomake.layers.beside import beside, check_beside, check_form
-from connectomake.layers.records import comment_of
-from connectomake.planning.freshness import ENDS, is_stale
-from connectomake.planning.infos import is_info_stale
-from connectomake.planning.stages import Stages
-from connectomake.planning.targets import Targets
-from connectomake.verify import verify
-from tests.damage import WAYS
-from tests.every_kind import every_kind, kinds
-from tests.flow import Flow
+from connectomake.errors import LayerError
+from connectomake.geometry import Box
+from connectomake.layers import LayerSpec, read_block, write_block
+from connectomake.layers.precomputed import decode_chunk
+from connectomake.layers.segmentation_codec import check, decode_part, encode
+from connectomake.layers.shard_file import compress, decompress
+from tests.tiny_run import CONFIG, make_run, write_inputs
 
-ROOT = os.geteuid() == 0
-
-
-@pytest.fixture
-def run(copied_run):
-    return copied_run
-
-
-def damaged(way, files):
-    """Damage files; return those paths whose damage can be seen: root reads what nobody may read."""
-    for file in files:
-        WAYS[way](Path(file.path))
-    return set() if ROOT and way == "unreadable" else {file.path for file in files}
-
-
-def check(plan, paths):
-    report = verify(plan, every_chunk=True)
-    assert {fault.path for fault in report.faults} == paths
-    assert all(p.isprintable() and re.search("rerun|makes it|run `", p) for p in report.problems)
-    text = "\n".join(report.problems)
-    assert all(path in text or re.search("all . files of the stage info are missing", text) for path in paths)
-
-
-def there(plan):
-    return {kind: file for kind, file in kinds(plan).items() if file.needed}
-
-
-def restore(whole, files):
-    for file in files:
-        path = Path(file.path)
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        path.unlink(missing_ok=True)
-        shutil.copy(whole / file.path, path)
-
-
-@pytest.mark.parametrize("way", WAYS)
-def test_exactly_the_damaged_files_are_named(run, whole_run, way):
-    """First files with records, then those whose checksums stand in records."""
-    for beside_ in (False, True):
-        files = [f for f in there(run).values() if (f.beside is not None) == beside_]
-        check(run, damaged(way, files))
-        restore(whole_run, files)
-    check(run, set())
-
-
-@pytest.mark.parametrize("way", WAYS)
-def test_nothing_stops_the_commands(run, capfd, way):
-    damaged(way, there(run).values())
-    for command, code in (("progress", 0), ("summary", 0), ("verify", int(not (ROOT and way == "unreadable")))):
-        with pytest.raises(SystemExit) as ended:
-            main([command])
-        assert ended.value.code == code
-    out, err = capfd.readouterr()
-    assert "Traceback" not in out + err
-
-
-@pytest.mark.parametrize("way", [w for w in WAYS if "flipped" not in w and w not in ("missing", "not UTF-8")])
-def test_a_run_starts_and_takes_it_for_outdated(run, way):
-    for file in there(run).values():
-        seen = damaged(way, [file])
-        path, fingerprint = file.path, Stages(run).fingerprint(file.stage) if file.stage != "info" else ""
-        if file.stage == "info":
-            stale = is_info_stale(run, os.path.relpath(Path(path).parent, run.outdir), path)
-        else:
-            stale = is_stale(file.beside or path, fingerprint, [path] if file.beside else [])
-        assert stale == bool(seen), path
-
-
-def test_the_object_table_is_that_of_objects(run, monkeypatch):
-    """A history of merges is no object table, though it has the same ending."""
-    Path(Targets(run).objects).unlink()
-    write_columns("out/agglomeration/merges.parquet", {})
-    check(run, {Targets(run).objects})
-
-
-def test_an_unreadable_file_is_stale_and_named(run, monkeypatch):
-    """What root cannot try: the system refuses to open the file."""
-    path = Targets(run).objects
-
-    def refuse(self, *args, **kwargs):
-        if str(self) == path:
-            raise PermissionError(13, "Permission denied", path)
-        return opened(self, *args, **kwargs)
-
-    opened = Path.open
-    monkeypatch.setattr(Path, "open", refuse)
-    assert is_stale(path, Stages(run).fingerprint("objects"))
-    (problem,) = (p for p in verify(run, stages={"objects"}).problems if path in p)
-    assert "delete it and rerun" in problem
-
-
-def test_results_without_checksums_beside_them_stay(run):
-    """Those that were made before there were any."""
-    targets, stages = Targets(run), Stages(run)
-    results = targets.evaluation()
-    record = {k: v for k, v in read_record(results["table"]).items() if k != "beside"}
-    for name in ("scores", "worst"):
-        check_beside(results["table"], record, results[name])
-    assert not is_stale(results["table"], stages.fingerprint("evaluation"), [results["scores"], results["worst"]])
-    Path(results["worst"]).write_bytes(Path(results["worst"]).read_bytes()[:-1])
-    with pytest.raises(OSError, match=r"worst.csv is truncated or damaged; delete it and rerun"):
-        check_form(results["worst"])
-    assert is_stale(results["table"], stages.fingerprint("evaluation"), [results["scores"], results["worst"]])
-
-
-def test_reports_of_before_stay(tmp_path):
-    (tmp_path / "report").mkdir()
-    for suffix, end in ENDS.items():
-        path = tmp_path / "report" / f"page{suffix}"
-        path.write_bytes(b"something" + end)
-        assert not is_stale(path, "today")
-        path.write_bytes(path.read_bytes()[:-1])
-        assert is_stale(path, "today")
-
-
-def test_a_record_in_a_page(tmp_path):
-    path, other = tmp_path / "page.html", tmp_path / "data" / "table.csv"
-    other.parent.mkdir()
-    other.write_text("a\n1\n")
-    record = {"fingerprint": "f", "note": "--> é", **beside(path, other)}
-    path.write_text(f"<p>é</p>{comment_of(record)}")
-    assert "-->" not in path.read_text()[:-4]
-    assert read_record(path) == record
-    assert not is_stale(path, "f", [other])
-    other.write_text("a\n2\n")
-    assert is_stale(path, "f", [other])
+REPOSITORY = Path(__file__).resolve().parents[1]
+SMALL = CONFIG | {
+    "skeletons": {"enabled": True, "cell": [9, 16, 13], "halo": 50, "const": 40, "min_voxels": 10},
+    "keep": [*CONFIG["keep"], "traces"],
+}
+FILES, ENCODINGS = 28, 240
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    flow = every_kind(tmp_path_factory.mktemp("every") / "run")
-    flow.run()
-    return flow
+def lines(tmp_path_factory):
+    """What the child process said of each mutation: kind, mutation, seed and outcome."""
+    folder = tmp_path_factory.mktemp("damage")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        write_inputs(folder, SMALL, (14, 16, 24))
+        make_run(SMALL)
+    (folder / "config.json").write_text(json.dumps(SMALL))
+    command = [sys.executable, "-X", "faulthandler", "-m", "tests.fuzz_stored", str(FILES), str(ENCODINGS)]
+    done = subprocess.run(
+        command, cwd=folder, env={"PYTHONPATH": str(REPOSITORY), "PATH": "", "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    said = done.stdout.splitlines()
+    assert done.returncode == 0, f"{said[-1:]} {done.stderr}"
+    return [(*json.loads(case + "]"), json.loads(found)) for case, found in (line.rsplit("] ", 1) for line in said)]
 
 
-@pytest.fixture
-def copied(whole, tmp_path, monkeypatch):
-    shutil.copytree(whole.folder, tmp_path / "run", symlinks=True)
-    monkeypatch.chdir(tmp_path / "run")
-    return Flow(tmp_path / "run", whole.shape, whole.config)
+def test_no_damaged_file_is_read_as_other_values(lines):
+    of_files = lines[: -4 * ENCODINGS]
+    assert {found for *_, found in of_files} == {"same", "error"}, [
+        line for line in of_files if line[3] not in ("same", "error")
+    ]
+    kinds = Counter((kind, found) for kind, _, _, found in of_files)
+    assert all(kinds[kind, "error"] > FILES / 4 for kind in {kind for kind, *_ in of_files}), kinds
+    assert len({kind for kind, *_ in of_files}) == 17
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("way", WAYS)
-def test_of_every_kind(copied, whole, way):
-    plan = copied.plan()
-    for beside_ in (False, True):
-        files = [f for f in kinds(plan).values() if (f.beside is not None) == beside_]
-        check(plan, damaged(way, files))
-        restore(whole.folder, files)
-    check(plan, set())
+def test_no_damaged_encoding_leads_out_of_its_bytes(lines):
+    found = Counter((kind, found) for kind, _, _, found in lines[-4 * ENCODINGS :])
+    for kind in ("decoded", "relabelled", "part"):
+        assert found[kind, "values"]
+        assert found[kind, "error"]
+
+
+@pytest.mark.parametrize("encoding", ["raw", "compressed_segmentation"])
+def test_four_zero_bytes_at_the_end_of_a_storage_chunk(encoding, tmp_path):
+    """libdeflate takes them for a length of nothing, and returns that without having looked at the checksum."""
+    side = (8, 8, 8)
+    spec = LayerSpec("seg", "uint64", 1, Box((0, 0, 0), side), side, side, (1, 1, 1), "segmentation", encoding)
+    path = tmp_path / "0.shard"
+    write_block(path, spec, 0, np.arange(512, dtype=np.uint64).reshape(8, 8, 8))
+    data = bytearray(path.read_bytes())
+    second = data.find(b"\x1f\x8b", data.find(b"\x1f\x8b") + 1)
+    data[second - 4 : second] = bytes(4)
+    path.write_bytes(data)
+    with pytest.raises(LayerError, match=r"0\.shard"):
+        read_block(path, spec, 0)
+
+
+def test_sizes_that_compressed_bytes_cannot_have():
+    whole = compress(b"voxels" * 100, 1)
+    assert decompress(whole, 600) == b"voxels" * 100
+    for last in (bytes(4), b"\xff" * 4, (599).to_bytes(4, "little")):
+        with pytest.raises(ValueError, match=r"claim to be|[Dd]ecompress"):
+            decompress(whole[:-4] + last)
+    with pytest.raises(ValueError, match="claim to be 600"):
+        decompress(whole, 599)
+    for short in (b"", whole[:10], deflate.gzip_compress(b"", 1)):
+        with pytest.raises(ValueError, match="claim to be 0"):
+            decompress(short)
+
+
+def words(*values):
+    return np.array(values, "<u4").tobytes()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"", b"\x01\0\0", words(1), words(2, 2, 5), words(1, 2, 4), words(9, 2, 4, 0, 0), words(1, 1 << 24 | 9999, 2, 0, 0),
+        words(1, 1 << 24 | 2, 4000000000, 0, 0), words(1, 3 << 24 | 2, 2, *[0] * 99), words(1, 32 << 24 | 2, 2, *[0] * 999),
+        words(1, 1 << 24 | 18, 2, *[0xFFFFFFFF] * 16, 5, 0), words(1, 3, 2, 7),
+    ],
+)  # fmt: skip
+def test_encodings_that_point_elsewhere(data):
+    for decode in (
+        lambda: check(data, (1, 8, 8, 8), 8),
+        lambda: decode_part(data, (8, 8, 8), (1, 8, 8)),
+        lambda: decode_chunk(data, "compressed_segmentation", np.dtype("<u8"), (1, 8, 8, 8)),
+    ):
+        with pytest.raises((ValueError, LayerError)):
+            decode()
+
+
+@pytest.mark.parametrize("dtype", [np.uint32, np.uint64])
+@pytest.mark.parametrize("shape", [(1, 8, 8, 8), (2, 9, 7, 17), (1, 1, 1, 1)])
+def test_what_is_written_is_sound(shape, dtype):
+    rng = np.random.default_rng(3)
+    for highest in (1, 2, 300, 2**31):
+        data = encode(rng.integers(0, highest, shape).astype(dtype))
+        check(data, shape, np.dtype(dtype).itemsize)

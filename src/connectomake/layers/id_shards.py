@@ -5,13 +5,13 @@ Appleby's MurmurHash3 (public domain), written here for arrays of one 8-byte key
 """
 
 import math
-import zlib
+import os
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from connectomake.layers.shard_file import GZIP_WINDOW, compress
+from connectomake.layers.shard_file import INDEX_ROW, compress, decompress
 
 _C1, _C2, _C3 = np.uint32(0x239B961B), np.uint32(0xAB0E9789), np.uint32(0x38B34AE5)
 _VOXELS_PER_MINISHARD_BITS = 24
@@ -156,20 +156,46 @@ def find_value(stream: BinaryIO, sharding: IdSharding, object_id: int) -> tuple[
 
     Raises
     ------
-    ValueError, zlib.error
+    ValueError
         If the index is damaged.
     """
-    base = sharding.index_bytes
     number = int(sharding.minishards(np.array([object_id], np.uint64))[0])
-    stream.seek(_ENTRY * number)
-    start, stop = np.frombuffer(stream.read(_ENTRY), "<u8").tolist()
-    stream.seek(base + start)
-    packed = stream.read(stop - start)
-    if len(packed) != stop - start:
-        raise ValueError("the index ends too early")
-    table = np.frombuffer(zlib.decompress(packed, GZIP_WINDOW), "<u8").reshape(3, -1) if packed else np.zeros((3, 0), "<u8")
-    ids, gaps, sizes = np.cumsum(table[0]), table[1].astype(np.int64), table[2].astype(np.int64)
+    ids, places = read_minishard(stream, sharding, number)
     place = int(np.searchsorted(ids, object_id))
     if place == len(ids) or int(ids[place]) != object_id:
         return None
-    return base + int(np.cumsum(gaps)[place] + np.cumsum(sizes)[place] - sizes[place]), int(sizes[place])
+    offset, size = places[place].tolist()
+    return offset, size
+
+
+def read_minishard(stream: BinaryIO, sharding: IdSharding, number: int) -> tuple[np.ndarray, np.ndarray]:
+    """Read the index of a minishard.
+
+    Returns
+    -------
+    ids : (n,) uint64
+        Ascending.
+    places : (n, 2) int64
+        First byte and number of bytes of each value, all within the file, one after the other.
+
+    Raises
+    ------
+    ValueError
+        If it is damaged.
+    """
+    base, end = sharding.index_bytes, stream.seek(0, os.SEEK_END)
+    stream.seek(_ENTRY * number)
+    start, stop = np.frombuffer(stream.read(_ENTRY), "<u8", 2).tolist()
+    if not start <= stop <= end - base:
+        raise ValueError("the index of the shard points out of it")
+    if start == stop:
+        return np.zeros(0, np.uint64), np.zeros((0, 2), np.int64)
+    stream.seek(base + start)
+    table = np.frombuffer(decompress(stream.read(stop - start), INDEX_ROW * end), "<u8").reshape(3, -1)
+    ids, gaps, sizes = np.cumsum(table[0]), table[1], table[2]
+    if (table[1:] > end).any() or (ids[1:] <= ids[:-1]).any():
+        raise ValueError("the index of a minishard points out of the shard")
+    starts = base + np.cumsum(gaps).astype(np.int64) + np.cumsum(sizes).astype(np.int64) - sizes.astype(np.int64)
+    if starts[-1] + int(sizes[-1]) > end:
+        raise ValueError("the index of a minishard points out of the shard")
+    return ids, np.stack([starts, sizes.astype(np.int64)], axis=1)

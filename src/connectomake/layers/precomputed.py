@@ -73,6 +73,15 @@ def encode_chunk(array: np.ndarray, encoding: str) -> bytes:
     return segmentation_codec.encode(array)
 
 
+def most_bytes(encoding: str, dtype: np.dtype, shape: tuple[int, int, int, int]) -> int:
+    """Return how many bytes a storage chunk of shape (c, z, y, x) takes at most, encoded."""
+    if encoding == "raw":
+        return int(np.prod(shape)) * dtype.itemsize
+    from connectomake.layers import segmentation_codec  # here, for it loads numba
+
+    return segmentation_codec.most_bytes(shape, dtype.itemsize)
+
+
 def decode_chunk(data: bytes | bytearray, encoding: str, dtype: np.dtype, shape: tuple[int, int, int, int]) -> np.ndarray:
     """Decode a storage chunk into an array of shape (c, z, y, x).
 
@@ -88,7 +97,10 @@ def decode_chunk(data: bytes | bytearray, encoding: str, dtype: np.dtype, shape:
         return np.frombuffer(data, dtype).reshape(shape)
     import compressed_segmentation
 
+    from connectomake.layers import segmentation_codec  # here, for it loads numba
+
     try:
+        segmentation_codec.check(data, shape, dtype.itemsize)  # for the decoder follows any offset
         flat = compressed_segmentation.decompress(
             bytes(data), volume_size=shape[:0:-1] + shape[:1], dtype=dtype, block_size=SEGMENTATION_BLOCK, order="F"
         )

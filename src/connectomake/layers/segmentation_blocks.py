@@ -211,6 +211,25 @@ def unpack(words, block, ranks):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def is_sound(words, shape, wide):  # type: ignore[no-untyped-def]
+    """Whether heads, indices and tables of all sub-blocks lie within the words of a channel."""
+    blocks = subblocks(shape[0]) * subblocks(shape[1]) * subblocks(shape[2])
+    if words.size < 2 * blocks:
+        return False
+    ranks = np.zeros(VOXELS, np.uint16)
+    for block in range(blocks):
+        bits, table = np.int64(words[2 * block]) >> OFFSET_BITS, np.int64(words[2 * block]) & OFFSET_MASK
+        if bits > 16 or bits & (bits - 1):
+            return False
+        near_end = table + wide * (1 << bits) > words.size  # only there the highest index must be known
+        if near_end or np.int64(words[2 * block + 1]) + VOXELS * bits // 32 > words.size:
+            count = unpack(words, block, ranks)
+            if count == 0 or table + wide * count > words.size:
+                return False
+    return True
+
+
+@njit(cache=True, nogil=True)
 def is_ascending(labels):  # type: ignore[no-untyped-def]
     """Whether each label is greater than the one before."""
     for i in range(1, labels.size):  # noqa: SIM110  (compiled)

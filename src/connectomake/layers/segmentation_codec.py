@@ -6,6 +6,7 @@ block anew is therefore to look up a few table entries per 512 voxels. The bytes
 compressed-segmentation, which reads them, and which takes four times as long to write them.
 """
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,7 @@ from connectomake.layers.segmentation_blocks import (
     clear_outside,
     entry,
     is_ascending,
+    is_sound,
     new_slots,
     rank,
     rank_anew,
@@ -86,10 +88,48 @@ def relabel(data: bytes, shape: tuple[int, int, int], ids: np.ndarray) -> tuple[
 
 
 def decode_part(data: bytes, shape: tuple[int, int, int], stop: tuple[int, int, int]) -> np.ndarray:
-    """Return the voxels before `stop` of a chunk that `encode` or `relabel` gave: uint64, one channel."""
+    """Return the voxels before `stop` of a chunk that `encode` or `relabel` gave: uint64, one channel.
+
+    Raises
+    ------
+    ValueError
+        If `data` is no such chunk.
+    """
+    check(data, (1, *shape), 8)
     out = np.empty(stop, np.uint64)
     _decode_channel(np.frombuffer(data, "<u4")[1:], shape, out)
     return out
+
+
+def check(data: bytes | bytearray, shape: tuple[int, int, int, int], itemsize: int) -> None:
+    """Check that no decoder leaves the bytes of a chunk: whatever they hold, every offset and index stays within its channel.
+
+    Parameters
+    ----------
+    data
+        The chunk.
+    shape
+        Of the chunk, c, z, y, x.
+    itemsize
+        Bytes of a label, 4 or 8.
+
+    Raises
+    ------
+    ValueError
+        If it would.
+    """
+    words = np.frombuffer(data, "<u4") if len(data) % 4 == 0 else np.empty(0, "<u4")
+    bounds = [*words[: shape[0]].tolist(), len(words)]
+    if bounds[0] != shape[0] or bounds != sorted(bounds):
+        raise ValueError(f"{len(data)} bytes are no compressed segmentation of {shape[0]} channels")
+    for start, stop in itertools.pairwise(bounds):
+        if not is_sound(words[start:stop], shape[1:], itemsize // 4):
+            raise ValueError(f"{len(data)} bytes are no compressed segmentation of shape {shape}")
+
+
+def most_bytes(shape: tuple[int, int, int, int], itemsize: int) -> int:
+    """Return how many bytes a chunk of shape c, z, y, x takes at most."""
+    return 4 * shape[0] * (1 + _capacity(shape[1:], itemsize))
 
 
 def _capacity(shape: tuple[int, ...], itemsize: int) -> int:

@@ -13,7 +13,13 @@ import deflate
 import numpy as np
 
 ENTRY = struct.Struct("<QQ")
+INDEX_ROW = 24
+"""Bytes for each value in the index of a minishard: id, gap before it, size."""
 GZIP_WINDOW = 31
+_SMALLEST = 18
+"""Bytes of head and foot of a gzip stream."""
+DENSEST = 1032
+"""Bytes that one byte of a deflate stream can stand for at best."""
 _SAMPLED = 1 << 16
 _SAMPLE = 1 << 12
 _WORTH = 0.8
@@ -42,14 +48,32 @@ def level_worth(data: bytes, level: int) -> int:
     return level if len(compress(sample, 1)) <= _WORTH * len(sample) else 0
 
 
-def decompress(data: bytes) -> bytearray:
+class SizeError(ValueError):
+    """A compressed value is of a size that it cannot have."""
+
+
+def decompress(data: bytes, most: int | None = None) -> bytearray:
     """Undo `compress`; twice as fast as zlib does.
+
+    Parameters
+    ----------
+    data
+        Of at least one byte before it was compressed.
+    most
+        Refuse more bytes than these; default what so many can hold at best, so that a few never take the whole memory.
 
     Raises
     ------
     ValueError
         If the stream is cut off or its checksum does not fit.
+    SizeError
+        If it claims a size that it cannot have. libdeflate believes the last four bytes, and returns nothing, unchecked, where
+        they are 0.
     """
+    size = int.from_bytes(data[-4:], "little") if len(data) >= _SMALLEST else 0
+    bound = DENSEST * len(data)
+    if not 0 < size <= (bound if most is None else min(most, bound)):
+        raise SizeError(f"{len(data)} compressed bytes claim to be {size}")
     try:
         return deflate.gzip_decompress(data)  # type: ignore[no-any-return]
     except deflate.DeflateError as error:

@@ -15,7 +15,7 @@ from connectomake.errors import LayerError
 from connectomake.geometry import Box, Vec
 from connectomake.layers import precomputed
 from connectomake.layers.records import check_shard, decode_record
-from connectomake.layers.shard_file import ENTRY, decompress
+from connectomake.layers.shard_file import ENTRY, INDEX_ROW, SizeError, decompress
 from connectomake.layers.spec import LayerSpec
 
 _UNFIT = "is corrupted or was written with other blocks or chunks"
@@ -89,10 +89,13 @@ class ShardReader:
         if key not in self._places:
             raise self._unfit(position, "is missing in")
         start, stop = self._places[key]
+        part, spec = self._spec.chunks.box_at(position), self._spec
         try:
-            return decompress(self._data[start:stop])
+            most = precomputed.most_bytes(spec.encoding, spec.numpy_dtype, (spec.channels, *part.shape))
+            return decompress(self._data[start:stop], most)
+        except SizeError as error:
+            raise self._unfit(position, "in") from error
         except ValueError as error:
-            part = self._spec.chunks.box_at(position)
             raise LayerError(f"storage chunk {part} in {self._path} is corrupted; delete the file and rerun") from error
 
     def _chunk(self, position: Vec, part: Box) -> np.ndarray:
@@ -123,25 +126,33 @@ class ShardReader:
         part = self._spec.chunks.box_at(position)
         return LayerError(f"storage chunk {part} {how} {self._path}, which {_UNFIT}; delete the file and rerun")
 
+    def _unfit_index(self) -> LayerError:
+        return LayerError(f"the index of {self._path} {_UNFIT}; delete the file and rerun")
+
     def _index(self) -> Iterator[tuple[int, tuple[int, int]]]:
         base = ENTRY.size << self._spec.minishard_bits
         if base > len(self._data):
-            raise LayerError(f"the index of {self._path} {_UNFIT}; delete the file and rerun")
+            raise self._unfit_index()
         for number in range(1 << self._spec.minishard_bits):
             start, stop = ENTRY.unpack_from(self._data, number * ENTRY.size)
             if start == stop:
                 continue
+            if not start < stop <= len(self._data) - base:
+                raise self._unfit_index()
             yield from self._minishard(base, base + start, base + stop)
 
     def _minishard(self, base: int, start: int, stop: int) -> Iterator[tuple[int, tuple[int, int]]]:
+        most = INDEX_ROW << self._spec.preshift_bits
         try:
-            table = np.frombuffer(decompress(self._data[start:stop]), "<u8").reshape(3, -1)
+            table = np.frombuffer(decompress(self._data[start:stop], most), "<u8").reshape(3, -1)
         except ValueError as error:
-            raise LayerError(f"the index of {self._path} {_UNFIT}; delete the file and rerun") from error
+            raise self._unfit_index() from error
         key, end = 0, base
         for step, gap, size in table.T.tolist():
             key, begin = key + step, end + gap
             end = begin + size
+            if end > len(self._data):
+                raise self._unfit_index()
             yield key, (begin, end)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from connectomake.atomic import atomic_path
 from connectomake.errors import LayerError
 from connectomake.layers.records import append_record, check_place, checksum_of, read_record
+from connectomake.layers.shard_file import DENSEST
 
 CHECKSUM, COUNT = "crc32", "tables"
 TABLE_BYTES = "table_bytes"
@@ -95,6 +96,8 @@ def read_tables(path: str | os.PathLike[str], names: Iterable[str] | None = None
 
 def _checked(name: str, dataset: Any) -> np.ndarray:
     """Read a table and compare its checksum: HDF5 has none for its own structures, such as names and shapes."""
+    if dataset.size * dataset.dtype.itemsize > DENSEST * dataset.id.get_storage_size():
+        raise ValueError(name)  # a shape that the bytes there cannot fill: HDF5 would take the memory, and fill it with zeros
     array: np.ndarray = dataset[()]
     if checksum_of(name, np.asarray(array)) != dataset.attrs[CHECKSUM]:
         raise ValueError(name)

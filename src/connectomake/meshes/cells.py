@@ -160,12 +160,24 @@ def encode(vertices: np.ndarray, faces: np.ndarray) -> bytes:
 
 
 def decode(data: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """Return the vertices (n, 3) int32, z, y, x, and faces (m, 3) int32 that `encode` got, in Draco's order."""
+    """Return the vertices (n, 3) int32, z, y, x, and faces (m, 3) int32 that `encode` got, in Draco's order.
+
+    Raises
+    ------
+    ValueError
+        If the bytes are no such mesh.
+    """
     import DracoPy
 
-    mesh = DracoPy.decode(data)
-    points = np.asarray(mesh.points).astype(np.int32)[:, ::-1]
-    return np.ascontiguousarray(points), np.ascontiguousarray(np.asarray(mesh.faces).astype(np.int32)[:, ::-1])
+    try:
+        mesh = DracoPy.decode(data)
+        points = np.asarray(mesh.points).astype(np.int32)[:, ::-1]
+        faces = np.asarray(mesh.faces).astype(np.int32)[:, ::-1]
+    except Exception as error:  # whatever it makes of other bytes
+        raise ValueError(f"{len(data)} bytes are no Draco mesh") from error
+    if faces.size and not 0 <= int(faces.min()) <= int(faces.max()) < len(points):
+        raise ValueError(f"a triangle has a corner {int(faces.max())} of {len(points)} vertices")
+    return np.ascontiguousarray(points), np.ascontiguousarray(faces)
 
 
 def mesh_cell(labels: np.ndarray, spec: MeshSpec, position: Vec, keep: np.ndarray | None = None) -> list[Fragment]:

@@ -18,13 +18,15 @@ import numpy as np
 from connectomake.atomic import atomic_path
 from connectomake.errors import LayerError
 from connectomake.layers.id_shards import IdSharding
-from connectomake.layers.records import append_record, check_place, read_record
+from connectomake.layers.records import append_record, check_content, check_place, read_record
 from connectomake.meshes.cells import Fragment
 from connectomake.meshes.lattice import MeshSpec
 from connectomake.meshes.parents import Cells, new_parents
 
 MAGIC = b"cmkMesh2"
 INDEX = np.dtype([("id", "<u8"), ("code", "<u8"), ("size", "<u4"), ("checksum", "<u4"), ("triangles", "<u4"), ("lod", "<u4")])
+_CHECKED_WHOLE = 64
+"""Of so many shards, each reads the whole index, to compare its checksum; of more that would be more than the rest together."""
 _HEAD = len(MAGIC) + 16
 
 
@@ -103,16 +105,27 @@ class PackReader:
     def __init__(self, path: str | os.PathLike[str], sharding: IdSharding) -> None:
         self.path = Path(path)
         check_place(read_record(self.path), self.path)
+        self._sharding = sharding
+        if sharding.count <= _CHECKED_WHOLE:
+            check_content(self.path)
         with self.path.open("rb") as stream:
             self._data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+        width = 8 * (sharding.count + 1)
+        self._index_start = _HEAD + 2 * width
+        if self._data[: len(MAGIC)] != MAGIC or len(self._data) < self._index_start:
+            raise self._unfit()
         shards, fragments = np.frombuffer(self._data[len(MAGIC) : _HEAD], "<u8").tolist()
-        if self._data[: len(MAGIC)] != MAGIC or shards != sharding.count:
-            raise LayerError(f"{self.path} is not a mesh pack of {sharding.count} shards; delete it and rerun")
-        width = 8 * (shards + 1)
         self._first = np.frombuffer(self._data[_HEAD : _HEAD + width], "<u8").astype(np.int64)
         self._bytes = np.frombuffer(self._data[_HEAD + width : _HEAD + 2 * width], "<u8").astype(np.int64)
-        self._index_start = _HEAD + 2 * width
         self._data_start = self._index_start + INDEX.itemsize * fragments
+        ends = self._data_start + int(self._bytes[-1])
+        if shards != sharding.count or int(self._first[-1]) != fragments or not 0 <= ends <= len(self._data):
+            raise self._unfit()
+        if any(table[0] != 0 or (np.diff(table) < 0).any() for table in (self._first, self._bytes)):
+            raise self._unfit()
+
+    def _unfit(self) -> LayerError:
+        return LayerError(f"{self.path} is damaged or not a mesh pack of {self._sharding.count} shards; delete it and rerun")
 
     def __enter__(self) -> "PackReader":
         return self
@@ -131,9 +144,23 @@ class PackReader:
         return np.diff(self._bytes)
 
     def index(self, shard: int) -> np.ndarray:
-        """Return the fragments of a shard by ascending id, level and code, (n,) of dtype `INDEX`."""
+        """Return the fragments of a shard by ascending id, level and code, (n,) of dtype `INDEX`.
+
+        Raises
+        ------
+        LayerError
+            If they are of another shard, out of order, or of other sizes than the pack says.
+        """
         a, b = (self._index_start + INDEX.itemsize * int(i) for i in self._first[shard : shard + 2])
-        return np.frombuffer(self._data[a:b], INDEX)
+        index = np.frombuffer(self._data[a:b], INDEX)
+        same, later = np.ones(max(len(index) - 1, 0), bool), np.zeros(max(len(index) - 1, 0), bool)
+        for name in ("id", "lod", "code"):
+            later |= same & (index[name][1:] > index[name][:-1])
+            same &= index[name][1:] == index[name][:-1]
+        size = int(index["size"].astype(np.int64).sum())
+        if not later.all() or size != self.sizes[shard] or (self._sharding.shards(index["id"]) != shard).any():
+            raise self._unfit()
+        return index
 
     def offsets(self, shard: int) -> np.ndarray:
         """Return where in the file the fragments of a shard begin, (n,) int64."""

@@ -1,7 +1,6 @@
 """Read finished meshes back: shard index, manifest, fragments of one level of detail."""
 
 import os
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import numpy as np
 
 from connectomake.errors import ConfigError, LayerError
 from connectomake.layers.id_shards import find_value
+from connectomake.layers.records import check_content, check_place, read_record
 from connectomake.meshes.cells import decode
 from connectomake.meshes.lattice import MeshSpec
 from connectomake.meshes.parents import weld
@@ -27,6 +27,7 @@ class MeshReader:
 
     def __init__(self, folder: str | os.PathLike[str], spec: MeshSpec) -> None:
         self._folder, self._spec = Path(folder), spec
+        self._whole: set[int] = set()
 
     def fragments(self, object_id: int, lod: int = 0) -> Iterator[tuple[tuple[int, int, int], np.ndarray, np.ndarray]]:
         """Yield the fragments of an object, one by one.
@@ -54,16 +55,23 @@ class MeshReader:
         LayerError
             If the file is missing or damaged.
         """
-        shard = int(self._spec.sharding.shards(np.array([object_id], np.uint64))[0])
-        path = self._folder / self._spec.sharding.name(shard)
+        path = self._checked(object_id)
         try:
             yield from self._fragments(path, object_id, lod)
-        except FileNotFoundError as error:
-            raise LayerError(f"{path} is missing; run snakemake to make it") from error
         except ConfigError:
             raise
-        except (ValueError, zlib.error, IndexError) as error:
+        except ValueError as error:
             raise LayerError(f"{path} is corrupted; delete it and rerun") from error
+
+    def _checked(self, object_id: int) -> Path:
+        """Return the file of an object's mesh, whose checksum is compared once: fragments have none of their own there."""
+        shard = int(self._spec.sharding.shards(np.array([object_id], np.uint64))[0])
+        path = self._folder / self._spec.sharding.name(shard)
+        if shard not in self._whole:
+            check_place(read_record(path), path)
+            check_content(path)
+            self._whole.add(shard)
+        return path
 
     def _fragments(self, path: Path, object_id: int, lod: int) -> Iterator[tuple[tuple[int, int, int], np.ndarray, np.ndarray]]:
         offset, size = self._find(path, object_id)
@@ -73,6 +81,8 @@ class MeshReader:
             if not 0 <= lod < len(levels):
                 raise ConfigError(f"object {object_id} has levels of detail 0 to {len(levels) - 1}, not {lod}")
             start = offset - sum(int(sizes.sum()) for _, sizes in levels)
+            if start < self._spec.sharding.index_bytes:
+                raise ValueError("a manifest names more bytes than lie before it")
             start += sum(int(sizes.sum()) for _, sizes in levels[:lod])
             for place, length in zip(*levels[lod], strict=True):
                 stream.seek(start)
@@ -109,7 +119,13 @@ class MeshReader:
 
 
 def _levels(manifest: bytes) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return per level of detail the places (n, 3), z, y, x, and the sizes (n,) of its fragments, as they lie in the file."""
+    """Return per level of detail the places (n, 3), z, y, x, and the sizes (n,) of its fragments, as they lie in the file.
+
+    Raises
+    ------
+    ValueError
+        If the bytes are no manifest.
+    """
     (count,) = np.frombuffer(manifest, "<u4", 1, 24).tolist()
     place = 28 + 16 * count
     numbers = np.frombuffer(manifest, "<u4", count, place).tolist()
@@ -119,4 +135,6 @@ def _levels(manifest: bytes) -> list[tuple[np.ndarray, np.ndarray]]:
         places = np.frombuffer(manifest, "<u4", 3 * number, place).reshape(3, number).T[:, ::-1]
         levels.append((places.astype(np.int64), np.frombuffer(manifest, "<u4", number, place + 12 * number).astype(np.int64)))
         place += 16 * number
+    if place != len(manifest):
+        raise ValueError(f"the manifest has {len(manifest)} bytes, not {place}")
     return levels

@@ -1,7 +1,6 @@
 """Read finished skeletons back, and write them for other programs."""
 
 import os
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +9,8 @@ import numpy as np
 from connectomake.atomic import write_text
 from connectomake.errors import ConfigError, LayerError
 from connectomake.layers.id_shards import find_value
-from connectomake.layers.shard_file import GZIP_WINDOW
+from connectomake.layers.records import check_place, read_record
+from connectomake.layers.shard_file import decompress
 from connectomake.skeletons.lattice import SkeletonSpec
 from connectomake.skeletons.shards import Skeleton
 
@@ -44,14 +44,13 @@ class SkeletonReader:
         sharding = self._spec.sharding
         path = self._folder / sharding.name(int(sharding.shards(np.array([object_id], np.uint64))[0]))
         try:
+            check_place(read_record(path), path)
             with path.open("rb") as stream:
                 found = find_value(stream, sharding, object_id)
                 if found is not None:
                     stream.seek(found[0])
-                    return Skeleton.decoded(zlib.decompress(stream.read(found[1]), GZIP_WINDOW))
-        except FileNotFoundError as error:
-            raise LayerError(f"{path} is missing; run snakemake to make it") from error
-        except (ValueError, zlib.error, IndexError) as error:
+                    return Skeleton.decoded(decompress(stream.read(found[1])))
+        except ValueError as error:
             raise LayerError(f"{path} is corrupted; delete it and rerun") from error
         raise ConfigError(
             f"object {object_id} has no skeleton: it is unknown, not among skeletons.ids or smaller than skeletons.min_voxels"

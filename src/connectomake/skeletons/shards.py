@@ -57,12 +57,22 @@ class Skeleton:
         return float(np.linalg.norm(ends[:, 1] - ends[:, 0], axis=1).sum())
 
     @classmethod
-    def decoded(cls, data: bytes) -> "Skeleton":
-        """Make a skeleton from what `encoded` gave."""
+    def decoded(cls, data: bytes | bytearray) -> "Skeleton":
+        """Make a skeleton from what `encoded` gave.
+
+        Raises
+        ------
+        ValueError
+            If the bytes are no skeleton.
+        """
         vertices, edges = np.frombuffer(data, "<u4", 2).tolist()
+        if len(data) != 8 + 16 * vertices + 8 * edges:
+            raise ValueError(f"{len(data)} bytes are no skeleton of {vertices} vertices and {edges} edges")
         points = np.frombuffer(data, "<f4", 3 * vertices, 8).reshape(-1, 3)
         ends = np.frombuffer(data, "<u4", 2 * edges, 8 + 12 * vertices).reshape(-1, 2)
         radius = np.frombuffer(data, "<f4", vertices, 8 + 12 * vertices + 8 * edges)
+        if ends.size and int(ends.max()) >= vertices:
+            raise ValueError(f"an edge ends at vertex {int(ends.max())} of {vertices}")
         return cls(np.ascontiguousarray(points[:, ::-1]), ends, radius)
 
 

@@ -1,9 +1,6 @@
 """One look into each kind of file: does it open, and is it of the right form? Each raises a LayerError if not."""
 
 import json
-import mmap
-import struct
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +10,7 @@ from connectomake.errors import LayerError
 from connectomake.geometry import Vec
 from connectomake.layers import LayerSpec, ShardReader, read_columns, read_tables
 from connectomake.layers.beside import check_form
+from connectomake.layers.id_shards import IdSharding, read_minishard
 from connectomake.planning.infos import info_text
 from connectomake.planning.plan import Plan
 from connectomake.planning.skeletons import Skeletons
@@ -22,7 +20,6 @@ OBJECT_COLUMNS = ("id", "voxels", "start_z", "start_y", "start_x", "stop_z", "st
 MERGE_COLUMNS = ("kind", "a", "b", "total", "count", "index")
 ROUNDED = 0.05
 """Share by which a skeleton of vertices in float32 may differ from the sum of its steps, far from the origin."""
-_ENTRY = struct.Struct("<QQ")
 
 
 def shard(spec: LayerSpec, block: int, path: str) -> None:
@@ -236,12 +233,12 @@ def mesh_shard(plan: Plan, path: str) -> int:
     LayerError
         If the index is damaged or a manifest lies outside the file.
     """
-    return _count_values(path, 1 << plan.mesh_spec.sharding.minishard_bits)
+    return _count_values(path, plan.mesh_spec.sharding)
 
 
 def skeleton_shard(skeletons: Skeletons, path: str) -> int:
     """Follow the index of a file of skeletons to every skeleton; return their number."""
-    return _count_values(path, 1 << skeletons.spec.sharding.minishard_bits)
+    return _count_values(path, skeletons.spec.sharding)
 
 
 def skeleton_lengths(skeletons: Skeletons, number: int, path: str) -> None:
@@ -255,28 +252,12 @@ def skeleton_lengths(skeletons: Skeletons, number: int, path: str) -> None:
             raise LayerError(f"{path}: object {object_id} is {found:.0f} nm long, not {nm:.0f}; delete it and rerun")
 
 
-def _count_values(path: str, minishards: int) -> int:
+def _count_values(path: str, sharding: IdSharding) -> int:
     """Return how many values a file of values by object id has, all inside the file."""
-    base = _ENTRY.size * minishards
-    size = Path(path).stat().st_size
-    if size < base:
+    if Path(path).stat().st_size < sharding.index_bytes:
         raise LayerError(f"{path} is truncated; delete it and rerun")
-    count = 0
-    with Path(path).open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        for number in range(minishards):
-            start, stop = _ENTRY.unpack_from(data, number * _ENTRY.size)
-            if start < stop:
-                count += _manifests(path, data[base + start : base + stop], base, size)
-    return count
-
-
-def _manifests(path: str, packed: bytes, base: int, size: int) -> int:
-    """Return how many manifests a minishard's index names, all of them inside the file."""
     try:
-        table = np.frombuffer(zlib.decompress(packed, 31), "<u8").reshape(3, -1)
-    except (zlib.error, ValueError) as error:
-        raise LayerError(f"the index of {path} is corrupted; delete it and rerun") from error
-    ends = base + np.cumsum(table[1].astype(np.int64) + table[2].astype(np.int64))
-    if len(ends) and ends[-1] > size:
-        raise LayerError(f"{path} is truncated; delete it and rerun")
-    return table.shape[1]
+        with Path(path).open("rb") as stream:
+            return sum(len(read_minishard(stream, sharding, number)[0]) for number in range(1 << sharding.minishard_bits))
+    except ValueError as error:
+        raise LayerError(f"the index of {path} is truncated or corrupted; delete it and rerun") from error
