@@ -311,7 +311,15 @@ def surprise(*_: object) -> None:
 @pytest.mark.parametrize(
     ("happens", "says"),
     [
-        (full_disk, ("connectomake: error: out/image: No space left on device", "check space and permissions")),
+        (
+            full_disk,
+            (
+                "connectomake: error: out/image/10_10_20/0.shard cannot be written",
+                "No space left on device",
+                "MB are free",
+                "make room",
+            ),
+        ),
         (no_memory, ("connectomake: error: out of memory", "smaller block", "mem_mb")),
         (surprise, ("connectomake: unexpected error in image", "please report it")),
     ],

@@ -16,13 +16,17 @@ STAGES = {"sources", "inference", "components", "octree", "segmentation", "measu
     "training",
     "pyramid",
 }
-FOUNDATION = {"errors", "atomic", "compiled", "geometry", "layers", "remote", "tables", "networks"}
+FOUNDATION = {"errors", "processes", "trouble", "atomic", "compiled", "geometry", "layers", "remote", "tables", "networks"}
 ALLOWED = {
     "errors": set(),
-    "atomic": set(),
-    "remote": {"errors"},
+    "processes": set(),
+    "trouble": {"errors"},
+    "atomic": {"errors", "processes", "trouble"},
+    "remains": {"processes"},
+    "lock": {"atomic", "errors", "processes"},
+    "remote": {"errors", "trouble"},
     "geometry": {"errors"},
-    "layers": {"errors", "atomic", "geometry"},
+    "layers": {"errors", "atomic", "geometry", "trouble"},
     "networks": {"errors", "geometry"},
     "private": set(),
     "compiled": {"private"},

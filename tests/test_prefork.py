@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from connectomake.forked_scripts import JobFailedError, failure, forked
 from connectomake.prefork import Server
 
 
@@ -116,54 +115,46 @@ def alive(pid):
         return False
 
 
-def test_a_server_that_is_gone_is_an_error_not_a_hang(tmp_path):
-    server = Server()
+def servers():
+    return [p for p in children(os.getpid()) if b"connectomake.prefork" in Path(f"/proc/{p}/cmdline").read_bytes()]
+
+
+def test_a_server_that_died_is_started_again(tmp_path):
+    server, others = Server(), set(servers())
     assert run(server, tmp_path, "pass").code == 0
-    servers = [p for p in children(os.getpid()) if b"connectomake.prefork" in Path(f"/proc/{p}/cmdline").read_bytes()]
-    for pid in servers:
-        os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: not any(alive(p) for p in servers))
-    with pytest.raises((ConnectionError, BrokenPipeError)):
-        run(server, tmp_path, "pass")
+    (first,) = set(servers()) - others
+    os.kill(first, signal.SIGKILL)
+    assert run(server, tmp_path, "import sys; sys.exit(3)").code == 3
+    (second,) = set(servers()) - others
+    assert second != first
+    assert run(server, tmp_path, "pass").code == 0
+    assert set(servers()) - others == {second}, "and only once"
 
 
-class Script:
-    """What `forked` needs of Snakemake's object."""
-
-    conda_env = container_img = env_modules = bench_record = None
-
-    def __init__(self, log):
-        self.log = [log]
-
-
-def started(script, path, edit):
-    subprocess.run([sys.executable, path], check=True)
-
-
-@pytest.mark.parametrize("in_fork", [True, False])
-@pytest.mark.parametrize(
-    ("line", "code", "sentence"),
-    [
-        ("connectomake: error: the value is NaN; check it", 1, "the value is NaN; check it (log: {log})"),
-        ("connectomake: unexpected error in image; report it", 1, "unexpected error in image; report it (log: {log})"),
-        ("something else", 3, "the script ended with exit code 3 (log: {log})"),
-    ],
-)
-def test_a_failed_script_is_told_by_the_sentence_of_its_log(server, tmp_path, in_fork, line, code, sentence):
-    log, path = tmp_path / "a.log", tmp_path / "script.py"
-    path.write_text(f"open({str(log)!r}, 'w').write({line!r} + chr(10) + 'done' + chr(10)); raise SystemExit({code})")
-    run_script = forked(server if in_fork else None, started, print)
-    with pytest.raises(JobFailedError) as caught:
-        run_script(Script(log), str(path))
-    assert str(caught.value) == sentence.format(log=log)
+def test_scripts_that_ran_when_it_died_are_run_again(tmp_path):
+    """All at once, in one new server."""
+    server, others, gate = Server(), set(servers()), tmp_path / "gate"
+    text = f"""
+import time
+from pathlib import Path
+Path(f"{{Path(__file__).stem}}.began").touch()
+while not Path({str(gate)!r}).exists():
+    time.sleep(.01)
+"""
+    names = [str(tmp_path / f"{i}.py") for i in range(4)]
+    for name in names:
+        Path(name).write_text(text.replace("{Path(__file__).stem}", name))
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(server.run, name) for name in names]
+        while not all(Path(f"{name}.began").exists() for name in names):
+            time.sleep(0.01)
+        (first,) = set(servers()) - others
+        os.kill(first, signal.SIGKILL)
+        gate.touch()
+        assert [a.result().code for a in asked] == [0] * 4
+    assert len(set(servers()) - others) == 1
 
 
-def test_a_signal_is_named():
-    assert failure(-11, "a.log") == "the job was ended by SIGSEGV (log: a.log)"
-
-
-def test_a_script_that_succeeds_is_no_error(server, tmp_path):
-    path = tmp_path / "script.py"
-    path.write_text("x = 1")
-    for one in (server, None):
-        forked(one, started, print)(Script(tmp_path / "a.log"), str(path))
+def test_a_script_that_kills_its_server_is_an_error_not_a_hang(tmp_path):
+    with pytest.raises(ConnectionError):
+        run(Server(), tmp_path, "import os, signal; os.kill(os.getppid(), signal.SIGKILL)")

@@ -9,7 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-_TEMPORARY = re.compile(r"\.(.+)\.\d+\.[0-9a-f]{8}\.part")
+from connectomake import processes
+from connectomake.errors import ConnectomakeError
+from connectomake.trouble import in_the_way
+
+_TEMPORARY = re.compile(r"\.(.+)\.\d+\.[0-9a-f]{8,}\.part")
 
 
 def canonical_json(value: Any) -> str:
@@ -29,18 +33,39 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     The folder is made if it is missing. The data is flushed to disk before the rename, so a crash at any moment leaves
     either the whole file or none.
+
+    Raises
+    ------
+    StorageError
+        If the system does not let us write: no room, no right, a disk that fails.
     """
     final = Path(path)
-    final.parent.mkdir(parents=True, exist_ok=True)
-    temporary = final.with_name(f".{final.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
+    temporary = temporary_name(final)
     try:
+        final.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         _flush(temporary)
         temporary.replace(final)
         _flush(final.parent)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        refused = None if isinstance(error, ConnectomakeError) else _refused(final, temporary, error)
+        if refused is not None:
+            raise refused from error
         raise
+
+
+def temporary_name(final: Path) -> Path:
+    """Return a name beside a file that no other process takes, and that tells which process took it: see `remains`."""
+    return final.with_name(f".{final.name}.{os.getpid()}.{processes.machine()}{processes.boot()}{secrets.token_hex(4)}.part")
+
+
+def _refused(final: Path, temporary: Path, error: BaseException) -> Exception | None:
+    """Return our error for what the system refused while the file was written; None where another file is meant."""
+    named = getattr(error, "filename", None)
+    own = not isinstance(named, str | bytes) or Path(os.fsdecode(named)) in (temporary, final, *final.parents)
+    return in_the_way(final, error, "written") if own else None
 
 
 def final_path(path: str | os.PathLike[str]) -> Path:

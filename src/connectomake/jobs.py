@@ -19,6 +19,7 @@ from connectomake.layers.records import check_place, place_in, read_record
 from connectomake.planning.plan import Plan
 from connectomake.planning.stages import Stages
 from connectomake.planning.targets import Targets
+from connectomake.trouble import in_the_way
 
 if TYPE_CHECKING:
     from connectomake.sources import Source
@@ -123,14 +124,19 @@ def run(snakemake: Any, main: Callable[[Job], None]) -> None:
         except ConnectomakeError as error:
             _fail(f"{ERROR_MARK}{error}")
         except OSError as error:
-            reason = f"{error.filename or 'a file'}: {error.strerror or error}"
-            _fail(f"{ERROR_MARK}{reason}; check space and permissions, then rerun")
+            _fail(f"{ERROR_MARK}{system_refuses(error)}")
         except MemoryError:
             _fail(f"{ERROR_MARK}out of memory; take a smaller block or give the job more memory (mem_mb)")
         except Exception:
             traceback.print_exc()
             _fail(f"{UNEXPECTED_MARK} in {snakemake.rule}; please report it with the log above")
         print(f"done in {time.perf_counter() - started:.1f} s", file=sys.stderr)  # noqa: T201
+
+
+def system_refuses(error: OSError) -> str:
+    """Return the sentence on what the system refused to a job."""
+    known = in_the_way(error.filename or "a file", error, "used")
+    return f"{error.filename or 'a file'}: {error.strerror or error}; check it, then rerun" if known is None else str(known)
 
 
 def check_inputs(inputs: Any, outdir: str) -> None:

@@ -44,6 +44,7 @@ LATER = (
 )  # fmt: skip
 _MESSAGE_BYTES = 1 << 18
 MB = 1 << 20
+PATIENCE_SECONDS = 10.0
 _BLOCK = 512
 """Bytes of a block of disk as the kernel counts them."""
 
@@ -72,25 +73,42 @@ class Ended:
 
 
 class Server:
-    """The server, seen from the head; started by the first script, or by `start`."""
+    """The server, seen from the head; started by the first script, or by `start`, and again if it has died."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._control: socket.socket | None = None
+        self._process: subprocess.Popen | None = None
 
     def start(self) -> None:
         """Start the server unless it runs; it answers once it has imported everything."""
+        self._started()
+
+    def _started(self) -> socket.socket:
+        """Return our end of the socket to the server, which is started if there is none."""
         with self._lock:
-            if self._control is not None:
+            if self._control is None:
+                self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+                with theirs:
+                    command = [sys.executable, "-m", "connectomake.prefork", str(theirs.fileno())]
+                    self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+            return self._control
+
+    def _forget(self, control: socket.socket) -> None:
+        """Let the next script start another server, unless another thread has seen to that already."""
+        with self._lock:
+            if self._control is not control:
                 return
-            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            with theirs:
-                command = [sys.executable, "-m", "connectomake.prefork", str(theirs.fileno())]
-                subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
-            self._control = ours
+            self._control = None
+            control.close()  # a server that still runs ends by this
+            if self._process is not None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._process.wait(PATIENCE_SECONDS)
 
     def run(self, script: str) -> Ended:
-        """Run a script and wait for it.
+        """Run a script and wait for it; if the server dies meanwhile, run it once more, in a new one.
+
+        A script that ran already makes the same files again; each is renamed when it is whole.
 
         Parameters
         ----------
@@ -105,24 +123,34 @@ class Server:
         Raises
         ------
         ConnectionError
-            If the server is not there (any more); the script may or may not have run.
+            If the server dies twice; the script may or may not have run.
         """
-        self.start()
+        try:
+            return self._run(script)
+        except ConnectionError:
+            return self._run(script)
+
+    def _run(self, script: str) -> Ended:
+        control = self._started()
         ours, theirs = socket.socketpair()
-        with ours:
-            with theirs:
-                self._ask(script, theirs)
-            reply = ours.makefile("r").readline()
-        if not reply:
-            raise ConnectionError(f"the server that runs scripts has ended, nothing is known of how {script} did")
+        try:
+            with ours:
+                with theirs:
+                    self._ask(control, script, theirs)
+                reply = ours.makefile("r").readline()
+            if not reply:
+                raise ConnectionError(f"the server that runs scripts has ended, nothing is known of how {script} did")
+        except ConnectionError:
+            self._forget(control)
+            raise
         return Ended(**json.loads(reply))
 
-    def _ask(self, script: str, reply: socket.socket) -> None:
+    def _ask(self, control: socket.socket, script: str, reply: socket.socket) -> None:
         message = json.dumps({"script": os.path.abspath(script), "folder": os.getcwd(), "environment": dict(os.environ)})  # noqa: PTH100, PTH109
-        if self._control is None:
-            raise ConnectionError("the server that runs scripts was not started")
         with self._lock:
-            socket.send_fds(self._control, [message.encode()], [1, 2, reply.fileno()])
+            if self._control is not control:
+                raise ConnectionError("the server that runs scripts has ended")
+            socket.send_fds(control, [message.encode()], [1, 2, reply.fileno()])
 
 
 def _load_compiled() -> None:

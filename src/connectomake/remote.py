@@ -6,7 +6,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-from connectomake.errors import SourceError
+from connectomake.errors import ConnectomakeError, SourceError
+from connectomake.trouble import of_store
 
 PAGE = 1 << 18
 PAGES = 128
@@ -101,11 +102,27 @@ def open_url(url: str) -> RangedFile:
     """
     try:
         size, fetch = _s3(url) if url.startswith("s3://") else _elsewhere(url)
-    except SourceError:
+    except ConnectomakeError:
         raise
     except Exception as error:
-        raise SourceError(f"{url} cannot be opened ({_first_line(error)}); check the name and the credentials") from error
-    return RangedFile(size, fetch)
+        other = SourceError(f"{url} cannot be opened ({_first_line(error)}); check the name and the credentials")
+        raise of_store(url, error, SourceError) or other from error
+    return RangedFile(size, explained(url, fetch))
+
+
+def explained(url: str, fetch: Fetch) -> Fetch:
+    """Return a function that reads ranges of bytes as another does, whose errors name the object and the way out."""
+
+    def ask(start: int, stop: int) -> bytes:
+        try:
+            return fetch(start, stop)
+        except ConnectomakeError:
+            raise
+        except Exception as error:
+            other = SourceError(f"{url} cannot be read ({_first_line(error)}); check that it is still there, then rerun")
+            raise of_store(url, error, SourceError) or other from error
+
+    return ask
 
 
 def s3_client() -> Any:

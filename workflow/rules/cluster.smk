@@ -22,8 +22,4 @@ def check_cluster():
                 raise WorkflowError(str(error)) from None
 
 
-onstart:
-    check_cluster()
-
-
 include: "slurm.smk"

@@ -36,12 +36,3 @@ if workflow.is_main_process and os.environ.get("CONNECTOMAKE_PREFORK", "1") != "
 PythonScript.execute_script = forked(
     script_server, PythonScript.execute_script, logger.warning
 )
-
-
-onsuccess:
-    leave_records()
-    end_without_waiting()
-
-
-onerror:
-    end_without_waiting()

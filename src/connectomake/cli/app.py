@@ -23,6 +23,7 @@ from connectomake.cli.verify import verify
 from connectomake.cli.view import view
 from connectomake.cli.where import where
 from connectomake.errors import ConnectomakeError
+from connectomake.trouble import in_the_way
 
 app = typer.Typer(
     name="connectomake",
@@ -88,7 +89,8 @@ def main(args: list[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        _fail(f"{error.filename or 'a file'}: {error.strerror or error}")
+        known = in_the_way(error.filename or "a file", error, "used")
+        _fail(str(known or f"{error.filename or 'a file'}: {error.strerror or error}"))
 
 
 def _fail(message: str) -> None:

@@ -12,6 +12,7 @@ from connectomake.atomic import atomic_path, canonical_json
 from connectomake.errors import LayerError
 from connectomake.layers.parquet_seal import MAGIC, check_footer, seal
 from connectomake.layers.records import PARQUET_CHECKSUMS_KEY, PARQUET_KEY, checksum_of, named
+from connectomake.trouble import in_the_way
 
 
 def write_columns(
@@ -61,8 +62,10 @@ def read_columns(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         checksums = json.loads(arrow.schema.metadata[PARQUET_CHECKSUMS_KEY])
     except FileNotFoundError as error:
         raise LayerError(f"{path} is missing; run snakemake to make it") from error
+    except MemoryError:
+        raise
     except Exception as error:  # damaged bytes make Arrow raise whatever it trips over
-        raise LayerError(f"{path} is corrupted; delete it and rerun") from error
+        raise in_the_way(path, error) or LayerError(f"{path} is corrupted; delete it and rerun") from error
     if checksums != {name: checksum_of(name, column) for name, column in found.items()}:
         raise LayerError(f"{path} is corrupted; delete it and rerun")
     return found

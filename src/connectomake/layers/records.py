@@ -21,6 +21,7 @@ import numpy as np
 from connectomake.atomic import canonical_json, final_path
 from connectomake.errors import LayerError
 from connectomake.layers.parquet_seal import check_all, check_footer
+from connectomake.trouble import in_the_way
 
 MAGIC = b"cmkRecrd"
 PARQUET_KEY = b"connectomake"
@@ -208,7 +209,8 @@ def _read_parquet_record(stream: Any, path: str | os.PathLike[str]) -> dict[str,
         metadata = pq.read_metadata(stream).metadata or {}
         return _as_record(metadata[PARQUET_KEY])
     except Exception as error:  # a damaged footer makes Arrow raise whatever it trips over
-        raise LayerError(f"{path} is missing, damaged or not made by connectomake; delete it and rerun") from error
+        text = f"{path} is missing, damaged or not made by connectomake; delete it and rerun"
+        raise in_the_way(path, error) or LayerError(text) from error
 
 
 def _read_comment(stream: Any, path: str | os.PathLike[str]) -> dict[str, Any]:

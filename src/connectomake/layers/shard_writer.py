@@ -4,6 +4,7 @@ Source: the format ``neuroglancer_uint64_sharded_v1`` in Neuroglancer's document
 level 0, for its checksum: a flipped bit is found when the chunk is read.
 """
 
+import contextlib
 import os
 from pathlib import Path
 from types import TracebackType
@@ -107,16 +108,21 @@ class ShardWriter:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if error is not None:
-            self._file.close()
+            self._drop()
             self._context.__exit__(kind, error, trace)
             return
         try:
             self._finish()
         except BaseException as failure:
-            self._file.close()
+            self._drop()
             self._context.__exit__(type(failure), failure, failure.__traceback__)
             raise
         self._context.__exit__(None, None, None)
+
+    def _drop(self) -> None:
+        """Close the file, whose last bytes may find no room either."""
+        with contextlib.suppress(OSError):
+            self._file.close()
 
     def _finish(self) -> None:
         if self._missing:

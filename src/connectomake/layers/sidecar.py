@@ -11,6 +11,7 @@ from connectomake.atomic import atomic_path
 from connectomake.errors import LayerError
 from connectomake.layers.records import append_record, check_place, checksum_of, read_record
 from connectomake.layers.shard_file import DENSEST
+from connectomake.trouble import in_the_way
 
 CHECKSUM, COUNT = "crc32", "tables"
 TABLE_BYTES = "table_bytes"
@@ -90,8 +91,10 @@ def read_tables(path: str | os.PathLike[str], names: Iterable[str] | None = None
             return {name: _checked(name, file[name]) for name in wanted}
     except KeyError as error:
         raise LayerError(f"{path} lacks a table ({error.args[0]}); delete it and rerun") from error
+    except MemoryError:
+        raise
     except Exception as error:  # damaged bytes make HDF5 raise whatever it trips over
-        raise LayerError(f"{path} is corrupted; delete it and rerun") from error
+        raise in_the_way(path, error) or LayerError(f"{path} is corrupted; delete it and rerun") from error
 
 
 def _checked(name: str, dataset: Any) -> np.ndarray:

@@ -18,7 +18,8 @@ from connectomake.atomic import write_json
 from connectomake.errors import ConfigError, LayerError, SourceError
 from connectomake.layers.records import read_record_of
 from connectomake.planning.plan import Plan
-from connectomake.remote import Fetch, RangedFile, s3_fetch
+from connectomake.remote import Fetch, RangedFile, explained, s3_fetch
+from connectomake.trouble import of_store
 
 TAIL = 4096
 THREADS = 16
@@ -211,8 +212,9 @@ def list_s3(client: Any, url: str, outdir: str) -> tuple[dict[str, Stored], Call
     except ClientError as error:
         raise _refusal(error, bucket) from error
     except BotoCoreError as error:
-        raise SourceError(f"the bucket {bucket!r} cannot be reached ({error}); check endpoint and credentials") from error
-    return objects, lambda path: s3_fetch(client, bucket, head + path)
+        other = SourceError(f"the bucket {bucket!r} cannot be reached ({error}); check endpoint and credentials")
+        raise of_store(f"s3://{bucket}", error) or other from error
+    return objects, lambda path: explained(f"{url}/{path}", s3_fetch(client, bucket, head + path))
 
 
 def _refusal(error: Any, bucket: str) -> ConfigError | SourceError:
@@ -238,11 +240,12 @@ def list_gs(client: Any, url: str, outdir: str) -> tuple[dict[str, Stored], Call
     except Exception as error:
         if getattr(error, "code", None) == 404:
             raise _no_bucket(bucket) from error
-        raise SourceError(f"the bucket {bucket!r} cannot be listed ({error}); check its name and the credentials") from error
+        other = SourceError(f"the bucket {bucket!r} cannot be listed ({error}); check its name and the credentials")
+        raise of_store(f"gs://{bucket}", error) or other from error
 
     def fetch(path: str) -> Fetch:
         blob = client.bucket(bucket).blob(head + path)
-        return lambda start, stop: bytes(blob.download_as_bytes(start=start, end=stop - 1))
+        return explained(f"{url}/{path}", lambda start, stop: bytes(blob.download_as_bytes(start=start, end=stop - 1)))
 
     return objects, fetch
 

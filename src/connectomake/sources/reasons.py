@@ -7,6 +7,7 @@ _SPECIFICATION = re.compile(r" ?\[(tensorstore_spec|kvstore_spec|source location
 _LONG, _HEAD, _TAIL = 500, 300, 190
 _DAMAGED = "it may be incomplete or damaged: copy it again"
 _WAYS = (
+    (("expired", "requestexpired"), "renew your credentials, then rerun: what is done stays"),
     (("code 401", "code 403", "(401)", "(403)", "permission_denied", "unauthenticated", "forbidden", "access denied",
       "accessdenied", "permission denied"),
      "check your credentials and whether you may read it"),

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Literal
 
 from connectomake.errors import ConnectomakeError
+from connectomake.trouble import in_the_way, passes
 
-Kind = Literal["missing", "damaged", "settings", "future"]
+Kind = Literal["missing", "damaged", "refused", "settings", "future"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +21,9 @@ class Fault:
     text
         A sentence that names file and way out; empty if another fault's sentence speaks for it.
     kind
-        ``missing``; ``damaged``: it cannot be used; ``settings``: it is whole, but made with other settings than the config's;
-        ``future``: it is whole, but dated in the future.
+        ``missing``; ``damaged``: it cannot be used; ``refused``: the machine or its file server does not let us read it today;
+        ``settings``: it is whole, but made with other settings than the config's; ``future``: it is whole, but dated in the
+        future.
     """
 
     path: str
@@ -55,7 +57,8 @@ class Report:
     def add(self, path: str, error: Exception) -> None:
         """Note what is wrong with a file, whatever was raised while it was read."""
         text = sentence(path, error)
-        self.faults.append(Fault(path, text if path in text else f"{path}: {text}", "damaged"))
+        kind: Kind = "refused" if passes(error) else "damaged"
+        self.faults.append(Fault(path, text if path in text else f"{path}: {text}", kind))
 
 
 def sentence(path: str, error: Exception) -> str:
@@ -64,6 +67,8 @@ def sentence(path: str, error: Exception) -> str:
         return f"{path} is a folder where a file should be; move it away and rerun"
     if isinstance(error, ConnectomakeError):
         return str(error)
+    if passes(error):
+        return str(in_the_way(path, error))
     if isinstance(error, PermissionError):
         return f"{path} cannot be read ({error.strerror or error}); make it readable, or delete it and rerun"
     reason = " ".join(str(error).split()) or type(error).__name__

@@ -1,11 +1,12 @@
 """Files that do not belong: temporary ones of killed jobs, shards of another grid."""
 
-import os
-from collections.abc import Collection, Iterator
+import shlex
+from collections.abc import Collection
 from pathlib import Path
 
 from connectomake.planning.plan import Plan
 from connectomake.planning.scales import Scales
+from connectomake.remains import files_below
 
 LAYERS = ("image", "affinity", "components", "segmentation", "ground_truth")
 AT_THRESHOLDS = ("agglomeration_", "segmentation_")
@@ -24,7 +25,7 @@ def leftovers(plan: Plan, known: Collection[str]) -> list[str]:
         Files that belong to the run.
     """
     parts, strays, bytes_ = [], [], 0
-    for entry in _files(Path(plan.outdir)):
+    for entry in files_below(plan.outdir):
         if entry.name.endswith(".part"):
             parts.append(entry.path)
             bytes_ += _size(entry.path)
@@ -33,26 +34,13 @@ def leftovers(plan: Plan, known: Collection[str]) -> list[str]:
     notes = []
     if parts:
         notes.append(
-            f"{len(parts):,} temporary file(s) of killed or running jobs, {bytes_ / 1e6:.1f} MB, such as {min(parts)}; if no "
-            f"job runs: find {plan.outdir} -name '.*.part' -delete"
+            f"{len(parts):,} temporary file(s) of killed or running jobs, {bytes_ / 1e6:.1f} MB, such as {min(parts)}; the "
+            "next run removes those whose jobs have surely ended; all of them, if no job runs: "
+            f"find {shlex.quote(plan.outdir)} -name '.*.part' -delete"
         )
     if strays:
         notes.append(f"{len(strays):,} file(s) belong to no block of this plan, such as {min(strays)}; they may be deleted")
     return notes
-
-
-def _files(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """Yield all files below a folder; what cannot be listed, or goes meanwhile, is left out."""
-    try:
-        with os.scandir(folder) as found:
-            entries = list(found)
-    except OSError:
-        return
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _files(Path(entry.path))
-        else:
-            yield entry
 
 
 def _size(path: str) -> int:

@@ -1,18 +1,16 @@
 """Sentences on files that are not there, or dated in the future."""
 
-import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
+from connectomake.planning.dates import future_text, in_future
 from connectomake.planning.plan import Plan
 from connectomake.planning.targets import Targets
 from connectomake.verify.expected import Expected
 from connectomake.verify.faults import Fault
 
 FEW = 4
-SLACK_SECONDS = 60.0
-"""By so much clocks of machines may differ."""
 
 
 def missing_faults(
@@ -42,29 +40,7 @@ def missing_faults(
 
 
 def future_faults(paths: Collection[str]) -> Iterator[Fault]:
-    """Yield a fault per file that is dated in the future, with one sentence for all.
-
-    Snakemake takes what is made from such a file for older than the file, and stops after every such job.
-    """
-    limit = time.time() + SLACK_SECONDS
-    dated = {path: when for path in paths if (when := modified(path)) > limit}
+    """Yield a fault per file that is dated in the future, with one sentence for all."""
+    dated = in_future(paths)
     for path in dated:
         yield Fault(path, future_text(dated) if path == next(iter(dated)) else "", "future")
-
-
-def future_text(dated: dict[str, float]) -> str:
-    """Return the sentence on files that are dated in the future, given their times, in seconds since 1970."""
-    path, when = next(iter(dated.items()))
-    date = time.strftime("%Y-%m-%d %H:%M", time.localtime(when))
-    return (
-        f"{len(dated):,} file(s) are dated in the future, such as {path} ({date}): what is made from them seems older and "
-        "fails; check the clocks of the machines, then `connectomake verify --repair` dates the files anew"
-    )
-
-
-def modified(path: str) -> float:
-    """Return when a file was last written, in seconds since 1970; 0 if it is not there."""
-    try:
-        return Path(path).stat().st_mtime
-    except (OSError, ValueError):
-        return 0.0

@@ -1,0 +1,79 @@
+"""Temporary files that killed jobs left, and whether a job may still write to one.
+
+Their names tell process, machine and start of the machine: ``.NAME.PROCESS.TOKEN.part``, see `atomic.temporary_name`. On this
+machine a process that is gone, or was started after the file was last written, writes no more. Of other machines nothing is
+known but the time: after two days without a byte a file is taken for left. Should its job go on after all, it fails when it
+renames the file, and is tried again: no result is touched.
+"""
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from connectomake import processes
+
+PART = re.compile(r"\.(?P<name>.+)\.(?P<process>\d+)\.(?P<token>[0-9a-f]{8,})\.part(\.unordered\.part)?")
+OLD_SECONDS = 2 * 86400.0
+_SLACK_SECONDS = 60.0
+_TAG = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """How many files were removed, and their bytes."""
+
+    files: int
+    bytes: int
+
+
+def files_below(folder: str | os.PathLike[str]) -> Iterator["os.DirEntry[str]"]:
+    """Yield all files below a folder, links not followed; what cannot be listed, or goes meanwhile, is left out."""
+    try:
+        with os.scandir(folder) as found:
+            entries = list(found)
+    except OSError:
+        return
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield from files_below(entry.path)
+        else:
+            yield entry
+
+
+def is_left(entry: "os.DirEntry[str]") -> bool:
+    """Whether a file is a temporary one that no job writes to any more, as far as can be known."""
+    named = PART.fullmatch(entry.name)
+    if named is None or not entry.is_file(follow_symlinks=False):
+        return False
+    try:
+        written = entry.stat(follow_symlinks=False).st_mtime
+    except OSError:
+        return False
+    process, token = int(named["process"]), named["token"]
+    if len(token) > 2 * _TAG and token.startswith(processes.machine()):
+        return token[_TAG : 2 * _TAG] != processes.boot() or _has_ended(process, written)
+    return time.time() - written > OLD_SECONDS
+
+
+def _has_ended(process: int, written: float) -> bool:
+    """Whether the process that wrote a file is gone; one of the same number that was started later is another."""
+    if not processes.is_alive(process):
+        return True
+    began = processes.started(process)
+    return began is not None and began > written + _SLACK_SECONDS
+
+
+def remove_left(*folders: str | os.PathLike[str]) -> Removed:
+    """Remove the temporary files below some folders that no job writes to any more."""
+    files = bytes_ = 0
+    for entry in (entry for folder in folders for entry in files_below(folder) if is_left(entry)):
+        try:
+            size = entry.stat(follow_symlinks=False).st_size
+            Path(entry.path).unlink()
+        except OSError:  # another run was faster, or may remove it
+            continue
+        files, bytes_ = files + 1, bytes_ + size
+    return Removed(files, bytes_)

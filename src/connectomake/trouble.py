@@ -1,0 +1,132 @@
+"""What the system or a store says stands in the way of a file or an object, and the way out, in one sentence.
+
+That a disk is full, a right is missing, a key has expired or a connection broke off is no damage: nothing is to be deleted.
+"""
+
+import errno
+import os
+import re
+import shutil
+from pathlib import Path
+
+from connectomake.errors import ConnectomakeError, StorageError
+
+PathLike = str | os.PathLike[str]
+_NUMBER = re.compile(r"\berrno[ =:]+(\d+)", re.IGNORECASE)
+_TEXTS = {
+    "no space left on device": errno.ENOSPC,
+    "disk quota exceeded": errno.EDQUOT,
+    "input/output error": errno.EIO,
+    "stale file handle": errno.ESTALE,
+    "read-only file system": errno.EROFS,
+    "too many open files": errno.EMFILE,
+}
+_FAILING = ("EIO", "ESTALE", "ETIMEDOUT", "ECONNRESET", "ECONNABORTED", "ENOTCONN", "EHOSTDOWN", "EREMOTEIO", "ENXIO")
+_WAYS = {
+    errno.EDQUOT: "the quota of its disk is used up: make room or have it raised, then rerun",
+    errno.EROFS: "its disk can only be read: mount it for writing, or name another outdir",
+    errno.EACCES: "permit it to this user, then rerun",
+    errno.EPERM: "permit it to this user, then rerun",
+    errno.EMFILE: "raise the limit of open files (ulimit -n), then rerun",
+    errno.ENFILE: "the machine has too many files open: end other programs, then rerun",
+    errno.ENOTDIR: "a file lies where a folder should be: move it away, then rerun",
+    errno.EEXIST: "a file lies where a folder should be: move it away, then rerun",
+    errno.EISDIR: "a folder lies where a file should be: move it away, then rerun",
+    errno.ENAMETOOLONG: "its name is too long: take a shorter outdir",
+    errno.ELOOP: "its link leads back to itself: delete the link, then rerun",
+    **dict.fromkeys(
+        (getattr(errno, name) for name in _FAILING if hasattr(errno, name)),
+        "its disk or file server fails: see to that, then rerun; what is done stays",
+    ),
+}
+_STAYS = "rerun: what is done stays"
+_STORE = (
+    (
+        r"expiredtoken|requestexpired|tokenrefreshrequired|token (is|has|included in the request is) expired|expired token",
+        f"the credentials for {{}} have expired ({{}}); renew them and {_STAYS}",
+    ),
+    (
+        r"invalidaccesskeyid|signaturedoesnotmatch|invalidtoken|unrecognizedclient|unauthenticated|unable to locate credentials"
+        r"|\b401\b",
+        f"the store of {{}} does not accept the credentials ({{}}); correct them and {_STAYS}",
+    ),
+    (
+        r"accessdenied|access denied|forbidden|permission_denied|\b403\b",
+        f"access to {{}} is denied ({{}}); have it permitted and {_STAYS}",
+    ),
+    (
+        r"slowdown|too many requests|requestlimitexceeded|\b429\b|\b503\b",
+        f"the store of {{}} is overloaded ({{}}); run fewer jobs at once, or later {_STAYS}",
+    ),
+    (
+        r"connect|timed? ?out|reset by peer|broken pipe|incompleteread|broken off|bytes were asked|resol|deadline|curl"
+        r"|unavailable|internalerror|\b50[0-9]\b",
+        f"the connection to {{}} broke off ({{}}); see to the network or the store and {_STAYS}",
+    ),
+)
+_LONG = 300
+
+
+def number_of(error: BaseException) -> int | None:
+    """Return the system's number of an error, also where a library only says it in its text; None if it is no system's."""
+    if isinstance(error, OSError) and error.errno in _WAYS | {errno.ENOSPC: ""}:
+        return error.errno
+    text = str(error).lower()
+    found = next((number for words, number in _TEXTS.items() if words in text), None)
+    if found is None and (said := _NUMBER.search(text)) and int(said.group(1)) in _WAYS | {errno.ENOSPC: ""}:
+        return int(said.group(1))
+    return found
+
+
+def passes(error: BaseException) -> bool:
+    """Whether an error is one of the machine's or a file server's that may pass: the file may be whole."""
+    return number_of(error) in {errno.EMFILE, errno.ENFILE, *(getattr(errno, n, None) for n in _FAILING)} - {None}
+
+
+def in_the_way(path: PathLike, error: BaseException, doing: str = "read") -> StorageError | None:
+    """Return the error to raise for what the system refused; None if it refused nothing, so the file may be damaged.
+
+    Parameters
+    ----------
+    path
+        The file that is named.
+    error
+        What the system or a library raised.
+    doing
+        ``read`` or ``written``.
+    """
+    number = number_of(error)
+    if number is None:
+        return None
+    said = os.strerror(number)
+    if number == errno.ENOSPC:
+        return StorageError(f"{path} cannot be {doing} ({said}): its disk is full{_free(path)}; make room, then rerun")
+    return StorageError(f"{path} cannot be {doing} ({said}): {_WAYS[number]}")
+
+
+def of_store(place: str, error: BaseException, kind: type[ConnectomakeError] = StorageError) -> ConnectomakeError | None:
+    """Return the error to raise for what a bucket or web server answered; None if it is none of the known troubles.
+
+    Parameters
+    ----------
+    place
+        The object, as a URL.
+    error
+        What the store's client raised.
+    kind
+        Of the error to return.
+    """
+    said = " ".join(str(error).split()) or type(error).__name__
+    text = f"{type(error).__name__} {said}".lower()
+    sentence = next((sentence for words, sentence in _STORE if re.search(words, text)), None)
+    if sentence is None:
+        return None
+    return kind(sentence.format(place, said if len(said) <= _LONG else f"{said[:_LONG]}…"))
+
+
+def _free(path: PathLike) -> str:
+    """Say how much room there is, in the folder of a file; nothing if that cannot be told."""
+    try:
+        return f", {shutil.disk_usage(Path(path).parent).free / 1e6:,.0f} MB are free"
+    except OSError:
+        return ""
