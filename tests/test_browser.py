@@ -12,6 +12,7 @@ from connectomake.objects import read_parquet
 from connectomake.viewing import make_server, mounts, viewer_state
 from connectomake.viewing.client import client_folder
 from tests.chromium import CHROMIUM, SIZE, is_drawn, screenshot
+from tests.shown_layers import chequered, ingested, make_plan, with_affinity
 from tests.tiny_run import CONFIG, make_run, write_inputs
 
 pytestmark = [
@@ -107,3 +108,52 @@ def test_chromium_draws_the_skeletons(plan, tmp_path):
     kept = os.environ.get("CONNECTOMAKE_SCREENSHOT_LINES")
     if kept:
         shutil.copy(tmp_path / "lines.png", Path(kept))
+
+
+def greys(picture):
+    """How many shades of grey the middle of a picture shows, each on a hundredth of it at least."""
+    middle = picture[SIZE[1] // 4 : 3 * SIZE[1] // 4, SIZE[0] // 4 : 3 * SIZE[0] // 4].reshape(-1, 3)
+    _, counts = np.unique(middle.mean(axis=1) // 16, return_counts=True)
+    return int((counts > len(middle) / 100).sum())
+
+
+SHOWN = {
+    "12 bits in uint16": (chequered(300, 3700, "uint16"), {}, False),
+    "signed": (chequered(-3000, 900, "int16"), {}, False),
+    "bytes as floats": (chequered(0, 255, "float32"), {}, False),
+    "12 bits in place, its range named": (chequered(300, 3700, "uint16"), {"range": [0, 4095]}, True),
+    "in place, downwards": (chequered(300, 3700, "uint16"), {"range": [4095, 0]}, True),
+}
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_chromium_shows_the_greys_of_an_image(tmp_path, monkeypatch, name):
+    """Neither black nor white all over, whatever the dtype."""
+    image, source, in_place = SHOWN[name]
+    monkeypatch.chdir(tmp_path)
+    made = make_plan(tmp_path, image, source, in_place)
+    Path("out").mkdir(exist_ok=True)
+    check_greys(made if in_place else ingested(made), tmp_path, "image", name)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_chromium_shows_floats_beyond_one(tmp_path, monkeypatch, channels):
+    monkeypatch.chdir(tmp_path)
+    values = np.stack([chequered(-9, 9, "float32")] * channels)
+    made = ingested(make_plan(tmp_path, chequered(0, 255, "uint8"), channels=channels))
+    check_greys(with_affinity(made, values), tmp_path, "affinity", f"{channels} channels")
+
+
+def check_greys(made, folder, layer, name):
+    def state(base):
+        full = viewer_state(made, base, (8, 32, 32))
+        layers = [one | {"visible": True} for one in full["layers"] if one["name"] == layer]
+        shown = {"layout": "xy", "layers": layers, "crossSectionScale": 0.125, "selectedLayer": {}}
+        return full | shown | {"showAxisLines": False, "showScaleBar": False, "showDefaultAnnotations": False}
+
+    with Asked(made, state) as asked:
+        picture, _ = screenshot(asked.server.base, folder / "shown.png", folder / "profile", lambda p: greys(p) >= 5, 600)
+    kept = os.environ.get("CONNECTOMAKE_SCREENSHOTS")
+    if kept:
+        shutil.copy(folder / "shown.png", Path(kept) / f"{name}.png".replace(" ", "-"))
+    assert greys(picture) >= 5

@@ -49,9 +49,11 @@ def spread(roi: Box, count: int) -> list[int]:
 
 
 def grey(values: np.ndarray) -> np.ndarray:
-    """Stretch values (y, x) to 0 to 1, (y, x, 3)."""
-    low, high = np.percentile(values, [0.5, 99.5])
-    stretched = np.clip((values.astype(np.float64) - low) / max(float(high - low), 1e-9), 0, 1)
+    """Stretch values (y, x) to 0 to 1, (y, x, 3); what is not finite is black."""
+    finite = values[np.isfinite(values)]
+    low, high = np.percentile(finite, [0.5, 99.5]) if finite.size else (0.0, 1.0)
+    known = np.where(np.isfinite(values), values, low).astype(np.float64)
+    stretched = np.clip((known - low) / max(float(high - low), 1e-9), 0, 1)
     return np.repeat(stretched[..., None], 3, axis=2)
 
 

@@ -142,8 +142,7 @@ def clipped_share(source: Source, samples: Samples, low: float, high: float) -> 
     """Return which share of sampled voxels lies beyond a range of stored values, where they become 0 or 1."""
     if source.mapping is None:
         return 0.0
-    stored = replace(source, dtype=source.mapping.stored, mapping=None)
-    ends = sorted((low, high))
+    stored, ends = source.stored(), sorted((low, high))
     values = [stored.read(box) for box in samples.boxes]
     beyond = sum(int(((v < ends[0]) | (v > ends[1])).sum()) for v in values)
     return beyond / max(sum(v.size for v in values), 1)

@@ -84,6 +84,10 @@ class Source:
     blank_sections: int = 0
     mapping: Mapping | None = field(default=None, repr=False, compare=False)
 
+    def stored(self) -> "Source":
+        """Return the same source without its mapping: values as they are stored."""
+        return self if self.mapping is None else replace(self, dtype=self.mapping.stored, mapping=None)
+
     def moved(self, offset: Vec) -> "Source":
         """Return the same source with its first voxel elsewhere: `offset` is added to all coordinates."""
         z, y, x = offset

@@ -12,22 +12,18 @@ from connectomake.planning.plan import Plan
 from connectomake.planning.skeletons import Skeletons
 from connectomake.sources.paths import is_url, resolve_local, split_kind
 from connectomake.viewing.client import client_folder
+from connectomake.viewing.contrast import affinity_span, image_span
+from connectomake.viewing.shaders import colour_shader, grey_shader
 
 PUBLIC_CLIENT = "https://neuroglancer-demo.appspot.com/"
 RUN, SOURCE, TRUTH, CLIENT, STATE = "run", "source", "truth", "v/connectomake", "state.json"
 OBJECTS_SHOWN = 24
 VOXELS_ACROSS = 400
-GREY = "#uicontrol invlerp normalized\nvoid main() {\n  emitGrayscale(normalized());\n}\n"
-PROBABILITY = "#uicontrol invlerp normalized(range={range})\nvoid main() {{\n  emitGrayscale(normalized());\n}}\n"
 SKELETONS = {
     "skeletonRendering": {"mode2d": "lines_and_points", "mode3d": "lines_and_points", "lineWidth3d": 3},
     "objectAlpha": 0.4,
 }
 """Lines and points, and meshes that one can see them through."""
-THREE_CHANNELS = (
-    "void main() {\n  emitRGB(vec3(toNormalized(getDataValue(0)), toNormalized(getDataValue(1)), "
-    "toNormalized(getDataValue(2))));\n}\n"
-)
 
 
 def mounts(plan: Plan) -> dict[str, Path]:
@@ -110,13 +106,15 @@ def _image(plan: Plan, base: str) -> dict[str, Any] | None:
         url = _url(base, "image")
     else:
         return None
-    return {"type": "image", "name": "image", "source": url, "shader": GREY}
+    return {"type": "image", "name": "image", "source": url, "shader": grey_shader(image_span(plan))}
 
 
 def _affinity(plan: Plan, base: str) -> dict[str, Any]:
     spec = plan.layers["affinity"]
-    bounds = [0, 255] if spec.dtype == "uint8" else [0, 1]
-    shader = THREE_CHANNELS if spec.channels >= 3 else PROBABILITY.format(range=bounds)
+    span = affinity_span(plan)
+    shader = (
+        colour_shader(None if spec.dtype == "uint8" or span == (0, 1) else span) if spec.channels >= 3 else grey_shader(span)
+    )
     layer = {"type": "image", "name": "affinity", "source": _url(base, "affinity"), "shader": shader, "visible": False}
     return layer | ({"channelDimensions": {"c^": [1, ""]}} if spec.channels > 1 else {})
 
