@@ -5,6 +5,7 @@ from connectomake.inference.models import load_network
 from connectomake.jobs import Job, progress, run
 from connectomake.layers import ShardWriter, read_box
 from connectomake.planning.resolve import check_models
+from connectomake.sources.witness import Witness
 
 
 def main(job: Job) -> None:
@@ -14,11 +15,13 @@ def main(job: Job) -> None:
     check_models(plan)
     network = load_network(model["model"], model["weights"], inference)
     if plan.source.in_place:
-        read = job.open_source().read
+        read = Witness(job.open_source().read)
+        noted = {"read": {"source": read.lines}}
     else:
+        noted = job.read_by(job.input.image)
         shards = dict(zip(job.targets.image_blocks(block), job.input.image, strict=True))
         read = lambda box: read_box(shards, plan.layers["image"], box)  # noqa: E731
-    record = job.stages.record("affinity", network=network.record())
+    record = job.stages.record("affinity", network=network.record(), **noted)
     with ShardWriter(job.output.shard, spec, block, record) as writer:
         stats = infer_block(
             read=read,

@@ -15,6 +15,7 @@ from connectomake.components import (
 from connectomake.jobs import Job, run
 from connectomake.layers import read_box, write_block
 from connectomake.sources import probabilities
+from connectomake.sources.witness import Witness
 
 MIDDLE = 32
 
@@ -31,8 +32,10 @@ def main(job: Job) -> None:
     plan, block = job.plan, job.block()
     box, options = plan.grid.box(block), plan.config["segmentation"]
     if plan.probability is None:
-        read = job.open_source().read
+        read = Witness(job.open_source().read)
+        noted = {"read": {"source": read.lines}}
     else:
+        noted = job.read_by(job.input.probability)
         shards = dict(zip([block, *job.targets.high_blocks(block)], job.input.probability, strict=True))
         read = lambda part: read_box(shards, plan.layers[plan.probability], part)  # noqa: E731
     if plan.inference is None:
@@ -57,7 +60,7 @@ def main(job: Job) -> None:
         values = np.ascontiguousarray(read(box)[options["channel"]])
         result = label_block(values, options["threshold"], options["connectivity"], box, plan.roi)
         labels = result.labels
-    record = job.stages.record("components")
+    record = job.stages.record("components", **noted)
     write_block_tables(job.output.tables, result, record, more)
     write_block(job.output.shard, plan.layers["components"], block, labels, record)
 

@@ -3,6 +3,7 @@
 from connectomake.evaluation.files import named_reader, shards_reader, write_contingency
 from connectomake.jobs import Job, run
 from connectomake.octree import read_ids
+from connectomake.sources.witness import Witness
 
 
 def main(job: Job) -> None:
@@ -19,8 +20,12 @@ def main(job: Job) -> None:
         ids = lambda block: read_ids(names[plan.octree.parent(0, block)], plan.grid.name(block))  # noqa: E731
         return named_reader(shards, plan.layers["components"], ids)
 
-    read_gt = reader("ground_truth") if "ground_truth" in plan.layers else job.open_truth().read
     record, spec = job.stages.record("contingency"), plan.layers["segmentation"]
+    if "ground_truth" in plan.layers:
+        read_gt = reader("ground_truth")
+    else:
+        read_gt = Witness(job.open_truth().read)
+        record["read"] = {"truth": read_gt.lines}
     boxes = targets.evaluated(node)
     fine = supervoxels() if plan.curved else None
     write_contingency(job.output.table, read_gt, reader("segmentation"), boxes, spec, plan.evaluation_box, record, fine)

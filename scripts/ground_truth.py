@@ -2,14 +2,16 @@
 
 from connectomake.jobs import Job, run
 from connectomake.layers import ShardWriter
+from connectomake.sources.witness import Witness
 
 
 def main(job: Job) -> None:
     spec, block = job.plan.layers["ground_truth"], job.block("ground_truth")
-    labels = job.open_truth()
-    with ShardWriter(job.output.shard, spec, block, job.stages.record("ground_truth")) as writer:
+    read = Witness(job.open_truth().read)
+    record = job.stages.record("ground_truth", read={"truth": read.lines})
+    with ShardWriter(job.output.shard, spec, block, record) as writer:
         for slab in spec.slabs(block):
-            writer.write(slab, labels.read(slab))
+            writer.write(slab, read(slab))
 
 
 run(snakemake, main)

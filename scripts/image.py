@@ -7,7 +7,8 @@ from connectomake.sources import ingest_block
 def main(job: Job) -> None:
     plan, spec = job.plan, job.plan.layers["image"]
     probability = plan.segmented_channels if plan.inference is None else ()
-    ingest_block(job.open_source(), spec, job.block("image"), job.output.shard, job.stages.record("image"), probability)
+    record = job.stages.record("image")
+    ingest_block(job.open_source(), spec, job.block("image"), job.output.shard, record, probability, noted=True)
 
 
 run(snakemake, main)

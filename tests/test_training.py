@@ -535,3 +535,37 @@ def test_the_report_tells_the_time_to_go():
     said = []
     reporter(said.append)(50, 100, 0.5, 6.0, 0.012)
     assert said == ["step 50 of 100, loss 0.5000, 6.00 s a step (1.2 % waiting for samples), 5 min to go"]
+
+
+def test_a_checkpoint_of_other_voxels_is_refused(tmp_path):
+    """Settings are the same, the volume was edited in place: the weights would be a mixture of both."""
+    trained(tmp_path, steps=3)
+    path = tmp_path / "train.yaml"
+    with h5py.File(tmp_path / "volume.h5", "r+") as file:
+        file["raw"][12, 10, 11] ^= 1
+    with pytest.raises(RunError, match=r"made from other voxels than volumes\[0\] holds now; delete .*out to begin anew"):
+        teach(str(path), lambda line: None)
+    with h5py.File(tmp_path / "volume.h5", "r+") as file:
+        file["raw"][12, 10, 11] ^= 1
+    teach(str(path), lambda line: None)
+
+
+def test_an_edited_volume_is_another_lesson(tmp_path, monkeypatch):
+    from connectomake.planning.lessons import changed_lessons
+    from connectomake.teaching import load_training
+
+    monkeypatch.chdir(tmp_path)
+    config = load_training(config_of(tmp_path))
+    assert changed_lessons(config) == {}
+    (tmp_path / "volume.h5").touch()
+    assert changed_lessons(config) == {}
+    with h5py.File(tmp_path / "volume.h5", "r+") as file:
+        file["labels"][12, 10, 11] += 1
+    first = changed_lessons(config)
+    assert set(first) == {"volumes[0].image", "volumes[0].labels"}, "both lie in one file"
+    assert changed_lessons(config) == first
+    assert changed_lessons({**config, "initial_weights": "gone.pt"}) == first
+    (tmp_path / "first.pt").write_bytes(b"1")
+    assert changed_lessons({**config, "initial_weights": "first.pt"}) == first
+    (tmp_path / "first.pt").write_bytes(b"2")
+    assert set(changed_lessons({**config, "initial_weights": "first.pt"})) == {*first, "initial_weights"}

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import yaml
 
+from connectomake.jobs import Job
 from connectomake.layers import read_box, write_block
 from connectomake.planning.resolve import prepare_plan, resolve
 from connectomake.planning.scales import Scales
@@ -66,7 +67,8 @@ def make_run(config=CONFIG):
         script("image", [], {"shard": targets.shard("image", b)}, block=plan.layers["image"].grid.name(b))
     for b in blocks:
         image = read_box(f"{plan.outdir}/image", plan.layers["image"], plan.grid.box(b))
-        record = Stages(plan).record("affinity", network=NETWORK)
+        noted = Job(plan, None, None, None).read_by(targets.shard("image", i) for i in targets.image_blocks(b))
+        record = Stages(plan).record("affinity", network=NETWORK, **noted)
         write_block(targets.shard("affinity", b), plan.layers["affinity"], b, image, record)
         both = {"shard": targets.shard("components", b), "tables": targets.tables("components", b)}
         script("components", SimpleNamespace(probability=targets.components_inputs(b)), both, block=plan.grid.name(b))

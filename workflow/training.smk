@@ -8,6 +8,7 @@ from snakemake.utils import min_version
 
 from connectomake.atomic import canonical_json
 from connectomake.errors import ConnectomakeError
+from connectomake.planning.lessons import changed_lessons
 from connectomake.teaching import load_training
 
 min_version("9.0")
@@ -23,6 +24,9 @@ except ConnectomakeError as error:
     raise WorkflowError(str(error)) from None
 
 OUTDIR = training["outdir"]
+CHANGED = changed_lessons(training)  # nothing, unless volumes were edited in place
+for name in CHANGED:
+    logger.warning(f"{name} has changed since it was first learned from")
 ARRAYS = [v[part]["path"] for v in training["volumes"] for part in ("image", "labels")]
 
 
@@ -57,6 +61,7 @@ rule train:
         config=config["training"],
         settings=canonical_json(
             {key: value for key, value in training.items() if key != "every"}
+            | ({"changed": CHANGED} if CHANGED else {})
         ),
     script:
         "../scripts/train.py"

@@ -3,7 +3,24 @@
 Every block, merge table and mesh of a 3-D electron microscopy volume is a file target of a Snakemake workflow.
 """
 
+from typing import TYPE_CHECKING
+
 from connectomake.compiled import use_cache_of_this_source
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from connectomake.planning.plan import Plan
 
 __version__ = "0.1.0"
 use_cache_of_this_source()
+
+
+def open_run(place: "str | Path") -> "Plan":
+    """Open a run that was made before, by its config or the folder of its results; its source may have moved.
+
+    See `connectomake.planning.opening.open_run`.
+    """
+    from connectomake.planning import opening
+
+    return opening.open_run(place)

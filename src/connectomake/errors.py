@@ -13,6 +13,10 @@ class SourceError(ConnectomakeError, OSError):
     """The source image cannot be reached, read or understood."""
 
 
+class ContentError(ConnectomakeError, ValueError):
+    """A source was written to, and nobody can tell whether its content is the same."""
+
+
 class LayerError(ConnectomakeError, OSError):
     """A file of a layer (shard, table, info) is missing, truncated or does not fit its layer."""
 

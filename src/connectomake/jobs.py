@@ -79,7 +79,7 @@ class Job:
         """
         facts = self.plan.source
         source = facts.open()
-        if source.identity != facts.identity:
+        if not facts.is_like(source.identity):
             raise SourceError(f"source {facts.path} has changed since the plan was made; start snakemake on the head again")
         return source
 
@@ -94,10 +94,20 @@ class Job:
         from connectomake.planning.truth import open_truth
 
         facts, labels = self.plan.truth, open_truth(self.plan.config["evaluation"])
-        if facts is None or labels.source.identity != facts.identity:
+        if facts is None or not facts.is_like(labels.source.identity):
             path = labels.source.path
             raise SourceError(f"ground truth {path} has changed since the plan was made; start snakemake on the head again")
         return labels
+
+    def read_by(self, inputs: Iterable[str]) -> dict[str, Any]:
+        """Return what the jobs that made some files had read of the source, for the record of what is made from these."""
+        from connectomake.sources.witness import united
+
+        try:
+            lines = united(map(read_record, inputs), "source")
+        except LayerError:  # its reader will name it
+            lines = None
+        return {} if lines is None else {"read": {"source": lines}}
 
     def node(self) -> tuple[int, int]:
         """Return level and node of the octree that the wildcards name."""

@@ -26,10 +26,13 @@ class RangedFile(io.RawIOBase):
         Returns the bytes from start to stop, stop excluded.
     page
         Fetched at once, bytes; neighbouring pages that are missing come in one request.
+    version
+        What the server calls the bytes of today, such as an ETag; "" if it does not say.
     """
 
-    def __init__(self, size: int, fetch: Fetch, page: int = PAGE):
+    def __init__(self, size: int, fetch: Fetch, page: int = PAGE, version: str = ""):
         super().__init__()
+        self.version = version
         self._size, self._fetch, self._page = size, fetch, page
         self._position = 0
         self._pages: OrderedDict[int, bytes] = OrderedDict()
@@ -59,6 +62,10 @@ class RangedFile(io.RawIOBase):
         view[: len(data)] = data
         self._position += len(data)
         return len(data)
+
+    def fetch(self, start: int, stop: int) -> bytes:
+        """Return the bytes from `start` to `stop`, past what is kept: other threads may read meanwhile."""
+        return self._fetch(start, stop)
 
     def _range(self, start: int, stop: int) -> bytes:
         if start >= stop:
@@ -101,13 +108,13 @@ def open_url(url: str) -> RangedFile:
         If it is not there or cannot be reached.
     """
     try:
-        size, fetch = _s3(url) if url.startswith("s3://") else _elsewhere(url)
+        size, fetch, version = _s3(url) if url.startswith("s3://") else _elsewhere(url)
     except ConnectomakeError:
         raise
     except Exception as error:
         other = SourceError(f"{url} cannot be opened ({_first_line(error)}); check the name and the credentials")
         raise of_store(url, error, SourceError) or other from error
-    return RangedFile(size, explained(url, fetch))
+    return RangedFile(size, explained(url, fetch), version=version)
 
 
 def explained(url: str, fetch: Fetch) -> Fetch:
@@ -144,10 +151,11 @@ def s3_client() -> Any:
     return session.client("s3", config=config, region_name=session.region_name or "us-east-1")
 
 
-def _s3(url: str) -> tuple[int, Fetch]:
+def _s3(url: str) -> tuple[int, Fetch, str]:
     bucket, _, key = url.removeprefix("s3://").partition("/")
     client = s3_client()
-    return int(client.head_object(Bucket=bucket, Key=key)["ContentLength"]), s3_fetch(client, bucket, key)
+    head = client.head_object(Bucket=bucket, Key=key)
+    return int(head["ContentLength"]), s3_fetch(client, bucket, key), str(head.get("ETag", ""))
 
 
 def s3_fetch(client: Any, bucket: str, key: str) -> Fetch:
@@ -167,7 +175,7 @@ def s3_fetch(client: Any, bucket: str, key: str) -> Fetch:
     return fetch
 
 
-def _elsewhere(url: str) -> tuple[int, Fetch]:
+def _elsewhere(url: str) -> tuple[int, Fetch, str]:
     """Google's buckets and web servers, through cloud-files."""
     from cloudfiles import CloudFiles
 
@@ -180,7 +188,16 @@ def _elsewhere(url: str) -> tuple[int, Fetch]:
     def fetch(start: int, stop: int) -> bytes:
         return bytes(files.get({"path": name, "start": start, "end": stop}, raw=True))
 
-    return int(size), fetch
+    return int(size), fetch, _version(files, name)
+
+
+def _version(files: Any, name: str) -> str:
+    """Return what a server says of the bytes of a file: its ETag or checksum, else when they were last written."""
+    try:
+        head = {str(key).lower(): str(value) for key, value in (files.head(name) or {}).items() if value}
+    except Exception:  # a server need not answer this
+        return ""
+    return next((head[key] for key in ("etag", "content-md5", "last-modified") if key in head), "")
 
 
 def _first_line(error: BaseException) -> str:

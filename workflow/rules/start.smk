@@ -70,6 +70,7 @@ def after_jobs():
 
 
 onstart:
+    leave_plan_beside()
     before_jobs()
 
 

@@ -1,11 +1,13 @@
 # Requires: plan, HEAD. Makes: the same questions about files for runs on a disk and for runs in a bucket (default-storage-provider).
 import hashlib
+import json
 
 from snakemake.io import IOFile
 from snakemake.storage import flag_with_storage_object
 
 from connectomake.planning.freshness import is_stale
 from connectomake.planning.infos import info_text, is_info_stale
+from connectomake.planning.opening import NAME, leave_plan
 from connectomake.planning.stored import SHARED, StoredRun, store_text
 from connectomake.planning.stored import list_gs, list_s3, unshipped
 
@@ -51,6 +53,19 @@ def list_storage():
     name = hashlib.sha256(f"{prefix}/{plan.outdir}".encode()).hexdigest()[:16]
     cache = f".connectomake/records-{name}.json"
     return StoredRun(objects, fetch, noted_time, cache, f"{plan.outdir}/{SHARED}")
+
+
+def leave_plan_beside():
+    """Leave the plan beside the results, so that a copy of them can be opened alone."""
+    try:
+        if not PROVIDER:
+            leave_plan(plan)
+        elif stored is not None and f"{plan.outdir}/{NAME}" not in stored.objects:
+            prefix = workflow.storage_settings.default_storage_prefix
+            text = json.dumps({"plan": plan.to_json()}).encode()
+            store_text(storage_client(), prefix, f"{plan.outdir}/{NAME}", text)
+    except Exception as error:  # of the store's client, or of the disk: the results can be opened by their config
+        logger.warning(f"{plan.outdir}/{NAME} could not be written ({error})")
 
 
 def leave_records():

@@ -9,6 +9,7 @@ import typer
 
 from connectomake.cli import common
 from connectomake.cli.common import DEFAULT_CONFIG, ConfigPath, bytes_text, seconds_text, shape_text
+from connectomake.cli.content import checked_plan
 from connectomake.errors import RunError
 
 if TYPE_CHECKING:
@@ -30,10 +31,16 @@ def check(
         str, typer.Option("--storage", metavar="URL", help="Results go here: s3://BUCKET/PREFIX or gs://.")
     ] = "",
     endpoint: Annotated[str, typer.Option("--endpoint", metavar="URL", help="Of an S3-compatible store.")] = "",
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Read all of source and ground truth once, so that any later edit is noticed.")
+    ] = False,
+    source_is: Annotated[
+        str, typer.Option("--source-is", metavar="same|changed", help="Of files written to that were never read as a whole.")
+    ] = "",
 ) -> None:
     """Check that the config is valid, the source readable, the results writable and the model working."""
     site = _site(profile, storage, endpoint)
-    plan = common.open_plan(config)
+    plan = checked_plan(config, deep, source_is, site.storage is None)
     _done(f"{config} is valid: {plan.grid.count:,} blocks of {shape_text(plan.block)}")
     _check_site(site)
     source = _check_source(plan)

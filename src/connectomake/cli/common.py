@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from connectomake.errors import ConfigError, SourceError
+from connectomake.errors import ConfigError, ContentError, ModelError, SourceError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,33 +16,48 @@ if TYPE_CHECKING:
 
     from connectomake.planning.plan import Plan
 
-ConfigPath: TypeAlias = Annotated[str, typer.Argument(metavar="[CONFIG]", help="The run's config.", show_default=True)]
+ConfigPath: TypeAlias = Annotated[
+    str, typer.Argument(metavar="[CONFIG]", help="The run's config, or the folder of its results.", show_default=True)
+]
 DEFAULT_CONFIG = "config.yaml"
 WIDTH_OF_FILES = 140
 NO_NETWORK = "no network (inference is null): the source is taken as the probability"
 
 
 def read_plan(config: str) -> "Plan":
-    """Return the plan of a config; if its source is out of reach, the plan that the last run wrote.
+    """Return the plan of a config; if source, truth or model are out of reach, the plan that the last run wrote.
+
+    Parameters
+    ----------
+    config
+        The config; or the folder of a run's results, whose plan is then taken as it is.
 
     Raises
     ------
     ConfigError
         If the config is wrong.
-    SourceError
-        If the source cannot be opened and no run has written the plan.
+    SourceError, ModelError, ContentError
+        If source or model cannot be opened and no run has written the plan.
     """
-    from connectomake.planning.resolve import plan_path, resolve
+    from connectomake.planning.opening import earlier_plan, open_run
+    from connectomake.planning.resolve import changes, resolve_seen
 
-    values = _load(config)
+    if Path(config).is_dir():
+        return open_run(config)
+    values = load(config)
     try:
-        return resolve(values)
-    except SourceError as error:
-        stored = Path(plan_path(values))
-        if not stored.exists():
-            raise
-        note(f"the source is out of reach ({error}); taking the plan of the last run, {stored}")
-        return _stored_plan(stored)
+        plan, seen = resolve_seen(values)
+    except (SourceError, ModelError, ContentError) as error:
+        try:
+            plan = earlier_plan(values)
+        except ConfigError:
+            raise error from None
+        reason = f"the source is out of reach ({error})" if isinstance(error, SourceError) else str(error)
+        note(f"{reason}; taking the plan of the last run")
+        return plan
+    for text in changes(plan, seen):
+        note(text)
+    return plan
 
 
 def open_plan(config: str) -> "Plan":
@@ -55,26 +70,16 @@ def open_plan(config: str) -> "Plan":
     """
     from connectomake.planning.resolve import resolve
 
-    return resolve(_load(config))
+    return resolve(load(config))
 
 
-def _load(config: str) -> dict:
+def load(config: str) -> dict:
+    """Read a config, or say that the word is no config."""
     from connectomake.config import load_config
 
     if config.startswith("-"):
         raise ConfigError(f"there is no option {config}; see --help")
     return load_config(config)
-
-
-def _stored_plan(path: Path) -> "Plan":
-    import json
-
-    from connectomake.planning.plan import Plan
-
-    try:
-        return Plan.from_json(json.loads(path.read_text())["plan"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"the plan {path} is damaged; delete it and run again where the source is in reach") from error
 
 
 def program(name: str) -> str:

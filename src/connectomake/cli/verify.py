@@ -8,6 +8,7 @@ import typer
 
 from connectomake.cli import common
 from connectomake.cli.common import DEFAULT_CONFIG, ConfigPath
+from connectomake.cli.content import compare_sources, conclude, faults_of
 from connectomake.errors import ConfigError
 
 
@@ -17,6 +18,9 @@ def verify(
         bool, typer.Option("--deep", help="Decode every storage chunk; compare segmentation, halos and object table.")
     ] = False,
     stage: Annotated[list[str] | None, typer.Option(help="Only this stage; may be given more than once.")] = None,
+    source: Annotated[
+        bool, typer.Option("--source", help="Read source and ground truth again; compare with what the blocks were made from.")
+    ] = False,
     limit: Annotated[int, typer.Option(help="Print at most so many problems; 0: all.", min=0)] = 100,
 ) -> None:
     """Check that every file that should be there is there, opens, has the right shape and the config's settings."""
@@ -27,9 +31,11 @@ def verify(
     for name in stage or ():
         if name not in STAGES:
             raise ConfigError(f"there is no stage {name!r}; stages are {', '.join(STAGES)}")
-    plan = common.read_plan(config)
+    plan, comparisons = compare_sources(config) if source else (common.read_plan(config), [])
     with bar("files") as progress:
         report = look(plan, set(stage) if stage else None, deep, progress, partial(common.run_command, config))
+    report.faults += faults_of(comparisons)
+    conclude(plan, comparisons)
     for text in report.notes:
         common.note(text)
     shown = report.problems[: limit or None]

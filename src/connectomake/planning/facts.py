@@ -27,11 +27,13 @@ class SourceFacts:
     voxel_size
         Nanometres, z, y, x.
     identity
-        Fingerprint of the content, independent of where the source lies.
+        Name of the content, independent of where the source lies: what results depend on.
     options
         How it is read.
     blank_sections
         Missing sections of a stack that are read as zeros.
+    sampled
+        The cheap fingerprint that a job compares; "" if it is the identity.
     """
 
     path: str
@@ -45,6 +47,7 @@ class SourceFacts:
     identity: str
     options: SourceOptions = DEFAULTS
     blank_sections: int = 0
+    sampled: str = ""
 
     @property
     def in_place(self) -> bool:
@@ -65,6 +68,10 @@ class SourceFacts:
         z, y, x = facts.pop("voxel_size")
         options = SourceOptions.of(facts.pop("options", {}))
         return cls(bounds=bounds, voxel_size=(z, y, x), options=options, **facts)
+
+    def is_like(self, identity: str) -> bool:
+        """Whether a source with this cheap fingerprint can be the one that the plan was made for."""
+        return str(identity) == (self.sampled or self.identity)
 
     def open(self) -> "Source":
         """Open the source for reading.

@@ -1,7 +1,7 @@
 """The plan: config and source, resolved once, from which every grid, layer and path follows."""
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from connectomake.config import default_chunk, threshold_text
@@ -35,6 +35,8 @@ class Plan:
         SHA-256 of the model file and of the checkpoint, or None.
     truth
         Facts of the ground truth, in the source's coordinates; None if nothing is evaluated.
+    modules
+        SHA-256 of the files in the model file's folder that it imports or names, by their paths there.
     """
 
     config: dict[str, Any]
@@ -42,12 +44,14 @@ class Plan:
     model: str | None = None
     weights: str | None = None
     truth: SourceFacts | None = None
+    modules: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as plain JSON values."""
         truth = None if self.truth is None else self.truth.to_json()
         facts = {"source": self.source.to_json(), "truth": truth, "model": self.model, "weights": self.weights}
-        return {"format": FORMAT, "config": self.config, **facts}
+        modules = {"modules": self.modules} if self.modules else {}
+        return {"format": FORMAT, "config": self.config, **facts, **modules}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Plan":
@@ -61,7 +65,8 @@ class Plan:
         if value.get("format") != FORMAT:
             raise ConfigError(f"the plan has format {value.get('format')}, this version reads {FORMAT}; rerun on the head")
         truth = None if value["truth"] is None else SourceFacts.from_json(value["truth"])
-        return cls(value["config"], SourceFacts.from_json(value["source"]), value["model"], value["weights"], truth)
+        source, modules = SourceFacts.from_json(value["source"]), value.get("modules", {})
+        return cls(value["config"], source, value["model"], value["weights"], truth, modules)
 
     @property
     def outdir(self) -> str:

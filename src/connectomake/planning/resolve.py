@@ -3,24 +3,38 @@
 import hashlib
 import json
 import os
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from connectomake.atomic import canonical_json, write_json
 from connectomake.config import check_channels, check_config, check_plain, normalise
 from connectomake.errors import ConfigError, ModelError, SourceError
+from connectomake.planning.content import Rule, Settled, files_text, settle
 from connectomake.planning.facts import SourceFacts
+from connectomake.planning.modules import file_hash, neighbours
 from connectomake.planning.plan import Plan
 from connectomake.planning.truth import check_truth, truth_facts
 from connectomake.sources import SourceOptions, is_url, open_source, resolve_local
+from connectomake.sources.identity import as_identity
 
 PLAN_FOLDER = ".connectomake"
 IMAGE_DTYPES = ("uint8", "uint16", "uint32", "int8", "int16", "float32")
 PROBABILITY_DTYPES = ("uint8", "float32")
 
 
-def resolve(config: dict[str, Any]) -> Plan:
+def resolve(config: dict[str, Any], rule: Rule | None = None) -> Plan:
     """Check a config, open its source and return the plan.
+
+    The source is compared with what was seen of it before, in this working directory: see `connectomake.planning.content`.
+    A finished run is opened without its source by `connectomake.open_run`.
+
+    Parameters
+    ----------
+    config
+        As it was read, without defaults.
+    rule
+        How carefully to compare; None as the config says.
 
     Raises
     ------
@@ -28,18 +42,63 @@ def resolve(config: dict[str, Any]) -> Plan:
         If the config is wrong or does not fit the source.
     SourceError
         If the source cannot be opened.
+    ContentError
+        If the source was written to, and nobody can tell whether its content is the same.
+    """
+    return resolve_seen(config, rule)[0]
+
+
+def resolve_seen(config: dict[str, Any], rule: Rule | None = None) -> tuple[Plan, dict[str, Settled]]:
+    """Resolve a config, and return beside the plan what was seen of its volumes, by `place_key`; see `resolve`."""
+    plan = sampled_plan(config)
+    return name_contents(plan, rule or Rule(plan.config["source"]["checksum_below"]))
+
+
+def sampled_plan(config: dict[str, Any]) -> Plan:
+    """Check a config and open its source: the plan in which contents are called by their cheap fingerprints.
+
+    Raises
+    ------
+    ConfigError, SourceError
+        See `resolve`.
     """
     filled = normalise(config)
     check_config(filled)
     filled["outdir"] = str(PurePosixPath(filled["outdir"]))
-    model, weights = _model_hashes(filled["inference"])
+    model, weights, modules = _model_hashes(filled["inference"])
     source = _source_facts(filled["source"])
-    plan = Plan(filled, source, model, weights, truth_facts(filled["evaluation"], source))
+    plan = Plan(filled, source, model, weights, truth_facts(filled["evaluation"], source), modules)
     _check_region(plan)
     check_truth(plan)
     _check_dtype(plan)
     _check_source_stays(plan)
     return plan
+
+
+def name_contents(plan: Plan, rule: Rule) -> tuple[Plan, dict[str, Settled]]:
+    """Call the contents of a `sampled_plan` by the names that they have had so far, and note what is there now.
+
+    Raises
+    ------
+    SourceError, ContentError
+        See `connectomake.planning.content.settle`.
+    """
+    seen: dict[str, Settled] = {}
+    for facts in (plan.source, plan.truth):
+        if facts is not None and place_key(facts) not in seen:
+            seen[place_key(facts)] = settle(facts.path, place_key(facts), as_identity(facts.identity), rule)
+    truth = None if plan.truth is None else _named(plan.truth, seen)
+    return replace(plan, source=_named(plan.source, seen), truth=truth), seen
+
+
+def _named(facts: SourceFacts, seen: dict[str, Settled]) -> SourceFacts:
+    cheap, name = str(facts.identity), seen[place_key(facts)].identity
+    return replace(facts, identity=name, sampled="" if name == cheap else cheap)
+
+
+def place_key(facts: SourceFacts) -> str:
+    """Return what the notes on a volume are found by."""
+    return canonical_json([resolve_local(facts.path, "."), facts.dataset, facts.scale])
 
 
 def plan_path(config: dict[str, Any]) -> str:
@@ -62,30 +121,56 @@ def prepare_plan(config: dict[str, Any]) -> str | None:
     Returns
     -------
     str or None
-        A warning, if the plan of an earlier run is used because the source is out of reach.
+        A warning, if the plan of an earlier run is used because the source is out of reach, or if the source has changed.
 
     Raises
     ------
-    ConfigError, SourceError
+    ConfigError, SourceError, ContentError
         See `resolve`.
     """
     path = Path(plan_path(config))
+    before = _stored(path)
     try:
-        plan = resolve(config)
+        plan = sampled_plan(config)
+        check_writable(plan.outdir)
+        plan, seen = name_contents(plan, Rule(plan.config["source"]["checksum_below"]))
     except SourceError as error:
         if not path.exists():
             raise
         return f"{error}; going on with the plan of an earlier run, {path}"
-    check_writable(plan.outdir)
     value = {"plan": plan.to_json()}
-    if _stored(path) != json.loads(json.dumps(value)):
+    if before != json.loads(json.dumps(value)):
         try:
             write_json(path, value)
         except OSError as error:
             raise ConfigError(
                 f"the plan {path} cannot be written ({error.strerror}); make the working directory writable"
             ) from error
-    return None
+    return " ".join(changes(plan, seen, before)) or None
+
+
+def changes(plan: Plan, seen: dict[str, Settled], before: Any = None) -> list[str]:
+    """Return a sentence for each volume of a plan whose content is another than before.
+
+    Parameters
+    ----------
+    plan, seen
+        From `resolve_seen`.
+    before
+        What the plan file of an earlier start holds, if there is one.
+    """
+    texts = []
+    for what, key, facts in (("source", "source", plan.source), ("ground truth", "truth", plan.truth)):
+        if facts is None:
+            continue
+        earlier = before["plan"].get(key) if isinstance(before, dict) and isinstance(before.get("plan"), dict) else None
+        other = earlier is not None and earlier["path"] == facts.path and earlier["identity"] != facts.identity
+        found = seen[place_key(facts)]
+        if other or found.changed:
+            names = files_text(found.changed or found.last)
+            where = f"{facts.path} ({names})" if names else facts.path
+            texts.append(f"the {what} {where} has changed: what was made from it is outdated and will be made anew.")
+    return texts
 
 
 def _stored(path: Path) -> Any:
@@ -118,20 +203,30 @@ def _source_facts(section: dict[str, Any]) -> SourceFacts:
     )  # fmt: skip
 
 
-def _model_hashes(section: dict[str, Any] | None) -> tuple[str | None, str | None]:
+def _model_hashes(section: dict[str, Any] | None) -> tuple[str | None, str | None, dict[str, str]]:
     if section is None:
-        return None, None
-    return _file_hash(section["model"], "inference.model"), _file_hash(section["weights"], "inference.weights")
+        return None, None, {}
+    model, weights = _file_hash(section["model"], "inference.model"), _file_hash(section["weights"], "inference.weights")
+    try:
+        return model, weights, neighbours(section["model"])
+    except OSError as error:
+        raise ModelError(f"{error.filename}, which {section['model']} uses, cannot be read ({error.strerror})") from error
 
 
 def check_models(plan: Plan) -> None:
     """Raise a ModelError unless the model file and its weights are still those that the plan was made with."""
     section = plan.config["inference"]
-    hashes = zip(("model", "weights"), _model_hashes(section), (plan.model, plan.weights), strict=True)
-    for key, found, planned in hashes:
+    *hashes, modules = _model_hashes(section)
+    for key, found, planned in zip(("model", "weights"), hashes, (plan.model, plan.weights), strict=True):
         if found != planned:
             raise ModelError(
                 f"inference.{key} {section[key]!r} has changed since the plan was made; start snakemake on the head again"
+            )
+    for name in sorted(modules.keys() | plan.modules.keys()):
+        if modules.get(name) != plan.modules.get(name):
+            raise ModelError(
+                f"{name}, which inference.model {section['model']!r} uses, has changed since the plan was made; start "
+                "snakemake on the head again"
             )
 
 
@@ -139,10 +234,9 @@ def _file_hash(path: str | None, key: str) -> str | None:
     if path is None:
         return None
     try:
-        with Path(path).open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return file_hash(Path(path))
     except OSError as error:
-        raise ConfigError(f"{key} {path!r} cannot be read ({error.strerror}); name an existing file") from error
+        raise ModelError(f"{key} {path!r} cannot be read ({error.strerror}); name an existing file") from error
 
 
 def _check_region(plan: Plan) -> None:

@@ -156,6 +156,7 @@ class Stages:
             "model": self.plan.model,
             "weights": self.plan.weights,
             "bounds": asdict(self.plan.source.bounds),
+            **({"modules": self.plan.modules} if self.plan.modules else {}),
         }
         return values | ({"source": self._source()} if self.plan.source.in_place else {})
 

@@ -12,6 +12,7 @@ from connectomake.queueing.stores import Store, explained
 from connectomake.queueing.task import Task
 
 _TAIL = 1 << 14
+_LONG_TAIL = 1 << 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +62,12 @@ class Place:
             return all(self._fits(path, task.fingerprint) for path in task.outputs)
 
     def _fits(self, path: str, fingerprint: str) -> bool:
-        try:
-            return bool(decode_record(self.store.tail(path, _TAIL), path).get("fingerprint") == fingerprint)
-        except LayerError:
-            return False
+        for size in (_TAIL, _LONG_TAIL):
+            try:
+                return bool(decode_record(self.store.tail(path, size), path).get("fingerprint") == fingerprint)
+            except LayerError:  # or a long record
+                continue
+        return False
 
     def lacking(self, task: Task) -> str | None:
         """Return the first input that is not there."""

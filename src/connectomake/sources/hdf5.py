@@ -11,6 +11,7 @@ from connectomake.geometry import Box
 from connectomake.remote import RangedFile, open_url
 from connectomake.sources import identity
 from connectomake.sources.hdf5_array import broken_link, hdf5_array
+from connectomake.sources.hdf5_files import referred_files
 from connectomake.sources.options import DEFAULTS, SourceOptions
 from connectomake.sources.paths import is_url
 from connectomake.sources.reasons import reason
@@ -38,9 +39,14 @@ def open_hdf5(path: str, dataset: str | None, voxel_size: Sequence[float] | None
         channels=channels,
         dtype=read_dtype(array.dtype, where),
         voxel_size=choose_voxel_size(voxel_size, _stored_size(array.attrs), where),
-        identity=identity.of_file(stream or Path(path), "hdf5", array.name),
+        identity=_identity(stream or Path(path), array),
         **chunked(hdf5_array(array, path), (0, 1, 2, 3) if array.ndim == 4 else (None, 0, 1, 2), where, options),
     )
+
+
+def _identity(place: RangedFile | Path, array: Any) -> identity.Identity:
+    found = identity.of_file(place, "hdf5", array.name)
+    return found.with_files(referred_files(array, str(place))) if isinstance(place, Path) else found
 
 
 def _opened(path: str, stream: RangedFile | None) -> Any:

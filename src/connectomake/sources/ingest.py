@@ -8,6 +8,7 @@ from connectomake.errors import SourceError
 from connectomake.layers import LayerSpec, ShardWriter
 from connectomake.sources.probability import probabilities
 from connectomake.sources.source import Source
+from connectomake.sources.witness import Witness
 
 
 def ingest_block(
@@ -17,11 +18,12 @@ def ingest_block(
     path: str | os.PathLike[str],
     record: dict[str, Any],
     probability: Sequence[int] = (),
+    noted: bool = False,
 ) -> None:
     """Copy the voxels of one block, in slabs of one storage chunk's height, so that memory is one slab.
 
     NaN and infinities of a float image are copied as they are; inference complains about them. Channels named as `probability`
-    must be probabilities.
+    must be probabilities. Where `noted`, the record tells what was read (`connectomake.sources.witness`).
 
     Raises
     ------
@@ -30,8 +32,10 @@ def ingest_block(
         no file is left.
     """
     check_fit(source, spec)
-    read = probabilities(source.read, probability, source.path)
-    with ShardWriter(path, spec, block_id, record) as writer:
+    witness = Witness(source.read)
+    read = probabilities(witness, probability, source.path)
+    told = {"read": {"source": witness.lines}} if noted else {}
+    with ShardWriter(path, spec, block_id, {**record, **told}) as writer:
         for slab in spec.slabs(block_id):
             writer.write(slab, read(slab))
 

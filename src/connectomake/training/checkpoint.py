@@ -18,13 +18,22 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
         torch.save({"form": FORM, **content}, temporary)
 
 
-def load_checkpoint(path: Path, config: str) -> dict[str, Any]:
+def load_checkpoint(path: Path, config: str, contents: list[str]) -> dict[str, Any]:
     """Read a checkpoint, without running code.
+
+    Parameters
+    ----------
+    path
+        The checkpoint.
+    config
+        The settings of today, from `settings_text`.
+    contents
+        Checksums of the volumes of today.
 
     Raises
     ------
     RunError
-        If it is damaged, or was made with another config; the message says how to begin anew.
+        If it is damaged, or was made with another config or from other volumes; the message says how to begin anew.
     """
     way_out = f"delete {path.parent} to begin anew, or give another outdir"
     try:
@@ -35,6 +44,9 @@ def load_checkpoint(path: Path, config: str) -> dict[str, Any]:
         raise RunError(f"{path} is not a checkpoint of this version; {way_out}")
     if content["config"] != config:
         raise RunError(f"the checkpoint {path} was made with other settings; {way_out}")
+    other = [i for i, (was, now) in enumerate(zip(content.get("contents", ()), contents, strict=False)) if was != now]
+    if other:
+        raise RunError(f"the checkpoint {path} was made from other voxels than volumes[{other[0]}] holds now; {way_out}")
     return content
 
 

@@ -68,6 +68,7 @@ class _Run:
         self.folder = Path(config["outdir"])
         self.every = config["every"]
         self.settings = settings_text(config)
+        self.contents = [volume.content() for volume in volumes]
         self.spec = TrainingSpec.from_config(config)
         self.sampler = Sampler(volumes, self.spec)
         self.held_out = [Batch.of([sample]) for sample in validation_samples(volumes, self.spec)]
@@ -81,7 +82,7 @@ class _Run:
     def resume(self) -> None:
         path = self.folder / CHECKPOINT
         if path.exists():
-            content = load_checkpoint(path, self.settings)
+            content = load_checkpoint(path, self.settings, self.contents)
             self.learner.restore(content["learner"])
             self.journal.rows = content["rows"]
             self.seconds = content["seconds"]
@@ -131,7 +132,8 @@ class _Run:
             self.journal.plot()
             rows, recent = self.journal.rows, [list(row) for row in self._recent]
             state = {"config": self.settings, "rows": rows, "seconds": self.seconds, "recent": recent, "history": self.history}
-            save_checkpoint(self.folder / CHECKPOINT, state | {"learner": self.learner.state()})
+            state |= {"learner": self.learner.state(), "contents": self.contents}
+            save_checkpoint(self.folder / CHECKPOINT, state)
             self._export()
 
     def _log(self, validated: bool) -> None:

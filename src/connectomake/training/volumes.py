@@ -1,5 +1,6 @@
 """Image and labels to learn from, checked and in memory."""
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,6 +57,14 @@ class TrainingVolume:
         for box in self.held_out:
             labels[box.slices()] = IGNORE
         return labels
+
+    def content(self) -> str:
+        """Return a checksum of all that is learned from."""
+        digest = hashlib.blake2b(digest_size=16)
+        for array in (self.image, self.labels):
+            digest.update(f"{array.dtype.str}{array.shape}".encode())
+            digest.update(memoryview(np.ascontiguousarray(array)).cast("B"))
+        return digest.hexdigest()
 
     def check_patch(self, patch: Vec) -> None:
         """Refuse a patch that is larger than the volume.

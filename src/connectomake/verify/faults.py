@@ -7,7 +7,7 @@ from typing import Literal
 from connectomake.errors import ConnectomakeError
 from connectomake.trouble import in_the_way, passes
 
-Kind = Literal["missing", "damaged", "refused", "settings", "future"]
+Kind = Literal["missing", "damaged", "refused", "settings", "source", "future"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +22,8 @@ class Fault:
         A sentence that names file and way out; empty if another fault's sentence speaks for it.
     kind
         ``missing``; ``damaged``: it cannot be used; ``refused``: the machine or its file server does not let us read it today;
-        ``settings``: it is whole, but made with other settings than the config's; ``future``: it is whole, but dated in the
-        future.
+        ``settings``: it is whole, but made with other settings than the config's; ``source``: it is whole, but made from other
+        voxels than its source holds now; ``future``: it is whole, but dated in the future.
     """
 
     path: str
