@@ -70,8 +70,8 @@ def after_jobs():
 
 
 onstart:
-    leave_plan_beside()
     before_jobs()
+    leave_plan_beside()
 
 
 onsuccess:

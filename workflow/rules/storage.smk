@@ -58,9 +58,9 @@ def list_storage():
 def leave_plan_beside():
     """Leave the plan beside the results, so that a copy of them can be opened alone."""
     try:
-        if not PROVIDER:
+        if HEAD and not PROVIDER:
             leave_plan(plan)
-        elif stored is not None and f"{plan.outdir}/{NAME}" not in stored.objects:
+        elif HEAD and stored is not None and f"{plan.outdir}/{NAME}" not in stored.objects:
             prefix = workflow.storage_settings.default_storage_prefix
             text = json.dumps({"plan": plan.to_json()}).encode()
             store_text(storage_client(), prefix, f"{plan.outdir}/{NAME}", text)
