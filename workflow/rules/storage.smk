@@ -60,11 +60,17 @@ def leave_plan_beside():
     try:
         if HEAD and not PROVIDER:
             leave_plan(plan)
-        elif HEAD and stored is not None and f"{plan.outdir}/{NAME}" not in stored.objects:
+        elif (
+            HEAD
+            and stored is not None
+            and f"{plan.outdir}/{NAME}" not in stored.objects
+        ):
             prefix = workflow.storage_settings.default_storage_prefix
             text = json.dumps({"plan": plan.to_json()}).encode()
             store_text(storage_client(), prefix, f"{plan.outdir}/{NAME}", text)
-    except Exception as error:  # of the store's client, or of the disk: the results can be opened by their config
+    except (
+        Exception
+    ) as error:  # of the store's client, or of the disk: the results can be opened by their config
         logger.warning(f"{plan.outdir}/{NAME} could not be written ({error})")
 
 
