@@ -28,6 +28,7 @@ from connectomake.objects import read_parquet
 from connectomake.planning.resolve import resolve
 from connectomake.viewing import make_server, mounts, viewer_state
 from connectomake.viewing.client import client_folder
+from connectomake.viewing.folders import layer_file_in
 from connectomake.viewing.ranges import parse_range
 from tests.tiny_run import CONFIG, make_run, write_inputs
 
@@ -69,13 +70,12 @@ def test_whole_file_and_ranges(plan, server):
     status, headers, body = ask(server, f"/run/{path}")
     assert (status, body) == (200, data)
     assert headers["Accept-Ranges"] == "bytes"
-    assert headers["Access-Control-Allow-Origin"] == "*"
+    assert not any(name.startswith("Access-Control") for name in headers), "no other site may read it"
     for text, part in (("0-15", data[:16]), ("16-", data[16:]), ("-7", data[-7:]), (f"5-{len(data) + 99}", data[5:])):
         status, headers, body = ask(server, f"/run/{path}", Range=f"bytes={text}")
         assert (status, body) == (206, part)
         start = len(data) - 7 if text == "-7" else int(text.split("-")[0])
         assert headers["Content-Range"] == f"bytes {start}-{start + len(part) - 1}/{len(data)}"
-        assert "Content-Range" in headers["Access-Control-Expose-Headers"]
 
 
 def test_range_without_a_byte(plan, server):
@@ -84,7 +84,6 @@ def test_range_without_a_byte(plan, server):
     status, headers, _ = ask(server, f"/run/{path}", Range=f"bytes={size}-")
     assert status == 416
     assert headers["Content-Range"] == f"bytes */{size}"
-    assert headers["Access-Control-Allow-Origin"] == "*"
 
 
 def test_a_browser_that_is_gone_is_no_news_but_other_errors_are(server, monkeypatch, capfd):
@@ -94,7 +93,7 @@ def test_a_browser_that_is_gone_is_no_news_but_other_errors_are(server, monkeypa
     client.sendall(b"GET / HTTP/1.1")
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # so that closing resets it
     client.close()
-    assert told.wait(30)
+    assert told.wait(1800)
     assert capfd.readouterr().err == ""
     try:
         raise ValueError("a mistake of ours")
@@ -110,14 +109,123 @@ def test_head_and_preflight(plan, server):
     assert (status, body, headers["Content-Length"]) == (200, b"", str(size))
     status, headers, body = ask(server, f"/run/{path}", "HEAD", Range="bytes=0-9")
     assert (status, headers["Content-Length"]) == (206, "10")
-    status, headers, _ = ask(
-        server, f"/run/{path}", "OPTIONS", Origin="https://neuroglancer-demo.appspot.com",
-        Access_Control_Request_Method="GET", Access_Control_Request_Headers="range",
-    )  # fmt: skip
+    status, headers, _ = preflight(server, f"/{server.guard.token}/run/{path}", PUBLIC)
     assert status == 204
+    assert headers["Access-Control-Allow-Origin"] == PUBLIC
     assert "GET" in headers["Access-Control-Allow-Methods"]
     assert "Range" in headers["Access-Control-Allow-Headers"]
     assert headers["Access-Control-Allow-Private-Network"] == "true"
+
+
+PUBLIC = "https://neuroglancer-demo.appspot.com"
+
+
+def preflight(server, path, origin):
+    return ask(
+        server, path, "OPTIONS", Origin=origin, Access_Control_Request_Method="GET", Access_Control_Request_Headers="range",
+        Access_Control_Request_Private_Network="true",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("origin", [PUBLIC, "https://evil.example", "null", "http://127.0.0.1:1", "http://localhost", ""])
+def test_pages_of_other_sites_read_nothing(plan, server, origin):
+    for path in ("/run/segmentation/info", "/state.json", "/", "/v/connectomake/", f"/run/{first_shard(plan)}", "/nothing"):
+        for status, headers, body in (ask(server, path, Origin=origin), preflight(server, path, origin)):
+            assert status == 403
+            assert not any(name.startswith("Access-Control") for name in headers)
+            assert b"--allow-origin" in body
+    wrong = f"/{server.guard.token[:-1]}x/run/segmentation/info"
+    assert ask(server, wrong, Origin=origin)[0] == 403
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_pages_of_other_sites_embed_nothing(server, site):
+    """Browsers send no Origin for scripts and pictures, but say where the page is from."""
+    asked = {"Sec_Fetch_Site": site, "Sec_Fetch_Mode": "no-cors"}
+    assert ask(server, "/run/segmentation/info", **asked)[0] == 403
+    assert ask(server, "/state.json", Sec_Fetch_Site="same-origin", Sec_Fetch_Mode="cors")[0] == 200
+    assert ask(server, "/", Sec_Fetch_Site=site, Sec_Fetch_Mode="navigate")[0] == 302, "a link to the viewer"
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "evil.example:9000", "127.0.0.1.evil.example", "localhost.evil.example", "10.0.0.1", "", "[::1", "a b"],
+)
+def test_only_our_own_names_are_answered(server, host):
+    """A site may resolve its own name to 127.0.0.1: DNS rebinding."""
+    for path in ("/run/segmentation/info", "/", "/state.json", f"/{server.guard.token}/run/segmentation/info"):
+        for method in ("GET", "HEAD", "OPTIONS"):
+            assert ask(server, path, method, Host=host)[0] == 421
+    assert ask(server, "/run/segmentation/info", Host=host, Origin=f"http://{host}")[0] == 421
+
+
+@pytest.mark.parametrize("host", ["localhost:8000", "LOCALHOST", "127.0.0.1", "127.0.0.1:8000", "[::1]:8000", "127.1.2.3"])
+def test_the_state_is_of_the_pages_own_origin(server, host):
+    """Through a tunnel the server has another port, and all it answers is of that origin."""
+    status, headers, body = ask(server, "/state.json", Host=host, Origin=f"http://{host}")
+    assert status == 200
+    assert headers["Vary"] == "Origin"
+    sources = [layer["source"] for layer in json.loads(body)["layers"]]
+    assert f"precomputed://http://{host.lower()}/run/segmentation" in sources
+    if client_folder() is not None:
+        location = ask(server, "/", Host=host)[1]["Location"]
+        assert location == f"/v/connectomake/#!http://{host.lower()}/state.json"
+
+
+def test_allowed_origins(plan):
+    with make_server("127.0.0.1", 0, mounts(plan), ["https://Example.org:443/", "http://localhost:3000"]) as made:
+        threading.Thread(target=made.serve_forever, args=(0.05,), daemon=True).start()
+        for origin, status in (
+            ("https://example.org", 200), ("http://localhost:3000", 200), ("http://localhost:3001", 403),
+            ("http://example.org", 403), ("https://example.org.evil", 403),
+        ):  # fmt: skip
+            found, headers, _ = ask(made, "/run/segmentation/info", Origin=origin)
+            assert found == status
+            assert headers.get("Access-Control-Allow-Origin") == (origin if status == 200 else None)
+        assert preflight(made, "/run/segmentation/info", "https://example.org")[0] == 204
+        made.shutdown()
+    for wrong in ("example.org", "https://example.org/path", "javascript:x", "https://a b", ""):
+        with pytest.raises(ConfigError, match="is no origin"):
+            make_server("127.0.0.1", 0, mounts(plan), [wrong])
+
+
+def test_only_layers_are_served(plan, server):
+    """Not logs, benchmarks, plans, tables or whatever else lies in outdir, nor what a layer's info does not name."""
+    out = Path(plan.outdir)
+    for name in ("logs/affinity/0.log", "benchmarks/x.tsv", "config.yaml", "segmentation/notes.txt", "segmentation/.hidden/x"):
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text("secret")
+    served = {
+        path.relative_to(out).as_posix()
+        for path in out.rglob("*")
+        if path.is_file() and ask(server, f"/run/{path.relative_to(out).as_posix()}")[0] == 200
+    }
+    assert {name.split("/")[0] for name in served} == {"image", "affinity", "components", "segmentation", "ground_truth"}
+    kinds = {name.rpartition("/")[2].rpartition(".")[2] for name in served}
+    assert kinds == {"info", "shard", "png"} or kinds == {"info", "shard"}
+    assert first_shard(plan) in served
+    assert any(name.startswith("segmentation/mesh/") for name in served)
+    assert "segmentation/properties/info" in served
+    assert any("logs" in str(path) for path in out.rglob("*.log"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "null",
+        '{"scales": 3, "mesh": 5}',
+        '{"scales": [{"key": "../.."}, {"key": ""}, {}, 1], "mesh": "/"}',
+        "[" * 9999,
+    ],
+)
+def test_a_strange_info_names_nothing(tmp_path, text):
+    (tmp_path / "layer/x").mkdir(parents=True)
+    (tmp_path / "layer/info").write_text(text)
+    (tmp_path / "layer/x/y").write_text("secret")
+    assert layer_file_in(tmp_path / "layer", ["x", "y"]) is None
+    assert layer_file_in(tmp_path / "layer", ["info"]) is not None
 
 
 def test_one_connection_serves_many_requests(plan, server):
@@ -145,11 +253,10 @@ def test_nothing_outside_the_folders_is_served(plan, server, path):
     if not link.is_symlink():
         link.symlink_to("..")
     assert Path("raw.h5").exists()
-    status, headers, body = ask(server, path)
+    status, _, body = ask(server, path)
     assert status == 404
     assert b"HDF" not in body
     assert b"root:" not in body
-    assert headers["Access-Control-Allow-Origin"] == "*"
 
 
 def test_info_is_json(server):
@@ -162,10 +269,9 @@ def test_info_is_json(server):
 def test_files_stored_compressed(plan, server):
     import gzip
 
-    folder = Path(plan.outdir) / "elsewhere"
-    folder.mkdir(exist_ok=True)
+    folder = Path(plan.outdir) / "segmentation/10_10_20"
     (folder / "0-8_0-8_0-8.gz").write_bytes(gzip.compress(b"voxels"))
-    status, headers, body = ask(server, "/run/elsewhere/0-8_0-8_0-8")
+    status, headers, body = ask(server, "/run/segmentation/10_10_20/0-8_0-8_0-8")
     assert status == 200
     assert headers["Content-Encoding"] == "gzip"
     assert gzip.decompress(body) == b"voxels"
@@ -198,10 +304,9 @@ def test_cloudvolume_reads_meshes_that_are_served(plan, server):
 
 
 def test_state(plan, server):
-    status, headers, body = ask(server, "/state.json")
+    status, _, body = ask(server, "/state.json")
     state = json.loads(body)
     assert status == 200
-    assert headers["Access-Control-Allow-Origin"] == "*"
     assert state["dimensions"] == {"x": [1e-8, "m"], "y": [1e-8, "m"], "z": [2e-8, "m"]}
     assert state["position"] == [3.5, 2.5, 1.5]
     layers = {layer["name"]: layer for layer in state["layers"]}
@@ -234,7 +339,7 @@ def test_root_leads_to_the_viewer(server):
 
 def test_client_finds_its_event_stream(server):
     with socket.create_connection(server.server_address[:2], timeout=600) as connection:
-        connection.sendall(b"GET /events/connectomake?c=1 HTTP/1.1\r\nHost: x\r\n\r\n")
+        connection.sendall(b"GET /events/connectomake?c=1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
         answer = b""
         while b"\n\n" not in answer:
             answer += connection.recv(4096)
@@ -395,6 +500,12 @@ def test_served_until_interrupted(plan):
     base = lines[-2].split(": ", 1)[1].strip().removesuffix("/run/")
     host, port = base.removeprefix("http://").split(":")
     assert ask(SimpleNamespace(server_address=(host, int(port))), "/run/segmentation/info")[0] == 200
+    public = next(line for line in lines if line.startswith("public viewer: "))
+    (layer,) = [e for e in json.loads(unquote(public.partition("#!")[2]))["layers"] if e["name"] == "segmentation"]
+    path = layer["source"].removeprefix(f"precomputed://{base}")
+    for end in ("info", "mesh/info"):
+        status, headers, _ = ask(SimpleNamespace(server_address=(host, int(port))), f"{path}/{end}", Origin=PUBLIC)
+        assert (status, headers["Access-Control-Allow-Origin"]) == (200, PUBLIC)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=1800)
     assert (process.returncode, err) == (0, "")

@@ -23,11 +23,18 @@ def view(
     object_ids: Annotated[
         list[int] | None, typer.Option("--id", help="Object to select and look at; may be given several times.")
     ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-origin", help="Site whose pages may read the layers, such as https://example.org; several times."
+        ),
+    ] = None,
     print_only: Annotated[bool, typer.Option("--print-only", help="Print the links and end; serve nothing.")] = False,
     browser: Annotated[bool, typer.Option("--open", help="Open the viewer in a browser.")] = False,
 ) -> None:
     """Serve the layers to Neuroglancer and print its links; Ctrl-C ends. Nothing is written."""
     from connectomake.viewing import doubts, links, make_server, mounts, viewer_state
+    from connectomake.viewing.state import PUBLIC_CLIENT
 
     plan = common.read_plan(config)
     ids = object_ids or []
@@ -39,11 +46,14 @@ def view(
     if print_only:
         base = f"http://{_reachable(host)}:{port}"
         _print(links(base, viewer_state(plan, base, position, ids)))
+        common.note(f"the public viewer reads layers only from `connectomake view --allow-origin {PUBLIC_CLIENT.rstrip('/')}`")
         return
-    server = make_server(host, port, {name: folder for name, folder in mounts(plan).items() if folder.is_dir()})
+    server = make_server(
+        host, port, {name: folder for name, folder in mounts(plan).items() if folder.is_dir()}, allow_origin or ()
+    )
     base = f"http://{_reachable(host)}:{server.server_address[1]}"
-    server.state = viewer_state(plan, base, position, ids)
-    _print(links(base, server.state))
+    server.state, server.state_base = viewer_state(plan, base, position, ids), base
+    _print(links(base, server.state, server.guard.token))
     print("serving; Ctrl-C ends", flush=True)
     if browser:
         _open(f"{base}/")

@@ -1,4 +1,4 @@
-"""A local web server for layers: ranges, CORS, nothing outside its folders.
+"""A local web server for layers: ranges, nothing but layers, and that only for those who may ask.
 
 A viewer in the browser reads a shard's index and chunks with HTTP range requests. The static Neuroglancer client that comes
 with the `neuroglancer` package is served too, so that nothing has to be fetched from elsewhere.
@@ -8,7 +8,7 @@ import errno
 import json
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,8 +18,10 @@ from urllib.parse import unquote, urlsplit
 
 from connectomake.errors import ConfigError, SourceError
 from connectomake.viewing.client import cacheable, client_folder, packed
+from connectomake.viewing.folders import file_in, layer_file_in, run_file_in
+from connectomake.viewing.guard import Guard
 from connectomake.viewing.ranges import parse_range
-from connectomake.viewing.state import CLIENT, STATE
+from connectomake.viewing.state import CLIENT, RUN, STATE
 
 SECONDS_IDLE = 60
 SECONDS_BETWEEN_PINGS = 15
@@ -30,25 +32,36 @@ TYPES = {
     ".json": "application/json",
     ".wasm": "application/wasm",
 }
-CORS = {
-    "Access-Control-Allow-Origin": "*",
-    "Access-Control-Allow-Methods": "GET, HEAD, OPTIONS",
-    "Access-Control-Allow-Headers": "Range, If-Range, Content-Type",
-    "Access-Control-Expose-Headers": "Accept-Ranges, Content-Length, Content-Range, Content-Encoding",
-    "Access-Control-Allow-Private-Network": "true",
-    "Access-Control-Max-Age": "86400",
-}
+_RULES = {CLIENT: file_in, RUN: run_file_in}
+"""Which files a folder gives; of any other it is one layer."""
 
 
 class LayerServer(ThreadingHTTPServer):
-    """The server: folders by the first parts of their URL, and the viewer's state."""
+    """The server: folders by the first parts of their URL, and the viewer's state.
+
+    Parameters
+    ----------
+    address
+        Where to listen.
+    folders
+        What to serve: a folder of layers as ``run``, the viewer as ``v/connectomake``, all others layers.
+    origins
+        See `Guard`.
+    """
 
     daemon_threads = True
 
-    def __init__(self, address: tuple[str, int], folders: Mapping[str, Path]) -> None:
+    def __init__(self, address: tuple[str, int], folders: Mapping[str, Path], origins: Iterable[str] = ()) -> None:
         self.folders = {name: folder.resolve() for name, folder in folders.items()}
         self.state: dict[str, Any] = {}
+        self.state_base = ""
+        """The URL of this server that the state's layers have."""
         super().__init__(address, _Handler)
+        try:
+            self.guard = Guard(address[0], str(self.server_address[0]), origins)
+        except ConfigError:
+            self.server_close()
+            raise
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Keep quiet about a browser that is gone, say because its window was closed."""
@@ -61,6 +74,13 @@ class LayerServer(ThreadingHTTPServer):
         host, port = self.server_address[:2]
         return f"http://{host!s}:{port}"
 
+    def state_for(self, base: str) -> bytes:
+        """Return the viewer's state for a page at a URL, say that of a tunnel, so that layers are of its origin."""
+        state = json.dumps(self.state)
+        for written in filter(None, (self.base, self.state_base)):
+            state = state.replace(f"{written}/", f"{base}/")
+        return state.encode()
+
     def find(self, path: str) -> tuple[Path, str | None] | None:
         """Return the file behind a URL's path, and its encoding; None if there is none inside the served folders."""
         parts = unquote(path).lstrip("/").split("/")
@@ -68,13 +88,14 @@ class LayerServer(ThreadingHTTPServer):
             folder = self.folders.get("/".join(parts[:count]))
             if folder is not None:
                 try:
-                    return _file_in(folder, parts[count:])
+                    rule = _RULES.get("/".join(parts[:count]), layer_file_in)
+                    return rule(folder, parts[count:])
                 except (OSError, ValueError):  # names that no file can have
                     return None
         return None
 
 
-def make_server(host: str, port: int, folders: Mapping[str, Path]) -> LayerServer:
+def make_server(host: str, port: int, folders: Mapping[str, Path], origins: Iterable[str] = ()) -> LayerServer:
     """Return a server that listens; its `serve_forever` serves.
 
     Parameters
@@ -83,11 +104,13 @@ def make_server(host: str, port: int, folders: Mapping[str, Path]) -> LayerServe
         Where to listen; port 0 takes any free one.
     folders
         What to serve, by the first part of the URL.
+    origins
+        Origins whose pages may read them, beside the server's own.
 
     Raises
     ------
     ConfigError
-        If the port is taken or not allowed.
+        If the port is taken or not allowed, or an origin is none.
     SourceError
         If a folder is not there.
     """
@@ -97,7 +120,7 @@ def make_server(host: str, port: int, folders: Mapping[str, Path]) -> LayerServe
     client = client_folder()
     served = {**folders, **({CLIENT: client} if client else {})}
     try:
-        return LayerServer((host, port), served)
+        return LayerServer((host, port), served, origins)
     except OSError as error:
         taken = error.errno == errno.EADDRINUSE
         reason = "is in use" if taken else f"cannot be opened at {host} ({error.strerror})"
@@ -109,13 +132,16 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version = "connectomake"
     timeout = SECONDS_IDLE
+    _cors: Mapping[str, str] = MappingProxyType({})
 
     def log_message(self, *args: Any) -> None:
         """Keep quiet: a viewer makes thousands of requests."""
 
     def do_OPTIONS(self) -> None:
         """Answer a preflight request."""
-        self._head(HTTPStatus.NO_CONTENT, {"Content-Length": "0"})
+        self._cors = {}
+        if self._admitted() is not None:
+            self._head(HTTPStatus.NO_CONTENT, {"Content-Length": "0"})
 
     def do_HEAD(self) -> None:
         """Answer with headers only."""
@@ -126,22 +152,41 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(body=True)
 
     def _answer(self, body: bool) -> None:
-        path = urlsplit(self.path).path
-        if path == "/":
-            self._redirect()
-        elif path == f"/{STATE}":
-            self._bytes(json.dumps(self.server.state).encode(), "application/json", body)
-        elif path == "/events/connectomake":
+        self._cors = {}
+        if urlsplit(self.path).path == "/events/connectomake":  # holds nothing
             self._keep_client_content(body)
+            return
+        admitted = self._admitted()
+        if admitted is None:
+            return
+        host, path = admitted
+        if path == "/":
+            self._redirect(host)
+        elif path == f"/{STATE}":
+            self._bytes(self.server.state_for(f"http://{host}"), "application/json", body)
         else:
             self._send_file(path, body)
 
-    def _redirect(self) -> None:
+    def _admitted(self) -> tuple[str, str] | None:
+        """Return Host and path, without the token, of a request that may be answered; refuse any other."""
+        guard, path = self.server.guard, urlsplit(self.path).path
+        host, inner = guard.host_of(self.headers), path.removeprefix(f"/{guard.token}/")
+        if host is None:
+            self._error(HTTPStatus.MISDIRECTED_REQUEST, reason=f"this server is {self.server.base}")
+            return None
+        if not guard.admits(self.headers, host, token=inner != path):
+            self._error(
+                HTTPStatus.FORBIDDEN, reason="pages of other sites may not read this; see connectomake view --allow-origin"
+            )
+            return None
+        self._cors = guard.cors(self.headers)
+        return host, path if inner == path else f"/{inner}"
+
+    def _redirect(self, host: str) -> None:
         """Send a browser to the viewer with the run's state."""
         if CLIENT not in self.server.folders:
             self._error(HTTPStatus.NOT_FOUND)
             return
-        host = self.headers.get("Host") or self.server.base.removeprefix("http://")
         self._head(HTTPStatus.FOUND, {"Location": f"/{CLIENT}/#!http://{host}/{STATE}", "Content-Length": "0"})
 
     def _keep_client_content(self, body: bool) -> None:
@@ -217,27 +262,18 @@ class _Handler(BaseHTTPRequestHandler):
         if body:
             self.wfile.write(data)
 
-    def _error(self, status: HTTPStatus, headers: dict[str, str] | None = None) -> None:
-        text = f"{status.value} {status.phrase}\n".encode()
+    def _error(self, status: HTTPStatus, headers: dict[str, str] | None = None, reason: str = "") -> None:
+        text = f"{status.value} {status.phrase}{f': {reason}' if reason else ''}\n".encode()
         self._head(status, {"Content-Type": "text/plain", "Content-Length": str(len(text)), **(headers or {})})
         if self.command != "HEAD":
             self.wfile.write(text)
 
     def _head(self, status: HTTPStatus, headers: dict[str, str]) -> None:
         self.send_response(status)
-        for name, value in {**CORS, "Cache-Control": "no-cache", **headers}.items():
+        common = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff", **self._cors}
+        for name, value in {**common, **headers}.items():
             self.send_header(name, value)
         self.end_headers()
-
-
-def _file_in(folder: Path, parts: list[str]) -> tuple[Path, str | None] | None:
-    """Return a file inside a folder, or the compressed form in which other software may have stored it, and its encoding."""
-    file = folder.joinpath(*(parts if parts[-1:] != [""] else [*parts[:-1], "index.html"]))
-    for suffix, encoding in (("", None), (".gz", "gzip"), (".br", "br")):
-        candidate = file.with_name(file.name + suffix).resolve()
-        if candidate.is_relative_to(folder) and candidate.is_file():
-            return candidate, encoding
-    return None
 
 
 def _headers(file: Path, path: str, encoding: str | None) -> dict[str, str]:

@@ -27,7 +27,7 @@ SKELETONS = {
 
 
 def mounts(plan: Plan) -> dict[str, Path]:
-    """Return the folders to serve, by the first part of their URL: the run's, and that of a local source read in place."""
+    """Return the folders to serve, by the first part of their URL: the run's layers, and local ones read in place."""
     folders = {RUN: Path(plan.outdir)}
     if plan.source.in_place and not is_url(plan.source.path):
         folders[SOURCE] = _folder(plan.source.path)
@@ -153,8 +153,19 @@ def _largest(plan: Plan) -> list[str]:
         return []
 
 
-def links(base: str, state: dict[str, Any]) -> dict[str, str]:
-    """Return the links to open: with the viewer served locally, if it is installed, and with the public one."""
-    fragment = quote(json.dumps(state, separators=(",", ":")), safe="")
+def links(base: str, state: dict[str, Any], token: str = "") -> dict[str, str]:
+    """Return the links to open: with the viewer served locally, if it is installed, and with the public one.
+
+    Parameters
+    ----------
+    base
+        URL of the server, without a slash at its end.
+    state
+        The viewer's state.
+    token
+        Of the server; the public viewer's layers lie below it, since pages of another origin get no others.
+    """
+    text = json.dumps(state, separators=(",", ":"))
+    fragment = quote(text.replace(f"{base}/", f"{base}/{token}/") if token else text, safe="")
     local = {"here": f"{base}/"} if client_folder() is not None else {}
     return {**local, "public viewer": f"{PUBLIC_CLIENT}#!{fragment}", "layers": f"{base}/{RUN}/"}
