@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from connectomake.cli import main
+from connectomake.pyramid.thumbnail import shaded
 from connectomake.reporting.sections import grey
 from connectomake.viewing import doubts, viewer_state
 from connectomake.viewing.contrast import affinity_span, image_span
@@ -100,3 +101,14 @@ def test_the_reports_pictures_are_neither_black_nor_white(low, high, dtype):
         section[3] = np.inf
         np.testing.assert_array_equal(grey(section)[4:], picture[4:])
         np.testing.assert_array_equal(grey(np.full((4, 4), np.nan)), 0)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 255), (-3, 2), (20, 20.5), (0, 1), (0.2, 0.4)])
+def test_thumbnails_of_float_images_are_neither_black_nor_white(low, high):
+    section = chequered(low, high, "float32")[:1]
+    beyond = low < 0 or high > 1
+    picture = shaded(section, stretch=True)
+    assert (picture.min(), picture.max()) == ((0, 255) if beyond else (int(255 * np.float32(low)), int(255 * np.float32(high))))
+    section[0, 0, :2] = np.nan, np.inf
+    np.testing.assert_array_equal(shaded(section, stretch=True)[1:], picture[1:])
+    np.testing.assert_array_equal(shaded(section), (np.clip(np.nan_to_num(section[0]), 0, 1) * 255).astype(np.uint8))

@@ -220,7 +220,9 @@ class Stages:
     def _pyramid(self, layer: str) -> dict[str, Any]:
         """The layer at its finest scale and the rule of joining; not the number of scales, on which none of them depends."""
         how, factors = Scales(self.plan).how(layer), self.plan.config["pyramid"]["factors"]
-        return {"layer": layer_values(self.plan.layers[layer]), "how": how, "factors": factors}
+        values = {"layer": layer_values(self.plan.layers[layer]), "how": how, "factors": factors}
+        floats = layer == "image" and self.plan.inference is not None and self.plan.source.dtype == "float32"
+        return values | ({"shade": "stretched"} if floats else {})
 
     def _pyramid_image(self) -> dict[str, Any]:
         return self._pyramid("image")

@@ -53,16 +53,26 @@ def write_thumbnail(path: str | os.PathLike[str], spec: LayerSpec, shards: Mappi
 
     section = read_box(shards, spec, section_of(spec))[:, 0]
     stream = io.BytesIO()
-    Image.fromarray(coloured(section[0]) if spec.kind == "segmentation" else shaded(section)).save(stream, "PNG", optimize=True)
+    Image.fromarray(_drawn(section, spec)).save(stream, "PNG", optimize=True)
     with atomic_path(path) as temporary:
         temporary.write_bytes(stream.getvalue())
         append_record(temporary, record, temporary.stat().st_size)
 
 
-def shaded(section: np.ndarray) -> np.ndarray:
-    """Return a section (c, y, x) as uint8: three channels or more as red, green and blue, else the first in grey."""
+def _drawn(section: np.ndarray, spec: LayerSpec) -> np.ndarray:
+    if spec.kind == "segmentation":
+        return coloured(section[0])
+    return shaded(section, stretch=spec.name == "image")
+
+
+def shaded(section: np.ndarray, stretch: bool = False) -> np.ndarray:
+    """Return a section (c, y, x) as uint8: three channels or more as red, green and blue, else the first in grey.
+
+    Floats are black at 0 and white at 1; with `stretch`, those that go beyond at their lowest and highest finite value.
+    """
     if section.dtype.kind == "f":
-        grey = np.clip(np.nan_to_num(section), 0, 1) * 255
+        low, high = _ends(section) if stretch else (0.0, 1.0)
+        grey = np.clip((np.nan_to_num(section, posinf=high, neginf=low) - low) / (high - low), 0, 1) * 255
     elif section.dtype == np.uint8:
         grey = section
     else:
@@ -70,6 +80,12 @@ def shaded(section: np.ndarray) -> np.ndarray:
         grey = (section.astype(np.float64) - low) * (255 / max(high - low, 1))
     bytes_ = grey.astype(np.uint8)
     return np.ascontiguousarray(np.moveaxis(bytes_[:3], 0, -1)) if len(bytes_) >= 3 else bytes_[0]
+
+
+def _ends(section: np.ndarray) -> tuple[float, float]:
+    finite = section[np.isfinite(section)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    return (low, high) if (low < 0 or high > 1) and low < high else (0.0, 1.0)
 
 
 def coloured(labels: np.ndarray) -> np.ndarray:

@@ -109,8 +109,8 @@ def _notes(path: str, how: str, step: int, sections: Sequence[Path | None]) -> I
     if step > 1:
         yield f"the sections of {path} are numbered in steps of {step}: nothing is taken as missing between them"
     if blank := sections.count(None):
-        found = f"{blank:,} of {len(sections):,} sections of {path} are missing"
-        yield f"{found} and read as zeros (source.missing_sections: blank)"
+        found = f"{blank:,} of {len(sections):,} sections of {path} missing"
+        yield f"{found}, read as zeros (source.missing_sections: blank)"
 
 
 def _check_gaps(path: str, by_number: dict[int, Path], numbering: Numbering, step: int, options: SourceOptions) -> None:
