@@ -5,6 +5,7 @@ from connectomake.inference.models import load_network
 from connectomake.jobs import Job, progress, run
 from connectomake.layers import ShardWriter, read_box
 from connectomake.planning.resolve import check_models
+from connectomake.sources import filled_fact
 from connectomake.sources.witness import Witness
 
 
@@ -14,8 +15,9 @@ def main(job: Job) -> None:
     model = plan.config["inference"]
     check_models(plan)
     network = load_network(model["model"], model["weights"], inference)
-    if plan.source.in_place:
-        read = Witness(job.open_source().read)
+    source = job.open_source() if plan.source.in_place else None
+    if source is not None:
+        read = Witness(source.read)
         noted = {"read": {"source": read.lines}}
     else:
         noted = job.read_by(job.input.image)
@@ -34,6 +36,8 @@ def main(job: Job) -> None:
             slab=spec.chunk[0],
             progress=progress("patches"),
         )
+        if source is not None:
+            writer.note(**filled_fact(source, spec.grid.box(block)))
     print(stats)
 
 

@@ -14,7 +14,7 @@ from connectomake.components import (
 )
 from connectomake.jobs import Job, run
 from connectomake.layers import read_box, write_block
-from connectomake.sources import probabilities
+from connectomake.sources import filled_fact, probabilities
 from connectomake.sources.witness import Witness
 
 MIDDLE = 32
@@ -31,8 +31,9 @@ def warn_of_order(affinity: np.ndarray) -> None:
 def main(job: Job) -> None:
     plan, block = job.plan, job.block()
     box, options = plan.grid.box(block), plan.config["segmentation"]
-    if plan.probability is None:
-        read = Witness(job.open_source().read)
+    source = job.open_source() if plan.probability is None else None
+    if source is not None:
+        read = Witness(source.read)
         noted = {"read": {"source": read.lines}}
     else:
         noted = job.read_by(job.input.probability)
@@ -60,7 +61,8 @@ def main(job: Job) -> None:
         values = np.ascontiguousarray(read(box)[options["channel"]])
         result = label_block(values, options["threshold"], options["connectivity"], box, plan.roi)
         labels = result.labels
-    record = job.stages.record("components", **noted)
+    filled = {} if source is None else filled_fact(source, box)
+    record = job.stages.record("components", **noted, **filled)
     write_block_tables(job.output.tables, result, record, more)
     write_block(job.output.shard, plan.layers["components"], block, labels, record)
 

@@ -9,9 +9,10 @@ import numpy as np
 
 from connectomake.config import load_config, normalise
 from connectomake.config.load import TRAINING
-from connectomake.errors import ConfigError
+from connectomake.errors import ConfigError, ConnectomakeError
 from connectomake.geometry import Box, as_vec
 from connectomake.sources import Source, SourceOptions, open_source
+from connectomake.sources.source import renamed
 
 if TYPE_CHECKING:
     from connectomake.training.volumes import TrainingVolume
@@ -71,7 +72,7 @@ def _volume(section: dict[str, Any], key: str) -> "TrainingVolume":
 
     if section["labels"].get("range") is not None:
         raise ConfigError(f"{key}.labels.range {section['labels']['range']} has no meaning for labels; give it to the image")
-    image, labels = _open(section["image"]), _open(section["labels"])
+    image, labels = _open(section["image"], f"{key}.image"), _open(section["labels"], f"{key}.labels")
     name = f"{key} ({section['image']['path']})"
     if image.bounds != labels.bounds:
         raise ConfigError(
@@ -90,8 +91,14 @@ def _volume(section: dict[str, Any], key: str) -> "TrainingVolume":
     )
 
 
-def _open(section: dict[str, Any]) -> Source:
-    return open_source(section["path"], section["dataset"], UNIT, section["scale"], SourceOptions.of(section))
+def _open(section: dict[str, Any], key: str) -> Source:
+    """Open an image or labels; errors name its keys in the config."""
+    names = {f"source.{name}": f"{key}.{name}" for name in section}
+    try:
+        source = open_source(section["path"], section["dataset"], UNIT, section["scale"], SourceOptions.of(section))
+    except ConnectomakeError as error:
+        raise type(error)(renamed(str(error), names)) from error
+    return source.called(names)
 
 
 def _check(image: Source, labels: Source, name: str) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from connectomake.cli import common
+from connectomake.cli.absent import absent_sentence
 from connectomake.cli.common import DEFAULT_CONFIG, ConfigPath, bytes_text, seconds_text, shape_text
 from connectomake.cli.content import checked_plan
 from connectomake.errors import RunError
@@ -44,6 +45,7 @@ def check(
     _done(f"{config} is valid: {plan.grid.count:,} blocks of {shape_text(plan.block)}")
     _check_site(site)
     source = _check_source(plan)
+    _check_truth(plan)
     if site.storage is None:
         _check_outdir(plan)
         _check_space(plan)
@@ -80,6 +82,7 @@ def _check_site(site: "Site") -> None:
 def _check_source(plan: "Plan") -> "Source":
     facts = plan.source
     source = facts.open()
+    _say(absent_sentence(source, plan.roi, "source.missing"))
     box = _first_chunk(plan)
     voxels = source.read(box)
     _done(f"{facts.path} is readable: {box} holds {facts.dtype} from {voxels.min():g} to {voxels.max():g}")
@@ -99,6 +102,23 @@ def _check_values(plan: "Plan", source: "Source") -> None:
             _done(text)
         else:
             print(f"! {text}")
+
+
+def _say(told: tuple[bool, str]) -> None:
+    good, text = told
+    if text:
+        print(f"{'✓' if good else '!'} {text}", flush=True)
+
+
+def _check_truth(plan: "Plan") -> None:
+    """Look for the storage chunks of the ground truth."""
+    from connectomake.planning.truth import open_truth
+
+    if plan.truth is None:
+        return
+    labels = open_truth(plan.config["evaluation"])
+    z, y, x = labels.offset
+    _say(absent_sentence(labels.source, plan.evaluation_box.translate((-z, -y, -x)), "evaluation.missing"))
 
 
 def _first_chunk(plan: "Plan") -> "Box":

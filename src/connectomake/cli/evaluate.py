@@ -22,6 +22,8 @@ def evaluate(
     dataset_seg: Annotated[str | None, typer.Option(help="Dataset of SEG.")] = None,
     scale_gt: Annotated[str | None, typer.Option(help="Scale of GT, number or key, of precomputed and OME-Zarr.")] = None,
     scale_seg: Annotated[str | None, typer.Option(help="Scale of SEG.")] = None,
+    missing_gt: Annotated[str, typer.Option(metavar="error|fill", help="What storage chunks are that GT lacks.")] = "error",
+    missing_seg: Annotated[str, typer.Option(metavar="error|fill", help="What storage chunks are that SEG lacks.")] = "error",
     offset_gt: Annotated[Point, typer.Option(metavar="Z Y X", help="Where GT's voxel 0 0 0 lies.")] = None,
     offset_seg: Annotated[Point, typer.Option(metavar="Z Y X", help="Where SEG's voxel 0 0 0 lies.")] = None,
     start: Annotated[Point, typer.Option(metavar="Z Y X", help="First voxel of the box to evaluate; default all.")] = None,
@@ -34,12 +36,12 @@ def evaluate(
     from connectomake.evaluation import blocks_of, overlap_of, result_of
     from connectomake.sources.labels import common_box, open_labels
 
-    gt = _opened("gt", open_labels, ground_truth, dataset_gt, scale_gt, offset_gt)
-    seg = _opened("seg", open_labels, segmentation, dataset_seg, scale_seg, offset_seg)
+    gt = _opened("gt", open_labels, ground_truth, dataset_gt, scale_gt, offset_gt, missing_gt)
+    seg = _opened("seg", open_labels, segmentation, dataset_seg, scale_seg, offset_seg, missing_seg)
     box = _cut(common_box(gt, seg), start, stop)
     tile = gt.tile if seg.tile else None
     overlap = overlap_of(gt.read, seg.read, _watched(blocks_of(box, tile)), tile, box)
-    result = result_of(overlap, box, worst, sorted(set(ignore or ())))
+    result = result_of(overlap, box, worst, sorted(set(ignore or ()))) | _filled(gt, seg, box)
     if json:
         from json import dumps
 
@@ -48,13 +50,28 @@ def evaluate(
     _print(result, box, gt, seg)
 
 
-def _opened(which: str, opener: Any, path: str, dataset: str | None, scale: str | None, offset: Point) -> "Labels":
+def _opened(
+    which: str, opener: Any, path: str, dataset: str | None, scale: str | None, offset: Point, missing: str
+) -> "Labels":
     """Open a volume; errors name the options of this command."""
+    from connectomake.sources import SourceOptions
+    from connectomake.sources.source import renamed
+
+    names = {f"source.{key}": f"--{key}-{which}" for key in ("dataset", "scale")}
+    names |= {"source.path": which.upper(), "source.missing: fill": f"--missing-{which} fill"}
+    if missing not in ("error", "fill"):
+        raise ConfigError(f"--missing-{which} {missing!r} must be error or fill")
     try:
-        return opener(path, dataset, int(scale) if scale and scale.isdecimal() else scale, offset)
+        number = int(scale) if scale and scale.isdecimal() else scale
+        return opener(path, dataset, number, offset, SourceOptions(missing=missing)).called(names)
     except (ConfigError, SourceError) as error:
-        text = str(error).replace("source.dataset", f"--dataset-{which}").replace("source.scale", f"--scale-{which}")
-        raise type(error)(text.replace("source.path", which.upper())) from error
+        raise type(error)(renamed(str(error), names)) from error
+
+
+def _filled(gt: "Labels", seg: "Labels", box: "Box") -> dict[str, Any]:
+    """Return how many voxels of each were filled, if any."""
+    voxels = {f"filled_{name}": labels.filled(box)[1] for name, labels in (("gt", gt), ("seg", seg))}
+    return {key: count for key, count in voxels.items() if count}
 
 
 def _cut(box: "Box", start: Point, stop: Point) -> "Box":
@@ -82,6 +99,9 @@ def _print(result: dict[str, Any], box: "Box", gt: "Labels", seg: "Labels") -> N
     out = common.console()
     rows = [("ground truth", gt.source.path), ("segmentation", seg.source.path), ("box", f"{box}: {box.volume:,} voxels")]
     rows += [("ignored", ", ".join(map(str, result["ignored"])))] if result["ignored"] else []
+    for key, name in (("filled_gt", "ground truth"), ("filled_seg", "segmentation")):
+        if key in result:
+            rows.append(("filled", f"{result[key]:,} voxels of the {name} lie in storage chunks that it lacks, and are filled"))
     rows += [("coverage", f"{100 * result['coverage']:.2f} % of the voxels with ground truth have a segment")]
     out.print(common.facts_table(rows))
     out.print(_score_table(result))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from connectomake.cli import common
+from connectomake.cli.absent import filled_rows
 from connectomake.cli.common import DEFAULT_CONFIG, ConfigPath, bytes_text, seconds_text, shape_text, voxels_text
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def _facts(plan: "Plan", found: "list[Tally]") -> list[tuple[str, str]]:
     if plan.source.blank_sections:
         count = common.counted(plan.source.blank_sections, "section")
         rows.insert(1, ("blank", f"{count} of the source missing, read as zeros (source.missing_sections: blank)"))
-    rows += _object_rows(plan) + _score_rows(plan)
+    rows += filled_rows(plan) + _object_rows(plan) + _score_rows(plan)
     missing = [t for t in found if not t.done and not t.temporary]
     if missing:
         rows.append(("not finished", ", ".join(f"{t.stage} {t.there:,}/{t.total:,}" for t in missing)))

@@ -7,10 +7,11 @@ from connectomake.planning.facts import SourceFacts
 from connectomake.planning.plan import Plan
 from connectomake.sources import SourceOptions
 from connectomake.sources.labels import Labels, open_labels
+from connectomake.sources.source import renamed
 
 KEYS = {
     "source.path": "evaluation.ground_truth", "source.dataset": "evaluation.dataset", "source.scale": "evaluation.scale",
-    "source.missing": "evaluation.missing",  # and source.missing_sections
+    "source.missing": "evaluation.missing", "source.missing_sections": "evaluation.missing_sections",
 }  # fmt: skip
 
 
@@ -44,12 +45,9 @@ def open_truth(section: dict[str, Any]) -> Labels:
     try:
         return open_labels(
             section["ground_truth"], section["dataset"], section["scale"], section["offset"], SourceOptions.of(section)
-        )
+        ).called(KEYS)
     except ConnectomakeError as error:
-        text = str(error)
-        for key, ours in KEYS.items():
-            text = text.replace(key, ours)
-        raise type(error)(text) from error
+        raise type(error)(renamed(str(error), KEYS)) from error
 
 
 def _check_fit(labels: Labels, section: dict[str, Any], source: SourceFacts) -> None:

@@ -3,14 +3,17 @@
 from collections.abc import Sequence
 
 from connectomake.errors import ConfigError
-from connectomake.sources.ingest import ingest_block
+from connectomake.sources.ingest import filled_fact, ingest_block
 from connectomake.sources.mapping import mapped
 from connectomake.sources.options import DEFAULTS, SourceOptions
 from connectomake.sources.paths import STACKS, find_kind, is_url, resolve_local, split_kind
 from connectomake.sources.probability import probabilities
 from connectomake.sources.source import Source
 
-__all__ = ["Source", "SourceOptions", "find_kind", "ingest_block", "is_url", "open_source", "probabilities", "resolve_local"]
+__all__ = [
+    "Source", "SourceOptions", "filled_fact", "find_kind", "ingest_block", "is_url", "open_source", "probabilities",
+    "resolve_local",
+]  # fmt: skip
 
 
 def open_source(

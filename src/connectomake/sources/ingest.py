@@ -5,10 +5,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from connectomake.errors import SourceError
+from connectomake.geometry import Box
 from connectomake.layers import LayerSpec, ShardWriter
+from connectomake.sources.labels import Labels
 from connectomake.sources.probability import probabilities
 from connectomake.sources.source import Source
 from connectomake.sources.witness import Witness
+
+FILLED = "filled:"
 
 
 def ingest_block(
@@ -38,6 +42,20 @@ def ingest_block(
     with ShardWriter(path, spec, block_id, {**record, **told}) as writer:
         for slab in spec.slabs(block_id):
             writer.write(slab, read(slab))
+        writer.note(**filled_fact(source, spec.grid.box(block_id)))
+
+
+def filled_fact(source: Source | Labels, box: Box) -> dict[str, Any]:
+    """Return what a block's record says of its voxels that the source lacks and that were filled; it goes into the log, too.
+
+    Nothing is returned if there are none, so that records of whole sources stay as they were.
+    """
+    chunks, voxels = source.filled(box)
+    if not voxels:
+        return {}
+    path = source.path if isinstance(source, Source) else source.source.path
+    print(f"{FILLED} {voxels} voxels of this block, in {chunks} storage chunks that {path} lacks")  # noqa: T201
+    return {"filled": {"chunks": chunks, "voxels": voxels}}
 
 
 def check_fit(source: Source, spec: LayerSpec) -> None:

@@ -1,7 +1,7 @@
 """Label volumes: a ground truth or a segmentation in any format, read as unsigned integers at its place."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -43,6 +43,15 @@ class Labels:
     def tile(self) -> Vec | None:
         """Shape of a box that reads well; None: whole sections do."""
         return None if self.source.kind in STACKS else (128, 256, 256)
+
+    def called(self, names: dict[str, str]) -> "Labels":
+        """Return the same labels; errors of their reading name other keys: see `Source.called`."""
+        return replace(self, source=self.source.called(names))
+
+    def filled(self, box: Box) -> tuple[int, int]:
+        """Return how many storage chunks and voxels of a box were filled: see `Source.filled`."""
+        z, y, x = self.offset
+        return self.source.filled(box.translate((-z, -y, -x)))
 
     def read(self, box: Box) -> np.ndarray:
         """Read the labels of a box, (z, y, x) uint64, C-contiguous.

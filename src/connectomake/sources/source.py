@@ -1,6 +1,7 @@
 """What every source is, whatever its format: bounds, channels, dtype, voxel size, and a way to read a box."""
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -98,6 +99,25 @@ class Source:
         chunks = replace(self.chunks, offset=(dz + z, dy + y, dx + x), ledger=Ledger())
         return replace(self, bounds=self.bounds.translate(offset), _reader=chunks.read, chunks=chunks)
 
+    def called(self, names: dict[str, str]) -> "Source":
+        """Return the same source; errors of its reading name the keys that `names` has in place of those of ``source``."""
+        reader = self._reader
+
+        def read(box: Box) -> np.ndarray:
+            try:
+                return reader(box)
+            except ConnectomakeError as error:
+                raise type(error)(renamed(str(error), names)) from error
+
+        return replace(self, _reader=read)
+
+    def filled(self, box: Box) -> tuple[int, int]:
+        """Return how many storage chunks of a box were filled because they are not there, and how many of its voxels.
+
+        Only what this object has read counts.
+        """
+        return (0, 0) if self.chunks is None else self.chunks.ledger.within(box)
+
     def read(self, box: Box) -> np.ndarray:
         """Read the voxels of `box`, shape (c, z, y, x), C-contiguous, of `dtype`.
 
@@ -121,6 +141,12 @@ class Source:
         if raw.shape != (self.channels, *box.shape):
             raise SourceError(f"{box} of {self.path} gave shape {raw.shape}, not {(self.channels, *box.shape)}")
         return _converted(raw, self.dtype) if self.mapping is None else self.mapping.apply(_converted(raw, self.mapping.stored))
+
+
+def renamed(text: str, names: dict[str, str]) -> str:
+    """Return a sentence with other names of keys."""
+    pattern = "|".join(rf"{re.escape(name)}\b" for name in sorted(names, key=len, reverse=True))
+    return re.sub(pattern, lambda found: names[found[0]], text) if names else text
 
 
 def chunked(
