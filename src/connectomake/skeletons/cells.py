@@ -35,7 +35,7 @@ def trace_cell(labels: np.ndarray, spec: SkeletonSpec, position: Vec, keep: np.n
     if not part.any():
         return Traces.empty()
     radius = _radii(numbers, spec)[reach.slices(around.start)]
-    tree, links, padded = _traced(part, radius, spec, reach, own)
+    tree, links, padded = _traced(part, radius, spec, own)
     rows = np.flatnonzero(tree)
     places = np.stack(np.unravel_index(rows, part.shape), axis=1) + (np.array(reach.start) - np.array(spec.roi.start))
     keys = 1 + places @ spec.strides
@@ -69,17 +69,15 @@ def _radii(numbers: np.ndarray, spec: SkeletonSpec) -> np.ndarray:
     return roots
 
 
-def _traced(
-    part: np.ndarray, radius: np.ndarray, spec: SkeletonSpec, reach: Box, own: Box
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Run TEASAR on what a cell traces; return skeleton, links and radii, each flat over `reach`."""
+def _traced(part: np.ndarray, radius: np.ndarray, spec: SkeletonSpec, own: Box) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Run TEASAR on what a cell traces; return skeleton, links and radii, each flat."""
     from connectomake.skeletons.paths import trace_paths
 
     padded = np.pad(part, 1)
     shape = np.array(padded.shape, np.int64)
     offsets = np.array(DIRECTIONS, np.int64) @ np.array([shape[1] * shape[2], shape[2], 1], np.int64)
     tree, links = trace_paths(
-        padded.ravel(), np.pad(radius, 1).ravel(), np.pad(_joins(part, spec, reach, own), 1).ravel(), shape,
+        padded.ravel(), np.pad(radius, 1).ravel(), np.pad(_joins(part, spec), 1).ravel(), shape,
         np.array(own.shape, np.int64), offsets, spec.steps, np.array(spec.voxel_size, np.float64),
         np.array([spec.scale, spec.const], np.float64),
     )  # fmt: skip
@@ -90,18 +88,20 @@ def _traced(
     )  # fmt: skip
 
 
-def _joins(part: np.ndarray, spec: SkeletonSpec, reach: Box, own: Box) -> np.ndarray:
-    """Mark the voxels on the planes shared with other cells where skeletons are joined: one for each region of an object."""
+def _joins(part: np.ndarray, spec: SkeletonSpec) -> np.ndarray:
+    """Mark the voxels through which skeletons pass on a cell's outer planes: one for each region of an object there.
+
+    On planes shared with other cells skeletons are joined there; on the faces of the region of interest, where an object is cut
+    off, they end in the middle of the cut and not at its rim.
+    """
     from connectomake.skeletons.distance import plane_centres
 
     marked: np.ndarray = np.zeros(part.shape, np.bool_)
-    for axis, high in itertools.product(range(3), (False, True)):
-        shared = reach.stop[axis] > own.stop[axis] if high else own.start[axis] > spec.roi.start[axis]
-        if shared:
-            place = tuple((-1 if high else 0) if i == axis else slice(None) for i in range(3))
-            sides = [side for i, side in enumerate(spec.voxel_size) if i != axis]
-            plane = np.ascontiguousarray(part[place])
-            chosen = np.zeros(plane.shape, np.bool_)
-            chosen.flat[plane_centres(plane, np.array([1.0, *sides]))] = True
-            marked[place] |= chosen
+    for axis, side in itertools.product(range(3), (0, -1)):
+        place = tuple(side if i == axis else slice(None) for i in range(3))
+        sides = [length for i, length in enumerate(spec.voxel_size) if i != axis]
+        plane = np.ascontiguousarray(part[place])
+        chosen = np.zeros(plane.shape, np.bool_)
+        chosen.flat[plane_centres(plane, np.array([1.0, *sides]))] = True
+        marked[place] |= chosen
     return marked

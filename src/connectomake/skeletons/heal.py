@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
+from connectomake.skeletons.adjacency import neighbours
 from connectomake.skeletons.lattice import SkeletonSpec
 from connectomake.skeletons.paths import pop, push
-from connectomake.skeletons.prune import neighbours, prune
+from connectomake.skeletons.prune import prune
 from connectomake.skeletons.table import Traces
 
 _EARLIER = 13

@@ -258,8 +258,10 @@ def trace_paths(labels, radius, is_join, shape, inner, offsets, steps, widths, r
         root = _root_of(members, joins, labels, radius, weights, offsets, steps, bits, cost, parent, length)
         _weigh(members, radius, weights)
         _spread(root, labels, weights, offsets, steps, bits, cost, parent, length)
+        count = 0
         for v in joins:
-            count = _trace(v, parent, offsets, tree, links, path)
+            count += _trace(v, parent, offsets, tree, links, path[count:])
+        if count:  # together: what one path has covered would be in the way of the next
             _cover(path, count, labels, radius, shape, offsets, widths, reach, covered, queue, origin)
         if len(own) and len(joins) < 2:
             count = _trace(_farthest(own, length), parent, offsets, tree, links, path)

@@ -3,13 +3,10 @@
 import numpy as np
 from numba import njit
 
+from connectomake.skeletons.adjacency import MOST_DETOUR, WITHIN, neighbours
+from connectomake.skeletons.hairpins import cut_hairpins
 from connectomake.skeletons.lattice import SkeletonSpec
 from connectomake.skeletons.table import Traces
-
-MOST_DETOUR = 2.0
-"""A branch this many times longer than what is covered is not left out, be its tip ever so near: it is bent."""
-WITHIN = 1.5
-"""Two branches of one radius whose borders do not touch are more than twice as far apart."""
 
 
 def prune(traces: Traces, edges: np.ndarray, lengths: np.ndarray, spec: SkeletonSpec) -> np.ndarray:
@@ -38,26 +35,10 @@ def prune(traces: Traces, edges: np.ndarray, lengths: np.ndarray, spec: Skeleton
     points = places * np.array(spec.voxel_size, np.float64)
     radius = traces.radius.astype(np.float64)
     slack = float(np.linalg.norm(spec.voxel_size))
-    stays: np.ndarray = _prune_all(
-        bounds, np.searchsorted(edges[:, 0], bounds), edges, lengths, points, radius, spec.scale * radius + spec.const, slack
-    )
+    edge_bounds = np.searchsorted(edges[:, 0], bounds)
+    stays: np.ndarray = _prune_all(bounds, edge_bounds, edges, lengths, points, radius, spec.scale * radius + spec.const, slack)
+    cut_hairpins(bounds, edge_bounds, edges, lengths, points, radius, slack, stays)
     return stays
-
-
-@njit(cache=True, nogil=True)
-def neighbours(count, edges):  # type: ignore[no-untyped-def]
-    """Return where the edges of each vertex begin (count + 1,), and (2 m,) the other ends and the numbers of the edges."""
-    first = np.zeros(count + 1, np.int64)
-    for i in range(len(edges)):
-        first[edges[i, 0] + 1] += 1
-        first[edges[i, 1] + 1] += 1
-    first = np.cumsum(first)
-    place, other, number = first[:-1].copy(), np.empty(2 * len(edges), np.int64), np.empty(2 * len(edges), np.int64)
-    for i in range(len(edges)):
-        for a, b in ((edges[i, 0], edges[i, 1]), (edges[i, 1], edges[i, 0])):
-            other[place[a]], number[place[a]] = b, i
-            place[a] += 1
-    return first, other, number
 
 
 @njit(cache=True, nogil=True)
