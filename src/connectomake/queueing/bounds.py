@@ -128,7 +128,9 @@ def plan_paths(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
         ("source.path", _section(config, "source").get("path")), ("evaluation.ground_truth", truth.get("path")),
         ("evaluation.ground_truth", evaluation.get("ground_truth")),
     )  # fmt: skip
-    for key, path in named:
+    facts = (_section(source, "options"), _section(truth, "options"))
+    further = _further(_section(config, "source"), evaluation, *facts)
+    for key, path in (*named, *further):
         if path is None:
             continue
         if not _is_text(path) or not path:
@@ -137,6 +139,15 @@ def plan_paths(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield key, path
         elif not is_url(path):
             yield key, _without_scheme(path)
+
+
+def _further(*sections: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the folders to which an HDF5 file may refer."""
+    for section in sections:
+        found = section.get("refers_to")
+        if found is not None and not isinstance(found, (list, tuple)):
+            _damaged("source.refers_to", found)
+        yield from (("source.refers_to", place) for place in found or ())
 
 
 def _section(value: dict[str, Any], name: str) -> dict[str, Any]:

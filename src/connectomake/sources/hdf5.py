@@ -12,6 +12,7 @@ from connectomake.remote import RangedFile, open_url
 from connectomake.sources import identity
 from connectomake.sources.hdf5_array import broken_link, hdf5_array
 from connectomake.sources.hdf5_files import referred_files
+from connectomake.sources.hdf5_reach import check_reach
 from connectomake.sources.options import DEFAULTS, SourceOptions
 from connectomake.sources.paths import is_url
 from connectomake.sources.reasons import reason
@@ -30,6 +31,7 @@ def open_hdf5(path: str, dataset: str | None, voxel_size: Sequence[float] | None
     stream = open_url(path) if is_url(path) else None
     file = _opened(path, stream)
     array = _dataset(file, dataset, path)
+    check_reach(array, None if stream else path, options.refers_to)
     where = f"dataset {dataset} of {path}"
     channels, shape = volume_shape(array.shape, where)
     return Source(

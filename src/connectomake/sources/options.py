@@ -19,12 +19,15 @@ class SourceOptions:
         Values that become 0 and 1; those between follow linearly. None: values stay as they are.
     activation
         ``sigmoid`` turns logits into probabilities; ``none`` leaves them.
+    refers_to
+        Folders outside that of an HDF5 file to whose files it may refer.
     """
 
     missing: str = "error"
     missing_sections: str = "error"
     range: tuple[float, float] | None = None
     activation: str = "none"
+    refers_to: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, section: Mapping[str, Any]) -> "SourceOptions":
@@ -33,12 +36,15 @@ class SourceOptions:
         if named.get("range") is not None:
             low, high = named["range"]
             named["range"] = (float(low), float(high))
+        named["refers_to"] = tuple(named.get("refers_to") or ())
         return cls(**named)
 
     def chosen(self) -> dict[str, Any]:
         """Return the options that are not at their default, as plain values: what a stage's result depends on."""
         default = asdict(DEFAULTS)
-        return {name: value for name, value in asdict(self).items() if value != default[name]}
+        named = {name: value for name, value in asdict(self).items() if name not in _ONLY_PERMIT}
+        return {name: value for name, value in named.items() if value != default[name]}
 
 
+_ONLY_PERMIT = ("refers_to",)
 DEFAULTS = SourceOptions()
