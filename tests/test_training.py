@@ -2,6 +2,8 @@
 
 import csv
 import itertools
+import math
+import re
 import threading
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -21,7 +23,9 @@ from connectomake.inference.models import load_network
 from connectomake.inference.spec import InferenceSpec
 from connectomake.networks.rsunet import RSUNet, load_rsunet, save_rsunet
 from connectomake.teaching import load_training, open_volumes, reporter, teach
+from connectomake.training.batch import Batch
 from connectomake.training.grey import blur, vary_grey
+from connectomake.training.learner import Learner
 from connectomake.training.resample import BOUNDARY, IGNORE, _as_cut, _resample, resample
 from connectomake.training.run import train
 from connectomake.training.samples import Prefetch, Sampler, validation_samples
@@ -413,7 +417,7 @@ def test_it_learns_and_leaves_weights_log_and_pictures(tmp_path):
     assert np.mean(losses[-5:]) < 0.75 * losses[0]
     validations = [float(row["validation"]) for row in rows if row["validation"]]
     assert validations[-1] < validations[0]
-    assert "min to go" in said[0]
+    assert "min to go" in said[1]
     assert (tmp_path / "out/loss.png").read_bytes().startswith(b"\x89PNG")
     assert len(list((tmp_path / "out/samples").glob("*.png"))) == 15
 
@@ -497,6 +501,13 @@ WRONG = {
     "all held out": ("volumes.0.validation", [{"start": [0, 0, 0], "stop": [24, 20, 22]}], RunError, "no labelled voxel"),
     "no initial weights": ("initial_weights", "gone.pt", ConnectomakeError, "gone.pt"),
     "initial weights that do not fit": ("initial_weights", "other.pt", ConnectomakeError, r"widths is \[2, 3\], the network"),
+    "NaN in the image": ("volumes.0.image.dataset", "nan", RunError, r"the value nan at z, y, x = 3, 4, 5 .* must be finite"),
+    "infinity": ("volumes.0.image.dataset", "inf", RunError, r"the value inf at z, y, x = 3, 4, 5 .* must be finite"),
+    "beyond 0 to 1": ("volumes.0.image.dataset", "far", RunError, r"goes from 0 to 255: give image.range, the values that"),
+    "below 0": ("volumes.0.image.dataset", "signed", RunError, "the value -1 at .*: give image.range"),
+    "constant image": ("volumes.0.image.dataset", "zero", RunError, "has the value 0 everywhere"),
+    "negative labels": ("volumes.0.labels.dataset", "below", ConfigError, "the label -7 at z, y, x = 1, 2, 3 is negative"),
+    "initial weights that are not finite": ("initial_weights", "nan.pt", ConnectomakeError, "values that are not finite"),
     "cuda": ("device", "cuda", ConnectomakeError, "torch finds no CUDA device"),
 }
 
@@ -509,15 +520,71 @@ def test_wrong_input_is_told_in_one_sentence(tmp_path, name):
     if key == "initial_weights":
         value = str(tmp_path / value)
         save_rsunet(tmp_path / "other.pt", RSUNet(1, 3, (2, 3), (2, 2, 2)))
+        spoilt = Learner(TrainingSpec.from_config(load_training(config_of(tmp_path))), torch.device("cpu")).network
+        next(iter(spoilt.parameters())).data[0] = math.nan
+        save_rsunet(tmp_path / "nan.pt", spoilt)
     path = changed(tmp_path, key, value)
     with h5py.File(tmp_path / "volume.h5", "a") as file:
         file["grey"] = np.zeros((24, 20, 22), np.float32)
         file["zero"] = np.zeros((24, 20, 22), np.uint32)
         file["half"] = np.ones((12, 20, 22), np.uint32)
+        ramp = np.linspace(0, 1, 24 * 20 * 22, dtype=np.float32).reshape(24, 20, 22)
+        file["far"], file["signed"] = 255 * ramp, (254 * ramp - 127).astype(np.int8)
+        for name, odd in (("nan", np.nan), ("inf", np.inf)):
+            ramp[3, 4, 5] = odd
+            file[name] = ramp
+        below = np.ones((24, 20, 22), np.int32)
+        below[1, 2, 3] = -7
+        file["below"] = below
     with pytest.raises(error, match=text) as caught:
         teach(path, lambda line: None)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out/weights.pt").exists()
+
+
+@pytest.mark.parametrize("span", [None, [10, 200]])
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16", "uint32", "float32"])
+def test_training_and_inference_see_the_same_image(tmp_path, dtype, span):
+    """Bit for bit, without augmentation: patches to validate on."""
+    from connectomake.inference.context import scale_into
+    from connectomake.sources import SourceOptions, open_source
+
+    rng = np.random.default_rng(0)
+    most = 1.0 if dtype == "float32" else np.iinfo(dtype).max
+    grey = (rng.random((24, 20, 22)) * most).astype(dtype)
+    options = {"range": None if span is None else [v * most / 255 for v in span]}
+    path = changed(tmp_path, "volumes.0.image", {"path": str(tmp_path / "grey.h5"), "dataset": "grey", **options})
+    with h5py.File(tmp_path / "grey.h5", "w") as file:
+        file["grey"] = grey
+    config = load_training(path)
+    (volume,) = open_volumes(config)
+    image = open_source(str(tmp_path / "grey.h5"), "grey", (1, 1, 1), None, SourceOptions.of(options))
+    whole = image.read(image.bounds)
+    seen = np.empty(whole.shape, np.float32)
+    scale_into(seen, whole)
+    (first, *_) = validation_samples([volume], TrainingSpec.from_config(config))
+    assert first.image.shape == TrainingSpec.from_config(config).patch
+    windows = np.lib.stride_tricks.sliding_window_view(seen[0], first.image.shape)
+    assert (windows == first.image).all(axis=(3, 4, 5)).any()
+
+
+def test_a_loss_that_is_not_finite_ends_the_training_and_the_checkpoint_stays(tmp_path, monkeypatch):
+    path = config_of(tmp_path)
+    teach(path, lambda line: None)
+    kept = (tmp_path / "out/checkpoint.pt").read_bytes(), (tmp_path / "out/weights.pt").read_bytes()
+    changed(tmp_path, "steps", load_training(path)["steps"] + 5)
+    monkeypatch.setattr(Batch, "loss", lambda batch, outputs: outputs.sum() * math.nan)
+    with pytest.raises(RunError, match=r"the loss of step \d+ is nan, so the training ends here; the last checkpoint stays"):
+        teach(path, lambda line: None)
+    assert kept == ((tmp_path / "out/checkpoint.pt").read_bytes(), (tmp_path / "out/weights.pt").read_bytes())
+
+
+def test_what_the_network_will_see_is_said_before_the_first_step(tmp_path):
+    lines = []
+    teach(config_of(tmp_path), lines.append)
+    assert re.search(
+        r"volumes\[0\] .*which the network sees as 0[.\d]* to [.\d]+; \d+ objects in \d+ % of the voxels", lines[0]
+    )
 
 
 def test_label_0_is_ignored_or_boundary():

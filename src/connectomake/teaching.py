@@ -41,7 +41,7 @@ def teach(path: str, say: Callable[[str], None]) -> Path:
     from connectomake.training.spec import TrainingSpec
 
     TrainingSpec.from_config(config)  # before anything is read
-    return train(config, open_volumes(config), reporter(say))
+    return train(config, open_volumes(config, say), reporter(say))
 
 
 def load_training(path: str) -> dict[str, Any]:
@@ -55,18 +55,19 @@ def load_training(path: str) -> dict[str, Any]:
     return normalise(load_config(path), TRAINING)
 
 
-def open_volumes(config: dict[str, Any]) -> list["TrainingVolume"]:
-    """Read the volumes of a normalised training config.
+def open_volumes(config: dict[str, Any], say: Callable[[str], None] | None = None) -> list["TrainingVolume"]:
+    """Read the volumes of a normalised training config; `say` is told what the network will see of each.
 
     Raises
     ------
     SourceError, ConfigError, RunError
         If one cannot be read, or image and labels do not fit each other.
     """
-    return [_volume(section, f"volumes[{index}]") for index, section in enumerate(config["volumes"])]
+    return [_volume(section, f"volumes[{index}]", say) for index, section in enumerate(config["volumes"])]
 
 
-def _volume(section: dict[str, Any], key: str) -> "TrainingVolume":
+def _volume(section: dict[str, Any], key: str, say: Callable[[str], None] | None) -> "TrainingVolume":
+    from connectomake.training.intensity import check_image, image_note
     from connectomake.training.spec import box_of
     from connectomake.training.volumes import TrainingVolume, as_labels
 
@@ -82,13 +83,32 @@ def _volume(section: dict[str, Any], key: str) -> "TrainingVolume":
     if box.empty or not image.bounds.contains(box):
         raise ConfigError(f"{name}: start and stop give {box}, which is not within {image.bounds}; correct them")
     _check(image, labels, name)
+    grey, ids = _grey(image.read(box)[0]), labels.read(box)[0]
+    check_image(grey, box, name)
+    _check_labels(ids, box, name)
+    if say is not None:
+        say(f"{name}: {box}, {image_note(grey, image.dtype)}; {_label_note(ids)}")
     return TrainingVolume(
         name,
-        _grey(image.read(box)[0]),
-        as_labels(labels.read(box)[0], section["unlabelled"]),
+        grey,
+        as_labels(ids, section["unlabelled"]),
         tuple(_held_out(part, box, name) for part in section["validation"]),
         section["weight"],
     )
+
+
+def _check_labels(ids: np.ndarray, box: Box, name: str) -> None:
+    if ids.dtype.kind == "i" and ids.size and ids.min() < 0:
+        place = np.unravel_index(int(ids.argmin()), ids.shape)
+        z, y, x = (int(a) + b for a, b in zip(place, box.start, strict=True))
+        raise ConfigError(f"{name}: the label {ids.min()} at z, y, x = {z}, {y}, {x} is negative; labels are 0 and above")
+
+
+def _label_note(ids: np.ndarray) -> str:
+    count = len(np.unique(ids[ids > 0]))
+    share = 100 * np.count_nonzero(ids) / max(ids.size, 1)
+    text = f"{count:,} objects in {share:.0f} % of the voxels"
+    return text if count > 1 else f"{text}: without a second object no boundary between two can be learned"
 
 
 def _open(section: dict[str, Any], key: str) -> Source:
@@ -118,11 +138,13 @@ def _held_out(part: dict[str, Any], box: Box, name: str) -> Box:
 
 def _grey(image: np.ndarray) -> np.ndarray:
     """Return an image as uint8, or as float32 in [0, 1]: integers over their dtype's maximum."""
+    from connectomake.inference.context import scale_into
+
     if image.dtype == np.uint8:
-        return image
-    if image.dtype.kind in "iu":
-        return (image / np.float64(np.iinfo(image.dtype).max)).astype(np.float32)
-    return image.astype(np.float32)
+        return image  # a quarter of the memory; divided by 255 where samples are cut
+    grey = np.empty(image.shape, np.float32)
+    scale_into(grey, image)
+    return grey
 
 
 def reporter(say: Callable[[str], None], seconds: float = 10.0) -> Callable[[int, int, float, float, float], None]:

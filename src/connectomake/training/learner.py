@@ -1,7 +1,7 @@
 """The network in training: a step, the moving average of its weights, its state."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from connectomake.errors import ModelError
+from connectomake.errors import ModelError, RunError
 from connectomake.networks.precision import lowered
 from connectomake.networks.rsunet import RSUNet, load_rsunet
 from connectomake.training.batch import Batch
 from connectomake.training.spec import NEAREST, TrainingSpec
+
+LAST_STAYS = "the last checkpoint stays. A smaller learning_rate, a longer warm_up or autocast: none may help"
 
 
 def begin_with(network: Any, path: Path) -> None:
@@ -33,12 +35,26 @@ def begin_with(network: Any, path: Path) -> None:
                 f"initial_weights {path}: {key} is {earlier.settings[key]}, the network to be trained has "
                 f"{network.settings[key]}; change network, or take other weights"
             )
+    check_weights(earlier.state_dict(), f"initial_weights {path}", "take other weights")
     with torch.no_grad():
         for own, other in zip(network.state_dict().values(), earlier.state_dict().values(), strict=True):
             shared = slice(min(len(own), len(other))) if own.ndim else ...
             if own.ndim:
                 own.zero_()
             own[shared] = other[shared]
+
+
+def check_weights(state: Mapping[str, Any], what: str, way_out: str) -> None:
+    """Refuse weights with NaN or infinity.
+
+    Raises
+    ------
+    ModelError
+        Naming the first such tensor.
+    """
+    for name, value in state.items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise ModelError(f"{what}: {name} holds values that are not finite; {way_out}")
 
 
 class Learner:
@@ -90,11 +106,19 @@ class Learner:
         loss = batch.loss(self._outputs(self.network, batch))
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.spec.clip or math.inf)
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.spec.clip or math.inf)
+        self._check(loss.detach(), norm)
         self.optimizer.step()
         self.step += 1
         self._average()
         return float(loss.detach())
+
+    def _check(self, loss: torch.Tensor, norm: torch.Tensor) -> None:
+        """Stop before a step that would spoil the weights."""
+        values = {"loss": float(loss), "norm of the gradient": float(norm)}
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise RunError(f"the {name} of step {self.step} is {value}, so the training ends here; {LAST_STAYS}")
 
     def validate(self, batches: Sequence[Batch]) -> tuple[float, float]:
         """Return loss and balanced error rate of the nearest affinities (at .5), of the averaged weights."""
@@ -106,6 +130,10 @@ class Learner:
                 wrong = ((outputs > 0) != batch.joined)[:, : len(NEAREST)]
                 weights = batch.voxel_weights[:, : len(NEAREST)]
                 errors.append(float((wrong * weights).sum() / weights.sum().clamp_min(1e-9)))
+        if not np.isfinite(losses).all():
+            raise RunError(
+                f"the loss on the held-out boxes is {losses} after step {self.step}, so the training ends here; {LAST_STAYS}"
+            )
         return float(np.mean(losses)), float(np.mean(errors))
 
     def probabilities(self, batch: Batch) -> NDArray[np.float32]:
@@ -141,7 +169,14 @@ class Learner:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go back to what `state` returned."""
+        """Go back to what `state` returned.
+
+        Raises
+        ------
+        ModelError
+            If weights are not finite.
+        """
+        check_weights(state["network"], "the checkpoint", "delete it to begin anew")
         self.step = state["step"]
         self.network.load_state_dict(state["network"])
         self.averaged.load_state_dict(state["averaged"])
