@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import zlib
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from connectomake.pyramid.thumbnail import section_of, thumbnail_scale
 from tests.test_planning import make_plan
 
 SIZE = (40.0, 4.0, 4.0)
+END_OF_PNG = b"IEND\xaeB`\x82"
 FACTORS = st.lists(st.tuples(*[st.integers(1, 3)] * 3).filter(lambda f: f != (1, 1, 1)), min_size=1, max_size=2)
 
 
@@ -162,7 +164,8 @@ def test_thumbnails_are_small_pictures_with_a_record(tmp_path):
         write_thumbnail(tmp_path / name, spec, shards, {"stage": "pyramid_layer"})
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "a.png")), volume[1, 44:556])
-    assert read_record(tmp_path / "a.png") == {"stage": "pyramid_layer"}
+    picture = b"".join((tmp_path / "a.png").read_bytes().partition(END_OF_PNG)[:2])
+    assert read_record(tmp_path / "a.png") == {"stage": "pyramid_layer", "content": [len(picture), zlib.crc32(picture)]}
 
 
 def test_each_block_of_a_scale_is_made_from_the_shards_it_stands_for():
