@@ -9,15 +9,17 @@ import h5py
 import numpy as np
 import pytest
 import yaml
+import zarr
 from typer.testing import CliRunner
 
 from connectomake.cli.app import app
-from connectomake.errors import SourceError
+from connectomake.errors import ConfigError, SourceError
 from connectomake.geometry import Box
 from connectomake.layers import read_box, read_record
 from connectomake.planning.targets import Targets
 from connectomake.sources import SourceOptions, open_source
 from connectomake.sources.labels import open_labels
+from tests import chunk_writers
 from tests.test_peer_files import IMAGE, LABELS, cloudvolume, cloudvolume_shards, h5py_virtual, without, zarr_python
 from tests.tiny_run import CONFIG, SHAPE, make_run, write_inputs
 
@@ -182,3 +184,64 @@ def test_names_that_tell_the_compression_are_found_on_a_web_server(served, tmp_p
     asked = len(served.asked)
     source.read(Box((0, 0, 0), (16, 16, 16)))
     assert all("_" in name for name in served.asked[asked:])
+
+
+def test_hdf5_on_a_server_without_ranges_is_fetched_whole(served, tmp_path, capfd, monkeypatch):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["raw"] = IMAGE
+    keys = {"dataset": "raw", "voxel_size": (40, 4, 4)}
+    source = open_source(f"{served.url}/a.h5", **keys)
+    np.testing.assert_array_equal(source.read(source.bounds)[0], IMAGE)
+    assert "the server sends no ranges, so the whole file is fetched" in capfd.readouterr().err
+    monkeypatch.setattr("connectomake.remote_http.WHOLE", 100)
+    with pytest.raises(SourceError, match=r"sends no ranges, and the file has .* copy it to a disk or a bucket"):
+        open_source(f"{served.url}/a.h5", **keys)
+    with pytest.raises(SourceError, match=r"does not exist \(HTTP 404\)"):
+        open_source(f"{served.url}/b.h5", **keys)
+
+
+def test_zarr_shards_on_a_server_without_ranges_are_refused_with_the_reason(served, tmp_path):
+    path = zarr_python(tmp_path, IMAGE, zarr_format=3, shards=(8, 32, 32))
+    source = open_source(f"{served.url}/{path}", dataset="raw", voxel_size=(40, 4, 4))
+    with pytest.raises(SourceError, match="sends no ranges of files: copy the source") as caught:
+        source.read(source.bounds)
+    assert "copy it again" not in str(caught.value)
+
+
+PASTED = {
+    "precomputed://{url}/layer": {}, "precomputed://{url}/layer/": {}, "{url}/layer/|neuroglancer-precomputed:": {},
+    "precomputed://file://{folder}/layer": {}, "file://{folder}/layer/|neuroglancer-precomputed:": {},
+    "zarr://{url}/a.zarr": {"dataset": "raw"}, "zarr2://{url}/a.zarr/": {"dataset": "raw"},
+    "zarr2://file://{folder}/a.zarr/raw": {},
+    "{url}/a.zarr/|zarr2:raw": {}, "{url}/a.zarr/|zarr:raw/": {}, "file://{folder}/a.zarr/|zarr2:": {"dataset": "raw"},
+    "zarr3://{url}/b.zarr/raw/": {}, "{url}/b.zarr/raw/|zarr3:": {},
+    "n5://{url}/a.n5/raw/": {}, "{url}/a.n5/|n5:raw": {}, "n5://file://{folder}/a.n5": {"dataset": "raw"},
+    "{folder}/a.zarr.zip|zip:|zarr2:raw": {}, "file://{folder}/a.zarr.zip|zip:raw/|zarr2:": {},
+    "zarr://{folder}/a.zarr.zip/raw": {},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def neuroglancer_layers(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("layers")
+    cloudvolume(folder, IMAGE, compress=False)
+    chunk_writers.zarr_zip(folder, IMAGE)
+    chunk_writers.n5(folder, IMAGE)
+    zarr.create_array(f"{folder}/b.zarr", name="raw", data=IMAGE, chunks=(8, 16, 16))
+    server = _Server(folder)
+    yield folder, server.url
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("address", PASTED)
+def test_addresses_as_they_are_pasted_from_neuroglancer(address, neuroglancer_layers):
+    folder, url = neuroglancer_layers
+    path = address.format(folder=folder, url=url)
+    source = open_source(path, voxel_size=(40, 4, 4), **PASTED[address])
+    np.testing.assert_array_equal(source.read(source.bounds)[0], IMAGE)
+
+
+def test_an_unknown_adapter_is_named():
+    with pytest.raises(ConfigError, match=r"unknown adapter ocdbt: .* neuroglancer-precomputed:"):
+        open_source("gs://bucket/x/|ocdbt:|zarr3:")

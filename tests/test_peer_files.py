@@ -18,6 +18,7 @@ from PIL import Image
 
 from connectomake.errors import ConnectomakeError
 from connectomake.sources import SourceOptions, open_source
+from tests import chunk_writers as chunks
 from tests import peer_pictures as pictures
 
 SHAPE = (24, 40, 44)
@@ -204,6 +205,13 @@ def between(array: np.ndarray, sections: slice, value: float = 0) -> np.ndarray:
     return found
 
 
+def first(array: np.ndarray, value: float) -> np.ndarray:
+    """Return the array with `value` in its first chunk."""
+    found = array.copy()
+    found[:8, :16, :16] = value
+    return found
+
+
 RAW = {"dataset": "raw", "voxel_size": VOXEL}
 FILL = {"options": {"missing": "fill"}}
 LOST = "z 0:16, y 0:16, x 0:16 of … is not there … source.missing: fill"
@@ -356,6 +364,50 @@ TABLE = [
     Case("hdf5-external-lost", without(h5py_external, "a.bin"), IMAGE, {}, RAW, "a.bin"),
     Case("zarr-v2", zarr_python, IMAGE, {}, RAW),
     Case("zarr-v3", zarr_python, IMAGE, {"zarr_format": 3}, RAW),
+    *(Case(f"zarr-v2-{c}", chunks.zarr2, IMAGE, {"codec": {"id": c}}, RAW) for c in
+      ("zlib", "gzip", "bz2", "lzma", "lz4", "zstd", "blosc")),
+    Case("zarr-v2-uncompressed", chunks.zarr2, IMAGE, {}, RAW),
+    Case("zarr-v2-big-endian", chunks.zarr2, LABELS.astype(">u8"), {"codec": {"id": "lz4"}}, RAW, LABELS),
+    Case("zarr-v2-columns-first", chunks.zarr2, LABELS, {"codec": {"id": "lz4"}, "order": "F"}, RAW),
+    Case("zarr-v2-slashes", chunks.zarr2, IMAGE, {"codec": {"id": "lz4"},
+         "chunk_key_encoding": {"name": "v2", "separator": "/"}}, RAW),
+    Case("zarr-v2-delta", chunks.zarr2, LABELS, {"codec": {"id": "lz4"}, "filters": ({"id": "delta", "dtype": "<u8"},)}, RAW),
+    Case("zarr-v2-shuffle", chunks.zarr2, LABELS, {"codec": {"id": "zlib"}, "filters": ({"id": "shuffle", "elementsize": 8},)},
+         RAW),
+    Case("zarr-v2-bits", chunks.zarr2, IMAGE > 99, {"codec": {"id": "zlib"}, "filters": ({"id": "packbits"},)}, RAW,
+         (IMAGE > 99) * np.uint8(255)),
+    Case("zarr-v2-lz4-lost", without(chunks.zarr2, "a.zarr/raw/0.0.0"), IMAGE, {"codec": {"id": "lz4"}}, RAW,
+         "z 0:8, y 0:16, x 0:16 of … is not there … zarr-python leaves out … source.missing: fill"),
+    Case("zarr-v2-lz4-lost-fill", without(chunks.zarr2, "a.zarr/raw/0.0.0"), IMAGE, {"codec": {"id": "lz4"}}, RAW | FILL,
+         cut(IMAGE, 8, 16, 16)),
+    Case("zarr-v2-zeros-left-out", chunks.zarr2, cut(IMAGE, 8, 16, 16), {}, RAW, "zarr-python leaves out chunks"),
+    Case("zarr-v2-zeros-left-out-fill", chunks.zarr2, cut(IMAGE, 8, 16, 16), {}, RAW | FILL),
+    Case("zarr-v2-fill-null", chunks.zarr_changed, IMAGE, {"fill_value": None}, RAW | FILL, cut(IMAGE, 8, 16, 16)),
+    Case("zarr-v2-fill-null-lost", chunks.zarr_changed, IMAGE, {"fill_value": None}, RAW, "z 0:8, y 0:16, x 0:16 of"),
+    Case("zarr-v2-fill-nan", chunks.zarr_changed, FLOATS, {"fill_value": "NaN"}, RAW | FILL, first(FLOATS, np.nan)),
+    Case("zarr-v2-unknown-codec", chunks.zarr_changed, IMAGE, {"compressor": {"id": "ffmpeg"}}, RAW,
+         "packed with ffmpeg … anew"),
+    *(Case(f"zarr-v3-{c.lower()}", chunks.zarr3, IMAGE, {"codec": c}, RAW) for c in ("LZ4", "LZMA", "BZ2", "Zlib")),
+    Case("zarr-v3-lz4-shards", chunks.zarr3, IMAGE, {"codec": "LZ4", "sharded": True}, RAW),
+    Case("zarr-v3-lz4-shards-zeros-left-out", chunks.zarr3, cut(IMAGE, 8, 16, 16), {"codec": "LZ4", "sharded": True}, RAW,
+         "z 0:8, y 0:16, x 0:16 of … is not there"),
+    Case("zarr-v3-shards-zeros-left-out", zarr_python, cut(IMAGE, 8, 16, 16), {"zarr_format": 3, "shards": (8, 32, 32)}, RAW,
+         "z 0:8, y 0:16, x 0:16 of … is not there"),
+    Case("zarr-v3-shards-zeros-left-out-fill", zarr_python, cut(IMAGE, 8, 16, 16), {"zarr_format": 3, "shards": (8, 32, 32)},
+         RAW | FILL),
+    Case("zarr-zip", chunks.zarr_zip, IMAGE, {}, RAW),
+    Case("zarr-zip-folder", chunks.zarr_zip, IMAGE, {"within": "a.zarr/"}, RAW),
+    Case("zarr-zip-v3", chunks.zarr_zip, IMAGE, {"three": True}, RAW),
+    Case("zarr-zip-zeros-left-out", chunks.zarr_zip, cut(IMAGE, 8, 16, 16), {}, RAW,
+         "z 0:8, y 0:16, x 0:16 of … is not there"),
+    *(Case(f"n5-{c}", chunks.n5, LABELS, {"compression": c}, RAW) for c in ("raw", "gzip", "bzip2", "xz", "lz4")),
+    *(Case(f"n5-old-{c}", chunks.n5, LABELS, {"compression": c, "old": True}, RAW) for c in
+      ("raw", "gzip", "bzip2", "xz", "lz4")),
+    *(Case(f"n5-{c}-lost", chunks.n5, IMAGE, {"compression": c, "lost": ((1, 0, 0),)}, RAW,
+           "z 0:8, y 0:16, x 16:32 of … is not there … a.n5/raw/1/0/0") for c in ("gzip", "lz4")),
+    *(Case(f"n5-{c}-lost-fill", chunks.n5, IMAGE, {"compression": c, "lost": ((0, 0, 0),)}, RAW | FILL, cut(IMAGE, 8, 16, 16))
+      for c in ("gzip", "lz4")),
+    Case("n5-unknown-compression", chunks.n5, IMAGE, {"compression": "jpeg"}, RAW, "N5 compression jpeg … write it anew"),
 ]  # fmt: skip
 
 

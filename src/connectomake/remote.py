@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from connectomake.errors import ConnectomakeError, SourceError
+from connectomake.remote_http import open_http, version_of
 from connectomake.trouble import of_store
 
 PAGE = 1 << 18
@@ -72,12 +73,19 @@ class RangedFile(io.RawIOBase):
             return b""
         first, last = start // self._page, (stop - 1) // self._page
         if last - first >= PAGES // 2:
-            return self._fetch(start, stop)
+            return self._whole(start, stop)
         self._load(first, last)
         data = b"".join(self._pages[index] for index in range(first, last + 1))
         while len(self._pages) > PAGES:
             self._pages.popitem(last=False)
         return data[start - first * self._page : stop - first * self._page]
+
+    def _whole(self, start: int, stop: int) -> bytes:
+        """Fetch bytes, all of them."""
+        data = self._fetch(start, stop)
+        if len(data) != stop - start:
+            raise OSError(f"{stop - start} bytes were asked for, {len(data)} came")
+        return data
 
     def _load(self, first: int, last: int) -> None:
         """Fetch the missing pages from `first` to `last`, in one request."""
@@ -88,9 +96,7 @@ class RangedFile(io.RawIOBase):
         if not missing:
             return
         start, stop = missing[0] * self._page, min((missing[-1] + 1) * self._page, self._size)
-        data = self._fetch(start, stop)
-        if len(data) != stop - start:
-            raise OSError(f"{stop - start} bytes were asked for, {len(data)} came")
+        data = self._whole(start, stop)
         for index in range(missing[0], missing[-1] + 1):
             offset = (index - missing[0]) * self._page
             self._pages[index] = data[offset : offset + self._page]
@@ -108,7 +114,8 @@ def open_url(url: str) -> RangedFile:
         If it is not there or cannot be reached.
     """
     try:
-        size, fetch, version = _s3(url) if url.startswith("s3://") else _elsewhere(url)
+        opener = _s3 if url.startswith("s3://") else open_http if url.startswith("http") else _elsewhere
+        size, fetch, version = opener(url)
     except ConnectomakeError:
         raise
     except Exception as error:
@@ -176,7 +183,7 @@ def s3_fetch(client: Any, bucket: str, key: str) -> Fetch:
 
 
 def _elsewhere(url: str) -> tuple[int, Fetch, str]:
-    """Google's buckets and web servers, through cloud-files."""
+    """Google's buckets, through cloud-files."""
     from cloudfiles import CloudFiles
 
     folder, _, name = url.rpartition("/")
@@ -188,16 +195,7 @@ def _elsewhere(url: str) -> tuple[int, Fetch, str]:
     def fetch(start: int, stop: int) -> bytes:
         return bytes(files.get({"path": name, "start": start, "end": stop}, raw=True))
 
-    return int(size), fetch, _version(files, name)
-
-
-def _version(files: Any, name: str) -> str:
-    """Return what a server says of the bytes of a file: its ETag or checksum, else when they were last written."""
-    try:
-        head = {str(key).lower(): str(value) for key, value in (files.head(name) or {}).items() if value}
-    except Exception:  # a server need not answer this
-        return ""
-    return next((head[key] for key in ("etag", "content-md5", "last-modified") if key in head), "")
+    return int(size), fetch, version_of(files.head(name) or {})
 
 
 def _first_line(error: BaseException) -> str:

@@ -9,6 +9,7 @@ from connectomake.sources.options import DEFAULTS, SourceOptions
 from connectomake.sources.paths import STACKS, find_kind, is_url, resolve_local, split_kind
 from connectomake.sources.probability import probabilities
 from connectomake.sources.source import Source
+from connectomake.sources.urls import archive_root, split_archive
 
 __all__ = [
     "Source", "SourceOptions", "filled_fact", "find_kind", "ingest_block", "is_url", "open_source", "probabilities",
@@ -51,6 +52,8 @@ def open_source(
         raise ConfigError("source.path is empty; name the image")
     kind, place = split_kind(resolve_local(path, "."))
     kind = kind or find_kind(place)
+    if not is_url(place) and split_archive(place):
+        place = archive_root(place)[1]
     _refuse_spare(kind, dataset, scale, path)
     return mapped(_open(kind, place, dataset, scale, voxel_size, options), options)
 

@@ -15,6 +15,7 @@ from typing import BinaryIO
 from connectomake.atomic import canonical_json
 from connectomake.errors import SourceError
 from connectomake.remote import RangedFile
+from connectomake.sources.urls import split_archive
 
 _PIECES = 32
 _PIECE = 1 << 15
@@ -132,7 +133,9 @@ def of_metadata(metadata: object, *extra: object) -> Identity:
 
 
 def of_folder(folder: Path, metadata: object, *extra: object) -> Identity:
-    """Fingerprint of a local container: metadata, names and sizes of the first 20,000 files, pieces of 16."""
+    """Fingerprint of a local container: metadata, names and sizes of the first 20,000 files, pieces of 16; or of a zip file."""
+    if archive := split_archive(str(folder)):
+        return of_file(Path(archive[0]), archive[1], metadata, *extra)
     files = list(itertools.islice(walk(folder), _LISTED + 1))
     items = [item_of(path, path.relative_to(folder).as_posix()) for path in files[:_LISTED]]
     if len(files) <= _LISTED:

@@ -9,10 +9,10 @@ from connectomake.errors import ConfigError, SourceError
 from connectomake.geometry import Box
 from connectomake.sources import identity, tensor
 from connectomake.sources.axes import Order, axis_order, nanometres
+from connectomake.sources.n5_array import n5_array
 from connectomake.sources.options import DEFAULTS, SourceOptions
 from connectomake.sources.paths import is_url
 from connectomake.sources.source import Source, choose_voxel_size, chunked, read_dtype
-from connectomake.sources.tensor_array import TensorArray, n5_keys
 
 Metadata = dict[str, Any]
 
@@ -28,7 +28,7 @@ def open_n5(path: str, dataset: str | None, voxel_size: Sequence[float] | None, 
     if "dimensions" not in metadata:
         raise _not_there(path, dataset)
     where = f"dataset {name} of {path}" if name else path
-    store = TensorArray(path, name, "n5", n5_keys)
+    store = n5_array(path, name, metadata)
     order = axis_order(metadata.get("axes"), store.shape, "xyzc", where)
     if 0 in store.shape:
         raise SourceError(f"{where} is empty: its dimensions are {list(store.shape)}")

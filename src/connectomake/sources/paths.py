@@ -1,12 +1,15 @@
 """Where a source lies and what kind of thing lies there."""
 
+import re
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 from connectomake.errors import ConfigError, SourceError
+from connectomake.sources.urls import archive_root, split_archive, split_pipeline
 
 REMOTE = ("s3", "gs", "http", "https")
 STACKS = ("tiff", "png", "jpeg")
+_CALLED = {"zarr2": "zarr", "zarr3": "zarr"}
 KINDS = ("precomputed", "hdf5", *STACKS, "zarr", "n5")
 _KNOWN = (
     "precomputed (info), Zarr (.zarray, zarr.json), N5 (attributes.json), HDF5, TIFF, PNG, JPEG or a folder of one of these"
@@ -26,9 +29,19 @@ _MARKERS = (
 
 
 def split_kind(path: str) -> tuple[str | None, str]:
-    """Split ``precomputed://gs://…`` into kind and path; the kind is None where the path does not name it."""
+    """Split ``precomputed://gs://…`` or ``gs://…|neuroglancer-precomputed:`` into kind and path.
+
+    The kind is None where the path does not name it.
+
+    Raises
+    ------
+    ConfigError
+        If a pipeline names an adapter that is not known.
+    """
     head, found, rest = path.partition("://")
-    return (head, rest) if found and head in KINDS else (None, path)
+    kind = _CALLED.get(head, head)
+    named, place = split_pipeline(rest if found and kind in KINDS else path)
+    return (named or (kind if found and kind in KINDS else None)), place
 
 
 def is_url(path: str) -> bool:
@@ -45,7 +58,7 @@ def resolve_local(path: str, base: str | Path) -> str:
     if rest.startswith("file://"):
         rest = unquote(urlparse(rest).path)
     elif "://" in rest:
-        return path
+        return f"{kind}://{rest}" if kind else rest
     absolute = str(Path(base).expanduser().absolute() / Path(rest).expanduser())
     return f"{kind}://{absolute}" if kind else absolute
 
@@ -66,6 +79,8 @@ def find_kind(path: str) -> str:
             raise ConfigError(f"source.path {path} has the unknown scheme {scheme}; use file, {', '.join(REMOTE)} or a path")
         return _SUFFIXES.get(_remote_suffix(path), "precomputed")
     place = Path(path)
+    if split_archive(path):
+        return archive_root(path)[0]
     if place.is_dir():
         return _kind_of_folder(place)
     if not place.exists():
@@ -77,7 +92,7 @@ def find_kind(path: str) -> str:
 
 def _remote_suffix(path: str) -> str:
     """Suffix of a URL that names an HDF5 file, or of the last part of its path that is a Zarr or N5 container."""
-    suffixes = [Path(part).suffix.lower() for part in urlparse(path).path.split("/")]
+    suffixes = [Path(re.sub(r"(?i)\.zip$", "", part)).suffix.lower() for part in urlparse(path).path.rstrip("/").split("/")]
     if _SUFFIXES.get(suffixes[-1]) == "hdf5":
         return suffixes[-1]
     return next((s for s in reversed(suffixes) if s in (".zarr", ".n5")), "")

@@ -9,6 +9,7 @@ from typing import Any
 from connectomake.errors import SourceError
 from connectomake.sources.paths import is_url
 from connectomake.sources.reasons import reason
+from connectomake.sources.urls import split_archive
 
 OPEN_SECONDS = 30.0
 READ_SECONDS = 600.0
@@ -22,16 +23,24 @@ def kvstore(path: str, below: str = "") -> dict[str, Any]:
     For s3, ``AWS_ENDPOINT_URL`` and the usual credentials of AWS are honoured; with no credentials at all the request
     is anonymous, as public buckets want it.
     """
+    if archive := split_archive(path):
+        inner = "/".join(part.strip("/") for part in (archive[1], below) if part.strip("/"))
+        return {"driver": "zip", "base": _place(archive[0]), "path": f"{inner}/" if inner else ""}
     folder = "/".join(part.strip("/") for part in (path, below) if part.strip("/"))
+    return _place(f"{'/' if path.startswith('/') else ''}{folder}/")
+
+
+def _place(path: str) -> dict[str, Any]:
+    """Return TensorStore's description of a file, or of a folder, which ends in a slash."""
     if not is_url(path):
-        return {"driver": "file", "path": f"{'/' if path.startswith('/') else ''}{folder}/"}
-    scheme, _, rest = folder.partition("://")
+        return {"driver": "file", "path": path}
+    scheme, _, rest = path.partition("://")
     if scheme in ("http", "https"):
-        return {"driver": "http", "base_url": f"{scheme}://{rest}/"}
+        return {"driver": "http", "base_url": f"{scheme}://{rest}"}
     bucket, _, key = rest.partition("/")
     if scheme == "gs":
-        return {"driver": "gcs", "bucket": bucket, "path": f"{key}/"}
-    return {"driver": "s3", "bucket": bucket, "path": f"{key}/", **_s3_options()}
+        return {"driver": "gcs", "bucket": bucket, "path": key}
+    return {"driver": "s3", "bucket": bucket, "path": key, **_s3_options()}
 
 
 @functools.cache
@@ -75,7 +84,7 @@ def read_json(path: str, name: str) -> dict[str, Any] | None:
 
 
 def _read_bytes(path: str, name: str) -> bytes | None:
-    if not is_url(path):
+    if not is_url(path) and not split_archive(path):
         file = Path(path) / name
         return file.read_bytes() if file.is_file() else None
     try:
@@ -102,8 +111,9 @@ def open_store(path: str, below: str, driver: str, fill: bool = False, **options
     import tensorstore as ts
 
     spec = {"driver": driver, "kvstore": kvstore(path, below), "fill_missing_data_reads": fill, **options}
+    how: dict[str, Any] = {} if "assume_metadata" in options else {"open": True}
     try:
-        return ts.open(spec, read=True, open=True, context=ts.Context(CONTEXT)).result(timeout=OPEN_SECONDS)
+        return ts.open(spec, read=True, **how, context=ts.Context(CONTEXT)).result(timeout=OPEN_SECONDS)
     except TimeoutError as error:
         raise unreachable(path, error) from error
     except (ValueError, OSError) as error:

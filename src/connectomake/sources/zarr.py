@@ -12,7 +12,7 @@ from connectomake.sources.axes import axis_order, nanometres
 from connectomake.sources.options import DEFAULTS, SourceOptions
 from connectomake.sources.paths import is_url
 from connectomake.sources.source import Source, choose_voxel_size, chunked, read_dtype
-from connectomake.sources.tensor_array import TensorArray, zarr2_keys, zarr3_keys
+from connectomake.sources.zarr_array import zarr_array
 
 _SIZE_ATTRIBUTES = ("resolution_nm", "voxel_size", "resolution")
 _WHY = " (zarr-python leaves out chunks that hold only the fill value, unless write_empty_chunks is set)"
@@ -48,9 +48,7 @@ def _open_array(
     path: str, name: str, metadata: Metadata, entry: Metadata | None, voxel_size: Sequence[float] | None, options: SourceOptions
 ) -> Source:
     where = f"dataset {name} of {path}" if name else path
-    version = 3 if metadata.get("zarr_format") == 3 else 2
-    driver, keys = ("zarr3", zarr3_keys) if version == 3 else ("zarr", zarr2_keys)
-    store = TensorArray(path, name, driver, keys)
+    store = zarr_array(path, name, metadata)
     labels = entry["labels"] if entry else metadata.get("dimension_names")
     order = axis_order(labels, store.shape, "czyx", where)
     if 0 in store.shape:

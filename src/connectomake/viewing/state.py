@@ -101,7 +101,7 @@ def _image(plan: Plan, base: str) -> dict[str, Any] | None:
     """The image, or what the source holds: the probability if there is no network."""
     if plan.source.in_place:
         path = plan.source.path
-        url = f"precomputed://{path.removeprefix('precomputed://')}" if is_url(path) else f"precomputed://{base}/{SOURCE}"
+        url = f"precomputed://{split_kind(path)[1]}" if is_url(path) else f"precomputed://{base}/{SOURCE}"
     elif _exists(plan, "image"):
         url = _url(base, "image")
     else:
@@ -140,7 +140,7 @@ def _ground_truth(plan: Plan, base: str) -> dict[str, Any] | None:
     if plan.truth is None or not plan.truth.in_place:
         return layer | {"source": _url(base, "ground_truth")} if _exists(plan, "ground_truth") else None
     path = plan.truth.path
-    url = path.removeprefix("precomputed://") if is_url(path) else f"{base}/{TRUTH}"
+    url = split_kind(path)[1] if is_url(path) else f"{base}/{TRUTH}"
     return None if plan.config["evaluation"]["offset"] else layer | {"source": f"precomputed://{url}"}
 
 
