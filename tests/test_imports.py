@@ -16,7 +16,19 @@ STAGES = {"sources", "inference", "components", "octree", "segmentation", "measu
     "training",
     "pyramid",
 }
-FOUNDATION = {"errors", "processes", "trouble", "atomic", "compiled", "geometry", "layers", "remote", "tables", "networks"}
+FOUNDATION = {
+    "errors",
+    "processes",
+    "trouble",
+    "atomic",
+    "compiled",
+    "geometry",
+    "layers",
+    "remote",
+    "tables",
+    "networks",
+    "remote_http",
+}
 ALLOWED = {
     "errors": set(),
     "processes": set(),
@@ -24,7 +36,8 @@ ALLOWED = {
     "atomic": {"errors", "processes", "trouble"},
     "remains": {"processes"},
     "lock": {"atomic", "errors", "processes"},
-    "remote": {"errors", "trouble"},
+    "remote": {"errors", "remote_http", "trouble"},
+    "remote_http": {"errors"},
     "geometry": {"errors"},
     "layers": {"errors", "atomic", "geometry", "trouble"},
     "networks": {"errors", "geometry"},

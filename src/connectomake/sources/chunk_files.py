@@ -3,6 +3,7 @@
 import itertools
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from connectomake.sources.tensor_array import SAMPLED, SAMPLED_BY_READING, keys_
 
 _SCANNED = 500_000
 _TRIED = 32
+_THREADS = min(8, os.cpu_count() or 1)
 
 
 def chunk_name(part: Part) -> str:
@@ -73,7 +75,10 @@ class ChunkFiles:
             self._forms_seen = any(self._read(absent, SUFFIXES).values())
             if self._forms_seen:
                 return self.fetch(indices, most)
-        return [self._one(name, found[name], most) for name in names]
+        if not self._forms_seen:
+            return [self._one(name, found[name], most) for name in names]
+        with ThreadPoolExecutor(_THREADS) as pool:
+            return list(pool.map(lambda name: self._one(name, found[name], most), names))
 
     def _read(self, names: Sequence[str], forms: Sequence[str]) -> dict[str, dict[str, bytes]]:
         if self._keys is None:

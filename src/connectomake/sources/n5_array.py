@@ -65,7 +65,7 @@ class Lz4Array(TensorArray):
 
     def read(self, part: Part, fill: bool) -> Found:
         """Read a part; see `Chunked`."""
-        out = np.zeros([s.stop - s.start for s in part], self.dtype)
+        out = np.zeros([s.stop - s.start for s in part], self.dtype, order="F")
         key_of, lost = n5_keys(None), []
         started = [(index, self._keys.read(key_of(index))) for index in self.grid.indices(part)]
         for index, reading in started:
@@ -108,7 +108,7 @@ def decode_block(data: bytes, dtype: np.dtype[Any], chunk: tuple[int, ...]) -> n
         raise ValueError(f"mode {mode}, shape {list(shape)} in chunks of {list(chunk)}")
     size = int(np.prod(shape)) * dtype.itemsize
     plain = _lz4(data[4 + 4 * rank + (4 if mode == 1 else 0) :], size)
-    return np.frombuffer(plain, dtype.newbyteorder(">")).reshape(shape, order="F").astype(dtype)
+    return np.frombuffer(plain, dtype.newbyteorder(">")).reshape(shape, order="F").astype(dtype, order="F")
 
 
 def _lz4(data: bytes, size: int) -> bytes:

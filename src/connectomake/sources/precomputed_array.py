@@ -57,7 +57,7 @@ class PrecomputedArray:
         if self._by_hand:
             return self._carried(part, fill)
         try:
-            data = read_store(self._store, part)
+            data = read_store(self._store, part, "F")
         except ValueError:
             if isinstance(self._keys, ChunkShards):
                 raise
@@ -78,7 +78,7 @@ class PrecomputedArray:
 
     def _carried(self, part: Part, fill: bool) -> Found:
         """Fetch the chunks' bytes here and decode them."""
-        out = np.full([s.stop - s.start for s in part], self.fill, self.dtype)
+        out = np.full([s.stop - s.start for s in part], self.fill, self.dtype, order="F")
         indices, lost = list(self.grid.indices(part)), []
         for first in range(0, len(indices), _AT_ONCE):
             some = indices[first : first + _AT_ONCE]
@@ -94,7 +94,7 @@ class PrecomputedArray:
 
     def _decode(self, found: dict[Index, bytes], part: Part, out: np.ndarray) -> None:
         store = None if self._encoding in DECODED_HERE else self._in_memory(found)
-        started = {} if store is None else {i: store[overlap(self.grid.part(i), part)].read(order="C") for i in found}
+        started = {} if store is None else {i: store[overlap(self.grid.part(i), part)].read(order="F") for i in found}
         for index, data in found.items():
             place = self.grid.part(index)
             shared = overlap(place, part)

@@ -18,9 +18,9 @@ SAMPLED_BY_READING = 64
 _NOT_THERE = re.compile(r"NOT_FOUND: chunk \{([-0-9, ]+)\} stored at (.*) is missing", re.DOTALL)
 
 
-def read_store(store: Any, part: Part) -> np.ndarray:
-    """Read a part of a store of TensorStore, C-contiguous."""
-    return np.asarray(store[part].read(order="C").result(timeout=READ_SECONDS))
+def read_store(store: Any, part: Part, memory: str) -> np.ndarray:
+    """Read a part of a store of TensorStore; in memory the last (``C``) or the first axis (``F``) is the fastest."""
+    return np.asarray(store[part].read(order=memory).result(timeout=READ_SECONDS))
 
 
 def grid_of(store: Any) -> ChunkGrid:
@@ -49,6 +49,7 @@ class TensorArray:
         self.grid, self.dtype = grid_of(self.store), np.dtype(self.store.dtype.name)
         self.fill = 0 if self.store.fill_value is None else self.store.fill_value
         self._key_of = key_of(self.store)
+        self._memory = "F" if driver == "n5" else "C"  # x, the fastest for the reader, comes first in N5
         self._filling: Any = None
 
     @property
@@ -59,7 +60,7 @@ class TensorArray:
     def read(self, part: Part, fill: bool) -> Found:
         """Read a part; see `Chunked`."""
         try:
-            return read_store(self.store, part), []
+            return read_store(self.store, part, self._memory), []
         except ValueError as error:
             found = _NOT_THERE.search(str(error))
             if found is None:
@@ -68,7 +69,7 @@ class TensorArray:
                 raise LostError(self._lost(found, part)) from error
         if self._filling is None:
             self._filling = open_store(*self._place, self._spec[0], True, **self._spec[1])
-        data = read_store(self._filling, part)
+        data = read_store(self._filling, part, self._memory)
         return data, self._which(filled_chunks(data, part, self.grid, self.fill))
 
     def _lost(self, found: re.Match[str], part: Part) -> Lost:
