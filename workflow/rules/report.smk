@@ -6,23 +6,6 @@ localrules:
     reports,
 
 
-def check_report():
-    """Raise an error, in one sentence, where `--report` would not find what the whole run shows."""
-    if any(argument.startswith(f"{plan.outdir}/") for argument in sys.argv):
-        return  # of a part of the run
-    pages = targets.reports.values() if "reports" in sys.argv else []
-    lacking = [path for path in (*targets.reported(), *pages) if not exists(path)]
-    if lacking:
-        raise WorkflowError(
-            f"{lacking[0]} is not there yet, which the report shows ({len(lacking)} such file(s)); make them first: the "
-            "same command with the target reports and without --report, then this one again"
-        )
-
-
-if HEAD and any(argument.split("=")[0] == "--report" for argument in sys.argv):
-    check_report()
-
-
 rule reports:
     """Pages and pictures for `snakemake --report`."""
     input:
