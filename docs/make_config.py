@@ -139,7 +139,9 @@ def _named(name: str, part: dict[str, Any]) -> str:
 
 
 def _list_of(items: dict[str, Any]) -> str:
-    return "list of triples" if items["type"] == "array" else "list of whole numbers"
+    return {"array": "list of triples", "string": "list of texts", "number": "list of numbers"}.get(
+        items["type"], "list of whole numbers"
+    )
 
 
 def _range(part: dict[str, Any]) -> str:

@@ -2,12 +2,14 @@
 
 import json
 import math
+import shlex
 
 import h5py
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from skimage.metrics import adapted_rand_error, variation_of_information
 
 from connectomake.cli import main
@@ -30,6 +32,7 @@ from connectomake.evaluation import (
     write_picture,
 )
 from connectomake.geometry import Box
+from connectomake.planning.truth import open_truth
 from connectomake.sources.labels import open_labels
 from tests.flow import smooth_noise
 
@@ -240,11 +243,20 @@ def files(tmp_path, monkeypatch):
     return tmp_path
 
 
-def evaluate(capsys, *options):
+def evaluate(capsys, *options, volumes=("v.h5", "v.h5")):
     with pytest.raises(SystemExit) as ended:
-        main(["evaluate", "v.h5", "v.h5", *options])
+        main(["evaluate", *volumes, *options])
     assert ended.value.code == 0
     return capsys.readouterr().out
+
+
+def refused(capsys, *options, volumes=("v.h5", "v.h5")):
+    with pytest.raises(SystemExit) as ended:
+        main(["evaluate", *volumes, *options])
+    error = capsys.readouterr().err
+    assert ended.value.code == 1
+    assert error.count("\n") == 1
+    return error.strip()
 
 
 def test_the_command_prints_what_the_library_finds(files, capsys):
@@ -287,12 +299,64 @@ BAD = {
 def test_bad_input_is_one_sentence(files, capsys, name):
     (gt, seg, *options), says = BAD[name]
     named = [*(["--dataset-gt", gt] if gt else []), *(["--dataset-seg", seg] if seg else [])]
-    with pytest.raises(SystemExit) as ended:
-        main(["evaluate", "v.h5", "v.h5", *named, *options])
-    error = capsys.readouterr().err
-    assert ended.value.code == 1
-    assert error.count("\n") == 1
+    error = refused(capsys, *named, *options)
     assert all(piece in error for piece in says), error
+
+
+def stack_with_a_gap(folder, gap=3):
+    folder.mkdir()
+    for z in range(6):
+        if z != gap:
+            Image.fromarray(np.full((4, 5), z + 1, np.uint8)).save(folder / f"s{z:04d}.png")
+    return str(folder)
+
+
+@pytest.mark.parametrize(("which", "volume"), [("gt", "ground truth"), ("seg", "segmentation")])
+def test_gaps_of_a_stack_are_named_with_the_option_of_this_command(which, volume, tmp_path, capsys):
+    paths = [stack_with_a_gap(tmp_path / name, 3 if name == which else None) for name in ("gt", "seg")]
+    option = f"--missing-sections-{which}"
+    error = refused(capsys, volumes=paths)
+    assert "have gaps: 3 missing" in error
+    assert f"or set {option} blank to read zeros" in error
+    assert "source." not in error
+    assert f"1 section of the {volume} missing, read as zeros" in evaluate(capsys, option, "blank", volumes=paths)
+    result = json.loads(evaluate(capsys, option, "blank", "--json", volumes=paths))
+    assert result[f"blank_sections_{which}"] == 1
+    assert result["coverage"] == (1 if which == "gt" else 5 / 6)
+    assert f"{option} 'fill' must be error or blank" in refused(capsys, option, "fill", volumes=paths)
+
+
+def test_gaps_and_folders_elsewhere_of_a_configs_ground_truth_are_named_with_its_keys(tmp_path):
+    section = {"ground_truth": stack_with_a_gap(tmp_path / "gt"), "dataset": None, "scale": None, "offset": None}
+    with pytest.raises(SourceError, match=r"or set evaluation\.missing_sections: blank to read"):
+        open_truth(section)
+    truth = open_truth(section | {"missing_sections": "blank"})
+    assert any("read as zeros (evaluation.missing_sections: blank)" in note for note in truth.source.notes)
+    (tmp_path / "here").mkdir()
+    with h5py.File(tmp_path / "real.h5", "w") as file:
+        file["labels"] = np.ones((2, 3, 4), np.uint8)
+    with h5py.File(tmp_path / "here/linked.h5", "w") as file:
+        file["labels"] = h5py.ExternalLink(str(tmp_path / "real.h5"), "labels")
+    with pytest.raises(SourceError, match=r"set evaluation\.refers_to: \["):
+        open_truth(section | {"ground_truth": str(tmp_path / "here/linked.h5"), "dataset": "labels"})
+
+
+@pytest.mark.parametrize("which", ["gt", "seg"])
+def test_folders_elsewhere_are_named_with_the_option_of_this_command(which, files, tmp_path, monkeypatch, capsys):
+    (tmp_path / "far away").mkdir()
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with h5py.File(tmp_path / "far away" / "real.h5", "w") as file:
+        file["labels"] = np.ones((2, 3, 4), np.uint8)
+    with h5py.File("linked.h5", "w") as file:
+        file["labels"] = h5py.ExternalLink(str(tmp_path / "far away" / "real.h5"), "labels")
+    with h5py.File("own.h5", "w") as file:
+        file["labels"] = np.ones((2, 3, 4), np.uint8)
+    paths = ["linked.h5", "own.h5"] if which == "gt" else ["own.h5", "linked.h5"]
+    named = ["--dataset-gt", "labels", "--dataset-seg", "labels"]
+    way = refused(capsys, *named, volumes=paths).rpartition("; if that is meant, set ")[2]
+    assert way == f"--refers-to-{which} '{tmp_path / 'far away'}'"
+    assert "100.00 % of the voxels" in evaluate(capsys, *named, *shlex.split(way), volumes=paths)
 
 
 def test_labels_read_at_their_place(files):

@@ -15,9 +15,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from PIL import Image
 from scipy.ndimage import grey_closing, map_coordinates
 
-from connectomake.errors import ConfigError, ConnectomakeError, RunError
+from connectomake.errors import ConfigError, ConnectomakeError, RunError, SourceError
 from connectomake.geometry import Box
 from connectomake.inference.models import load_network
 from connectomake.inference.spec import InferenceSpec
@@ -540,6 +541,23 @@ def test_wrong_input_is_told_in_one_sentence(tmp_path, name):
         teach(path, lambda line: None)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out/weights.pt").exists()
+
+
+@pytest.mark.parametrize("part", ["image", "labels"])
+def test_gaps_of_a_stack_are_named_with_the_key_of_the_volume(tmp_path, part):
+    stack = tmp_path / part
+    stack.mkdir()
+    for z, section in enumerate(tissue()[part == "labels"].astype(np.uint8)):
+        if z != 5:
+            Image.fromarray(section).save(stack / f"s{z:04d}.png")
+    path = changed(tmp_path, f"volumes.0.{part}", {"path": str(stack)})
+    with pytest.raises(SourceError, match=rf"gaps: 5 missing .* or set volumes\[0\].{part}.missing_sections: blank to read"):
+        teach(path, lambda line: None)
+    changed(tmp_path, f"volumes.0.{part}", {"path": str(stack), "missing_sections": "blank"})
+    told = []
+    (volume,) = open_volumes(load_training(path), told.append)
+    assert not getattr(volume, part)[5].any()
+    assert f"1 of 24 sections of {stack} missing, read as zeros (volumes[0].{part}.missing_sections: blank)" in told[0]
 
 
 @pytest.mark.parametrize("span", [None, [10, 200]])

@@ -87,6 +87,8 @@ def _volume(section: dict[str, Any], key: str, say: Callable[[str], None] | None
     check_image(grey, box, name)
     _check_labels(ids, box, name)
     if say is not None:
+        for note in (*image.notes, *labels.notes):
+            say(f"{key}: {note}")
         say(f"{name}: {box}, {image_note(grey, image.dtype)}; {_label_note(ids)}")
     return TrainingVolume(
         name,

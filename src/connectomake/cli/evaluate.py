@@ -1,5 +1,6 @@
 """``connectomake evaluate``: compare two label volumes."""
 
+import re
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
@@ -9,10 +10,12 @@ from connectomake.errors import ConfigError, SourceError
 
 if TYPE_CHECKING:
     from connectomake.geometry import Box
+    from connectomake.sources import SourceOptions
     from connectomake.sources.labels import Labels
 
 Point: TypeAlias = tuple[int, int, int] | None
 SHOWN_PARTS = 3
+_REFERS_TO = re.compile(r"source\.refers_to: \[(.+)\]$")
 
 
 def evaluate(
@@ -24,6 +27,12 @@ def evaluate(
     scale_seg: Annotated[str | None, typer.Option(help="Scale of SEG.")] = None,
     missing_gt: Annotated[str, typer.Option(metavar="error|fill", help="What storage chunks are that GT lacks.")] = "error",
     missing_seg: Annotated[str, typer.Option(metavar="error|fill", help="What storage chunks are that SEG lacks.")] = "error",
+    missing_sections_gt: Annotated[str, typer.Option(metavar="error|blank", help="What sections are that GT lacks.")] = "error",
+    missing_sections_seg: Annotated[
+        str, typer.Option(metavar="error|blank", help="What sections are that SEG lacks.")
+    ] = "error",
+    refers_to_gt: Annotated[list[str] | None, typer.Option(help="Folder elsewhere to which GT, HDF5, may refer.")] = None,
+    refers_to_seg: Annotated[list[str] | None, typer.Option(help="Folder elsewhere to which SEG may refer.")] = None,
     offset_gt: Annotated[Point, typer.Option(metavar="Z Y X", help="Where GT's voxel 0 0 0 lies.")] = None,
     offset_seg: Annotated[Point, typer.Option(metavar="Z Y X", help="Where SEG's voxel 0 0 0 lies.")] = None,
     start: Annotated[Point, typer.Option(metavar="Z Y X", help="First voxel of the box to evaluate; default all.")] = None,
@@ -34,10 +43,12 @@ def evaluate(
 ) -> None:
     """Score the segmentation SEG against the ground truth GT, block-wise in bounded memory."""
     from connectomake.evaluation import blocks_of, overlap_of, result_of
-    from connectomake.sources.labels import common_box, open_labels
+    from connectomake.sources.labels import common_box
 
-    gt = _opened("gt", open_labels, ground_truth, dataset_gt, scale_gt, offset_gt, missing_gt)
-    seg = _opened("seg", open_labels, segmentation, dataset_seg, scale_seg, offset_seg, missing_seg)
+    of_gt = _options("gt", missing_gt, missing_sections_gt, refers_to_gt)
+    of_seg = _options("seg", missing_seg, missing_sections_seg, refers_to_seg)
+    gt = _opened("gt", ground_truth, dataset_gt, scale_gt, offset_gt, of_gt)
+    seg = _opened("seg", segmentation, dataset_seg, scale_seg, offset_seg, of_seg)
     box = _cut(common_box(gt, seg), start, stop)
     tile = gt.tile if seg.tile else None
     overlap = overlap_of(gt.read, seg.read, _watched(blocks_of(box, tile)), tile, box)
@@ -50,28 +61,38 @@ def evaluate(
     _print(result, box, gt, seg)
 
 
-def _opened(
-    which: str, opener: Any, path: str, dataset: str | None, scale: str | None, offset: Point, missing: str
-) -> "Labels":
-    """Open a volume; errors name the options of this command."""
+def _options(which: str, missing: str, missing_sections: str, refers_to: list[str] | None) -> "SourceOptions":
+    """Return how a volume is read; `which` is ``gt`` or ``seg``."""
     from connectomake.sources import SourceOptions
+
+    for key, value, other in (("missing", missing, "fill"), ("missing-sections", missing_sections, "blank")):
+        if value not in ("error", other):
+            raise ConfigError(f"--{key}-{which} {value!r} must be error or {other}")
+    return SourceOptions(missing=missing, missing_sections=missing_sections, refers_to=tuple(refers_to or ()))
+
+
+def _opened(which: str, path: str, dataset: str | None, scale: str | None, offset: Point, options: "SourceOptions") -> "Labels":
+    """Open a volume; errors name the options of this command."""
+    from connectomake.sources.labels import open_labels
     from connectomake.sources.source import renamed
 
     names = {f"source.{key}": f"--{key}-{which}" for key in ("dataset", "scale")}
     names |= {"source.path": which.upper(), "source.missing: fill": f"--missing-{which} fill"}
-    if missing not in ("error", "fill"):
-        raise ConfigError(f"--missing-{which} {missing!r} must be error or fill")
+    names |= {"source.missing_sections: blank": f"--missing-sections-{which} blank"}
     try:
         number = int(scale) if scale and scale.isdecimal() else scale
-        return opener(path, dataset, number, offset, SourceOptions(missing=missing)).called(names)
+        return open_labels(path, dataset, number, offset, options).called(names)
     except (ConfigError, SourceError) as error:
-        raise type(error)(renamed(str(error), names)) from error
+        text = _REFERS_TO.sub(rf"--refers-to-{which} \1", str(error))
+        raise type(error)(renamed(text, names)) from error
 
 
 def _filled(gt: "Labels", seg: "Labels", box: "Box") -> dict[str, Any]:
-    """Return how many voxels of each were filled, if any."""
-    voxels = {f"filled_{name}": labels.filled(box)[1] for name, labels in (("gt", gt), ("seg", seg))}
-    return {key: count for key, count in voxels.items() if count}
+    """Return how many voxels of each were filled in the box, and how many sections each lacks in all, if any."""
+    both = (("gt", gt), ("seg", seg))
+    counts = {f"filled_{name}": labels.filled(box)[1] for name, labels in both}
+    counts |= {f"blank_sections_{name}": labels.source.blank_sections for name, labels in both}
+    return {key: count for key, count in counts.items() if count}
 
 
 def _cut(box: "Box", start: Point, stop: Point) -> "Box":
@@ -99,9 +120,11 @@ def _print(result: dict[str, Any], box: "Box", gt: "Labels", seg: "Labels") -> N
     out = common.console()
     rows = [("ground truth", gt.source.path), ("segmentation", seg.source.path), ("box", f"{box}: {box.volume:,} voxels")]
     rows += [("ignored", ", ".join(map(str, result["ignored"])))] if result["ignored"] else []
-    for key, name in (("filled_gt", "ground truth"), ("filled_seg", "segmentation")):
-        if key in result:
-            rows.append(("filled", f"{result[key]:,} voxels of the {name} lie in storage chunks that it lacks, and are filled"))
+    for key, name in (("gt", "ground truth"), ("seg", "segmentation")):
+        if count := result.get(f"filled_{key}"):
+            rows.append(("filled", f"{count:,} voxels of the {name} lie in storage chunks that it lacks, and are filled"))
+        if count := result.get(f"blank_sections_{key}"):
+            rows.append(("blank", f"{count:,} {'section' if count == 1 else 'sections'} of the {name} missing, read as zeros"))
     rows += [("coverage", f"{100 * result['coverage']:.2f} % of the voxels with ground truth have a segment")]
     out.print(common.facts_table(rows))
     out.print(_score_table(result))

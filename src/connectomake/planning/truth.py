@@ -12,6 +12,7 @@ from connectomake.sources.source import renamed
 KEYS = {
     "source.path": "evaluation.ground_truth", "source.dataset": "evaluation.dataset", "source.scale": "evaluation.scale",
     "source.missing": "evaluation.missing", "source.missing_sections": "evaluation.missing_sections",
+    "source.refers_to": "evaluation.refers_to",
 }  # fmt: skip
 
 

@@ -100,7 +100,7 @@ class Source:
         return replace(self, bounds=self.bounds.translate(offset), _reader=chunks.read, chunks=chunks)
 
     def called(self, names: dict[str, str]) -> "Source":
-        """Return the same source; errors of its reading name the keys that `names` has in place of those of ``source``."""
+        """Return the same source; its notes, and errors of its reading, name the keys of `names` instead of ``source``'s."""
         reader = self._reader
 
         def read(box: Box) -> np.ndarray:
@@ -109,7 +109,7 @@ class Source:
             except ConnectomakeError as error:
                 raise type(error)(renamed(str(error), names)) from error
 
-        return replace(self, _reader=read)
+        return replace(self, _reader=read, notes=tuple(renamed(note, names) for note in self.notes))
 
     def filled(self, box: Box) -> tuple[int, int]:
         """Return how many storage chunks of a box were filled because they are not there, and how many of its voxels.
