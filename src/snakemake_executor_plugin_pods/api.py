@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -191,13 +192,13 @@ class _There(Exception):  # noqa: N818
 
 def explain(error: ApiError, namespace: str) -> str:
     """Return a sentence for the user, with the way out."""
-    text = str(error).rstrip(".")
+    text, look = str(error).rstrip("."), f"try `kubectl get pods -n {shlex.quote(namespace)}`"
     if error.kind == "login":
-        return f"Kubernetes refuses the login ({text}); renew your credentials and try `kubectl get pods -n {namespace}`"
+        return f"Kubernetes refuses the login ({text}); renew your credentials and {look}"
     if error.kind == "forbidden":
         return f"Kubernetes forbids it ({text}); see docs/kubernetes.md for the role that is needed"
     if error.kind == "absent":
         return f"Kubernetes: {text}; make the namespace {namespace!r} or correct pods-namespace in the profile"
     if error.kind == "invalid":
         return f"Kubernetes refuses the pod ({text}); correct the profile or the rule's resources"
-    return f"Kubernetes cannot be reached ({text}); check KUBECONFIG and try `kubectl get pods -n {namespace}`"
+    return f"Kubernetes cannot be reached ({text}); check KUBECONFIG and {look}"

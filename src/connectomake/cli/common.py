@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from connectomake.errors import ConfigError, ContentError, ModelError, SourceError
+from connectomake.shell import command
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -92,9 +93,9 @@ def program(name: str) -> str:
 
 
 def run_command(config: str, target: str = "") -> str:
-    """Return the command that makes a target of a config, or all; the config stands last, as it may be several files."""
-    option = "" if config == DEFAULT_CONFIG else f"--configfile {config}"
-    return " ".join(word for word in (program("snakemake"), "--profile profiles/local", target, option) if word)
+    """Return the command that makes a target of a config, or all, for a shell; the config stands last, as it may be several."""
+    option = [] if config == DEFAULT_CONFIG else ["--configfile", config]
+    return command(program("snakemake"), "--profile", "profiles/local", *([target] if target else []), *option)
 
 
 def console() -> "Console":

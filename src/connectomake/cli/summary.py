@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from connectomake.cli import common
 from connectomake.cli.absent import filled_rows
 from connectomake.cli.common import DEFAULT_CONFIG, ConfigPath, bytes_text, seconds_text, shape_text, voxels_text
+from connectomake.shell import command
 
 if TYPE_CHECKING:
     import numpy as np
@@ -165,13 +166,12 @@ def _where_to_look(plan: "Plan", config: str) -> list[tuple[str, str]]:
     from connectomake.planning.skeletons import Skeletons
     from connectomake.planning.targets import Targets
 
-    argument = "" if config == DEFAULT_CONFIG else f" {config}"
-    command = common.program("connectomake")
+    program, argument = common.program("connectomake"), [] if config == DEFAULT_CONFIG else [config]
     made = [*(["meshes"] if plan.meshes_enabled else []), *(["skeletons"] if Skeletons(plan).enabled else [])]
     meshes = f", with {' and '.join(made)}" if made else ""
     return [
-        ("look", f"{command} view{argument}  (at one object: --id ID)"),
-        ("check", f"{command} verify{argument} --deep"),
+        ("look", f"{command(program, 'view', *argument)}  (at one object: --id ID)"),
+        ("check", command(program, "verify", *argument, "--deep")),
         ("segmentation", f"{plan.outdir}/segmentation  (Neuroglancer precomputed{meshes})"),
         ("object table", Targets(plan).objects),
         *((("scores", Targets(plan).evaluation()["scores"]),) if plan.truth else ()),

@@ -19,6 +19,7 @@ from connectomake.errors import ConfigError, LayerError, SourceError
 from connectomake.layers.records import read_record_of
 from connectomake.planning.plan import Plan
 from connectomake.remote import Fetch, RangedFile, explained, s3_fetch
+from connectomake.shell import command
 from connectomake.trouble import of_store
 
 TAIL = 4096
@@ -269,4 +270,5 @@ def _why_unshipped(path: str) -> str | None:
     if place.stat().st_size > SHIPPED_BYTES:
         return f"{path} is larger than the 10 MB that Snakemake ships to pods; {way_out}"
     done = subprocess.run(["git", "ls-files", "--error-unmatch", path], capture_output=True, check=False)
-    return f"{path} is not under git and is not shipped to pods: `git add {path}`; {way_out}" if done.returncode else None
+    add = command("git", "add", f"./{path}" if path.startswith("-") else path)
+    return f"{path} is not under git and is not shipped to pods: `{add}`; {way_out}" if done.returncode else None
