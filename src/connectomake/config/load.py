@@ -8,6 +8,7 @@ from typing import Any
 
 from connectomake.config.messages import message_of, shown
 from connectomake.errors import ConfigError
+from connectomake.plain import TooMuchError, check_amount
 
 RUN, TRAINING = "schema.yaml", "training.yaml"
 """The schemas: of a run's config, and of a training's."""
@@ -38,22 +39,30 @@ def normalise(config: dict[str, Any], name: str = RUN) -> dict[str, Any]:
     return filled
 
 
-def check_plain(value: Any, place: str = "") -> None:
+def check_plain(value: Any) -> None:
     """Refuse what YAML can say but JSON cannot (dates, NaN, keys that are numbers), and texts with control characters.
 
     Raises
     ------
     ConfigError
-        For the first such value.
+        For the first such value, or if there are more values, or deeper ones, than in any config.
     """
+    try:
+        check_amount(value)
+    except TooMuchError as error:
+        raise ConfigError(f"the config is none of ours: {error}; correct it") from error
+    _check_values(value, "")
+
+
+def _check_values(value: Any, place: str) -> None:
     if isinstance(value, dict):
         for key, part in value.items():
             if not isinstance(key, str):
                 raise ConfigError(f"key {key!r} in {place or 'config'} is not a text; take it out or correct it")
-            check_plain(part, f"{place}.{key}" if place else key)
+            _check_values(part, f"{place}.{key}" if place else key)
     elif isinstance(value, list):
         for index, part in enumerate(value):
-            check_plain(part, f"{place}[{index}]")
+            _check_values(part, f"{place}[{index}]")
     elif isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(f"{place}: {value} is not a finite number; write a number, or leave the key out for its default")
     elif isinstance(value, str) and not value.isprintable():

@@ -1,10 +1,12 @@
 """Reading a config's YAML, strictly: every key once, only plain values."""
 
 import functools
+import io
 from pathlib import Path
 from typing import Any
 
 from connectomake.errors import ConfigError
+from connectomake.plain import TooMuchError, check_yaml, read_text
 
 _TYPES = {list: "a list", str: "a text", int: "a number", float: "a number", bool: "true or false"}
 
@@ -15,15 +17,20 @@ def load_config(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     ConfigError
-        If the file is missing, not a YAML mapping, or names a key twice.
+        If the file is missing, not a YAML mapping, beyond all bounds, or names a key twice.
     """
     import yaml
 
     try:
-        with Path(path).open(encoding="utf-8") as stream:
-            value = yaml.load(stream, _loader())  # noqa: S506  (a SafeLoader)
+        text = read_text(path)
+        check_yaml(text)
+        stream = io.StringIO(text)
+        stream.name = str(path)  # for the places that messages name
+        value = yaml.load(stream, _loader())  # noqa: S506  (a SafeLoader)
     except OSError as error:
         raise ConfigError(f"config {path} cannot be read ({error.strerror}); name a YAML file") from error
+    except TooMuchError as error:
+        raise ConfigError(f"config {path} is no config of ours: {error}; correct it, or name another file") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"config {path} is not UTF-8 text; save it as such, or name a YAML file") from error
     except yaml.YAMLError as error:

@@ -9,6 +9,10 @@ from connectomake.errors import ConfigError
 from connectomake.geometry import morton
 from connectomake.geometry.box import Box, Vec, volume_of
 
+MOST_BLOCKS = 1 << 20
+"""So many can be listed: for each, Snakemake takes a hundredth of a megabyte, and `verify` a few files."""
+_MOST_ON_AXIS = 1 << 24
+
 
 def _ceil_div(a: int, b: int) -> int:
     return -(-a // b)
@@ -75,9 +79,27 @@ class BlockGrid:
         """Number of blocks."""
         return volume_of(self.shape)
 
+    def check_count(self, most: int = MOST_BLOCKS) -> None:
+        """Raise a ConfigError if there are more blocks than can be listed."""
+        if self.count > most:
+            larger = list(self.block)
+            while volume_of(tuple(_ceil_div(s, b) for s, b in zip(self.roi.shape, larger, strict=True))) > most:  # type: ignore[arg-type]
+                larger = [2 * b for b in larger]
+            raise ConfigError(
+                f"blocks of {list(self.block)} cut the region of interest, {self.roi}, into {self.count:,}, more than the "
+                f"{most:,} that a run can have; take a block of {larger} or so, or a smaller region (source.start, source.stop)"
+            )
+
     @functools.cached_property
     def ids(self) -> tuple[int, ...]:
-        """Ids of all blocks, ascending."""
+        """Ids of all blocks, ascending.
+
+        Raises
+        ------
+        ConfigError
+            If they are too many to be listed.
+        """
+        self.check_count()
         z, y, x = (range(n) for n in self.shape)
         return tuple(sorted(self.id_at(p) for p in itertools.product(z, y, x)))
 
@@ -88,6 +110,9 @@ class BlockGrid:
     @functools.cached_property
     def _spread(self) -> tuple[list[int], list[int], list[int]]:
         """Per axis, the bits of the id that each coordinate sets."""
+        if max(self.shape) > _MOST_ON_AXIS:
+            self.check_count()
+            raise ConfigError(f"{self.shape} blocks (z, y, x) are too many along one axis; take a larger block")
         tables: tuple[list[int], list[int], list[int]] = ([], [], [])
         for axis in range(3):
             places = [(i, level) for i, (a, level) in enumerate(self._order) if a == axis]

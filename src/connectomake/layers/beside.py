@@ -3,13 +3,13 @@
 A record is written last, so a job that was killed in between leaves an old record, or none, and is run again.
 """
 
-import json
 import os
 import zlib
 from pathlib import Path
 from typing import Any
 
 from connectomake.errors import LayerError
+from connectomake.plain import read_json
 
 KEY = "beside"
 _PIECE = 1 << 20
@@ -64,7 +64,7 @@ def check_form(path: str | os.PathLike[str]) -> None:
     """
     try:
         text = Path(path).read_bytes().decode()
-        whole = text.endswith("\n") if Path(path).suffix == ".csv" else json.loads(text) is not None
+        whole = text.endswith("\n") if Path(path).suffix == ".csv" else read_json(text) is not None
     except ValueError:
         whole = False
     if not whole:

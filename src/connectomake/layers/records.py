@@ -21,6 +21,7 @@ import numpy as np
 from connectomake.atomic import canonical_json, final_path
 from connectomake.errors import LayerError
 from connectomake.layers.parquet_seal import check_all, check_footer
+from connectomake.plain import read_json
 from connectomake.trouble import in_the_way
 
 MAGIC = b"cmkRecrd"
@@ -234,7 +235,7 @@ def comment_of(record: dict[str, Any]) -> str:
 
 
 def _as_record(text: bytes) -> dict[str, Any]:
-    record = json.loads(text)
+    record = read_json(text)
     if not isinstance(record, dict):
         raise ValueError("a record is a JSON object")  # noqa: TRY004  (of bytes that are read)
     return record

@@ -20,6 +20,8 @@ from connectomake.errors import ConfigError
 Columns: TypeAlias = Mapping[str, np.ndarray]
 Condition: TypeAlias = Callable[[Columns], np.ndarray]
 _TOKEN = re.compile(r"\s*(?:([A-Za-z_]\w*)|([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)|(<=|>=|==|!=|<|>|\(|\)))")
+_MOST_TOKENS, _MOST_DEPTH, _MOST_DIGITS = 1000, 50, 40
+_SHOWN = 200
 _SIGNS: dict[str, Callable[[Any, Any], Any]] = {
     "<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal, "==": np.equal, "!=": np.not_equal,
 }  # fmt: skip
@@ -33,14 +35,20 @@ class _Parser:
     text: str
     tokens: list[str]
     place: int = 0
+    depth: int = 0
 
     @classmethod
     def of(cls, text: str) -> "_Parser":
-        tokens, end = [], 0
+        tokens: list[str] = []
+        end = 0
         while text[end:].strip():
             found = _TOKEN.match(text, end)
             if found is None:
                 raise _error(text, f"{text[end:].strip()[:20]!r} cannot be read")
+            if len(tokens) == _MOST_TOKENS:
+                raise _error(text, f"it has more than {_MOST_TOKENS} words and signs")
+            if len(found.group().strip()) > _MOST_DIGITS:
+                raise _error(text, f"{found.group().strip()[:20]}... is longer than {_MOST_DIGITS} characters")
             tokens.append(found.group().strip())
             end = found.end()
         return cls(text, tokens)
@@ -68,6 +76,14 @@ class _Parser:
         return found
 
     def _one(self) -> Condition:
+        self.depth += 1
+        if self.depth > _MOST_DEPTH:
+            raise _error(self.text, f"it is nested more than {_MOST_DEPTH} levels deep")
+        found = self._inner()
+        self.depth -= 1
+        return found
+
+    def _inner(self) -> Condition:
         if self.peek() == "not":
             self.take()
             inner = self._one()
@@ -110,7 +126,8 @@ def _column(columns: Columns, name: str, text: str) -> np.ndarray:
 
 
 def _error(text: str, reason: str) -> ConfigError:
-    return ConfigError(f"the query {text!r} is wrong: {reason}; write it like: voxels > 1e5 and (start_z >= 10 or id == 7)")
+    shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    return ConfigError(f"the query {shown!r} is wrong: {reason}; write it like: voxels > 1e5 and (start_z >= 10 or id == 7)")
 
 
 def check_query(text: str) -> Condition:

@@ -10,7 +10,11 @@ from typing import Any
 from connectomake.atomic import canonical_json, write_json
 from connectomake.config import check_channels, check_config, check_plain, normalise
 from connectomake.errors import ConfigError, ModelError, SourceError
+<<<<<<< HEAD
 from connectomake.planning.content import Rule, Settled, files_text, settle
+=======
+from connectomake.plain import read_json
+>>>>>>> 97cb906 (Absurd and hostile input ends in one sentence: bounds for YAML, JSON, info files, chunks, blocks, queries and ranges)
 from connectomake.planning.facts import SourceFacts
 from connectomake.planning.modules import file_hash, neighbours
 from connectomake.planning.plan import Plan
@@ -18,6 +22,7 @@ from connectomake.planning.truth import check_truth, truth_facts
 from connectomake.sources import SourceOptions, is_url, open_source, resolve_local
 from connectomake.sources.identity import as_identity
 
+MOST_VOXELS = 1 << 62
 PLAN_FOLDER = ".connectomake"
 IMAGE_DTYPES = ("uint8", "uint16", "uint32", "int8", "int16", "float32")
 PROBABILITY_DTYPES = ("uint8", "float32")
@@ -138,6 +143,12 @@ def prepare_plan(config: dict[str, Any]) -> str | None:
         if not path.exists():
             raise
         return f"{error}; going on with the plan of an earlier run, {path}"
+<<<<<<< HEAD
+=======
+    check_writable(plan.outdir)
+    for layer in plan.layers.values():
+        layer.grid.check_count()
+>>>>>>> 97cb906 (Absurd and hostile input ends in one sentence: bounds for YAML, JSON, info files, chunks, blocks, queries and ranges)
     value = {"plan": plan.to_json()}
     if before != json.loads(json.dumps(value)):
         try:
@@ -176,7 +187,7 @@ def changes(plan: Plan, seen: dict[str, Settled], before: Any = None) -> list[st
 def _stored(path: Path) -> Any:
     """Return what a plan file holds, or None if there is none or it is damaged."""
     try:
-        return json.loads(path.read_text())
+        return read_json(path.read_text())
     except (OSError, ValueError):
         return None
 
@@ -247,6 +258,11 @@ def _check_region(plan: Plan) -> None:
         point = plan.config["source"][key]
         if point is not None and not all(a <= p <= b for a, p, b in zip(bounds.start, point, bounds.stop, strict=True)):
             raise ConfigError(f"source.{key} {point} is outside the source, which holds {bounds}; null takes all of it")
+    if bounds.volume >= MOST_VOXELS:
+        raise ConfigError(
+            f"source {plan.source.path!r} claims to hold {bounds.volume:.2e} voxels, {bounds}, more than ids can count; "
+            "correct its metadata"
+        )
     if plan.roi.empty:
         raise ConfigError(f"the region of interest {plan.roi} holds no voxel; change source.start or source.stop")
 

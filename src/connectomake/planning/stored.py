@@ -17,6 +17,7 @@ from typing import Any
 from connectomake.atomic import write_json
 from connectomake.errors import ConfigError, LayerError, SourceError
 from connectomake.layers.records import read_record_of
+from connectomake.plain import read_json
 from connectomake.planning.plan import Plan
 from connectomake.remote import Fetch, RangedFile, explained, s3_fetch
 from connectomake.shell import command
@@ -150,7 +151,7 @@ class StoredRun:
         if stored is None:
             return
         try:
-            found = json.loads(self._fetch(self._shared)(0, stored.size))
+            found = read_json(self._fetch(self._shared)(0, stored.size))
             self._known |= {str(etag): str(text) for text, etags in found.items() for etag in etags}
         except (ValueError, TypeError, AttributeError):
             return  # not ours: the records are read
@@ -165,7 +166,7 @@ class StoredRun:
 
     def _read_cache(self) -> dict[str, str]:
         try:
-            found = json.loads(self._cache.read_text())
+            found = read_json(self._cache.read_text())
         except (OSError, ValueError):
             return {}
         return {str(etag): str(text) for etag, text in found.items()} if isinstance(found, dict) else {}

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from connectomake.errors import ConfigError
+from connectomake.plain import check_yaml, read_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +51,10 @@ def read_profile(path: str | os.PathLike[str]) -> Site:
     """
     file = _config_file(Path(path))
     try:
-        values = yaml.safe_load(file.read_text()) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        text = read_text(file)
+        check_yaml(text)
+        values = yaml.safe_load(text) or {}
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise ConfigError(f"the profile {file} cannot be read ({' '.join(str(error).split())}); correct it") from error
     if not isinstance(values, dict):
         raise ConfigError(f"the profile {file} holds no names and values; see profiles/ for examples")
@@ -80,6 +83,6 @@ def plain(value: Any) -> str | None:
     """Return the text of a resource: Snakemake evaluates them, so that profiles write ``"'main'"``."""
     if value is None:
         return None
-    with contextlib.suppress(ValueError, SyntaxError):
+    with contextlib.suppress(ValueError, SyntaxError, MemoryError, RecursionError):
         value = ast.literal_eval(str(value))
     return str(value) or None

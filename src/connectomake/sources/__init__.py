@@ -2,12 +2,18 @@
 
 from collections.abc import Sequence
 
+<<<<<<< HEAD
 from connectomake.errors import ConfigError
 from connectomake.sources.ingest import filled_fact, ingest_block
+=======
+from connectomake.errors import ConfigError, ConnectomakeError, SourceError
+from connectomake.sources.ingest import ingest_block
+>>>>>>> 97cb906 (Absurd and hostile input ends in one sentence: bounds for YAML, JSON, info files, chunks, blocks, queries and ranges)
 from connectomake.sources.mapping import mapped
 from connectomake.sources.options import DEFAULTS, SourceOptions
 from connectomake.sources.paths import STACKS, find_kind, is_url, resolve_local, split_kind
 from connectomake.sources.probability import probabilities
+from connectomake.sources.reasons import reason
 from connectomake.sources.source import Source
 from connectomake.sources.urls import archive_root, split_archive
 
@@ -55,7 +61,13 @@ def open_source(
     if not is_url(place) and split_archive(place):
         place = archive_root(place)[1]
     _refuse_spare(kind, dataset, scale, path)
-    return mapped(_open(kind, place, dataset, scale, voxel_size, options), options)
+    try:
+        return mapped(_open(kind, place, dataset, scale, voxel_size, options), options)
+    except ConnectomakeError:
+        raise
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
+        what = f"{type(error).__name__}: {reason(error)}"
+        raise SourceError(f"the metadata of {path} are not understood ({what}); correct them, or source.path") from error
 
 
 def _open(

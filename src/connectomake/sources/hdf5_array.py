@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from connectomake.sources.chunks import ChunkGrid, Found, Index, Lost, LostError, Part, filled_chunks, overlap, within
+from connectomake.sources.claims import check_chunk
 from connectomake.sources.hdf5_virtual import Mapping, Pieces, mappings_of
 
 LOOKED_AT = 2_000_000
@@ -30,6 +31,7 @@ class Hdf5Array:
         self._dataset, self._path = dataset, path
         self.dtype, self.fill = np.dtype(dtype or dataset.dtype), dataset.fillvalue
         shape = tuple(int(n) for n in dataset.shape)
+        check_chunk(dataset.chunks or (), self.dtype.itemsize, f"dataset {dataset.name} of {path}")
         self.grid = ChunkGrid((0,) * len(shape), shape, tuple(int(c) for c in dataset.chunks or (max(n, 1) for n in shape)))
 
     @property

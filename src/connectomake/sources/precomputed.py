@@ -8,6 +8,7 @@ from connectomake.errors import ConfigError, SourceError
 from connectomake.geometry import Box
 from connectomake.layers.precomputed import xyz
 from connectomake.sources import identity, tensor
+from connectomake.sources.claims import check_chunk, check_info
 from connectomake.sources.options import DEFAULTS, SourceOptions
 from connectomake.sources.paths import is_url
 from connectomake.sources.precomputed_array import PrecomputedArray
@@ -21,6 +22,7 @@ def open_precomputed(
     info = tensor.read_json(path, "info")
     if info is None:
         raise SourceError(f"{path} has no info file, so it is not precomputed; correct source.path")
+    check_info(path, info)
     try:
         scales = info["scales"]
         index = _scale_index([str(s["key"]) for s in scales], scale, path)
@@ -41,6 +43,7 @@ def _open_scale(
     if not isinstance(resolution, list) or len(resolution) != 3:
         raise SourceError(f"{where} has no voxel size (resolution: {resolution}); write [x, y, z] in nm into its info file")
     array = PrecomputedArray(path, info, index)
+    check_chunk([min(c, n) for c, n in zip(array.grid.chunk, array.grid.shape, strict=True)], array.dtype.itemsize, where)
     return Source(
         path=path,
         kind="precomputed",

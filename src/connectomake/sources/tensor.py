@@ -1,12 +1,12 @@
 """TensorStore: key-value stores with a time limit, and reading a box in z, y, x from a store of any axis order."""
 
 import functools
-import json
 import os
 from pathlib import Path
 from typing import Any
 
 from connectomake.errors import SourceError
+from connectomake.plain import read_json as parse
 from connectomake.sources.paths import is_url
 from connectomake.sources.reasons import reason
 from connectomake.sources.urls import split_archive
@@ -75,7 +75,7 @@ def read_json(path: str, name: str) -> dict[str, Any] | None:
     if data is None:
         return None
     try:
-        found = json.loads(data)
+        found = parse(data)
     except ValueError as error:
         raise SourceError(f"{name} of {path} is not JSON ({error}); it may be truncated: copy it again") from error
     if not isinstance(found, dict):

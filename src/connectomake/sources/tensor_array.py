@@ -8,6 +8,7 @@ import numpy as np
 
 from connectomake.errors import SourceError
 from connectomake.sources.chunks import ChunkGrid, Found, Index, Lost, LostError, Part, filled_chunks
+from connectomake.sources.claims import check_chunk
 from connectomake.sources.reasons import reason
 from connectomake.sources.tensor import READ_SECONDS, open_keys, open_store
 
@@ -47,6 +48,7 @@ class TensorArray:
         self.store = open_store(path, below, driver, **options)
         self._place, self._spec = (path, below), (driver, options)
         self.grid, self.dtype = grid_of(self.store), np.dtype(self.store.dtype.name)
+        check_chunk(self.grid.chunk, self.dtype.itemsize, f"dataset {below} of {path}" if below else path)
         self.fill = 0 if self.store.fill_value is None else self.store.fill_value
         self._key_of = key_of(self.store)
         self._memory = "F" if driver == "n5" else "C"  # x, the fastest for the reader, comes first in N5

@@ -11,6 +11,7 @@ from connectomake.geometry import Vec
 from connectomake.layers import LayerSpec, ShardReader, read_columns, read_tables
 from connectomake.layers.beside import check_form
 from connectomake.layers.id_shards import IdSharding, read_minishard
+from connectomake.plain import read_json
 from connectomake.planning.infos import info_text
 from connectomake.planning.plan import Plan
 from connectomake.planning.skeletons import Skeletons
@@ -196,7 +197,7 @@ def info(plan: Plan, layer: str, path: str) -> None:
 
 def _json(path: str) -> Any:
     try:
-        return json.loads(Path(path).read_bytes().decode())
+        return read_json(Path(path).read_bytes().decode())
     except ValueError as error:
         raise LayerError(f"{path} is not JSON; delete it and rerun") from error
 
