@@ -18,6 +18,8 @@ STAGES = {"sources", "inference", "components", "octree", "segmentation", "measu
 }
 FOUNDATION = {
     "errors",
+    "plain",
+    "slate",
     "processes",
     "trouble",
     "atomic",
@@ -31,15 +33,17 @@ FOUNDATION = {
 }
 ALLOWED = {
     "errors": set(),
+    "plain": set(),
+    "slate": set(),
     "processes": set(),
     "trouble": {"errors"},
     "atomic": {"errors", "processes", "trouble"},
     "remains": {"processes"},
-    "lock": {"atomic", "errors", "processes"},
     "remote": {"errors", "remote_http", "trouble"},
     "remote_http": {"errors"},
+    "lock": {"atomic", "errors", "plain", "processes"},
     "geometry": {"errors"},
-    "layers": {"errors", "atomic", "geometry", "trouble"},
+    "layers": {"errors", "plain", "slate", "atomic", "geometry", "trouble"},
     "networks": {"errors", "geometry"},
     "private": set(),
     "compiled": {"private"},

@@ -16,6 +16,7 @@ from pathlib import Path
 from connectomake import processes
 from connectomake.atomic import temporary_name
 from connectomake.errors import RunError
+from connectomake.plain import read_json
 
 NAME = ".connectomake.lock"
 _TRIES = 5
@@ -100,7 +101,7 @@ def release(outdir: str) -> None:
 def held(outdir: str) -> Holder | None:
     """Return who holds the lock of a folder; None if nobody does, or the lock is damaged."""
     try:
-        return Holder(**json.loads(Path(outdir, NAME).read_bytes()))
+        return Holder(**read_json(Path(outdir, NAME).read_bytes()))
     except (OSError, ValueError, TypeError):
         return None
 
@@ -146,7 +147,7 @@ def _put_aside(path: Path, holder: Holder | None) -> None:
     except FileNotFoundError:
         return
     try:
-        found = Holder(**json.loads(aside.read_bytes()))
+        found = Holder(**read_json(aside.read_bytes()))
     except (OSError, ValueError, TypeError):
         found = None
     if found == holder:

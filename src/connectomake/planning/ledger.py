@@ -10,13 +10,13 @@ A ledger that is missing or damaged is no error: the source is then looked at as
 
 import contextlib
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from connectomake.atomic import canonical_json, write_text
+from connectomake.plain import read_json
 
 FOLDER = ".connectomake/sources"
 FORMAT = 1
@@ -107,7 +107,7 @@ class Ledger:
 
     def _load(self, name: str) -> dict[str, Any]:
         try:
-            value = json.loads((self.folder / name).read_text())
+            value = read_json((self.folder / name).read_text())
         except (OSError, ValueError):
             return {}
         if not isinstance(value, dict) or value.pop("format", None) != FORMAT:

@@ -8,6 +8,7 @@ from typing import Any
 from connectomake.atomic import write_json
 from connectomake.config import load_config, normalise
 from connectomake.errors import ConfigError
+from connectomake.plain import read_json
 from connectomake.planning.plan import Plan
 
 NAME = "plan.json"
@@ -90,7 +91,7 @@ def read_plan_file(path: Path) -> Plan:
         If it is missing or damaged, or of another version.
     """
     try:
-        plan = Plan.from_json(json.loads(path.read_text())["plan"])
+        plan = Plan.from_json(read_json(path.read_text())["plan"])
         return replace(plan, config=normalise(plan.config))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, ConfigError):
@@ -108,7 +109,7 @@ def leave_plan(plan: Plan) -> None:
     """
     path, value = Path(plan.outdir, NAME), {"plan": plan.to_json()}
     try:
-        if json.loads(path.read_text()) == json.loads(json.dumps(value)):
+        if read_json(path.read_text()) == json.loads(json.dumps(value)):
             return
     except (OSError, ValueError):
         pass

@@ -10,11 +10,8 @@ from typing import Any
 from connectomake.atomic import canonical_json, write_json
 from connectomake.config import check_channels, check_config, check_plain, normalise
 from connectomake.errors import ConfigError, ModelError, SourceError
-<<<<<<< HEAD
-from connectomake.planning.content import Rule, Settled, files_text, settle
-=======
 from connectomake.plain import read_json
->>>>>>> 97cb906 (Absurd and hostile input ends in one sentence: bounds for YAML, JSON, info files, chunks, blocks, queries and ranges)
+from connectomake.planning.content import Rule, Settled, files_text, settle
 from connectomake.planning.facts import SourceFacts
 from connectomake.planning.modules import file_hash, neighbours
 from connectomake.planning.plan import Plan
@@ -138,17 +135,13 @@ def prepare_plan(config: dict[str, Any]) -> str | None:
     try:
         plan = sampled_plan(config)
         check_writable(plan.outdir)
+        for layer in plan.layers.values():
+            layer.grid.check_count()
         plan, seen = name_contents(plan, Rule(plan.config["source"]["checksum_below"]))
     except SourceError as error:
         if not path.exists():
             raise
         return f"{error}; going on with the plan of an earlier run, {path}"
-<<<<<<< HEAD
-=======
-    check_writable(plan.outdir)
-    for layer in plan.layers.values():
-        layer.grid.check_count()
->>>>>>> 97cb906 (Absurd and hostile input ends in one sentence: bounds for YAML, JSON, info files, chunks, blocks, queries and ranges)
     value = {"plan": plan.to_json()}
     if before != json.loads(json.dumps(value)):
         try:

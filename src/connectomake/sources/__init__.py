@@ -2,13 +2,8 @@
 
 from collections.abc import Sequence
 
-<<<<<<< HEAD
-from connectomake.errors import ConfigError
-from connectomake.sources.ingest import filled_fact, ingest_block
-=======
 from connectomake.errors import ConfigError, ConnectomakeError, SourceError
-from connectomake.sources.ingest import ingest_block
->>>>>>> 97cb906 (Absurd and hostile input ends in one sentence: bounds for YAML, JSON, info files, chunks, blocks, queries and ranges)
+from connectomake.sources.ingest import filled_fact, ingest_block
 from connectomake.sources.mapping import mapped
 from connectomake.sources.options import DEFAULTS, SourceOptions
 from connectomake.sources.paths import STACKS, find_kind, is_url, resolve_local, split_kind

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from connectomake.geometry import Vec
 from connectomake.layers.precomputed import xyz
+from connectomake.plain import read_json
 from connectomake.planning.plan import Plan
 from connectomake.planning.skeletons import Skeletons
 from connectomake.sources.paths import is_url, resolve_local, split_kind
@@ -148,8 +149,8 @@ def _largest(plan: Plan) -> list[str]:
     """Return the ids of the largest objects, as the segment properties list them."""
     path = Path(plan.outdir) / "segmentation" / "properties" / "info"
     try:
-        return [str(i) for i in json.loads(path.read_text())["inline"]["ids"][:OBJECTS_SHOWN]]
-    except (OSError, ValueError, KeyError):
+        return [str(i) for i in read_json(path.read_text())["inline"]["ids"][:OBJECTS_SHOWN]]
+    except (OSError, ValueError, KeyError, TypeError):
         return []
 
 
