@@ -33,6 +33,7 @@ rule kept:
     """All of that, and every kept intermediate: asked for by name, makes those that were added to `keep` after the run."""
     input:
         lambda _: targets.kept(),
+        targets.wanted_reports(),
 
 
 include: "workflow/rules/image.smk"

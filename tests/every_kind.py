@@ -7,7 +7,7 @@ from connectomake.planning.stages import Stages
 from connectomake.verify import expected
 from tests.flow import Flow, smooth_noise
 
-SHAPE = (16, 24, 40)
+SHAPE = (12, 16, 32)
 MODEL = """
 import torch
 

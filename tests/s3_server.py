@@ -22,6 +22,8 @@ class S3Server:
         How many of each kind were made: ``list``, ``bucket`` (anything else about a bucket), and by method about objects.
     refuse
         If set, all requests are refused: (status, code).
+    refused
+        If not empty, only requests by these methods are refused.
     """
 
     def __init__(self, host: str = "127.0.0.1"):
@@ -31,6 +33,7 @@ class S3Server:
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         self.requests: Counter = Counter()
         self.refuse: tuple[int, str] | None = None
+        self.refused: set[str] = set()
         self._app = DomainDispatcherApplication(create_backend_app)
         self._server = make_server(host, 0, self._answer, threaded=True)
         self.url = f"http://{host}:{self._server.port}"
@@ -59,8 +62,11 @@ class S3Server:
 
     def _answer(self, environ, start_response):
         self.requests[_kind(environ)] += 1
-        if self.refuse:
+        if self.refuse and (not self.refused or environ["REQUEST_METHOD"] in self.refused):
             status, code = self.refuse
+            if environ["REQUEST_METHOD"] == "HEAD":
+                start_response(f"{status} Bad Request", [("Content-Length", "0")])
+                return [b""]
             body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>refused by the test</Message></Error>".encode()
             start_response(f"{status} Refused", [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
             return [body]

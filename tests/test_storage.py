@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 import time
 
@@ -150,3 +151,24 @@ def download(server, folder):
         path = folder / key.removeprefix("run/")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(server.client().get_object(Bucket="lab", Key=key)["Body"].read())
+
+
+@pytest.mark.parametrize(
+    ("methods", "says"),
+    [
+        ({"PUT", "POST"}, "the credentials for s3://lab/run/out/.* have expired .*renew them and rerun: what is done stays"),
+        ({"HEAD"}, "refuses to tell of s3://lab/run/out/.* credentials have expired; renew them and rerun"),
+    ],
+)
+def test_credentials_that_expire_while_a_run_is_at_work(server, tmp_path, methods, says):
+    flow = Flow(tmp_path / "run").make()
+    flow.config = flow.with_values(block=[32, 32, 64], chunk=[16, 16, 32], meshes__enabled=False)
+    flow.write()
+    server.refuse, server.refused = (400, "ExpiredToken"), methods
+    code, text = flow.run(*options(server), "out/image/info", check=False)
+    assert code != 0
+    assert re.search(says, " ".join(text.split()))
+    assert "Traceback" not in text
+    server.refuse = None
+    flow.run(*options(server), "out/image/info")
+    assert "run/out/image/info" in stored(server)

@@ -9,6 +9,7 @@ from snakemake.utils import min_version
 from connectomake.atomic import canonical_json
 from connectomake.errors import ConnectomakeError
 from connectomake.planning.lessons import changed_lessons
+from connectomake.remains import remove_left
 from connectomake.teaching import load_training
 
 min_version("9.0")
@@ -28,6 +29,11 @@ CHANGED = changed_lessons(training)  # nothing, unless volumes were edited in pl
 for name in CHANGED:
     logger.warning(f"{name} has changed since it was first learned from")
 ARRAYS = [v[part]["path"] for v in training["volumes"] for part in ("image", "labels")]
+
+
+onstart:
+    if workflow.is_main_process:
+        remove_left(OUTDIR)  # temporary files of killed jobs
 
 
 localrules:

@@ -6,6 +6,7 @@ known but the time: after two days without a byte a file is taken for left. Shou
 renames the file, and is tried again: no result is touched.
 """
 
+import itertools
 import os
 import re
 import time
@@ -45,7 +46,7 @@ def files_below(folder: str | os.PathLike[str]) -> Iterator["os.DirEntry[str]"]:
 
 def is_left(entry: "os.DirEntry[str]") -> bool:
     """Whether a file is a temporary one that no job writes to any more, as far as can be known."""
-    named = PART.fullmatch(entry.name)
+    named = PART.fullmatch(entry.name) if entry.name.endswith(".part") else None
     if named is None or not entry.is_file(follow_symlinks=False):
         return False
     try:
@@ -77,3 +78,20 @@ def remove_left(*folders: str | os.PathLike[str]) -> Removed:
             continue
         files, bytes_ = files + 1, bytes_ + size
     return Removed(files, bytes_)
+
+
+def move_aside(path: str | os.PathLike[str]) -> Path | None:
+    """Clear the place of a file where a folder lies: an empty one is removed, any other gets the next free name.
+
+    Returns
+    -------
+    Path or None
+        The folder's new name; None if it was removed.
+    """
+    place = Path(path)
+    try:
+        place.rmdir()
+    except OSError:
+        names = (place.with_name(f"{place.name}.aside{i or ''}") for i in itertools.count())
+        return place.rename(next(name for name in names if not os.path.lexists(name)))
+    return None

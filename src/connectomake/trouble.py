@@ -3,10 +3,12 @@
 That a disk is full, a right is missing, a key has expired or a connection broke off is no damage: nothing is to be deleted.
 """
 
+import contextlib
 import errno
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from connectomake.errors import ConnectomakeError, StorageError
@@ -49,6 +51,10 @@ _STORE = (
         r"invalidaccesskeyid|signaturedoesnotmatch|invalidtoken|unrecognizedclient|unauthenticated|unable to locate credentials"
         r"|\b401\b",
         f"the store of {{}} does not accept the credentials ({{}}); correct them and {_STAYS}",
+    ),
+    (
+        r"\(400\) when calling the headobject",  # an answer without a text
+        f"the store refuses to tell of {{}} ({{}}), as it does when credentials have expired; renew them and {_STAYS}",
     ),
     (
         r"accessdenied|access denied|forbidden|permission_denied|\b403\b",
@@ -122,6 +128,33 @@ def of_store(place: str, error: BaseException, kind: type[ConnectomakeError] = S
     if sentence is None:
         return None
     return kind(sentence.format(place, said if len(said) <= _LONG else f"{said[:_LONG]}…"))
+
+
+@contextlib.contextmanager
+def naming(place: str, path: PathLike) -> Iterator[None]:
+    """Turn what a store or the system refuses into an error that names object or file, and the way out.
+
+    Parameters
+    ----------
+    place
+        The object, as a URL.
+    path
+        Its copy on this machine.
+
+    Raises
+    ------
+    StorageError
+        For the known troubles; all other errors pass.
+    """
+    try:
+        yield
+    except ConnectomakeError:
+        raise
+    except Exception as error:
+        known = in_the_way(path, error, "read or written") or of_store(place, error)
+        if known is None:
+            raise
+        raise known from error
 
 
 def _free(path: PathLike) -> str:

@@ -7,10 +7,12 @@
 import time
 from functools import cache as once
 
+import snakemake.api
 from snakemake.scheduling.job_scheduler import JobScheduler
 from snakemake_interface_storage_plugins.io import Mtime
 
 from connectomake.planning.stored import Stored
+from connectomake.trouble import naming
 
 
 @once
@@ -71,6 +73,27 @@ def ask_gcs(self):
     return blob and Stored(blob.etag, blob.size, blob.updated.timestamp())
 
 
+def telling(method):
+    """Wrap what asks the store: where it refuses, the error names the object and the way out."""
+
+    def ask(self):
+        with naming(self.query, self.local_path()):
+            return method(self)
+
+    return ask
+
+
+def first_of_group(print_exception):
+    """Wrap Snakemake's way to print an error: of a group, which several questions at once raise, it would print all tracebacks."""
+
+    def show(error, linemaps=None):
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        print_exception(error, linemaps)
+
+    return show
+
+
 def forgetting(method):
     """Wrap what changes an object: what was known of it counts no more."""
 
@@ -96,16 +119,18 @@ async def count_inputs(self, jobs):
 
 if PROVIDER in ASK:
     JobScheduler.update_input_sizes = count_inputs
+    snakemake.api.print_exception = first_of_group(snakemake.api.print_exception)
     OBJECT = workflow.storage_registry.default_storage_provider.get_storage_object_cls()
     OBJECT.inventory = inventory
     OBJECT.get_inventory_parent = get_inventory_parent
-    OBJECT.exists = lambda self: answer(self) is not None
+    OBJECT.exists = telling(lambda self: answer(self) is not None)
     OBJECT.mtime = lambda self: answer(self).time
     OBJECT.size = lambda self: answer(self).size
     OBJECT.is_dir = OBJECT.is_directory = lambda self: False  # no target is a folder
     OBJECT.bucket_exists = lambda self: True  # it has been listed
     OBJECT.ensure_bucket_exists = lambda self: None
-    OBJECT.store_object = forgetting(OBJECT.store_object)
+    OBJECT.store_object = telling(forgetting(OBJECT.store_object))
+    OBJECT.retrieve_object = telling(OBJECT.retrieve_object)
 
 if PROVIDER == "s3":
     from botocore.exceptions import ClientError
@@ -113,4 +138,4 @@ if PROVIDER == "s3":
     OBJECT.remove = remove_s3
 
 if PROVIDER in ASK:
-    OBJECT.remove = forgetting(OBJECT.remove)
+    OBJECT.remove = telling(forgetting(OBJECT.remove))

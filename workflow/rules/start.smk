@@ -2,12 +2,11 @@
 # against a run from another working directory; temporary files of killed jobs go; folders that lie where files should be are moved
 # aside; files that are dated in the future are named. A dry run does nothing of it.
 import atexit
-import os
 from pathlib import Path
 
 from connectomake.lock import release, take
 from connectomake.planning.dates import future_text, in_future
-from connectomake.remains import remove_left
+from connectomake.remains import move_aside, remove_left
 
 
 def lock_results():
@@ -29,15 +28,13 @@ def remove_remains():
 
 
 def move_folders_aside(jobs):
-    """Move folders with something in them away from where a job is to write a file; Snakemake removes empty ones."""
+    """Move folders with something in them away from where a job is to write a file."""
     for path in {str(path) for job in jobs for path in job.output}:
         place = Path(path)
-        if place.is_symlink() or not place.is_dir() or not any(place.iterdir()):
-            continue
-        names = (place.with_name(f"{place.name}.aside{i or ''}") for i in range(1000))
-        aside = next(name for name in names if not os.path.lexists(name))
-        place.rename(aside)
-        logger.warning(f"{path} is a folder where a file should be: it is {aside} now.")
+        if place.is_dir() and not place.is_symlink() and (aside := move_aside(path)):
+            logger.warning(
+                f"{path} is a folder where a file should be: it is {aside} now."
+            )
 
 
 def check_dates(jobs):

@@ -93,9 +93,9 @@ def program(name: str) -> str:
 
 
 def run_command(config: str, target: str = "") -> str:
-    """Return the command that makes a target of a config, or all, for a shell; the config stands last, as it may be several."""
+    """Return the command that makes targets of a config, or all, for a shell; the config stands last, as it may be several."""
     option = [] if config == DEFAULT_CONFIG else ["--configfile", config]
-    return command(program("snakemake"), "--profile", "profiles/local", *([target] if target else []), *option)
+    return command(program("snakemake"), "--profile", "profiles/local", *target.split(), *option)
 
 
 def console() -> "Console":

@@ -2,6 +2,7 @@
 
 from connectomake.verify.expected import STAGES, Expected, expected
 from connectomake.verify.faults import Report
+from connectomake.verify.repair import Repair, carry_out, plan_repair
 from connectomake.verify.report import verify
 
-__all__ = ["STAGES", "Expected", "Report", "expected", "verify"]
+__all__ = ["STAGES", "Expected", "Repair", "Report", "carry_out", "expected", "plan_repair", "verify"]

@@ -1,11 +1,17 @@
 """What verification found: a sentence per fault that names the file and the way out, and what kind of fault it is."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from connectomake.errors import ConnectomakeError
+from connectomake.errors import ConnectomakeError, LayerError
 from connectomake.trouble import in_the_way, passes
+
+
+class OtherSettingsError(LayerError):
+    """A file is whole, but not that of the config."""
+
 
 Kind = Literal["missing", "damaged", "refused", "settings", "source", "future"]
 
@@ -24,11 +30,14 @@ class Fault:
         ``missing``; ``damaged``: it cannot be used; ``refused``: the machine or its file server does not let us read it today;
         ``settings``: it is whole, but made with other settings than the config's; ``source``: it is whole, but made from other
         voxels than its source holds now; ``future``: it is whole, but dated in the future.
+    also
+        Further files that may be the faulty ones: nobody can tell which.
     """
 
     path: str
     text: str
     kind: Kind
+    also: tuple[str, ...] = ()
 
 
 @dataclass
@@ -54,11 +63,11 @@ class Report:
         """One sentence per fault, or for several of one kind."""
         return [fault.text for fault in self.faults if fault.text]
 
-    def add(self, path: str, error: Exception) -> None:
+    def add(self, path: str, error: Exception, also: Iterable[str] = ()) -> None:
         """Note what is wrong with a file, whatever was raised while it was read."""
         text = sentence(path, error)
-        kind: Kind = "refused" if passes(error) else "damaged"
-        self.faults.append(Fault(path, text if path in text else f"{path}: {text}", kind))
+        kind: Kind = "settings" if isinstance(error, OtherSettingsError) else "refused" if passes(error) else "damaged"
+        self.faults.append(Fault(path, text if path in text else f"{path}: {text}", kind, tuple(also)))
 
 
 def sentence(path: str, error: Exception) -> str:

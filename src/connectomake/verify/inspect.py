@@ -16,6 +16,7 @@ from connectomake.planning.infos import info_text
 from connectomake.planning.plan import Plan
 from connectomake.planning.skeletons import Skeletons
 from connectomake.tables import MeasureTable
+from connectomake.verify.faults import OtherSettingsError
 
 OBJECT_COLUMNS = ("id", "voxels", "start_z", "start_y", "start_x", "stop_z", "stop_y", "stop_x")
 MERGE_COLUMNS = ("kind", "a", "b", "total", "count", "index")
@@ -192,7 +193,7 @@ def _compare_result(path: str, text: str) -> None:
 def info(plan: Plan, layer: str, path: str) -> None:
     """Read an info and compare it with the plan's."""
     if _json(path) != json.loads(info_text(plan, layer)):
-        raise LayerError(f"{path} describes another layer than the config; delete it and rerun")
+        raise OtherSettingsError(f"{path} describes another layer than the config; delete it and rerun")
 
 
 def _json(path: str) -> Any:

@@ -39,8 +39,8 @@ def missing_faults(
         yield Fault(file.path, text, "missing")
 
 
-def future_faults(paths: Collection[str]) -> Iterator[Fault]:
+def future_faults(paths: Collection[str], repair: str) -> Iterator[Fault]:
     """Yield a fault per file that is dated in the future, with one sentence for all."""
     dated = in_future(paths)
     for path in dated:
-        yield Fault(path, future_text(dated) if path == next(iter(dated)) else "", "future")
+        yield Fault(path, future_text(dated, repair) if path == next(iter(dated)) else "", "future")

@@ -31,6 +31,7 @@ def verify(
     every_chunk: bool = False,
     progress: Progress | None = None,
     command: Callable[[str], str] = "snakemake --profile profiles/local {}".format,
+    repair: str = "connectomake verify --repair",
 ) -> Report:
     """Look at every file that should be there.
 
@@ -46,6 +47,8 @@ def verify(
         Told after each file how many are done, and of how many.
     command
         Takes a target, or nothing for all, and returns what makes it; named where a file is missing.
+    repair
+        The command that removes and dates anew; named where files are dated in the future.
     """
     base = Stages(plan).base
     found = ((f, exists(f.path)) for f in expected(plan) if stages is None or base(f.stage) in stages)
@@ -59,7 +62,7 @@ def verify(
             progress(done, len(files))
     run.report.faults += missing_faults(plan, [f for f, there in files.items() if not there], list(files), command)
     run.compare([f for f, there in files.items() if there])
-    run.report.faults += future_faults([f.path for f, there in files.items() if there])
+    run.report.faults += future_faults([f.path for f, there in files.items() if there], repair)
     run.report.notes += run.mixtures.notes()
     if stages is None:
         run.report.notes += leftovers(plan, {f.path for f in files})
@@ -149,7 +152,8 @@ class _Run:
         try:
             deep.compare_objects(self._objects, self._sizes, self._targets.objects)
         except Exception as error:
-            self.report.add(self._targets.objects, error)
+            shards = [self._targets.shard("segmentation", block) for block in self._plan.grid.ids]
+            self.report.add(self._targets.objects, error, shards)
 
 
 def _record_or_none(path: str) -> dict:
