@@ -28,8 +28,8 @@ class Repair:
     Parameters
     ----------
     remove
-        Files that cannot be used, or were made from other voxels than the source's of today, links that lead nowhere, and folders where files should be: those with something in them are
-        moved aside.
+        Files that cannot be used, or were made from other voxels than the source holds today, links that lead nowhere, and
+        folders where files should be: those with something in them are moved aside.
     date
         Files that are dated in the future, oldest first.
     left
