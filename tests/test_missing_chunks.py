@@ -17,8 +17,9 @@ from connectomake.errors import ConfigError, SourceError
 from connectomake.geometry import Box
 from connectomake.layers import read_box, read_record
 from connectomake.planning.targets import Targets
-from connectomake.sources import SourceOptions, open_source
+from connectomake.sources import SourceOptions, open_source, tensor
 from connectomake.sources.labels import open_labels
+from connectomake.sources.reasons import reason, way_out
 from tests import chunk_writers
 from tests.test_peer_files import IMAGE, LABELS, cloudvolume, cloudvolume_shards, h5py_virtual, without, zarr_python
 from tests.tiny_run import CONFIG, SHAPE, make_run, write_inputs
@@ -245,3 +246,63 @@ def test_addresses_as_they_are_pasted_from_neuroglancer(address, neuroglancer_la
 def test_an_unknown_adapter_is_named():
     with pytest.raises(ConfigError, match=r"unknown adapter ocdbt: .* neuroglancer-precomputed:"):
         open_source("gs://bucket/x/|ocdbt:|zarr3:")
+
+
+@pytest.fixture(scope="module")
+def bucket():
+    pytest.importorskip("moto")
+    from tests.s3_server import S3Server
+
+    with S3Server() as server, pytest.MonkeyPatch.context() as patch:
+        for key, value in server.environment.items():
+            patch.setenv(key, value)
+        tensor._s3_options.cache_clear()
+        server.client().create_bucket(Bucket="layers")
+        yield server
+    tensor._s3_options.cache_clear()
+
+
+@pytest.mark.parametrize(("suffix", "encoding"), [(".gz", "gzip"), (".br", "br"), (".zstd", "zstd")])
+@pytest.mark.parametrize("named", [False, True])
+def test_compressed_objects_in_a_bucket(suffix, encoding, named, bucket, tmp_path):
+    """As CloudVolume writes them, with a header that tells the compression; or as a copied folder, with a suffix."""
+    path = cloudvolume(tmp_path, IMAGE, compress=encoding)
+    for file in (tmp_path / path).rglob("*"):
+        if file.is_file():
+            key = f"{encoding}{named}/{file.relative_to(tmp_path / path)}"
+            header = {"ContentEncoding": encoding} if key.endswith(suffix) and not named else {}
+            name = key.removesuffix(suffix) if header else key
+            bucket.client().put_object(Bucket="layers", Key=name, Body=file.read_bytes(), **header)
+    source = open_source(f"s3://layers/{encoding}{named}")
+    np.testing.assert_array_equal(source.read(source.bounds)[0], IMAGE)
+    assert source.chunks.absent(source.bounds).absent == 0
+    gone = f"{encoding}{named}/4.0_4.0_40.0/16-32_0-16_0-16{suffix if named else ''}"
+    bucket.client().delete_object(Bucket="layers", Key=gone)
+    source = open_source(f"s3://layers/{encoding}{named}")
+    with pytest.raises(SourceError, match=r"x 16:32 of s3://layers/.* is not there \(s3://layers/.*/16-32_0-16_0-16\)"):
+        source.read(source.bounds)
+    assert source.chunks.absent(source.bounds).absent == 1
+
+
+def test_a_long_reason_keeps_its_end_and_a_dump_is_left_out():
+    dump = " [tensorstore_spec='{}'] [source locations='x.cc:1']"
+    assert reason(ValueError(f"axis [3] of file{dump}")) == "axis [3] of file"
+    text = reason(ValueError("NOT_FOUND: " + "long " * 200 + 'the codec "magic" is not known'))
+    assert len(text) <= 500
+    assert text.endswith('the codec "magic" is not known')
+
+
+WAYS = {
+    "PERMISSION_DENIED: Error reading http://h/x: Forbidden [HTTP code 403]": "check your credentials",
+    "Requested byte range [-132, ?) was ignored by server": "sends no ranges",
+    "UNAVAILABLE: CURL error Couldn't connect to server": "check the address and the network",
+    "[Errno 5] Input/output error": "the file system fails",
+    "inflate failed": "copy it again",
+}
+
+
+@pytest.mark.parametrize("text", WAYS)
+def test_each_cause_has_its_own_way_out(text):
+    way = way_out(OSError(text))
+    assert WAYS[text] in way
+    assert ("copy it again" in way) == (text == "inflate failed")

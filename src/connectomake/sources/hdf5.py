@@ -15,7 +15,7 @@ from connectomake.sources.hdf5_files import referred_files
 from connectomake.sources.hdf5_reach import check_reach
 from connectomake.sources.options import DEFAULTS, SourceOptions
 from connectomake.sources.paths import is_url
-from connectomake.sources.reasons import reason
+from connectomake.sources.reasons import TRUNCATED, reason, way_out
 from connectomake.sources.source import Source, choose_voxel_size, chunked, read_dtype, volume_shape
 
 _NM_ATTRIBUTES = ("resolution_nm", "voxel_size", "resolution")
@@ -63,7 +63,7 @@ def _opened(path: str, stream: RangedFile | None) -> Any:
                 raise
             return h5py.File(path, "r", locking=False)
     except OSError as error:
-        raise SourceError(f"{path} cannot be opened as HDF5 ({reason(error)}); it may be truncated: copy it again") from error
+        raise SourceError(f"{path} cannot be opened as HDF5 ({reason(error)}); {way_out(error, TRUNCATED)}") from error
 
 
 def _dataset(file: Any, dataset: str | None, path: str) -> Any:
@@ -77,7 +77,7 @@ def _dataset(file: Any, dataset: str | None, path: str) -> Any:
             raise SourceError(f"source.dataset {dataset} of {path} is not there: {fault}; copy that, too")
         there = _listing(file)
     except (OSError, RuntimeError, KeyError) as error:
-        raise SourceError(f"{path} cannot be read as HDF5 ({reason(error)}); it may be truncated: copy it again") from error
+        raise SourceError(f"{path} cannot be read as HDF5 ({reason(error)}); {way_out(error, TRUNCATED)}") from error
     listing = ", ".join(there) or "no dataset"
     if not dataset:
         raise ConfigError(f"source.dataset is missing; {path} holds {listing}")

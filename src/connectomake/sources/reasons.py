@@ -5,6 +5,7 @@ import re
 NO_RANGES = "the web server sends no ranges of files: copy the source to a disk or a bucket, or let another server offer it"
 _SPECIFICATION = re.compile(r" ?\[(tensorstore_spec|kvstore_spec|source locations|http_response|curl_code)[^\n]*", re.DOTALL)
 _LONG, _HEAD, _TAIL = 500, 300, 190
+TRUNCATED = "it may be truncated: copy it again"
 _DAMAGED = "it may be incomplete or damaged: copy it again"
 _WAYS = (
     (("expired", "requestexpired"), "renew your credentials, then rerun: what is done stays"),
@@ -12,6 +13,9 @@ _WAYS = (
       "accessdenied", "permission denied"),
      "check your credentials and whether you may read it"),
     (("ignored by server",), NO_RANGES),
+    (("required filter", "dlopen"), "set HDF5_PLUGIN_PATH to the folder of that filter, or write the file anew with gzip"),
+    (("unable to open external",), "a file that it names is not there: copy that, too"),
+    (("not supported", "not registered", "unsupported", "unknown", "not available"), "write it anew in a form that is known"),
     (("timed out", "timeout", "unavailable", "could not resolve", "couldn't connect", "connection", "curl", "deadline"),
      "check the address and the network, then rerun"),
     (("input/output error", "stale file handle", "transport endpoint"), "the file system fails: try again, or copy the source"),
@@ -24,7 +28,7 @@ def reason(error: BaseException) -> str:
     return (text if len(text) <= _LONG else f"{text[:_HEAD]} … {text[-_TAIL:]}") or type(error).__name__
 
 
-def way_out(error: BaseException) -> str:
-    """Return what to do about an error of some library: what it says tells what is wrong."""
+def way_out(error: BaseException, otherwise: str = _DAMAGED) -> str:
+    """Return what to do about an error of some library: what it says tells what is wrong; `otherwise`: if it does not."""
     text = str(error).lower()
-    return next((way for words, way in _WAYS if any(word in text for word in words)), _DAMAGED)
+    return next((way for words, way in _WAYS if any(word in text for word in words)), otherwise)

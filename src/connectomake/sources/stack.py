@@ -12,7 +12,7 @@ from connectomake.errors import SourceError
 from connectomake.geometry import Box
 from connectomake.sources.numbering import Numbering, UnclearNamesError, number_names
 from connectomake.sources.options import DEFAULTS, SourceOptions
-from connectomake.sources.reasons import reason
+from connectomake.sources.reasons import TRUNCATED, reason, way_out
 
 _HEADERS_CHECKED = 2000
 _PROBED = 3
@@ -183,4 +183,4 @@ def _decoded(path: Path, decode: Callable[[Path], np.ndarray]) -> np.ndarray:
     except SourceError:
         raise
     except Exception as error:
-        raise SourceError(f"{path} cannot be decoded ({reason(error)}); it may be truncated: copy it again") from error
+        raise SourceError(f"{path} cannot be decoded ({reason(error)}); {way_out(error, TRUNCATED)}") from error

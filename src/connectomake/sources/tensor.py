@@ -8,9 +8,10 @@ from typing import Any
 from connectomake.errors import SourceError
 from connectomake.plain import read_json as parse
 from connectomake.sources.paths import is_url
-from connectomake.sources.reasons import reason
+from connectomake.sources.reasons import reason, way_out
 from connectomake.sources.urls import split_archive
 
+CORRECT = "correct its metadata, or write it anew"
 OPEN_SECONDS = 30.0
 READ_SECONDS = 600.0
 _RETRIES = {"max_retries": 4, "initial_delay": "500ms", "max_delay": "4s"}
@@ -118,7 +119,7 @@ def open_store(path: str, below: str, driver: str, fill: bool = False, **options
         raise unreachable(path, error) from error
     except (ValueError, OSError) as error:
         where = f"{below} of {path}" if below else path
-        raise SourceError(f"{where} cannot be opened as {driver} ({reason(error)})") from error
+        raise SourceError(f"{where} cannot be opened as {driver} ({reason(error)}); {way_out(error, CORRECT)}") from error
 
 
 def open_keys(path: str, below: str = "") -> Any:

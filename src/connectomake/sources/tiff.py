@@ -14,7 +14,7 @@ from connectomake.geometry import Box
 from connectomake.sources import identity
 from connectomake.sources.options import DEFAULTS, SourceOptions
 from connectomake.sources.photometry import Photometry, values_words
-from connectomake.sources.reasons import reason
+from connectomake.sources.reasons import TRUNCATED, reason, way_out
 from connectomake.sources.source import Source, choose_voxel_size, read_dtype, volume_shape
 from connectomake.sources.stack import Header, common_header, find_sections, section_reader
 from connectomake.sources.tiff_pages import alike, further_images, loose_pages, oriented, page_grey, photometry_of, series_grey
@@ -166,7 +166,7 @@ def _series(path: Path) -> tuple[Any, Any]:
         series = file.series[0]
         pages = len(series.pages)
     except Exception as error:
-        raise SourceError(f"{path} cannot be opened as TIFF ({reason(error)}); it may be truncated: copy it again") from error
+        raise SourceError(f"{path} cannot be opened as TIFF ({reason(error)}); {way_out(error, TRUNCATED)}") from error
     finally:
         log.removeHandler(complaints)
     if complaints.texts or pages == 0:
