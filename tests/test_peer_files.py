@@ -9,6 +9,7 @@ from pathlib import Path
 
 import brotli
 import h5py
+import hdf5plugin
 import numpy as np
 import pytest
 import zarr
@@ -136,6 +137,24 @@ def h5py_chunks(folder: Path, array: np.ndarray, written: int = 16, **options: o
     return "a.h5"
 
 
+def h5py_filter(folder: Path, array: np.ndarray, **options: object) -> str:
+    """Write all, packed with a filter."""
+    with h5py.File(folder / "a.h5", "w") as file:
+        file.create_dataset("raw", data=array, chunks=(1,) * (array.ndim - 3) + (8, 16, 16), **options)
+    return "a.h5"
+
+
+def h5py_unknown_filter(folder: Path, array: np.ndarray) -> str:
+    """Write one chunk, which the file says to be packed with a filter that nobody has."""
+    with h5py.File(folder / "a.h5", "w") as file:
+        properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        properties.set_chunk(array.shape)
+        properties.set_filter(511, h5py.h5z.FLAG_OPTIONAL, ())
+        kind, space = h5py.h5t.py_create(array.dtype), h5py.h5s.create_simple(array.shape)
+        h5py.h5d.create(file.id, b"raw", kind, space, properties).write_direct_chunk((0,) * array.ndim, array.tobytes())
+    return "a.h5"
+
+
 def h5py_virtual(folder: Path, array: np.ndarray, step: int = 1, link: bool = False, **chunks: object) -> str:
     """Four files, and a virtual dataset of them: blocks of sections, or every fourth section (`step` 4); maybe linked to."""
     layout = h5py.VirtualLayout(array.shape, array.dtype)
@@ -222,6 +241,14 @@ LOSSLESS = {  # encoding: what it holds
 }  # fmt: skip
 LOSSY = {"jpeg": (SMOOTH, 6), "jxl": (SMOOTH, 8), "kempressed": (FLOATS, 1e-6)}
 ZARR = RAW
+HDF5_FILTERS = {
+    "zstd": (IMAGE, hdf5plugin.Zstd()), "blosc": (LABELS, hdf5plugin.Blosc()), "blosc2": (IMAGE, hdf5plugin.Blosc2()),
+    "blosc-zstd": (AFFINITY, hdf5plugin.Blosc("zstd", 3, hdf5plugin.Blosc.BITSHUFFLE)),
+    "bitshuffle": (LABELS, hdf5plugin.Bitshuffle()), "bitshuffle-zstd": (IMAGE, hdf5plugin.Bitshuffle(cname="zstd")),
+    "lz4": (FLOATS, hdf5plugin.LZ4()), "bzip2": (IMAGE, hdf5plugin.BZip2()), "lzf": (IMAGE, {"compression": "lzf"}),
+    "zfp": (FLOATS, hdf5plugin.Zfp(reversible=True)),
+    "gzip": (LABELS, {"compression": "gzip", "shuffle": True, "fletcher32": True}),
+}  # fmt: skip
 SIZED = {"voxel_size": VOXEL}
 DEEP = IMAGE.astype(np.uint16) * 250 + 7
 GREY_PALETTE = np.stack([np.arange(256, dtype=np.uint16)] * 3, 1)
@@ -229,6 +256,8 @@ ODD_PALETTE = np.where(np.arange(256)[:, None] < 20, [[1, 2, 3]], GREY_PALETTE) 
 
 # Add a line: Case(name, writer, array, how, opened, expected, within). Writers are functions above.
 TABLE = [
+    *(Case(f"hdf5-{name}", h5py_filter, array, dict(how), RAW) for name, (array, how) in HDF5_FILTERS.items()),
+    Case("hdf5-unknown-filter", h5py_unknown_filter, IMAGE, {}, RAW, "HDF5 filter 511 … h5repack"),
     *(
         Case(f"cloudvolume-{e}-{c}", cloudvolume, a, {"encoding": e, "compress": c})
         for e, a in LOSSLESS.items()

@@ -9,15 +9,15 @@ import numpy as np
 
 from connectomake.config import load_config, normalise
 from connectomake.config.load import TRAINING
-from connectomake.errors import ConfigError, ConnectomakeError
+from connectomake.errors import ConfigError, ConnectomakeError, SourceError
 from connectomake.geometry import Box, as_vec
-from connectomake.sources import Source, SourceOptions, open_source
-from connectomake.sources.source import renamed
+from connectomake.sources import Source, SourceOptions
+from connectomake.sources.labels import open_unsized
+from connectomake.sources.places import alike, check_places
+from connectomake.sources.source import VoxelSize, renamed
 
 if TYPE_CHECKING:
     from connectomake.training.volumes import TrainingVolume
-
-UNIT = (1.0, 1.0, 1.0)
 
 
 def teach(path: str, say: Callable[[str], None]) -> Path:
@@ -73,15 +73,18 @@ def _volume(section: dict[str, Any], key: str, say: Callable[[str], None] | None
 
     if section["labels"].get("range") is not None:
         raise ConfigError(f"{key}.labels.range {section['labels']['range']} has no meaning for labels; give it to the image")
-    image, labels = _open(section["image"], f"{key}.image"), _open(section["labels"], f"{key}.labels")
+    image, image_size = _open(section["image"], f"{key}.image")
+    labels, labels_size = _open(section["labels"], f"{key}.labels")
     name = f"{key} ({section['image']['path']})"
-    if image.bounds != labels.bounds:
+    if image_size and labels_size and not alike(image_size, labels_size):
         raise ConfigError(
-            f"{name}: the image has {image.bounds}, the labels {labels.bounds}; both must be the same: cut one of them"
+            f"{name}: the image has voxels of {list(image_size)} nm, the labels of {list(labels_size)}; name scales of one "
+            "voxel size"
         )
-    box = box_of(section["start"], section["stop"], image.bounds)
-    if box.empty or not image.bounds.contains(box):
-        raise ConfigError(f"{name}: start and stop give {box}, which is not within {image.bounds}; correct them")
+    both = _both(image, labels, name, key)
+    box = box_of(section["start"], section["stop"], both)
+    if box.empty or not both.contains(box):
+        raise ConfigError(f"{name}: start and stop give {box}, which is not within {both}; correct them")
     _check(image, labels, name)
     grey, ids = _grey(image.read(box)[0]), labels.read(box)[0]
     check_image(grey, box, name)
@@ -90,6 +93,8 @@ def _volume(section: dict[str, Any], key: str, say: Callable[[str], None] | None
         for note in (*image.notes, *labels.notes):
             say(f"{key}: {note}")
         say(f"{name}: {box}, {image_note(grey, image.dtype)}; {_label_note(ids)}")
+        for note in dict.fromkeys(image.notes + labels.notes):
+            say(f"! {note}")
     return TrainingVolume(
         name,
         grey,
@@ -113,14 +118,33 @@ def _label_note(ids: np.ndarray) -> str:
     return text if count > 1 else f"{text}: without a second object no boundary between two can be learned"
 
 
-def _open(section: dict[str, Any], key: str) -> Source:
-    """Open an image or labels; errors name its keys in the config."""
+def _open(section: dict[str, Any], key: str) -> tuple[Source, VoxelSize | None]:
+    """Open an image or labels and return it with its voxel size, if it has one; errors name its keys in the config."""
     names = {f"source.{name}": f"{key}.{name}" for name in section}
     try:
-        source = open_source(section["path"], section["dataset"], UNIT, section["scale"], SourceOptions.of(section))
+        source, size = open_unsized(section["path"], section["dataset"], section["scale"], SourceOptions.of(section))
     except ConnectomakeError as error:
         raise type(error)(renamed(str(error), names)) from error
-    return source.called(names)
+    return source.called(names), size
+
+
+def _both(image: Source, labels: Source, name: str, key: str) -> Box:
+    """Return the box of the labels that the image has, too: all of it where both have the same bounds."""
+    if image.bounds != labels.bounds and image.place == labels.place == "unknown":
+        raise ConfigError(
+            f"{name}: the image has {image.bounds}, the labels {labels.bounds}; say where the labels' first voxel lies "
+            f"({key}.labels.offset, and {key}.image.offset: [0, 0, 0]), or cut one of them"
+        )
+    try:
+        check_places((f"{name}: the image", image), ("the labels", labels), (f"{key}.image.offset", f"{key}.labels.offset"))
+    except SourceError as error:
+        raise ConfigError(str(error)) from error
+    both = image.bounds.intersect(labels.bounds)
+    if both.empty:
+        raise ConfigError(
+            f"{name}: the image has {image.bounds}, the labels {labels.bounds}, no voxel in common; correct {key}.labels.offset"
+        )
+    return both
 
 
 def _check(image: Source, labels: Source, name: str) -> None:

@@ -88,7 +88,7 @@ def _check_source(plan: "Plan") -> "Source":
     _done(f"{facts.path} is readable: {box} holds {facts.dtype} from {voxels.min():g} to {voxels.max():g}")
     for fact in source.facts:
         _done(fact)
-    for note in source.notes:
+    for note in plan.notes:
         print(f"! {note}")
     _check_values(plan, source)
     return source
@@ -117,8 +117,7 @@ def _check_truth(plan: "Plan") -> None:
     if plan.truth is None:
         return
     labels = open_truth(plan.config["evaluation"])
-    z, y, x = labels.offset
-    _say(absent_sentence(labels.source, plan.evaluation_box.translate((-z, -y, -x)), "evaluation.missing"))
+    _say(absent_sentence(labels.source, plan.evaluation_box, "evaluation.missing"))
 
 
 def _first_chunk(plan: "Plan") -> "Box":

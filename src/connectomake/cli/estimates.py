@@ -173,7 +173,7 @@ def dag_cost(jobs: int) -> tuple[float, float]:
 
 def warnings(plan: Plan) -> list[str]:
     """Return what is legal in a plan but likely not what its author wants, one sentence each."""
-    return [*_recompute_warnings(plan), *_shape_warnings(plan), *_size_warnings(plan)]
+    return [*plan.notes, *_recompute_warnings(plan), *_shape_warnings(plan), *_size_warnings(plan)]
 
 
 def _recompute_warnings(plan: Plan) -> Iterator[str]:

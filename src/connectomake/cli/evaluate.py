@@ -1,6 +1,7 @@
 """``connectomake evaluate``: compare two label volumes."""
 
 import re
+import sys
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
@@ -33,6 +34,8 @@ def evaluate(
     ] = "error",
     refers_to_gt: Annotated[list[str] | None, typer.Option(help="Folder elsewhere to which GT, HDF5, may refer.")] = None,
     refers_to_seg: Annotated[list[str] | None, typer.Option(help="Folder elsewhere to which SEG may refer.")] = None,
+    axes_gt: Annotated[str | None, typer.Option(metavar="LETTERS", help="Axes of GT as it is stored, such as xyz.")] = None,
+    axes_seg: Annotated[str | None, typer.Option(metavar="LETTERS", help="Axes of SEG.")] = None,
     offset_gt: Annotated[Point, typer.Option(metavar="Z Y X", help="Where GT's voxel 0 0 0 lies.")] = None,
     offset_seg: Annotated[Point, typer.Option(metavar="Z Y X", help="Where SEG's voxel 0 0 0 lies.")] = None,
     start: Annotated[Point, typer.Option(metavar="Z Y X", help="First voxel of the box to evaluate; default all.")] = None,
@@ -45,11 +48,13 @@ def evaluate(
     from connectomake.evaluation import blocks_of, overlap_of, result_of
     from connectomake.sources.labels import common_box
 
-    of_gt = _options("gt", missing_gt, missing_sections_gt, refers_to_gt)
-    of_seg = _options("seg", missing_seg, missing_sections_seg, refers_to_seg)
+    of_gt = _options("gt", missing_gt, missing_sections_gt, refers_to_gt, axes_gt)
+    of_seg = _options("seg", missing_seg, missing_sections_seg, refers_to_seg, axes_seg)
     gt = _opened("gt", ground_truth, dataset_gt, scale_gt, offset_gt, of_gt)
     seg = _opened("seg", segmentation, dataset_seg, scale_seg, offset_seg, of_seg)
     box = _cut(common_box(gt, seg), start, stop)
+    for note in dict.fromkeys(gt.source.notes + seg.source.notes):
+        print(f"! {note}", file=sys.stderr)
     tile = gt.tile if seg.tile else None
     overlap = overlap_of(gt.read, seg.read, _watched(blocks_of(box, tile)), tile, box)
     result = result_of(overlap, box, worst, sorted(set(ignore or ()))) | _filled(gt, seg, box)
@@ -61,14 +66,14 @@ def evaluate(
     _print(result, box, gt, seg)
 
 
-def _options(which: str, missing: str, missing_sections: str, refers_to: list[str] | None) -> "SourceOptions":
+def _options(which: str, missing: str, missing_sections: str, refers_to: list[str] | None, axes: str | None) -> "SourceOptions":
     """Return how a volume is read; `which` is ``gt`` or ``seg``."""
     from connectomake.sources import SourceOptions
 
     for key, value, other in (("missing", missing, "fill"), ("missing-sections", missing_sections, "blank")):
         if value not in ("error", other):
             raise ConfigError(f"--{key}-{which} {value!r} must be error or {other}")
-    return SourceOptions(missing=missing, missing_sections=missing_sections, refers_to=tuple(refers_to or ()))
+    return SourceOptions(missing=missing, missing_sections=missing_sections, refers_to=tuple(refers_to or ()), axes=axes)
 
 
 def _opened(which: str, path: str, dataset: str | None, scale: str | None, offset: Point, options: "SourceOptions") -> "Labels":
@@ -76,7 +81,7 @@ def _opened(which: str, path: str, dataset: str | None, scale: str | None, offse
     from connectomake.sources.labels import open_labels
     from connectomake.sources.source import renamed
 
-    names = {f"source.{key}": f"--{key}-{which}" for key in ("dataset", "scale")}
+    names = {f"source.{key}": f"--{key}-{which}" for key in ("dataset", "scale", "axes", "offset")}
     names |= {"source.path": which.upper(), "source.missing: fill": f"--missing-{which} fill"}
     names |= {"source.missing_sections: blank": f"--missing-sections-{which} blank"}
     try:

@@ -34,6 +34,8 @@ class SourceFacts:
         Missing sections of a stack that are read as zeros.
     sampled
         The cheap fingerprint that a job compares; "" if it is the identity.
+    notes
+        What looks odd about it, in sentences.
     """
 
     path: str
@@ -48,6 +50,7 @@ class SourceFacts:
     options: SourceOptions = DEFAULTS
     blank_sections: int = 0
     sampled: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def in_place(self) -> bool:
@@ -58,7 +61,7 @@ class SourceFacts:
         """Return the facts as plain JSON values."""
         facts = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("bounds", "options")}
         box = {"start": list(self.bounds.start), "stop": list(self.bounds.stop)}
-        return {**facts, "voxel_size": list(self.voxel_size), "options": asdict(self.options), **box}
+        return {**facts, "voxel_size": list(self.voxel_size), "notes": list(self.notes), "options": asdict(self.options), **box}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "SourceFacts":
@@ -67,7 +70,8 @@ class SourceFacts:
         bounds = Box(as_vec(facts.pop("start")), as_vec(facts.pop("stop")))
         z, y, x = facts.pop("voxel_size")
         options = SourceOptions.of(facts.pop("options", {}))
-        return cls(bounds=bounds, voxel_size=(z, y, x), options=options, **facts)
+        notes = tuple(facts.pop("notes", ()))
+        return cls(bounds=bounds, voxel_size=(z, y, x), options=options, notes=notes, **facts)
 
     def is_like(self, identity: str) -> bool:
         """Whether a source with this cheap fingerprint can be the one that the plan was made for."""

@@ -73,6 +73,11 @@ class Plan:
         """Folder of all results, without a slash at its end."""
         return str(self.config["outdir"]).rstrip("/")
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What looks odd about source and ground truth, in sentences with the way out."""
+        return self.source.notes + (self.truth.notes if self.truth else ())
+
     @functools.cached_property
     def roi(self) -> Box:
         """Region of interest, in the source's voxel coordinates."""

@@ -16,7 +16,7 @@ from connectomake.planning.facts import SourceFacts
 from connectomake.planning.modules import file_hash, neighbours
 from connectomake.planning.plan import Plan
 from connectomake.planning.truth import check_truth, truth_facts
-from connectomake.sources import SourceOptions, is_url, open_source, resolve_local
+from connectomake.sources import Source, SourceOptions, is_url, open_source, resolve_local
 from connectomake.sources.identity import as_identity
 
 MOST_VOXELS = 1 << 62
@@ -68,8 +68,9 @@ def sampled_plan(config: dict[str, Any]) -> Plan:
     check_config(filled)
     filled["outdir"] = str(PurePosixPath(filled["outdir"]))
     model, weights, modules = _model_hashes(filled["inference"])
-    source = _source_facts(filled["source"])
-    plan = Plan(filled, source, model, weights, truth_facts(filled["evaluation"], source), modules)
+    image = _open(filled["source"])
+    source = _source_facts(filled["source"], image)
+    plan = Plan(filled, source, model, weights, truth_facts(filled["evaluation"], image), modules)
     _check_region(plan)
     check_truth(plan)
     _check_dtype(plan)
@@ -123,7 +124,8 @@ def prepare_plan(config: dict[str, Any]) -> str | None:
     Returns
     -------
     str or None
-        A warning, if the plan of an earlier run is used because the source is out of reach, or if the source has changed.
+        Warnings, one a line: that the plan of an earlier run is used because the source is out of reach, that the source has
+        changed, what looks odd about source and ground truth.
 
     Raises
     ------
@@ -150,7 +152,7 @@ def prepare_plan(config: dict[str, Any]) -> str | None:
             raise ConfigError(
                 f"the plan {path} cannot be written ({error.strerror}); make the working directory writable"
             ) from error
-    return " ".join(changes(plan, seen, before)) or None
+    return "\n".join([*changes(plan, seen, before), *plan.notes]) or None
 
 
 def changes(plan: Plan, seen: dict[str, Settled], before: Any = None) -> list[str]:
@@ -194,16 +196,20 @@ def check_writable(outdir: str) -> None:
         raise ConfigError(f"outdir {outdir!r} cannot be written: {folder} is not a writable folder; name another outdir")
 
 
-def _source_facts(section: dict[str, Any]) -> SourceFacts:
+def _open(section: dict[str, Any]) -> Source:
     voxel_size = section["voxel_size"]
     options = SourceOptions.of(section)
-    source = open_source(
+    return open_source(
         section["path"], section["dataset"], None if voxel_size is None else tuple(voxel_size), section["scale"], options
     )
+
+
+def _source_facts(section: dict[str, Any], source: Source) -> SourceFacts:
     z, y, x = (float(v) for v in source.voxel_size)
     return SourceFacts(
         section["path"], section["dataset"], section["scale"], source.kind, source.bounds, source.channels,
-        str(source.dtype), (z, y, x), source.identity, options, source.blank_sections,
+        str(source.dtype), (z, y, x), source.identity, SourceOptions.of(section), source.blank_sections,
+        notes=source.notes,
     )  # fmt: skip
 
 

@@ -2,21 +2,23 @@
 
 from typing import Any
 
-from connectomake.errors import ConfigError, ConnectomakeError
+from connectomake.errors import ConfigError, ConnectomakeError, SourceError
 from connectomake.planning.facts import SourceFacts
 from connectomake.planning.plan import Plan
-from connectomake.sources import SourceOptions
+from connectomake.sources import Source, SourceOptions
 from connectomake.sources.labels import Labels, open_labels
+from connectomake.sources.places import alike, check_places
 from connectomake.sources.source import renamed
 
 KEYS = {
     "source.path": "evaluation.ground_truth", "source.dataset": "evaluation.dataset", "source.scale": "evaluation.scale",
     "source.missing": "evaluation.missing", "source.missing_sections": "evaluation.missing_sections",
     "source.refers_to": "evaluation.refers_to",
+    "source.axes": "evaluation.axes", "source.offset": "evaluation.offset",
 }  # fmt: skip
 
 
-def truth_facts(section: dict[str, Any] | None, source: SourceFacts) -> SourceFacts | None:
+def truth_facts(section: dict[str, Any] | None, source: Source) -> SourceFacts | None:
     """Return what the plan keeps of the ground truth; its bounds are in the source's coordinates.
 
     Parameters
@@ -35,9 +37,11 @@ def truth_facts(section: dict[str, Any] | None, source: SourceFacts) -> SourceFa
         return None
     labels = open_truth(section)
     _check_fit(labels, section, source)
+    z, y, x = (float(v) for v in source.voxel_size)
     return SourceFacts(
         section["ground_truth"], section["dataset"], section["scale"], labels.source.kind, labels.bounds, 1, "uint64",
-        source.voxel_size, labels.source.identity, SourceOptions.of(section),
+        (z, y, x), labels.source.identity, SourceOptions.of(section),
+        labels.source.blank_sections, notes=labels.source.notes,
     )  # fmt: skip
 
 
@@ -45,24 +49,25 @@ def open_truth(section: dict[str, Any]) -> Labels:
     """Open the ground truth; errors name the keys of ``evaluation``."""
     try:
         return open_labels(
-            section["ground_truth"], section["dataset"], section["scale"], section["offset"], SourceOptions.of(section)
+            section["ground_truth"], section["dataset"], section["scale"], None, SourceOptions.of(section)
         ).called(KEYS)
     except ConnectomakeError as error:
         raise type(error)(renamed(str(error), KEYS)) from error
 
 
-def _check_fit(labels: Labels, section: dict[str, Any], source: SourceFacts) -> None:
-    path = section["ground_truth"]
-    if labels.voxel_size is not None and labels.voxel_size != source.voxel_size:
+def _check_fit(labels: Labels, section: dict[str, Any], source: Source) -> None:
+    called = f"evaluation.ground_truth {section['ground_truth']!r}"
+    if labels.voxel_size is not None and not alike(labels.voxel_size, source.voxel_size):
         raise ConfigError(
-            f"evaluation.ground_truth {path!r} has voxels of {list(labels.voxel_size)} nm, the source of "
+            f"{called} has voxels of {list(labels.voxel_size)} nm, the source of "
             f"{list(source.voxel_size)}; name a scale or a volume of the same voxel size"
         )
-    if labels.bounds != source.bounds and not labels.placed:
-        raise ConfigError(
-            f"evaluation.ground_truth {path!r} holds {labels.bounds}, but the source holds {source.bounds}; say where its "
-            "first voxel lies in the source's coordinates (evaluation.offset)"
-        )
+    if labels.source.place == "given":  # in the source's coordinates, wherever these begin
+        return
+    try:
+        check_places((called, labels.source), ("the source", source), ("evaluation.offset", "source.offset"))
+    except SourceError as error:
+        raise ConfigError(f"{error}; evaluation.offset is in the source's coordinates") from error
 
 
 def check_truth(plan: Plan) -> None:

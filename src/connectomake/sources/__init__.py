@@ -91,9 +91,13 @@ def _open(
 
         return open_n5(place, dataset, voxel_size, options)
     from connectomake.sources import pictures, tiff
+    from connectomake.sources.stack_axes import placed
+    from connectomake.sources.tiff_size import stored_size
 
     open_stack = {"png": pictures.open_png, "jpeg": pictures.open_jpeg, "tiff": tiff.open_tiff}[kind]
-    return open_stack(place, voxel_size, options)
+    stored = stored_size(place) if kind == "tiff" else None
+    source = open_stack(place, stored if voxel_size is None else voxel_size, options)
+    return placed(source, options, voxel_size, stored)
 
 
 def _refuse_spare(kind: str, dataset: str | None, scale: int | str | None, path: str) -> None:

@@ -1,63 +1,98 @@
-"""Which axis is which in formats that name their axes, and lengths in nm."""
+"""Which axis is which, from the names that formats and users give them; lengths in nm."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from connectomake.errors import SourceError
+from connectomake.errors import ConfigError, SourceError
 
 Order = tuple[int | None, int, int, int]
+SPACE = "zyx"
+DEFAULTS = {3: "zyx", 4: "czyx", 5: "tczyx"}
+"""Axes of arrays that nothing names, as NumPy indexes them."""
 
-_NM = {
-    "nm": 1.0, "nanometer": 1.0, "nanometers": 1.0, "nanometre": 1.0, "um": 1e3, "µm": 1e3, "μm": 1e3, "micron": 1e3,
-    "microns": 1e3, "micrometer": 1e3, "micrometers": 1e3, "micrometre": 1e3, "angstrom": 0.1, "a": 0.1, "å": 0.1,
-    "millimeter": 1e6, "mm": 1e6, "meter": 1e9, "m": 1e9,
+_UNITS = {
+    1.0: "nm nanometer nanometers nanometre nanometres",
+    1e3: "um µm μm micron microns micrometer micrometers micrometre micrometres \\u00b5m",
+    0.1: "angstrom angstroms ångström a å",
+    1e-3: "pm picometer picometers picometre",
+    1e6: "mm millimeter millimeters millimetre millimetres",
+    1e7: "cm centimeter centimeters centimetre",
+    1e9: "m meter meters metre metres",
+    25.4e6: "inch in",
+}
+_NM = {name: factor for factor, names in _UNITS.items() for name in names.split()}
+_WORDS = {
+    "c": "channel channels colour color ch", "t": "time frame frames timepoint",
+    "z": "depth plane planes slice slices section sections pln", "y": "height row rows", "x": "width column columns col cols",
 }  # fmt: skip
+_LETTER = {word: letter for letter, words in _WORDS.items() for word in words.split()}
 
 
-def axis_order(labels: Sequence[str | None] | None, shape: Sequence[int], default: str, where: str) -> Order:
-    """Return the positions of c, z, y, x among the axes.
+def nanometres(value: Any, unit: str | None) -> float | None:
+    """Return a length in nm, or None if the unit is unknown, or it is no number."""
+    factor = _NM.get((unit or "").strip().lower())
+    try:
+        return None if factor is None else float(f"{float(value) * factor:.12g}")
+    except (TypeError, ValueError):
+        return None
+
+
+def letters(labels: Sequence[str | None] | None, shape: Sequence[int]) -> tuple[str, ...] | None:
+    """Return one letter per axis, or None unless each of z, y, x is there once.
 
     Parameters
     ----------
     labels
-        Names of the axes, if the file has them: x, y, z, c (or channel), and t.
+        Names of the axes as a file has them: ``z``, ``Y``, ``c^``, ``channel``, ``depth``, …. Others become ``?``.
     shape
-        Extent per axis. Axes named otherwise must have the extent 1.
-    default
-        Order without labels, of four letters; three axes are its part without c.
-    where
-        Named in errors.
+        Extent per axis. Time is taken for z where there is no z: many programs call the sections of a stack so.
+    """
+    if labels is None or len(labels) != len(shape):
+        return None
+    names = [_letter(label) for label in labels]
+    if "z" not in names and names.count("t") == 1 and shape[names.index("t")] > 1:
+        names[names.index("t")] = "z"
+    fits = all(names.count(a) == 1 for a in SPACE) and names.count("c") <= 1
+    return tuple(names) if fits else None
+
+
+def _letter(label: str | None) -> str:
+    name = (label or "").strip().lower().rstrip("^")
+    name = _LETTER.get(name, name)
+    return "c" if name.startswith("channel") else name if len(name) == 1 else "?"
+
+
+def given_axes(text: str, dimensions: int, where: str) -> tuple[str, ...]:
+    """Return the letters of ``source.axes`` for an array of so many dimensions.
+
+    Raises
+    ------
+    ConfigError
+        If they are not z, y and x, each once, perhaps c, and others that may only have the extent 1; or too few or too many.
+    """
+    names = tuple(text.lower())
+    if any(names.count(a) != 1 for a in SPACE) or len(set(names)) != len(names) or not text.isalpha():
+        raise ConfigError(
+            f"source.axes {text!r} must name z, y and x once each, and c for channels if there are any, such as zyx or xyzc"
+        )
+    if len(names) != dimensions:
+        raise ConfigError(
+            f"source.axes {text!r} names {len(names)} axes, but {where} has {dimensions}; name one letter for each"
+        )
+    return names
+
+
+def positions(names: Sequence[str], shape: Sequence[int], where: str) -> Order:
+    """Return the positions of c, z, y, x among named axes.
 
     Raises
     ------
     SourceError
-        If the axes are not three of space, perhaps channels, and others of extent 1.
+        If an axis beside these has an extent other than 1.
     """
-    names = _short_names(labels)
-    if names is None or len(names) != len(shape):
-        kept = default if len(shape) == 4 else default.replace("c", "")
-        if len(shape) != len(kept):
-            raise SourceError(f"{where} has {len(shape)} dimensions {list(shape)}; it must have three, or four with channels")
-        names = list(kept)
-    spare = [n for n, extent in zip(names, shape, strict=True) if n not in "czyx" and extent != 1]
-    if spare:
-        raise SourceError(
-            f"{where} has the axis {spare[0]} beside x, y, z and channel (shape {list(shape)}); take one part of it"
-        )
-    z, y, x = (names.index(a) for a in "zyx")
+    for name, extent in zip(names, shape, strict=True):
+        if name not in ("c", *SPACE) and extent != 1:
+            called = {"t": "of time", "?": "beside x, y, z and channel"}.get(name, f"{name} beside x, y, z and channel")
+            raise SourceError(f"{where} has an axis {called} of extent {extent} (shape {list(shape)}); take one part of it")
+    z, y, x = (names.index(a) for a in SPACE)
     return (names.index("c") if "c" in names else None), z, y, x
-
-
-def _short_names(labels: Sequence[str | None] | None) -> list[str] | None:
-    """Return one-letter names, or None unless each of z, y, x is there once."""
-    if labels is None:
-        return None
-    names = ["c" if (label or "").lower().startswith(("c^", "channel")) else (label or "").lower() for label in labels]
-    names = [n or "?" for n in names]
-    return names if all(names.count(a) == 1 for a in "zyx") and names.count("c") <= 1 else None
-
-
-def nanometres(value: Any, unit: str | None) -> float | None:
-    """Return a length in nm, or None if the unit is unknown."""
-    factor = _NM.get((unit or "").strip().lower())
-    return None if factor is None else float(f"{float(value) * factor:.12g}")

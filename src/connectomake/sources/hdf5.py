@@ -1,49 +1,91 @@
 """HDF5: one dataset of a file, local or by URL."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from connectomake.errors import ConfigError, SourceError
-from connectomake.geometry import Box
 from connectomake.remote import RangedFile, open_url
-from connectomake.sources import identity
+from connectomake.sources import identity, peers
+from connectomake.sources.grid import Attributes, Grid
 from connectomake.sources.hdf5_array import broken_link, hdf5_array
 from connectomake.sources.hdf5_files import referred_files
 from connectomake.sources.hdf5_reach import check_reach
+from connectomake.sources.layout import given_letters, lay_out
+from connectomake.sources.levels import read_levels
 from connectomake.sources.options import DEFAULTS, SourceOptions
 from connectomake.sources.paths import is_url
 from connectomake.sources.reasons import TRUNCATED, reason, way_out
-from connectomake.sources.source import Source, choose_voxel_size, chunked, read_dtype, volume_shape
-
-_NM_ATTRIBUTES = ("resolution_nm", "voxel_size", "resolution")
-_UM_ATTRIBUTE = "element_size_um"
+from connectomake.sources.source import Source, chunked, read_dtype
 
 
 def open_hdf5(path: str, dataset: str | None, voxel_size: Sequence[float] | None, options: SourceOptions = DEFAULTS) -> Source:
-    """Open `dataset` (z, y, x) or (c, z, y, x) of an HDF5 file; of one at a URL, only the pieces that are needed are fetched.
+    """Open `dataset` of an HDF5 file; of one at a URL, only the pieces that are needed are fetched.
 
-    The voxel size is read from the dataset's attribute ``resolution_nm``, ``voxel_size`` or ``resolution`` (nm, z y x),
-    or ``element_size_um`` (µm, z y x).
+    Axes are z, y, x or c, z, y, x unless attributes, labels of dimensions or `options` name them otherwise; a MATLAB file's
+    are rows, columns, sections. Voxel size and offset are read from attributes of the dataset or of groups above it
+    (see `read_grid`), or from BigDataViewer's XML file beside it. Filters are those of h5py and hdf5plugin.
+
+    Raises
+    ------
+    ConfigError, SourceError
+        See `open_source`.
     """
     stream = open_url(path) if is_url(path) else None
     file = _opened(path, stream)
     array = _dataset(file, dataset, path)
     check_reach(array, None if stream else path, options.refers_to)
     where = f"dataset {dataset} of {path}"
-    channels, shape = volume_shape(array.shape, where)
+    _check_filters(array, where)
+    given = given_letters(options, array.shape, where)
+    layout = lay_out(array.shape, _grid(file, array, path, given), options, voxel_size, where)
+    dtype, said = peers.hdf5_dtype(array)
+    if said:
+        layout = replace(layout, notes=(*layout.notes, f"{where} {said}"))
     return Source(
         path=path,
         kind="hdf5",
-        bounds=Box.of_shape(shape),
-        channels=channels,
-        dtype=read_dtype(array.dtype, where),
-        voxel_size=choose_voxel_size(voxel_size, _stored_size(array.attrs), where),
+        dtype=read_dtype(dtype, where),
         identity=_identity(stream or Path(path), array),
-        **chunked(hdf5_array(array, path), (0, 1, 2, 3) if array.ndim == 4 else (None, 0, 1, 2), where, options),
-    )
+        **chunked(hdf5_array(array, path, dtype), layout.order, where, options),
+        **layout.fields(),
+    ).moved(layout.start)
+
+
+def _grid(file: Any, array: Any, path: str, given: Sequence[str] | None) -> Grid:
+    name = str(array.name or "").strip("/")
+
+    def attributes_of(group: str) -> Attributes:
+        found = dict((file[group] if group else file).attrs)
+        return found if group != name else {**found, **_labels(array)}
+
+    grid = read_levels(name, attributes_of, array.shape, given=given)
+    return grid.completed(peers.matlab(array)).completed(peers.bigdataviewer(file, array, path))
+
+
+def _labels(array: Any) -> dict[str, list[str]]:
+    """Return the labels of the dimensions, or the names of the scales attached to them."""
+    try:
+        labels = [d.label or next(iter(d.keys()), "") for d in array.dims]
+    except (RuntimeError, OSError, UnicodeDecodeError):
+        return {}
+    return {"DIMENSION_LABELS": [str(label).rpartition("/")[2] for label in labels]} if any(labels) else {}
+
+
+def _check_filters(array: Any, where: str) -> None:
+    """Raise a SourceError that names the filter if the voxels are packed with one that is not here."""
+    import h5py
+
+    properties = array.id.get_create_plist()
+    for i in range(properties.get_nfilters()):
+        code, _, _, name = properties.get_filter(i)
+        if not h5py.h5z.filter_avail(code):
+            called = f" ({name.decode('utf-8', 'replace')})" if name else ""
+            raise SourceError(
+                f"{where} is packed with the HDF5 filter {code}{called}, which neither h5py nor hdf5plugin has here; write it "
+                "anew with another, such as h5repack -f GZIP=1, or set HDF5_PLUGIN_PATH to the folder of that filter"
+            )
 
 
 def _identity(place: RangedFile | Path, array: Any) -> identity.Identity:
@@ -54,6 +96,7 @@ def _identity(place: RangedFile | Path, array: Any) -> identity.Identity:
 def _opened(path: str, stream: RangedFile | None) -> Any:
     """Open a file for reading; without a lock where locks are refused, as on some network file systems."""
     import h5py
+    import hdf5plugin  # noqa: F401  (registers its filters)
 
     try:
         try:
@@ -96,12 +139,3 @@ def _listing(file: Any, most: int = 20) -> list[str]:
 
     file.visititems(visit)
     return names
-
-
-def _stored_size(attributes: Any) -> Sequence[float] | None:
-    for name in _NM_ATTRIBUTES:
-        if name in attributes:
-            return [float(v) for v in np.ravel(attributes[name])]
-    if _UM_ATTRIBUTE in attributes:
-        return [1000 * float(v) for v in np.ravel(attributes[_UM_ATTRIBUTE])]
-    return None

@@ -9,7 +9,8 @@ from connectomake.errors import ConfigError, SourceError
 from connectomake.geometry import Box, Vec
 from connectomake.sources.options import DEFAULTS, SourceOptions
 from connectomake.sources.paths import STACKS
-from connectomake.sources.source import Source, VoxelSize
+from connectomake.sources.places import alike, check_places
+from connectomake.sources.source import UNSIZED, Source, VoxelSize
 
 
 @dataclass(frozen=True)
@@ -20,24 +21,17 @@ class Labels:
     ----------
     source
         Where it is read; one channel of integers.
-    offset
-        Is added to the source's coordinates.
-    placed
-        Whether its place is known: by the format (precomputed) or by whoever gave an offset. Other formats begin at 0
-        because they know no better.
     voxel_size
         Nanometres, z, y, x; None where the source has none.
     """
 
     source: Source
-    offset: Vec
-    placed: bool
     voxel_size: VoxelSize | None
 
     @property
     def bounds(self) -> Box:
         """The voxels that exist."""
-        return self.source.bounds.translate(self.offset)
+        return self.source.bounds
 
     @property
     def tile(self) -> Vec | None:
@@ -50,8 +44,7 @@ class Labels:
 
     def filled(self, box: Box) -> tuple[int, int]:
         """Return how many storage chunks and voxels of a box were filled: see `Source.filled`."""
-        z, y, x = self.offset
-        return self.source.filled(box.translate((-z, -y, -x)))
+        return self.source.filled(box)
 
     def read(self, box: Box) -> np.ndarray:
         """Read the labels of a box, (z, y, x) uint64, C-contiguous.
@@ -61,8 +54,7 @@ class Labels:
         SourceError
             If the box leaves the bounds, the data cannot be read, or a label is negative.
         """
-        z, y, x = self.offset
-        values = self.source.read(box.translate((-z, -y, -x)))[0]
+        values = self.source.read(box)[0]
         if values.dtype.kind == "i" and values.size and values.min() < 0:
             raise SourceError(f"{self.source.path} holds the label {values.min()} in {box}; labels must not be negative")
         return values.astype(np.uint64)
@@ -82,31 +74,41 @@ def open_labels(
     path, dataset, scale, options
         As `open_source`.
     offset
-        Is added to the coordinates of the source: where its voxel 0, 0, 0 lies.
+        Where the array's voxel 0, 0, 0 lies; comes before that of `options`.
 
     Raises
     ------
     ConfigError, SourceError
         If it cannot be opened, has several channels, or holds no integers.
     """
-    source, voxel_size = _opened(path, dataset, scale, options)
+    if offset is not None:
+        z, y, x = (int(v) for v in offset)
+        options = replace(options, offset=(z, y, x))
+    source, voxel_size = open_unsized(path, dataset, scale, options)
     where = path + (f" [{dataset}]" if dataset else "")
     if np.dtype(source.dtype).kind not in "iu":
         raise SourceError(f"{where} holds {source.dtype}, which are no labels; name a volume of integers")
     if source.channels != 1:
         raise SourceError(f"{where} has {source.channels} channels; labels have one: name another volume or dataset")
-    z, y, x = (0, 0, 0) if offset is None else (int(v) for v in offset)
-    return Labels(source, (z, y, x), source.kind == "precomputed" or offset is not None, voxel_size)
+    return Labels(source, voxel_size)
 
 
-def _opened(path: str, dataset: str | None, scale: int | str | None, options: SourceOptions) -> tuple[Source, VoxelSize | None]:
-    """Open a source; labels need no voxel size."""
+def open_unsized(
+    path: str, dataset: str | None, scale: int | str | None, options: SourceOptions
+) -> tuple[Source, VoxelSize | None]:
+    """Open a source of which no voxel size is needed, and return the one that it has, or None.
+
+    Raises
+    ------
+    ConfigError, SourceError
+        See `open_source`.
+    """
     from connectomake.sources import open_source
 
     try:
         source = open_source(path, dataset, None, scale, options)
     except ConfigError:
-        return open_source(path, dataset, (1, 1, 1), scale, options), None
+        return open_source(path, dataset, UNSIZED, scale, options), None
     return source, source.voxel_size
 
 
@@ -123,16 +125,14 @@ def common_box(gt: Labels, seg: Labels, names: tuple[str, str] = ("--offset-gt",
     Raises
     ------
     SourceError
-        If they do not overlap, differ in voxel size, or differ in shape while the place of one is not known.
+        If they do not overlap, differ in voxel size, or the place of one to the other is not known.
     """
     a, b = f"the ground truth {gt.source.path}", f"the segmentation {seg.source.path}"
-    if gt.voxel_size and seg.voxel_size and gt.voxel_size != seg.voxel_size:
+    if gt.voxel_size and seg.voxel_size and not alike(gt.voxel_size, seg.voxel_size):
         raise SourceError(
             f"{a} has voxels of {list(gt.voxel_size)} nm, {b} of {list(seg.voxel_size)}; name scales of one voxel size"
         )
-    if gt.bounds != seg.bounds and not (gt.placed and seg.placed):
-        way = " and ".join(name for name, labels in zip(names, (gt, seg), strict=True) if not labels.placed)
-        raise SourceError(f"{a} holds {gt.bounds}, but {b} holds {seg.bounds}; say where the first voxel lies ({way})")
+    check_places((a, gt.source), (b, seg.source), names)
     both = gt.bounds.intersect(seg.bounds)
     if both.empty:
         raise SourceError(f"{a} ({gt.bounds}) and {b} ({seg.bounds}) have no voxel in common; correct {' or '.join(names)}")

@@ -1,18 +1,20 @@
 """N5 through TensorStore; its axes are x, y, z and then channels, the first varying fastest."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from connectomake.errors import ConfigError, SourceError
-from connectomake.geometry import Box
+from connectomake.errors import ConfigError
 from connectomake.sources import identity, tensor
-from connectomake.sources.axes import Order, axis_order, nanometres
+from connectomake.sources.grid import Grid
+from connectomake.sources.layout import given_letters, lay_out
+from connectomake.sources.levels import read_levels
 from connectomake.sources.n5_array import n5_array
 from connectomake.sources.options import DEFAULTS, SourceOptions
 from connectomake.sources.paths import is_url
-from connectomake.sources.source import Source, choose_voxel_size, chunked, read_dtype
+from connectomake.sources.peers import bigdataviewer_n5
+from connectomake.sources.source import Source, chunked, read_dtype
 
 Metadata = dict[str, Any]
 
@@ -20,8 +22,9 @@ Metadata = dict[str, Any]
 def open_n5(path: str, dataset: str | None, voxel_size: Sequence[float] | None, options: SourceOptions = DEFAULTS) -> Source:
     """Open a dataset of an N5 container.
 
-    Axes are x, y, z or x, y, z, c unless the attribute ``axes`` names them otherwise. The voxel size comes from
-    ``resolution`` (with ``units``; nm without) or ``pixelResolution``, times ``downsamplingFactors``.
+    Axes are x, y, z or x, y, z, c unless attributes of the dataset or of groups above it, or `options`, name them otherwise.
+    Voxel size and offset come from the same attributes (see `read_grid`), times ``downsamplingFactors``, or from
+    BigDataViewer's XML file beside the container.
     """
     name = (dataset or "").strip("/")
     metadata = tensor.read_json(path, f"{name}/attributes.json" if name else "attributes.json") or {}
@@ -29,36 +32,36 @@ def open_n5(path: str, dataset: str | None, voxel_size: Sequence[float] | None, 
         raise _not_there(path, dataset)
     where = f"dataset {name} of {path}" if name else path
     store = n5_array(path, name, metadata)
-    order = axis_order(metadata.get("axes"), store.shape, "xyzc", where)
-    if 0 in store.shape:
-        raise SourceError(f"{where} is empty: its dimensions are {list(store.shape)}")
-    z, y, x = (int(store.shape[a]) for a in order[1:])
+    given = given_letters(options, store.shape, where)
+
+    def attributes_of(group: str) -> Metadata:
+        above = f"{group}/attributes.json" if group else "attributes.json"
+        return metadata if group == name else tensor.read_json(path, above) or {}
+
+    grid = read_levels(name, attributes_of, store.shape, True, given).completed(_beside(path, name, attributes_of, store.shape))
+    layout = lay_out(store.shape, grid, options, voxel_size, where, {3: "xyz", 4: "xyzc"}.get(len(store.shape)))
     return Source(
         path=path,
         kind="n5",
-        bounds=Box.of_shape((z, y, x)),
-        channels=1 if order[0] is None else int(store.shape[order[0]]),
         dtype=read_dtype(store.dtype.name, where),
-        voxel_size=choose_voxel_size(voxel_size, _stored_size(metadata, order), where),
         identity=_identity(path, name, metadata),
-        **chunked(store, order, where, options),
-    )
+        **chunked(store, layout.order, where, options),
+        **layout.fields(),
+    ).moved(layout.start)
 
 
-def _stored_size(metadata: Metadata, order: Order) -> Sequence[float] | None:
-    sizes, units = metadata.get("resolution"), metadata.get("units")
-    pixel = metadata.get("pixelResolution")
-    if sizes is None and isinstance(pixel, dict):
-        sizes = pixel.get("dimensions")
-        units = [pixel.get("unit", "nm")] * len(sizes or ())
-    elif sizes is None and isinstance(pixel, list):
-        sizes = pixel
-    if not isinstance(sizes, list) or len(sizes) < 3:
-        return None
-    units = units if isinstance(units, list) and len(units) == len(sizes) else ["nm"] * len(sizes)
-    factors = metadata.get("downsamplingFactors", [1] * len(sizes))
-    found = [nanometres(float(sizes[a]) * float(factors[a]), units[a]) for a in order[1:]]
-    return None if None in found else [v for v in found if v is not None]
+def _beside(path: str, name: str, attributes_of: Callable[[str], Metadata], shape: Sequence[int]) -> Grid:
+    """Read the voxel size from BigDataViewer's XML file, times the factors of the scale."""
+    size = bigdataviewer_n5(path, name).size
+    if not size:
+        return Grid()
+    sized = {"pixelResolution": {"dimensions": [size[a] for a in "xyz"], "unit": "nm"}}
+    setup = name.rpartition("/")[0].rpartition("/")[0]
+
+    def with_size(group: str) -> Metadata:
+        return {**attributes_of(group), **sized} if group == setup else attributes_of(group)
+
+    return Grid(size=read_levels(name, with_size, shape, True).size)
 
 
 def _identity(path: str, name: str, metadata: Metadata) -> str:

@@ -39,7 +39,7 @@ def n5_array(path: str, name: str, metadata: Metadata) -> TensorArray:
         raise SourceError(
             f"{where} is packed with the N5 compression {kind}, which is not known; write it anew with one of {known}"
         )
-    if "compression" in metadata and isinstance(metadata["compression"], dict):
+    if isinstance(metadata.get("compression"), dict) and not {"axes", "units"} & set(metadata):  # it is strict about these
         return TensorArray(path, name, "n5", n5_keys)
     return TensorArray(path, name, "n5", n5_keys, metadata=_described(metadata, compression), assume_metadata=True)
 

@@ -21,6 +21,11 @@ class SourceOptions:
         ``sigmoid`` turns logits into probabilities; ``none`` leaves them.
     refers_to
         Folders outside that of an HDF5 file to whose files it may refer.
+    axes
+        One letter per stored axis, such as ``xyzc``; wins over what the file says. None: as the file or its format says.
+    offset
+        Where the array's voxel 0, 0, 0 lies, in voxels, z, y, x; wins over what the file says. Of precomputed, which has
+        coordinates of its own: what is added to these.
     """
 
     missing: str = "error"
@@ -28,6 +33,8 @@ class SourceOptions:
     range: tuple[float, float] | None = None
     activation: str = "none"
     refers_to: tuple[str, ...] = ()
+    axes: str | None = None
+    offset: tuple[int, int, int] | None = None
 
     @classmethod
     def of(cls, section: Mapping[str, Any]) -> "SourceOptions":
@@ -37,14 +44,18 @@ class SourceOptions:
             low, high = named["range"]
             named["range"] = (float(low), float(high))
         named["refers_to"] = tuple(named.get("refers_to") or ())
+        if named.get("offset") is not None:
+            z, y, x = (int(v) for v in named["offset"])
+            named["offset"] = (z, y, x)
         return cls(**named)
 
     def chosen(self) -> dict[str, Any]:
         """Return the options that are not at their default, as plain values: what a stage's result depends on."""
         default = asdict(DEFAULTS)
-        named = {name: value for name, value in asdict(self).items() if name not in _ONLY_PERMIT}
+        named = {name: value for name, value in asdict(self).items() if name not in _NO_RESULT}
         return {name: value for name, value in named.items() if value != default[name]}
 
 
-_ONLY_PERMIT = ("refers_to",)
+_NO_RESULT = ("refers_to", "offset")
+"""The first only permits, the other is told by the bounds."""
 DEFAULTS = SourceOptions()

@@ -18,9 +18,12 @@ _MAGIC = (
     (b"\x89HDF\r\n\x1a\n", "hdf5"), (b"II*\0", "tiff"), (b"MM\0*", "tiff"), (b"II+\0", "tiff"), (b"MM\0+", "tiff"),
     (b"\x89PNG\r\n\x1a\n", "png"), (b"\xff\xd8\xff", "jpeg"),
 )  # fmt: skip
+_HEAD = 8200
+_USER_BLOCKS = (512, 1024, 2048, 4096, 8192)  # HDF5 may begin after a block of the user's; MATLAB's is of 512 bytes
+_MATLAB_5 = b"MATLAB 5.0 MAT-file"
 _SUFFIXES = {
     ".h5": "hdf5", ".hdf5": "hdf5", ".hdf": "hdf5", ".tif": "tiff", ".tiff": "tiff", ".png": "png", ".jpg": "jpeg",
-    ".jpeg": "jpeg", ".zarr": "zarr", ".n5": "n5",
+    ".jpeg": "jpeg", ".zarr": "zarr", ".n5": "n5", ".mat": "hdf5",
 }  # fmt: skip
 _MARKERS = (
     ("info", "precomputed"), (".zarray", "zarr"), ("zarr.json", "zarr"), (".zgroup", "zarr"), (".zattrs", "zarr"),
@@ -102,6 +105,12 @@ def _kind_of_folder(place: Path) -> str:
     for name, kind in _MARKERS:
         if (place / name).is_file():
             return kind
+    webknossos = [place / "header.wkw", place / "datasource-properties.json", *place.glob("*/header.wkw")]
+    if any(file.is_file() for file in webknossos):
+        raise SourceError(
+            f"{place} is webKnossos's; of its layers, those in Zarr and N5 are read: name the folder of one; "
+            "WKW must be converted to Zarr first, which the webknossos package does"
+        )
     suffix = _SUFFIXES.get(place.suffix.lower())
     if suffix in ("zarr", "n5"):
         return suffix
@@ -118,7 +127,7 @@ def _kind_of_folder(place: Path) -> str:
 def _kind_of_file(place: Path) -> str:
     try:
         with place.open("rb") as stream:
-            head = stream.read(8)
+            head = stream.read(_HEAD)
     except OSError as error:
         raise SourceError(f"{place} cannot be opened ({error.strerror}); check its permissions") from error
     if place.name == "info" or place.stat().st_size == 0:
@@ -126,8 +135,10 @@ def _kind_of_file(place: Path) -> str:
         raise SourceError(f"source.path {place} {fault}")
     named = _SUFFIXES.get(place.suffix.lower())
     for magic, kind in _MAGIC:
-        if head.startswith(magic):
+        if head.startswith(magic) or (kind == "hdf5" and any(head[at : at + len(magic)] == magic for at in _USER_BLOCKS)):
             return kind
+    if head.startswith(_MATLAB_5):
+        raise SourceError(f"{place} is a MATLAB file of a version before 7.3; save it there with save(…, '-v7.3')")
     if named:
         raise SourceError(f"{place} is named like {named} but does not begin like it; copy it again, or name it as what it is")
     raise SourceError(f"{place} is of no known format; it must be {_KNOWN}")

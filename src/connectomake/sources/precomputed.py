@@ -7,18 +7,20 @@ from typing import Any
 from connectomake.errors import ConfigError, SourceError
 from connectomake.geometry import Box
 from connectomake.layers.precomputed import xyz
-from connectomake.sources import identity, tensor
+from connectomake.sources import doubts, identity, tensor
 from connectomake.sources.claims import check_chunk, check_info
+from connectomake.sources.layout import refuse_axes
 from connectomake.sources.options import DEFAULTS, SourceOptions
 from connectomake.sources.paths import is_url
 from connectomake.sources.precomputed_array import PrecomputedArray
-from connectomake.sources.source import Source, choose_voxel_size, chunked, read_dtype
+from connectomake.sources.source import UNSIZED, Source, choose_voxel_size, chunked, read_dtype
 
 
 def open_precomputed(
     path: str, scale: int | str | None, voxel_size: Sequence[float] | None, options: SourceOptions = DEFAULTS
 ) -> Source:
     """Open one scale, by index (0 is the finest, the default) or by key; the voxel offset is that of the scale."""
+    refuse_axes(options, path, "precomputed")
     info = tensor.read_json(path, "info")
     if info is None:
         raise SourceError(f"{path} has no info file, so it is not precomputed; correct source.path")
@@ -44,16 +46,19 @@ def _open_scale(
         raise SourceError(f"{where} has no voxel size (resolution: {resolution}); write [x, y, z] in nm into its info file")
     array = PrecomputedArray(path, info, index)
     check_chunk([min(c, n) for c, n in zip(array.grid.chunk, array.grid.shape, strict=True)], array.dtype.itemsize, where)
+    size = choose_voxel_size(voxel_size, xyz(resolution), where)
     return Source(
         path=path,
         kind="precomputed",
         bounds=Box.of_shape((z, y, x), (oz, oy, ox)),
         channels=int(info["num_channels"]),
         dtype=dtype,
-        voxel_size=choose_voxel_size(voxel_size, xyz(resolution), where),
+        voxel_size=size,
         identity=_identity(path, info, chosen),
         **chunked(array, (3, 2, 1, 0), path, options),
-    )
+        notes=() if voxel_size is UNSIZED else doubts.of_sizes(voxel_size, xyz(resolution), size, where),
+        place="named" if options.offset is None else "given",
+    ).moved(options.offset or (0, 0, 0))
 
 
 def _identity(path: str, info: dict[str, Any], chosen: dict[str, Any]) -> str:

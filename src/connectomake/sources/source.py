@@ -17,6 +17,9 @@ from connectomake.sources.reasons import reason, way_out
 VoxelSize = tuple[float, float, float]
 Reader = Callable[[Box], np.ndarray]
 
+UNSIZED: VoxelSize = (1.0, 1.0, 1.0)
+"""Stands, as this very object, for a voxel size that nobody needs: of labels, and of volumes to train on."""
+
 DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32")
 _READ_AS = {"float64": "float32", "float16": "float32", "bool": "uint8"}
 
@@ -48,7 +51,8 @@ class Source:
     kind
         ``precomputed``, ``hdf5``, ``tiff``, ``png``, ``jpeg``, ``zarr`` or ``n5``.
     bounds
-        The voxels that exist, in absolute z, y, x; precomputed has an offset, which may be negative, others begin at 0.
+        The voxels that exist, in absolute z, y, x. They begin at the offset that the format, the file's metadata or the user
+        names, which may be negative; else at 0.
     channels
         Number of channels.
     dtype
@@ -69,6 +73,9 @@ class Source:
         Missing sections of a stack that are read as zeros.
     mapping
         Turns what is stored into what `read` returns, where the user said how.
+    place
+        How well the place is known: ``given`` by the user; ``named`` by format or metadata; ``unknown`` where nobody says
+        anything; ``unclear`` where metadata name an offset that is no whole number of voxels, so that it begins at 0.
     """
 
     path: str
@@ -84,6 +91,7 @@ class Source:
     facts: tuple[str, ...] = ()
     blank_sections: int = 0
     mapping: Mapping | None = field(default=None, repr=False, compare=False)
+    place: str = "unknown"
 
     def stored(self) -> "Source":
         """Return the same source without its mapping: values as they are stored."""
@@ -92,6 +100,8 @@ class Source:
     def moved(self, offset: Vec) -> "Source":
         """Return the same source with its first voxel elsewhere: `offset` is added to all coordinates."""
         z, y, x = offset
+        if not any(offset):
+            return self
         if self.chunks is None:
             reader = self._reader
             return replace(self, bounds=self.bounds.translate(offset), _reader=lambda box: reader(box.translate((-z, -y, -x))))

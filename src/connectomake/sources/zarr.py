@@ -5,16 +5,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from connectomake.errors import ConfigError, SourceError
-from connectomake.geometry import Box
+from connectomake.errors import ConfigError
 from connectomake.sources import identity, tensor
-from connectomake.sources.axes import axis_order, nanometres
+from connectomake.sources.grid import Attributes, Grid
+from connectomake.sources.layout import given_letters, lay_out
+from connectomake.sources.levels import read_levels
+from connectomake.sources.ome import ome_grid
 from connectomake.sources.options import DEFAULTS, SourceOptions
 from connectomake.sources.paths import is_url
-from connectomake.sources.source import Source, choose_voxel_size, chunked, read_dtype
+from connectomake.sources.source import Source, chunked, read_dtype
+from connectomake.sources.webknossos import webknossos
 from connectomake.sources.zarr_array import zarr_array
 
-_SIZE_ATTRIBUTES = ("resolution_nm", "voxel_size", "resolution")
 _WHY = " (zarr-python leaves out chunks that hold only the fill value, unless write_empty_chunks is set)"
 Metadata = dict[str, Any]
 
@@ -28,8 +30,8 @@ def open_zarr(
 ) -> Source:
     """Open an array of a Zarr container; for OME-Zarr the dataset may be left out and `scale` (0: finest) chosen.
 
-    Axes are z, y, x or c, z, y, x unless ``multiscales`` or ``dimension_names`` say otherwise. The voxel size comes
-    from ``multiscales``, or the array's attribute ``resolution_nm``, ``voxel_size`` or ``resolution`` (nm, z y x).
+    Axes are z, y, x or c, z, y, x unless ``multiscales``, attributes (see `read_grid`), webKnossos's
+    ``datasource-properties.json`` or `options` say otherwise; voxel size and offset come from the same places.
     """
     group = (dataset or "").strip("/")
     kind, metadata = _node(path, group)
@@ -49,22 +51,32 @@ def _open_array(
 ) -> Source:
     where = f"dataset {name} of {path}" if name else path
     store = zarr_array(path, name, metadata)
-    labels = entry["labels"] if entry else metadata.get("dimension_names")
-    order = axis_order(labels, store.shape, "czyx", where)
-    if 0 in store.shape:
-        raise SourceError(f"{where} is empty: its shape is {list(store.shape)}")
-    stored = [entry["size"][a] for a in order[1:]] if entry and entry["size"] else _attribute_size(metadata)
-    z, y, x = (int(store.shape[a]) for a in order[1:])
+    given = given_letters(options, store.shape, where)
+    layout = lay_out(store.shape, _grid(path, name, metadata, entry, store.shape, given), options, voxel_size, where)
     return Source(
         path=path,
         kind="zarr",
-        bounds=Box.of_shape((z, y, x)),
-        channels=1 if order[0] is None else int(store.shape[order[0]]),
         dtype=read_dtype(store.dtype.name, where),
-        voxel_size=choose_voxel_size(voxel_size, stored, where),
         identity=_identity(path, name, metadata),
-        **chunked(store, order, where, options, _WHY),
-    )
+        **chunked(store, layout.order, where, options, _WHY),
+        **layout.fields(),
+    ).moved(layout.start)
+
+
+def _grid(
+    path: str, name: str, metadata: Metadata, entry: Metadata | None, shape: Sequence[int], given: Sequence[str] | None
+) -> Grid:
+    """Read what OME-Zarr's list of scales, webKnossos, the array's attributes and those of groups above it say."""
+
+    def attributes_of(group: str) -> Attributes:
+        if group != name:
+            found = _node(path, group)[1].get("attributes") or {}
+            return {key: value for key, value in found.items() if key != "ome"}
+        named = {"dimension_names": metadata["dimension_names"]} if metadata.get("dimension_names") else {}
+        return {**named, **(metadata.get("attributes") or {})}
+
+    grid = ome_grid(entry, shape) if entry else Grid()
+    return grid.completed(read_levels(name, attributes_of, shape, given=given)).completed(webknossos(path, name, shape))
 
 
 def _identity(path: str, name: str, metadata: Metadata) -> str:
@@ -103,25 +115,12 @@ def _scale_path(multiscale: Metadata, scale: int | str | None, path: str) -> str
 
 
 def _entry(multiscale: Metadata | None, name: str) -> Metadata | None:
-    """Return labels and voxel size (nm per axis, or None) of one scale of an OME-Zarr image."""
+    """Return one scale of an OME-Zarr image, with the image's axes and transformations; None if it is not of that image."""
     match = [d for d in (multiscale or {}).get("datasets", []) if str(d.get("path")) == name]
-    if multiscale is None or not match:
+    if multiscale is None or not match or "transform" in match[0]:
         return None
-    axes = [a if isinstance(a, dict) else {"name": a} for a in multiscale.get("axes", [])]
-    factors = [1.0] * len(axes)
-    transforms = (*match[0].get("coordinateTransformations", []), *multiscale.get("coordinateTransformations", []))
-    scales = [t["scale"] for t in transforms if t.get("type") == "scale"]
-    for scale in scales:
-        factors = [f * float(s) for f, s in zip(factors, scale, strict=True)]
-    size = [
-        nanometres(f, a.get("unit")) or (1.0 if a.get("type") != "space" else None) for f, a in zip(factors, axes, strict=True)
-    ]
-    return {"labels": [a.get("name") for a in axes] or None, "size": size if scales and None not in size else None}
-
-
-def _attribute_size(metadata: Metadata) -> Sequence[float] | None:
-    attributes = metadata.get("attributes") or {}
-    return next((attributes[name] for name in _SIZE_ATTRIBUTES if name in attributes), None)
+    steps = [step for part in (match[0], multiscale) for step in part.get("coordinateTransformations") or ()]
+    return {"axes": multiscale.get("axes") or (), "transformations": steps}
 
 
 def _not_there(path: str, dataset: str | None, kind: str) -> ConfigError:
