@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from connectomake import slate
 from connectomake.jobs import ERROR_MARK, UNEXPECTED_MARK
 from connectomake.prefork import Ended, Server
 
@@ -48,10 +49,12 @@ def forked(server: Server | None, execute_script: Execute, warn: Callable[[str],
                 if ended.code:
                     raise JobFailedError(failure(ended.code, log))
                 return
-        try:
-            execute_script(script, path, edit)
-        except subprocess.CalledProcessError as error:
-            raise JobFailedError(failure(error.returncode, log)) from None
+        with slate.shared_page(path) as page:
+            try:
+                execute_script(script, path, edit)
+            except subprocess.CalledProcessError as error:
+                slate.told(page, error.returncode)
+                raise JobFailedError(failure(error.returncode, log)) from None
 
     return run
 
@@ -71,19 +74,20 @@ def failure(code: int, log: str | None) -> str:
     code
         Its exit code; minus the number of the signal that ended it.
     log
-        Path of its log, whose last error is quoted.
+        Path of its log, whose last error is quoted: that of a script which a signal ended is from the process above.
 
     Examples
     --------
     >>> failure(-9, None)
     'the job was ended by SIGKILL: mostly because memory ran out, or somebody killed it'
     """
-    if code < 0:
+    text = _last_error(log)
+    if text is None and code < 0:
         name = signal.Signals(-code).name
         why = ": mostly because memory ran out, or somebody killed it" if -code == signal.SIGKILL else ""
         text = f"the job was ended by {name}{why}"
-    else:
-        text = _last_error(log) or f"the script ended with exit code {code}"
+    elif text is None:
+        text = f"the script ended with exit code {code}"
     return f"{text} (log: {log})" if log else text
 
 

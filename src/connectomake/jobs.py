@@ -5,6 +5,7 @@ attributes will do.
 """
 
 import contextlib
+import faulthandler
 import os
 import sys
 import time
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from connectomake import slate
 from connectomake.errors import ConnectomakeError, LayerError, SourceError
 from connectomake.layers.records import check_place, place_in, read_record
 from connectomake.planning.plan import Plan
@@ -191,7 +193,7 @@ def _fail(message: str) -> None:
 
 @contextlib.contextmanager
 def logged(path: str | None) -> Iterator[None]:
-    """Send everything written to stdout and stderr, also by libraries in C, to the log file."""
+    """Send everything written to stdout and stderr, also by libraries in C, to the log file; of a crash the stack, too."""
     if path is None:
         yield
         return
@@ -202,6 +204,10 @@ def logged(path: str | None) -> Iterator[None]:
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.close(descriptor)
+    slate.adopt()
+    slate.logging_to(path)
+    if not faulthandler.is_enabled():
+        faulthandler.enable(2)
     try:
         yield
     finally:

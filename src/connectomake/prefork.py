@@ -15,6 +15,7 @@ import contextlib
 import functools
 import importlib
 import json
+import mmap
 import os
 import runpy
 import select
@@ -27,6 +28,8 @@ import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, NoReturn
+
+from connectomake import slate
 
 FIRST = (
     "snakemake.script",
@@ -177,6 +180,7 @@ def serve(control: socket.socket, later: list[Callable[[], object]]) -> None:
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake)
     replies: dict[int, int] = {}
+    pages: dict[int, mmap.mmap] = {}
     while True:
         sources: list[Any] = [control, ended]
         ready = select.select(sources, [], [], 0 if later else None)[0]
@@ -184,25 +188,27 @@ def serve(control: socket.socket, later: list[Callable[[], object]]) -> None:
             later.pop(0)()
         if ended in ready:
             os.read(ended, 4096)
-            _reap(replies)
+            _reap(replies, pages)
         if control in ready:
             message, descriptors, _, _ = socket.recv_fds(control, _MESSAGE_BYTES, 3)
             if not message:
                 return
             stdout, stderr, reply = descriptors
+            page = slate.new_page()
             child = os.fork()
             if child == 0:
                 signal.set_wakeup_fd(-1)
                 for descriptor in (control.detach(), ended, wake, reply, *replies.values()):
                     os.close(descriptor)
+                slate.use(page)
                 _become(json.loads(message), stdout, stderr)
             os.close(stdout)
             os.close(stderr)
-            replies[child] = reply
+            replies[child], pages[child] = reply, page
 
 
-def _reap(replies: dict[int, int]) -> None:
-    """Tell the head of every script that has ended."""
+def _reap(replies: dict[int, int], pages: dict[int, mmap.mmap]) -> None:
+    """Tell the head of every script that has ended, and the log of one that a signal ended what it read."""
     with contextlib.suppress(ChildProcessError):
         while True:
             child, status, usage = os.wait4(-1, os.WNOHANG)
@@ -211,8 +217,11 @@ def _reap(replies: dict[int, int]) -> None:
             reply = replies.pop(child, None)
             if reply is None:
                 continue
+            code = os.waitstatus_to_exitcode(status)
+            with pages.pop(child) as page:
+                slate.told(page, code)
             took = Ended(
-                os.waitstatus_to_exitcode(status),
+                code,
                 usage.ru_utime + usage.ru_stime,
                 usage.ru_maxrss / 1024,
                 usage.ru_inblock * _BLOCK / MB,

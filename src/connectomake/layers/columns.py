@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from connectomake import slate
 from connectomake.atomic import atomic_path, canonical_json
 from connectomake.errors import LayerError
 from connectomake.layers.parquet_seal import MAGIC, check_footer, seal
@@ -52,6 +53,7 @@ def read_columns(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """
     import pyarrow.parquet as pq
 
+    slate.reading(path)
     try:
         with Path(path).open("rb") as stream:
             if stream.read(len(MAGIC)) != MAGIC:

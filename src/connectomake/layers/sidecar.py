@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from connectomake import slate
 from connectomake.atomic import atomic_path
 from connectomake.errors import LayerError
 from connectomake.layers.records import append_record, check_place, checksum_of, read_record
@@ -84,6 +85,7 @@ def read_tables(path: str | os.PathLike[str], names: Iterable[str] | None = None
 
     if not Path(path).exists():
         raise LayerError(f"{path} is missing; run snakemake to make it")
+    slate.reading(path)
     check_place(read_record(path), path)
     try:
         with h5py.File(path, "r") as file:

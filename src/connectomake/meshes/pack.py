@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from connectomake import slate
 from connectomake.atomic import atomic_path
 from connectomake.errors import LayerError
 from connectomake.layers.id_shards import IdSharding
@@ -104,6 +105,7 @@ class PackReader:
 
     def __init__(self, path: str | os.PathLike[str], sharding: IdSharding) -> None:
         self.path = Path(path)
+        slate.reading(self.path)
         check_place(read_record(self.path), self.path)
         self._sharding = sharding
         if sharding.count <= _CHECKED_WHOLE:
@@ -169,6 +171,7 @@ class PackReader:
 
     def data(self, offset: int, size: int, checksum: int) -> bytes:
         """Return the bytes of one fragment, checked."""
+        slate.reading(self.path)
         data = self._data[offset : offset + size]
         if len(data) != size or zlib.crc32(data) != checksum:
             raise LayerError(f"a mesh fragment in {self.path} is corrupted; delete the file and rerun")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from connectomake import slate
 from connectomake.errors import ConfigError, LayerError
 from connectomake.layers.id_shards import find_value
 from connectomake.layers.records import check_content, check_place, read_record
@@ -67,6 +68,7 @@ class MeshReader:
         """Return the file of an object's mesh, whose checksum is compared once: fragments have none of their own there."""
         shard = int(self._spec.sharding.shards(np.array([object_id], np.uint64))[0])
         path = self._folder / self._spec.sharding.name(shard)
+        slate.reading(path)
         if shard not in self._whole:
             check_place(read_record(path), path)
             check_content(path)

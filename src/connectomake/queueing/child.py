@@ -1,6 +1,7 @@
 """The process that makes one task: files in, the rule's script with a stand-in for Snakemake's object, files out."""
 
 import ctypes
+import mmap
 import os
 import runpy
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
+from connectomake import slate
 from connectomake.errors import ConnectomakeError
 from connectomake.queueing.place import Place
 from connectomake.queueing.task import Named, Task
@@ -52,8 +54,8 @@ def stand_in(task: Task) -> StandIn:
     )  # fmt: skip
 
 
-def start(task: Task, place: Place, folder: Path) -> tuple[int, int]:
-    """Fork the process; return its id, and a descriptor that reads as closed once it has ended."""
+def start(task: Task, place: Place, folder: Path, page: mmap.mmap) -> tuple[int, int]:
+    """Fork the process; return its id, and a descriptor that reads as closed once it has ended; see `slate` for the page."""
     reads, writes = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -61,6 +63,7 @@ def start(task: Task, place: Place, folder: Path) -> tuple[int, int]:
     pid = os.fork()
     if pid == 0:
         os.close(reads)
+        slate.use(page)
         _become(task, place, folder, parent)
     os.close(writes)
     return pid, reads

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from connectomake import slate
 from connectomake.atomic import write_text
 from connectomake.errors import QueueError, StorageError
 from connectomake.queueing import child
@@ -148,9 +149,12 @@ class Worker:
 
     def _make(self, drawn: Drawn, task: Task, place: Place) -> None:
         folder = place.folder(str(self._tally.made + len(self._tally.failing)))
-        pid, alive = child.start(task, place, folder)
+        page = slate.new_page()
+        pid, alive = child.start(task, place, folder, page)
         try:
             ended, trouble = watch(pid, alive, self._queue, drawn, self._options.lease, self._stop)
+            if ended.code < 0 and not self._stop.number:
+                slate.told(page, ended.code)
             self._conclude(drawn, task, place, folder, ended, trouble)
         finally:
             place.tidy(task, folder, pid)

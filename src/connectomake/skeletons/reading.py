@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from connectomake import slate
 from connectomake.atomic import write_text
 from connectomake.errors import ConfigError, LayerError
 from connectomake.layers.id_shards import find_value
@@ -43,6 +44,7 @@ class SkeletonReader:
         """
         sharding = self._spec.sharding
         path = self._folder / sharding.name(int(sharding.shards(np.array([object_id], np.uint64))[0]))
+        slate.reading(path)
         try:
             check_place(read_record(path), path)
             with path.open("rb") as stream:

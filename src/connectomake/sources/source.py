@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from connectomake import slate
 from connectomake.errors import ConfigError, ConnectomakeError, SourceError
 from connectomake.geometry import Box, Vec
 from connectomake.sources.chunks import Boxes, Chunked, Ledger
@@ -142,6 +143,7 @@ class Source:
             raise SourceError(f"the box {box} is not within {self.path}, which holds {self.bounds}")
         if box.empty:
             return np.empty((self.channels, *box.shape), self.dtype)
+        slate.reading(self.path)
         try:
             raw = self._reader(box)
         except ConnectomakeError:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from connectomake import slate
 from connectomake.errors import SourceError
 from connectomake.geometry import Box
 from connectomake.sources.numbering import Numbering, UnclearNamesError, number_names
@@ -170,6 +171,7 @@ def section_reader(
 
 
 def _section(path: Path, decode: Callable[[Path], np.ndarray], expected: Header) -> np.ndarray:
+    slate.reading(path)
     section = _decoded(path, decode)
     if (section.shape, section.dtype.name) != (expected.shape, expected.dtype):
         found = f"{section.shape} {section.dtype.name}"

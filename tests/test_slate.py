@@ -1,0 +1,123 @@
+"""A job that a signal ends: the process above it says which signal, and which file the job read."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from connectomake import slate
+from connectomake.forked_scripts import JobFailedError, forked
+from connectomake.layers import write_tables
+from connectomake.prefork import Server
+from connectomake.queueing import child
+
+SCRIPT = """
+import os, signal
+from connectomake.jobs import logged
+from connectomake.layers import read_tables
+
+with logged("{log}"):
+    read_tables("{path}")
+    os.kill(os.getpid(), signal.{name})
+"""
+
+
+@pytest.fixture
+def crashing(tmp_path, monkeypatch):
+    """Return a function that writes a script which reads a table and then ends by a signal."""
+    monkeypatch.chdir(tmp_path)
+    write_tables("tables.h5", {"a": [1]})
+
+    def write(name):
+        (tmp_path / "tmp1.crash.py").write_text(SCRIPT.format(log="job.log", path="tables.h5", name=name))
+        return str(tmp_path / "tmp1.crash.py")
+
+    return write
+
+
+def started_anew(script, path, edit=False):
+    subprocess.run([sys.executable, path], check=True)
+
+
+def started_by_a_shell(script, path, edit=False):
+    code = subprocess.run(["bash", "-c", f"{sys.executable} {path}; exit $?"], check=False).returncode
+    raise subprocess.CalledProcessError(code, path)
+
+
+STARTS = {"a fork": (Server, None), "anew": (None, started_anew), "a shell": (None, started_by_a_shell)}
+
+
+@pytest.mark.parametrize("how", STARTS)
+@pytest.mark.parametrize("name", ["SIGSEGV", "SIGBUS", "SIGKILL"])
+def test_the_file_is_named(how, name, crashing, tmp_path):
+    server, execute = STARTS[how]
+    script = SimpleNamespace(log=["job.log"], conda_env=None, container_img=None, env_modules=None, bench_record=None)
+    with pytest.raises(JobFailedError) as caught:
+        forked(server and server(), execute, pytest.fail)(script, crashing(name))
+    text = str(caught.value)
+    said = "was killed (signal 9), most often for want of memory" if name == "SIGKILL" else f"({name}); the last file"
+    assert said in text
+    assert "the last file that it opened is tables.h5;" in text
+    assert "rerun" in text
+    assert (tmp_path / "job.log").read_text().splitlines()[-1] == "connectomake: error: " + text.removesuffix(" (log: job.log)")
+    if name != "SIGKILL":
+        assert "Current thread" in (tmp_path / "job.log").read_text()  # and the stack of the crash
+
+
+def test_a_stopped_script_is_no_crash(crashing, tmp_path):
+    script = SimpleNamespace(log=["job.log"], conda_env=None, container_img=None, env_modules=None, bench_record=None)
+    with pytest.raises(JobFailedError, match="ended by SIGTERM"):
+        forked(Server(), None, pytest.fail)(script, crashing("SIGTERM"))
+    assert (tmp_path / "job.log").read_text() == ""
+
+
+def test_the_queues_process(tmp_path, monkeypatch):
+    def make(task, place, folder):
+        slate.logging_to(tmp_path / "job.log")
+        slate.reading("merge/1/0.up.h5")
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+    monkeypatch.setattr(child, "_make", make)
+    page = slate.new_page()
+    pid, alive = child.start(None, None, tmp_path, page)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    os.close(alive)
+    text = slate.told(page, code)
+    assert "signal 11 (SIGSEGV); the last file that it opened is merge/1/0.up.h5;" in text
+    assert (tmp_path / "job.log").read_text() == f"{text}\n"
+
+
+@pytest.mark.parametrize("code", [0, 1, 3, 127, 128, 255, -15, -2, 143])
+def test_other_ends_are_not_told(code):
+    page = slate.new_page()
+    assert slate.told(page, code) == ""
+
+
+def test_a_job_that_opened_nothing():
+    assert "it had opened no file yet" in slate.told(slate.new_page(), -11)
+
+
+def test_long_and_strange_names_fit(tmp_path):
+    page = slate.new_page()
+    slate.use(page)
+    try:
+        slate.reading("x" * 9000)
+        slate.logging_to(tmp_path / "log")
+        assert f"opened is {'x' * 4095};" in slate.told(page, -11)
+        slate.reading("kurz-ä\udcff")
+        assert "opened is kurz-ä\udcff;" in slate.told(page, -11)
+    finally:
+        slate.use(None)
+    slate.reading("nowhere")
+
+
+def test_pages_are_gone_with_their_scripts():
+    with slate.shared_page("a/tmp2.x.py"):
+        folder = Path(os.environ[slate.FOLDER])
+        assert [path.name for path in folder.iterdir()] == ["tmp2.x.py"]
+    assert list(folder.iterdir()) == []
+    assert folder.stat().st_mode & 0o77 == 0
