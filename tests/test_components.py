@@ -1,5 +1,7 @@
 """Labelling of one block against cc3d and NumPy."""
 
+import zlib
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,6 +12,7 @@ from connectomake.components.files import write_block_tables
 from connectomake.errors import ConfigError, RunError
 from connectomake.geometry import Box
 from connectomake.layers import read_record, read_tables
+from connectomake.layers.records import encode_record
 from connectomake.tables import ComponentTable, voxel_of_key
 from tests.octree_reference import components_of
 
@@ -105,8 +108,10 @@ def test_block_file_holds_table_and_faces(tmp_path):
     for path in paths:
         write_block_tables(path, result, {"stage": "components"})
     assert paths[0].read_bytes() == paths[1].read_bytes()
-    assert read_record(paths[0]) == {"stage": "components"}
-    arrays = read_tables(paths[0])
+    arrays, record = read_tables(paths[0]), read_record(paths[0])
+    data = paths[0].read_bytes().removesuffix(encode_record(record))
+    held = sum(array.nbytes for array in arrays.values())
+    assert record == {"stage": "components", "content": [len(data), zlib.crc32(data)], "table_bytes": held}
     np.testing.assert_array_equal(ComponentTable.from_arrays(arrays, "table").sums, result.table.sums)
     for name in ("z0", "z1", "y0", "y1", "x0", "x1"):
         np.testing.assert_array_equal(arrays[f"faces/{name}"], getattr(result.faces, name))
