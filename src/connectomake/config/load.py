@@ -7,6 +7,7 @@ from importlib import resources
 from typing import Any
 
 from connectomake.config.messages import message_of, shown
+from connectomake.config.quoted import meant
 from connectomake.errors import ConfigError
 from connectomake.plain import TooMuchError, check_amount
 
@@ -73,10 +74,13 @@ def _check_values(value: Any, place: str) -> None:
 
 def _fill(value: Any, part: dict[str, Any], root: dict[str, Any]) -> Any:
     """Fill in the defaults of a part of the schema `root`."""
-    if "$ref" in part:
-        part = root["$defs"][part["$ref"].removeprefix("#/$defs/")]
+    part = _resolved(part, root)
+    if isinstance(value, list) and "anyOf" in part:
+        part = next((p for p in (_resolved(q, root) for q in part["anyOf"]) if p.get("type") == "array"), part)
     if isinstance(value, list) and isinstance(part.get("items"), dict):
         return [_fill(item, part["items"], root) for item in value]
+    if isinstance(value, str):
+        return meant(value, part)
     if not isinstance(value, dict):
         return value
     for key, sub in part.get("properties", {}).items():
@@ -85,6 +89,11 @@ def _fill(value: Any, part: dict[str, Any], root: dict[str, Any]) -> Any:
         if key in value:
             value[key] = _fill(value[key], sub, root)
     return value
+
+
+def _resolved(part: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = root["$defs"][part["$ref"].removeprefix("#/$defs/")] if "$ref" in part else part
+    return found
 
 
 @functools.cache

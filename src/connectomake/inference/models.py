@@ -1,7 +1,9 @@
 """Loading a network: chunkflow's two forms of Python file, or TorchScript."""
 
 import hashlib
+import itertools
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from connectomake.inference.modelfile import UNIVERSAL_NAME, form_of, guarded, i
 from connectomake.inference.networks import TorchNetwork, UniversalNetwork, configure_torch
 from connectomake.inference.spec import InferenceSpec
 from connectomake.networks.weights import fit, read_state_dict
+from connectomake.networks.words import first_words
 
 SCRIPT_SUFFIXES = (".pt", ".pth", ".ts")
 
@@ -64,7 +67,7 @@ def _load(model: str | Path, weights: str | Path | None, spec: InferenceSpec) ->
         return _universal(file, path, weights_path, spec, device)
     module = _module_of(file, path, weights_path)
     transforms = (getattr(file, "pre_process", None), getattr(file, "post_process", None))
-    return TorchNetwork(_place(module, spec, device), spec, device, str(path), *transforms)
+    return TorchNetwork(_place(module, spec, device, path), spec, device, str(path), *transforms)
 
 
 def content_hash(path: str | Path) -> str:
@@ -111,18 +114,28 @@ def _torchscript(path: Path, weights: Path | None, spec: InferenceSpec, device: 
             warnings.simplefilter("ignore", DeprecationWarning)
             module: Any = torch.jit.load(str(path), map_location="cpu")
     except (RuntimeError, ValueError, EOFError, OSError) as error:
-        raise ModelError(
-            f"{path}: is not TorchScript; a state dict goes to inference.weights, beside the Python file of its "
-            f"network as inference.model"
-        ) from error
+        raise ModelError(f"{path}: {_why_no_script(path, error)}") from error
     if weights is not None:
         fit(module, read_state_dict(weights), weights)
-    return TorchNetwork(_place(module, spec, device), spec, device, str(path))
+    return TorchNetwork(_place(module, spec, device, path), spec, device, str(path))
 
 
-def _place(module: Any, spec: InferenceSpec, device: torch.device) -> Any:
-    """Move a module to the device, in float32 and in the layout of the config."""
-    module = module.to(device)
+def _why_no_script(path: Path, error: BaseException) -> str:
+    """Return why TorchScript cannot be read from a file, and the way out."""
+    if not zipfile.is_zipfile(path):
+        with path.open("rb") as file:
+            if file.read(2) == b"PK":
+                return f"is damaged ({first_words(error)}): copy it again"
+    elif any(Path(name).name == "constants.pkl" for name in zipfile.ZipFile(path).namelist()):
+        return f"is TorchScript, but cannot be loaded: {first_words(error)}: save it with torch {torch.__version__} or older"
+    return "is not TorchScript; a state dict goes to inference.weights, beside the Python file of its network as inference.model"
+
+
+def _place(module: Any, spec: InferenceSpec, device: torch.device, path: Path) -> Any:
+    """Move a module to the device and into the layout of the config, which is one of five dimensions: others stay as they are."""
+    module = guarded(lambda: module.to(device), path, f"moving the network to the device {device.type}")
     if spec.layout == "channels_last_3d" and not isinstance(module, torch.jit.ScriptModule):
-        module = module.to(memory_format=torch.channels_last_3d)
+        for tensor in itertools.chain(module.parameters(), module.buffers()):
+            if not torch.nn.parameter.is_lazy(tensor) and tensor.ndim == 5:
+                tensor.data = tensor.data.to(memory_format=torch.channels_last_3d)
     return module

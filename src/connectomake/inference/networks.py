@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from connectomake.errors import ModelError
 from connectomake.geometry.box import Vec
+from connectomake.inference.constant import CONSTANT_WAY_OUT, constant_patches
+from connectomake.inference.processing import PreProcess, Transform, as_tensor
 from connectomake.inference.spec import InferenceSpec
 from connectomake.networks.device import prepare_device
 from connectomake.networks.precision import lowered, precision_on
 from connectomake.networks.words import first_words
-
-Transform = Callable[[Any], Any]
 
 
 def configure_torch(spec: InferenceSpec) -> torch.device:
@@ -122,8 +122,15 @@ class _Base:
         except Exception as error:  # the network is the user's: whatever it raises is about the model
             raise ModelError(
                 f"{self.path}: the network failed on a batch of shape {tuple(batch.shape)} (n, c, z, y, x): "
-                f"{type(error).__name__}: {first_words(error)}; check inference.patch and the image's channels"
+                f"{type(error).__name__}: {first_words(error)}; {self._way_out(error, batch)}"
             ) from error
+
+    def _way_out(self, error: Exception, batch: NDArray[np.float32]) -> str:
+        if "view size is not compatible" in str(error) and self.spec.layout != "contiguous":
+            return "the network needs inference.layout: contiguous, or reshape in place of view"
+        if constant_patches(batch):
+            return f"a patch of it is constant: {CONSTANT_WAY_OUT}"
+        return "check inference.patch and the image's channels"
 
     def _check_form(self, shape: tuple[int, ...], count: int, spatial: list[Vec]) -> None:
         if len(shape) != 5 or shape[0] != count:
@@ -159,9 +166,9 @@ class TorchNetwork(_Base):
     ) -> None:
         super().__init__(spec, device, path)
         self.module = module
-        self._pre = pre_process or _identity
+        layout = torch.channels_last_3d if spec.layout == "channels_last_3d" else torch.contiguous_format
+        self._pre = PreProcess(pre_process, device, layout)
         self._post = post_process or _identity
-        self._format = torch.channels_last_3d if spec.layout == "channels_last_3d" else torch.contiguous_format
         enforce_eval([module], spec, path)
 
     def forward(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -200,8 +207,13 @@ class TorchNetwork(_Base):
 
     def _run(self, batch: NDArray[np.float32]) -> Any:
         with torch.inference_mode(), lowered(self.device.type, self.spec.autocast):
-            tensor = torch.from_numpy(batch).to(self.device).contiguous(memory_format=self._format)
-            return self._post(self.module(self._pre(tensor)))
+            return self._activated(as_tensor(self._post(self.module(self._pre(batch))), self.device))
+
+    def _activated(self, output: Any) -> Any:
+        """Return the output's sigmoid, in float32 over the whole batch, if the config asks for it."""
+        if self.spec.activation == "none" or not isinstance(output, torch.Tensor):
+            return output
+        return torch.sigmoid(output.to(torch.float32).contiguous())
 
 
 class UniversalNetwork(_Base):

@@ -1,6 +1,7 @@
 """Reading weights without running code, and fitting them to a network."""
 
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +9,19 @@ import torch
 
 from connectomake.errors import ModelError
 from connectomake.networks.words import first_words
+from connectomake.networks.wrappers import unwrapped
 
-_NESTED = ("state_dict", "model_state_dict")
-_PREFIX = "module."
+_NESTED = (
+    "state_dict", "model_state_dict", "model_state", "model", "net", "network", "net_state_dict", "network_state_dict", "module",
+    "weights", "model_weights", "params",
+)  # fmt: skip
+"""Keys under which trainers put the network's weights, beside those of optimizers and the like."""
 _FORGIVEN = "num_batches_tracked"  # absent from checkpoints of torch < 0.4.1; not used in evaluation
 
 
+
 def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
-    """Read a state dict, unnested from 'state_dict' and freed of the 'module.' that data parallelism adds.
+    """Read a state dict, which may lie within a checkpoint of other things.
 
     Raises
     ------
@@ -46,25 +52,42 @@ def read_checkpoint(path: Path) -> Any:
 
 
 def state_dict_of(content: Any, path: Path) -> dict[str, torch.Tensor]:
-    """Return the state dict in what a file holds.
+    """Return the state dict in what a file holds: the whole, or what lies under a key that trainers use, or alone in it.
 
     Raises
     ------
     ModelError
-        If there is none.
+        If there is none, or several under keys that say nothing.
     """
-    for key in _NESTED:
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    if not isinstance(content, dict) or not content or not all(isinstance(v, torch.Tensor) for v in content.values()):
+    while isinstance(content, Mapping) and not _is_state_dict(content):
+        parts = {key: part for key, part in content.items() if isinstance(part, Mapping) and _holds_weights(part)}
+        known = [key for key in _NESTED if key in parts]
+        if not parts:
+            break
+        if not known and len(parts) > 1:
+            raise ModelError(
+                f"{path}: holds several state dicts, {', '.join(map(str, parts))}: save the one that is meant in a file of its own"
+            )
+        content = parts[known[0] if known else next(iter(parts))]
+    if not _is_state_dict(content):
         raise ModelError(f"{path}: holds no state dict (names and tensors): save network.state_dict()")
-    while all(key.startswith(_PREFIX) for key in content):
-        content = {key.removeprefix(_PREFIX): value for key, value in content.items()}
     return dict(content)
 
 
+def _is_state_dict(content: Any) -> bool:
+    if not isinstance(content, Mapping) or not content:
+        return False
+    return all(isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in content.items())
+
+
+def _holds_weights(content: Mapping[Any, Any]) -> bool:
+    """Whether a mapping is a state dict or holds one under a key that trainers use."""
+    nested = (content.get(key) for key in _NESTED)
+    return _is_state_dict(content) or any(isinstance(part, Mapping) and _holds_weights(part) for part in nested)
+
+
 def fit(module: Any, state: dict[str, torch.Tensor], path: Path) -> None:
-    """Put weights into a network; every name and shape must agree.
+    """Put weights into a network; every name and shape must agree, but for prefixes that wrappers add.
 
     Raises
     ------
@@ -72,7 +95,9 @@ def fit(module: Any, state: dict[str, torch.Tensor], path: Path) -> None:
         Naming the first weights that are missing, not expected, or of another shape.
     """
     own = module.state_dict()
-    missing = [key for key in own if key not in state and not key.endswith(_FORGIVEN)]
+    needed = {key for key in own if not key.endswith(_FORGIVEN)}
+    state = unwrapped(state, set(own), needed)
+    missing = [key for key in own if key in needed and key not in state]
     unknown = [key for key in state if key not in own]
     if missing or unknown:
         raise ModelError(
