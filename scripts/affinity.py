@@ -1,7 +1,7 @@
 """Run the network over one block."""
 
 from connectomake.inference.engine import infer_block
-from connectomake.inference.models import load_network
+from connectomake.inference.models import load_network, reloading
 from connectomake.jobs import Job, progress, run
 from connectomake.layers import ShardWriter, read_box
 from connectomake.planning.resolve import check_models
@@ -14,7 +14,10 @@ def main(job: Job) -> None:
     inference, spec = plan.inference, plan.layers["affinity"]
     model = plan.config["inference"]
     check_models(plan)
-    network = load_network(model["model"], model["weights"], inference)
+    files = model["model"], model["weights"]
+    network = load_network(*files, inference)
+    if inference.void:
+        print(inference.void_note)
     source = job.open_source() if plan.source.in_place else None
     if source is not None:
         read = Witness(source.read)
@@ -35,6 +38,8 @@ def main(job: Job) -> None:
             write=writer.write,
             slab=spec.chunk[0],
             progress=progress("patches"),
+            again=reloading(*files, inference),
+            probabilities=plan.probability_channels,
         )
         if source is not None:
             writer.note(**filled_fact(source, spec.grid.box(block)))

@@ -1,17 +1,15 @@
 """``connectomake check``: whether a run could start here and now."""
 
 import shutil
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from connectomake.cli import common
 from connectomake.cli.absent import absent_sentence
-from connectomake.cli.common import DEFAULT_CONFIG, ConfigPath, bytes_text, seconds_text, shape_text
+from connectomake.cli.common import DEFAULT_CONFIG, ConfigPath, bytes_text, shape_text
 from connectomake.cli.content import checked_plan
-from connectomake.errors import RunError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,7 +51,7 @@ def check(
         _done(common.NO_NETWORK)
         _check_order(plan, source)
     else:
-        _check_model(plan, source, fast)
+        _check_network(plan, source, fast)
 
 
 def _done(text: str) -> None:
@@ -173,43 +171,9 @@ def _warn_of_order(plan: "Plan", channels: "np.ndarray") -> None:
         print(f"! {warning}")
 
 
-def _check_model(plan: "Plan", source: "Source", fast: bool) -> None:
-    from connectomake.inference.models import load_network
+def _check_network(plan: "Plan", source: "Source", fast: bool) -> None:
+    from connectomake.cli.check_network import check_network
 
-    spec, section = plan.inference, plan.config["inference"]
-    if spec is None:
-        return
-    network = load_network(section["model"], section["weights"], spec)
-    facts = network.record()
-    _done(f"{section['model']} loads: torch {facts['torch']} on {facts['device_name']}, {facts['threads']} thread(s)")
-    if not fast:
-        _forward(plan, source, network)
-
-
-def _forward(plan: "Plan", source: "Source", network: Any) -> None:
-    """Run the network over the first patch of the lattice, as a job would."""
-    import numpy as np
-
-    from connectomake.cli.estimates import passes
-    from connectomake.geometry import Box
-    from connectomake.inference.context import check_finite, read_reflected, scale_into
-
-    spec, counted = plan.inference, passes(plan)
-    if spec is None or counted is None:
-        return
-    box = Box.of_shape(spec.output_patch, plan.roi.start).grow(spec.margin)
-    image = read_reflected(source.read, box, plan.source.bounds)
-    check_finite(image, box, "the image")
-    batch = np.zeros((network.steady_batch(image.shape[0]), *image.shape), np.float32)
-    scale_into(batch[0], image)
-    network.forward(batch)
-    started = time.perf_counter()
-    output = network.forward(batch)
-    seconds = time.perf_counter() - started
-    wanted = (len(batch), spec.channels, *spec.output_patch)
-    if output.shape != wanted:
-        raise RunError(f"the network gave an output of shape {output.shape}, not {wanted} (batch, channels, z, y, x)")
-    _done(f"the network turns {image.shape} into {output.shape[1:]}, values {output[0].min():.3g} to {output[0].max():.3g}")
-    _warn_of_order(plan, output[0])
-    total = seconds * counted.forward_passes / len(batch)
-    _done(f"{seconds:.3g} s for a batch of {len(batch)} here: {seconds_text(total)} for all {counted.forward_passes:,} patches")
+    output = check_network(plan, source, fast)
+    if output is not None:
+        _warn_of_order(plan, output)

@@ -82,6 +82,7 @@ def _network(plan: "Plan") -> list[tuple[str, str]]:
     return [
         ("network", f"{network}; {counted(spec.channels, 'channel')} of {spec.dtype}, device {spec.device}"),
         ("patch lattice", f"{lattice}; {cost}"),
+        *([("promise", spec.void_note)] if spec.void else []),
     ]
 
 

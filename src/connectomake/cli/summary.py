@@ -47,6 +47,8 @@ def _facts(plan: "Plan", found: "list[Tally]") -> list[tuple[str, str]]:
         count = common.counted(plan.source.blank_sections, "section")
         rows.insert(1, ("blank", f"{count} of the source missing, read as zeros (source.missing_sections: blank)"))
     rows += filled_rows(plan) + _object_rows(plan) + _score_rows(plan)
+    if plan.inference is not None and plan.inference.void:
+        rows.append(("promise", plan.inference.void_note))
     missing = [t for t in found if not t.done and not t.temporary]
     if missing:
         rows.append(("not finished", ", ".join(f"{t.stage} {t.there:,}/{t.total:,}" for t in missing)))

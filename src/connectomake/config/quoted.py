@@ -1,4 +1,4 @@
-"""Numbers and words of YAML that arrive as texts: in quotes, or from Snakemake's ``--config``, which reads all within braces as texts."""
+"""Numbers and words that arrive as texts: in quotes, or within the braces of Snakemake's ``--config``, where all are texts."""
 
 import re
 from typing import Any

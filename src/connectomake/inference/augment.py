@@ -92,10 +92,15 @@ class AugmentedNetwork:
                 f"{network.path}: inference.augment {spec.augment} cannot be used with a PatchInferencer, which weights its "
                 "own output: set it to none, or give the network as InstantiatedModel or load_model"
             )
-        self.network = network
+        self.network: TorchNetwork = network
         self.spec = spec
         self.path = network.path
         self._views = list(views(spec.augment))
+
+    @property
+    def once(self) -> TorchNetwork:
+        """The network that is asked about one view of a patch."""
+        return self.network
 
     def steady_batch(self, image_channels: int) -> int:
         """Return how many patches a forward pass may take without their places in it mattering."""

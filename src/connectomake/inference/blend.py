@@ -1,15 +1,16 @@
 """Weighted sums of patches in a rolling slab, and their division by the lattice's sum of weights."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from connectomake.errors import ModelError
 from connectomake.geometry.box import Box
 from connectomake.geometry.lattice import PatchLattice
 from connectomake.inference.bump import blend_weights
+from connectomake.inference.values import BadOutputError, limits_of
 
 
 @njit(cache=True, nogil=True)
@@ -48,30 +49,35 @@ def _weight_row(row: Any, weights: Any, z: int, y: int, zs: Any, ys: Any, xs: An
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _divide_row(sums: Any, row: Any, target: Any, to_uint8: bool) -> int:
-    """Divide one row, quantise it if asked, zero its sums; return the position of a value that is not finite, or -1."""
+def _divide_row(sums: Any, row: Any, target: Any, to_uint8: bool, low: Any, high: Any) -> Any:
+    """Divide one row, quantise it if asked, zero its sums.
+
+    Returns the position and value of a first value that is not from `low` to `high` or no number, or -1 and 0.
+    """
     bad = 0
     for x in range(row.size):
         value = sums[x] / row[x]
-        bad += not np.isfinite(value)
+        bad += not (low <= value <= high)
         if to_uint8:
             value = np.floor(min(max(value * np.float32(255) + np.float32(0.5), np.float32(0)), np.float32(255)))
         target[x] = value
-    place = -1
+    place, found = -1, np.float32(0)
     if bad:
         for x in range(row.size):
-            if not np.isfinite(sums[x] / row[x]):
-                place = x
+            if not (low <= sums[x] / row[x] <= high):
+                place, found = x, sums[x] / row[x]
                 break
     sums[:] = np.float32(0)
-    return place
+    return place, found
 
 
 @njit(cache=True, nogil=True)
-def _finish(total: Any, out: Any, weights: Any, first: int, planes: int, at: int, zs: Any, ys: Any, xs: Any) -> Any:
+def _finish(
+    total: Any, out: Any, weights: Any, limits: Any, first: int, planes: int, at: int, zs: Any, ys: Any, xs: Any
+) -> Any:
     """Divide planes of the ring by their sums of weights into `out` from its plane `at`, and zero them.
 
-    Returns channel, z, y, x of a value that is not finite, or -1 four times.
+    Returns channel, z, y, x and value of the first that is beyond the channel's limits, or -1 four times.
     """
     channels, ring, height, width = total.shape
     row = np.empty(width, np.float32)
@@ -80,10 +86,11 @@ def _finish(total: Any, out: Any, weights: Any, first: int, planes: int, at: int
         for y in range(height):
             _weight_row(row, weights, z, y, zs, ys, xs)
             for c in range(channels):
-                x = _divide_row(total[c, z % ring, y], row, out[c, at + z - first, y], to_uint8)
+                sums, target = total[c, z % ring, y], out[c, at + z - first, y]
+                x, value = _divide_row(sums, row, target, to_uint8, limits[c, 0], limits[c, 1])
                 if x >= 0:
-                    return c, z, y, x
-    return -1, -1, -1, -1
+                    return c, z, y, x, value
+    return -1, -1, -1, -1, np.float32(0)
 
 
 class SlabBlender:
@@ -102,14 +109,14 @@ class SlabBlender:
         Channels of the network's output.
     weighted
         Whether patches come already multiplied by their weights.
-    model
-        The model's file, named in errors.
+    checked
+        Channels that must hold probabilities; the others, finite numbers.
     """
 
-    def __init__(self, lattice: PatchLattice, box: Box, channels: int, weighted: bool, model: str) -> None:
+    def __init__(self, lattice: PatchLattice, box: Box, channels: int, weighted: bool, checked: Iterable[int] = ()) -> None:
         self.box = box
         self.weighted = weighted
-        self.model = model
+        self._limits = limits_of(channels, checked)
         self.weights = blend_weights(lattice.patch, lattice.overlap)
         self._starts = [s - low for s, low in zip(lattice.starts(box), box.start, strict=True)]
         depth, height, width = box.shape
@@ -128,14 +135,11 @@ class SlabBlender:
 
         Raises
         ------
-        ModelError
-            If a value is not finite; the message names the voxel.
+        BadOutputError
+            With the first value that is not finite, or no probability in a channel that must hold such.
         """
-        channel, *offset = _finish(self._total, out, self.weights, self._done, planes, at, *self._starts)
-        if channel >= 0:
-            z, y, x = (o + s for o, s in zip(offset, self.box.start, strict=True))
-            raise ModelError(
-                f"{self.model}: the network's output is not a finite number in channel {channel} at z, y, x = {z}, {y}, {x}: "
-                f"check its weights, or turn inference.autocast off"
-            )
+        c, *offset, value = _finish(self._total, out, self.weights, self._limits, self._done, planes, at, *self._starts)
+        if c >= 0:
+            z, y, x = (int(o) + s for o, s in zip(offset, self.box.start, strict=True))
+            raise BadOutputError(int(c), (z, y, x), float(value))
         self._done += planes

@@ -1,56 +1,28 @@
 """Inference of one block: patches in lattice order, blended and handed on slab by slab."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from connectomake.errors import RunError
+from connectomake.errors import ModelError, RunError
 from connectomake.geometry.box import Box, Vec
 from connectomake.geometry.lattice import PatchLattice
+from connectomake.inference.batches import Answer, Batches, InferenceStats, Network
 from connectomake.inference.blend import SlabBlender
-from connectomake.inference.context import Reader, check_finite, read_reflected, scale_into
+from connectomake.inference.chance import Askable
+from connectomake.inference.context import Reader, check_finite, read_reflected
 from connectomake.inference.spec import InferenceSpec
+from connectomake.inference.values import BadOutputError, complaint
 
 Sink: TypeAlias = Callable[[Box, NDArray[Any]], None]
 """Takes a finished slab: its box and its voxels (c, z, y, x)."""
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Takes the number of patches done and of all patches of the block."""
-
-
-class Network(Protocol):
-    """What the engine needs of a network."""
-
-    weighted: bool
-    """Whether its output is already multiplied by the blending weights."""
-
-    path: str
-    """The model's file, named in errors."""
-
-    def forward(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Run (n, c, z, y, x) float32 of the input patch; return (n, c, z, y, x) float32 of the output patch."""
-        ...
-
-    def steady_batch(self, image_channels: int) -> int:
-        """Return how many patches a forward pass may take without their places in it mattering."""
-        ...
-
-
-@dataclass(slots=True)
-class InferenceStats:
-    """What the inference of a block took: patches, forward passes, and seconds of wall time by part."""
-
-    patches: int = 0
-    passes: int = 0
-    batch: int = 1
-    read_seconds: float = 0.0
-    forward_seconds: float = 0.0
-    write_seconds: float = 0.0
-    seconds: float = 0.0
 
 
 @dataclass(slots=True)
@@ -64,6 +36,8 @@ class _Job:
     write: Sink
     slab: int
     stats: InferenceStats
+    again: Callable[[], Askable] | None
+    probabilities: frozenset[int]
 
 
 def infer_block(
@@ -76,6 +50,8 @@ def infer_block(
     write: Sink,
     slab: int,
     progress: Progress | None = None,
+    again: Callable[[], Askable] | None = None,
+    probabilities: Iterable[int] = (),
 ) -> InferenceStats:
     """Run the network over one block and hand its output on slab by slab.
 
@@ -104,19 +80,25 @@ def infer_block(
         Planes per slab: the storage chunk's z.
     progress
         Told after each patch how many are done.
+    again
+        Loads the network anew; its answer to a patch is then compared with the network's, bit for bit, at the cost of a
+        forward pass per block (of two more in blocks of many). None does not compare.
+    probabilities
+        Channels of a float32 output that must lie in 0 to 1; of uint8 all must.
 
     Raises
     ------
     RunError
         If the block leaves the region, or the image has a value that is not finite or a dtype the network cannot read.
     ModelError
-        If the network fails or its output has the wrong form or a value that is not finite.
+        If the network fails, its output has the wrong form, a value that is not finite or no probability, or is another
+        when it is asked again.
     """
     if not lattice.roi.contains(box) or box.empty:
         raise RunError(f"the block {box} is not inside the region of interest {lattice.roi}")
     began = time.perf_counter()
     stats = InferenceStats()
-    job = _Job(read, bounds, network, spec, lattice, box, write, slab, stats)
+    job = _Job(read, bounds, network, spec, lattice, box, write, slab, stats, again, frozenset(probabilities))
     total = lattice.count(box)
     for done in _blend(job):
         stats.patches = done
@@ -129,44 +111,27 @@ def infer_block(
 def _blend(job: _Job) -> Iterator[int]:
     """Run all patches of the block, yielding how many are done after each."""
     network = job.network
-    blender = SlabBlender(job.lattice, job.box, job.spec.channels, network.weighted, network.path)
+    checked = range(job.spec.channels) if job.spec.dtype == "uint8" else job.probabilities
+    blender = SlabBlender(job.lattice, job.box, job.spec.channels, network.weighted, checked)
     slabs = _SlabWriter(job, blender)
     starts = job.lattice.patches_meeting(job.box)
-    for done, (output, start) in enumerate(_outputs(job, starts), start=1):
-        slabs.advance(int(start[0]) - job.box.start[0])
-        blender.add(output, start)
-        yield done
-    slabs.advance(job.box.shape[0])
+    try:
+        for done, (output, start) in enumerate(_outputs(job, starts), start=1):
+            slabs.advance(int(start[0]) - job.box.start[0])
+            blender.add(output, start)
+            yield done
+        slabs.advance(job.box.shape[0])
+    except BadOutputError as bad:
+        read = lambda box: read_reflected(job.read, box, job.bounds)  # noqa: E731
+        raise ModelError(complaint(bad, network, job.spec, job.lattice, read)) from None
 
 
-def _outputs(job: _Job, starts: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
+def _outputs(job: _Job, starts: NDArray[np.int64]) -> Iterator[Answer]:
     """Yield each patch's output and place, in lattice order."""
-    batch: NDArray[np.float32] | None = None
-    filled = 0
-    waiting: list[NDArray[np.int64]] = []
+    batches = Batches(job.network, job.spec, job.stats, len(starts), job.again)
     for image, start in _inputs(job, starts):
-        if batch is None:
-            job.stats.batch = job.network.steady_batch(image.shape[0])
-            batch = np.zeros((job.stats.batch, *image.shape), np.float32)
-        scale_into(batch[filled], image)
-        waiting.append(start)
-        filled += 1
-        if filled == len(batch):
-            yield from _forward(job, batch, waiting)
-            filled, waiting = 0, []
-    if batch is not None and waiting:
-        batch[filled:] = 0
-        yield from _forward(job, batch, waiting)
-
-
-def _forward(
-    job: _Job, batch: NDArray[np.float32], waiting: list[NDArray[np.int64]]
-) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
-    began = time.perf_counter()
-    outputs = job.network.forward(batch)
-    job.stats.forward_seconds += time.perf_counter() - began
-    job.stats.passes += 1
-    yield from zip(outputs, waiting, strict=False)
+        yield from batches.put(image, start)
+    yield from batches.rest()
 
 
 def _inputs(job: _Job, starts: NDArray[np.int64]) -> Iterator[tuple[NDArray[Any], NDArray[np.int64]]]:

@@ -7,7 +7,7 @@ import hashlib
 import importlib.util
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,6 +17,8 @@ from connectomake.networks.words import first_words
 
 PYTORCH_NAMES = ("load_model", "InstantiatedModel")
 UNIVERSAL_NAME = "PatchInferencer"
+_NEIGHBOURS: dict[Path, set[str]] = {}
+"""Names of the modules that running a model file imported from its folder."""
 
 
 def import_model_file(path: Path) -> ModuleType:
@@ -29,16 +31,44 @@ def import_model_file(path: Path) -> ModuleType:
     """
     if not path.is_file():
         raise ModelError(f"inference.model {str(path)!r} is not a file: give the path of a model file")
-    name = f"connectomake_model_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]}"
+    name = _name(path)
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ModelError(f"{path}: not a Python file: inference.model takes .py, .pt, .pth or .ts")
     module = importlib.util.module_from_spec(spec)
     loader = spec.loader
     sys.modules[name] = module
+    before = set(sys.modules)
     with _surroundings(path.parent.resolve()):
         guarded(lambda: loader.exec_module(module), path, "running the model file")
+    _NEIGHBOURS.setdefault(path.resolve(), set()).update(_beside(path, set(sys.modules) - before))
     return module
+
+
+def _beside(path: Path, names: Iterable[str]) -> set[str]:
+    """Return which of the modules are Python files in the model's folder."""
+    folder = path.parent.resolve()
+    files = {name: str(getattr(sys.modules.get(name), "__file__", None) or "") for name in names}
+    return {
+        name
+        for name, file in files.items()
+        if file.endswith(".py") and folder in Path(file).resolve().parents and "site-packages" not in file
+    }
+
+
+@contextlib.contextmanager
+def anew(path: Path) -> Iterator[None]:
+    """Let a model file that is run again also run its neighbours again; then all modules are as before."""
+    names = _NEIGHBOURS.get(path.resolve(), set()) | {_name(path)}
+    kept = {name: sys.modules.pop(name) for name in names if name in sys.modules}
+    try:
+        yield
+    finally:
+        sys.modules.update(kept)
+
+
+def _name(path: Path) -> str:
+    return f"connectomake_model_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]}"
 
 
 @contextlib.contextmanager

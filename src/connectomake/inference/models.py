@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import warnings
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import torch
 from connectomake.errors import ModelError
 from connectomake.inference.augment import AugmentedNetwork
 from connectomake.inference.bump import blend_weights
-from connectomake.inference.modelfile import UNIVERSAL_NAME, form_of, guarded, import_model_file
+from connectomake.inference.chance import other_chance
+from connectomake.inference.modelfile import UNIVERSAL_NAME, anew, form_of, guarded, import_model_file
 from connectomake.inference.networks import TorchNetwork, UniversalNetwork, configure_torch
 from connectomake.inference.spec import InferenceSpec
 from connectomake.networks.weights import fit, read_state_dict
@@ -52,6 +54,23 @@ def load_network(
     """
     network = _load(model, weights, spec)
     return network if spec.augment == "none" else AugmentedNetwork(network, spec)
+
+
+def reloading(
+    model: str | Path, weights: str | Path | None, spec: InferenceSpec
+) -> Callable[[], TorchNetwork | UniversalNetwork | AugmentedNetwork] | None:
+    """Return what loads the network anew, for `infer_block` to compare; None if the config takes any answer.
+
+    The file is run again as if for the first time, with its neighbours, and with other random numbers.
+    """
+    if spec.void:
+        return None
+
+    def load() -> TorchNetwork | UniversalNetwork | AugmentedNetwork:
+        with other_chance(), anew(Path(model)):
+            return load_network(model, weights, spec)
+
+    return load
 
 
 def _load(model: str | Path, weights: str | Path | None, spec: InferenceSpec) -> TorchNetwork | UniversalNetwork:
@@ -100,6 +119,11 @@ def _check_module(module: Any, path: Path, what: str) -> None:
 def _universal(file: Any, path: Path, weights: Path | None, spec: InferenceSpec, device: Any) -> UniversalNetwork:
     mask = blend_weights(spec.output_patch, spec.overlap)
     given = None if weights is None else str(weights)
+    if spec.activation != "none":
+        raise ModelError(
+            f"{path}: inference.activation {spec.activation} cannot be used with a PatchInferencer, which weights its own "
+            "output: set it to none, and put the sigmoid before the mask"
+        )
     inferencer = guarded(lambda: getattr(file, UNIVERSAL_NAME)(given, mask), path, UNIVERSAL_NAME)
     if not callable(inferencer):
         raise ModelError(f"{path}: {UNIVERSAL_NAME} has no __call__: it must take a 5-D array and return one")
@@ -128,11 +152,13 @@ def _why_no_script(path: Path, error: BaseException) -> str:
                 return f"is damaged ({first_words(error)}): copy it again"
     elif any(Path(name).name == "constants.pkl" for name in zipfile.ZipFile(path).namelist()):
         return f"is TorchScript, but cannot be loaded: {first_words(error)}: save it with torch {torch.__version__} or older"
-    return "is not TorchScript; a state dict goes to inference.weights, beside the Python file of its network as inference.model"
+    return (
+        "is not TorchScript; a state dict goes to inference.weights, beside the Python file of its network as inference.model"
+    )
 
 
 def _place(module: Any, spec: InferenceSpec, device: torch.device, path: Path) -> Any:
-    """Move a module to the device and into the layout of the config, which is one of five dimensions: others stay as they are."""
+    """Move a module to the device, and its tensors of five dimensions into the layout of the config; others have none."""
     module = guarded(lambda: module.to(device), path, f"moving the network to the device {device.type}")
     if spec.layout == "channels_last_3d" and not isinstance(module, torch.jit.ScriptModule):
         for tensor in itertools.chain(module.parameters(), module.buffers()):

@@ -107,12 +107,18 @@ class _Base:
     def record(self) -> dict[str, Any]:
         """Return what the bits of this network's output depend on, for the record of a block."""
         spec = self.spec
-        return describe_torch(self.device) | {
+        record = describe_torch(self.device) | {
             "batch": self.batch,
             "layout": spec.layout,
             "autocast": precision_on(self.device.type, spec.autocast),
             "train_mode": spec.allow_train_mode,
         }
+        return record | ({"nondeterministic": True} if spec.allow_nondeterministic else {})
+
+    @property
+    def once(self) -> "_Base":
+        """The network that is asked about one view of a patch: itself."""
+        return self
 
     def _guarded(self, run: Callable[[Any], Any], batch: Any) -> Any:
         try:

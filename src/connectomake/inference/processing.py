@@ -20,9 +20,9 @@ def as_tensor(value: Any, device: torch.device) -> Any:
 class PreProcess:
     """Turns a batch into what the network gets: by a function of tensors or of NumPy arrays, or without one.
 
-    chunkflow has handed NumPy arrays (n, c, z, y, x) of float32 to `pre_process` since its first releases; up to 0.5.7 it made a
-    tensor of what came back, since then it takes the tensor that the function made. A function of tensors fails with arrays
-    and the other way round, so the first batch is tried with both and tells. What works with both gets tensors.
+    chunkflow has handed NumPy arrays (n, c, z, y, x) of float32 to `pre_process` since its first releases; up to 0.5.7 it made
+    a tensor of what came back, since then it takes the tensor that the function made. A function of tensors fails with
+    arrays and the other way round, so the first batch is tried with both and tells. What works with both gets tensors.
 
     Parameters
     ----------

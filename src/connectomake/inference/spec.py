@@ -1,7 +1,7 @@
 """What a run of the network is told: patch shapes, channels, output dtype, and everything its bits depend on."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from connectomake.errors import ConfigError
@@ -14,7 +14,10 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "autocast": ("none", "bfloat16", "float16"),
     "kind": ("auto", "pytorch", "universal", "torchscript"),
     "augment": ("none", "8", "16", "48"),
+    "activation": ("none", "sigmoid"),
 }
+_LATER = ("activation", "constant", "allow_nondeterministic")
+"""Keys that came later: at their defaults they are left out of what results depend on, so that older results stay valid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ class InferenceSpec:
     dtype
         Of the blended output: 'uint8', which is floor(255 p + .5) cut to 0…255, or 'float32'.
     batch
-        Patches per forward pass. The last batch of a block is filled up with zeros.
+        Patches per forward pass. The last batch of a block is filled up with its last patch.
     threads
         Threads that torch uses on the CPU.
     device
@@ -51,6 +54,12 @@ class InferenceSpec:
         Views of a patch whose answers are averaged: 'none', '8' (flips), '16' (and y and x swapped), '48' (any order of axes).
     affinities
         Channels that are affinities to the lower neighbour in z, y and x; the others are taken as probabilities of voxels.
+    activation
+        'sigmoid' turns the network's logits into probabilities, after `post_process`; 'none' takes them as they are.
+    constant
+        Output, 0 to 1, of patches whose channels have one value each, instead of the network's; None asks the network.
+    allow_nondeterministic
+        Whether a network may answer otherwise when asked again.
 
     Raises
     ------
@@ -72,6 +81,9 @@ class InferenceSpec:
     kind: str = "auto"
     augment: str = "none"
     affinities: Vec | None = None
+    activation: str = "none"
+    constant: float | None = None
+    allow_nondeterministic: bool = False
 
     def __post_init__(self) -> None:
         """Refuse values out of range and patches that do not fit each other."""
@@ -83,6 +95,8 @@ class InferenceSpec:
                 raise ConfigError(f"inference.{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
         if self.device not in {"auto", "cpu", "cuda"} and not self.device.removeprefix("cuda:").isdigit():
             raise ConfigError(f"inference.device must be auto, cpu, cuda or cuda:N, got {self.device!r}")
+        if self.constant is not None and not 0 <= self.constant <= 1:
+            raise ConfigError(f"inference.constant must be from 0 to 1, as probabilities are, or null, got {self.constant}")
         self._check_patches()
         self._check_augment()
 
@@ -123,7 +137,25 @@ class InferenceSpec:
             if name in values:
                 values[name] = as_vec(values[name])
         values["augment"] = str(values.get("augment", "none"))
+        if "constant" in values:
+            values["constant"] = float(values["constant"])
         return cls(**values)
+
+    def values(self) -> dict[str, Any]:
+        """Return all that the output depends on, plain."""
+        defaults = {f.name: f.default for f in fields(self)}
+        return {k: v for k, v in asdict(self).items() if k not in _LATER or v != defaults[k]}
+
+    @property
+    def void(self) -> str:
+        """What of the config voids the promise that results do not depend on the blocks, or ''."""
+        keys = [key for key in ("allow_train_mode", "allow_nondeterministic") if getattr(self, key)]
+        return " and ".join(f"inference.{key}" for key in keys)
+
+    @property
+    def void_note(self) -> str:
+        """A sentence on what voids the promise, or ''."""
+        return f"{self.void} is set: the promise that results do not depend on the blocks is void" if self.void else ""
 
     @property
     def views(self) -> int:

@@ -12,12 +12,11 @@ from connectomake.networks.words import first_words
 from connectomake.networks.wrappers import unwrapped
 
 _NESTED = (
-    "state_dict", "model_state_dict", "model_state", "model", "net", "network", "net_state_dict", "network_state_dict", "module",
-    "weights", "model_weights", "params",
+    "state_dict", "model_state_dict", "model_state", "model", "net", "network", "net_state_dict", "network_state_dict",
+    "module", "weights", "model_weights", "params",
 )  # fmt: skip
 """Keys under which trainers put the network's weights, beside those of optimizers and the like."""
 _FORGIVEN = "num_batches_tracked"  # absent from checkpoints of torch < 0.4.1; not used in evaluation
-
 
 
 def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
@@ -66,7 +65,7 @@ def state_dict_of(content: Any, path: Path) -> dict[str, torch.Tensor]:
             break
         if not known and len(parts) > 1:
             raise ModelError(
-                f"{path}: holds several state dicts, {', '.join(map(str, parts))}: save the one that is meant in a file of its own"
+                f"{path}: holds several state dicts, {', '.join(map(str, parts))}: save the one that is meant in its own file"
             )
         content = parts[known[0] if known else next(iter(parts))]
     if not _is_state_dict(content):

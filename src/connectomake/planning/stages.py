@@ -152,7 +152,7 @@ class Stages:
     def _affinity(self) -> dict[str, Any]:
         values = {
             "layer": layer_values(self.plan.layers["affinity"]),
-            "inference": asdict(self.plan.inference) if self.plan.inference else None,
+            "inference": self.plan.inference.values() if self.plan.inference else None,
             "model": self.plan.model,
             "weights": self.plan.weights,
             "bounds": asdict(self.plan.source.bounds),

@@ -78,6 +78,7 @@ def run_rows(plan: Plan) -> list[list[str]]:
         rows.append(
             ["network", f"{section['model']} (SHA-256 {str(plan.model)[:12]}…), patch {shape_text(plan.inference.patch)}"]
         )
+        rows += [["promise", plan.inference.void_note]] if plan.inference.void else []
     return [*rows, *_object_rows(plan)]
 
 

@@ -10,6 +10,11 @@ KEYS = {
     "device_name": "devices",
     "autocast": "precisions",
 }
+VOID = {
+    "train_mode": "a model in training mode (inference.allow_train_mode)",
+    "nondeterministic": "a model that may answer otherwise when asked again (inference.allow_nondeterministic)",
+}
+"""Keys of the record that void the promise, and what they say."""
 
 
 class Mixtures:
@@ -17,12 +22,12 @@ class Mixtures:
 
     def __init__(self) -> None:
         self._seen: dict[str, Counter[str]] = {key: Counter() for key in KEYS}
-        self._void = 0
+        self._void: Counter[str] = Counter()
 
     def add(self, record: dict[str, Any]) -> None:
         """Count one shard's record."""
         network = record.get("network", {})
-        self._void += bool(network.get("train_mode"))
+        self._void.update(key for key in VOID if network.get(key))
         for key, counter in self._seen.items():
             if key in network:
                 counter[str(network[key])] += 1
@@ -30,11 +35,10 @@ class Mixtures:
     def notes(self) -> list[str]:
         """Return a sentence per mixture."""
         notes = [self._note(key, counter) for key, counter in self._seen.items() if len(counter) > 1]
-        if self._void:
-            notes.append(
-                f"{self._void:,} affinity blocks were made by a model in training mode (inference.allow_train_mode): "
-                "the promise that results do not depend on the blocks is void"
-            )
+        notes += [
+            f"{count:,} affinity blocks were made by {VOID[key]}: the promise that results do not depend on the blocks is void"
+            for key, count in self._void.items()
+        ]
         return notes
 
     def _note(self, key: str, counter: Counter[str]) -> str:

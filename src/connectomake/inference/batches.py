@@ -1,0 +1,133 @@
+"""Patches gathered into batches and put through the network, in lattice order."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from connectomake.inference.bump import blend_weights
+from connectomake.inference.chance import Askable, check_repeatable
+from connectomake.inference.constant import is_constant
+from connectomake.inference.context import scale_into
+from connectomake.inference.spec import InferenceSpec
+
+_COMPARED, _OFTEN = 4, 64
+"""The forward pass whose answer is compared, and how many passes make a second comparison, after the last, cheap."""
+
+Answer: TypeAlias = tuple[NDArray[np.float32], NDArray[np.int64]]
+"""An output patch (c, z, y, x) and its place, the first voxel in the volume."""
+
+
+class Network(Askable, Protocol):
+    """What the engine needs of a network."""
+
+    weighted: bool
+    """Whether its output is already multiplied by the blending weights."""
+
+    def steady_batch(self, image_channels: int) -> int:
+        """Return how many patches a forward pass may take without their places in it mattering."""
+        ...
+
+
+@dataclass(slots=True)
+class InferenceStats:
+    """What the inference of a block took: patches, forward passes, and seconds of wall time by part."""
+
+    patches: int = 0
+    constant: int = 0
+    passes: int = 0
+    batch: int = 1
+    read_seconds: float = 0.0
+    forward_seconds: float = 0.0
+    compare_seconds: float = 0.0
+    write_seconds: float = 0.0
+    seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class Batches:
+    """Takes patches one by one and gives their outputs in the same order, a batch at a time.
+
+    Parameters
+    ----------
+    network
+        What is asked.
+    spec
+        Patches, channels, batch, what becomes of constant patches.
+    stats
+        Receives counts and seconds.
+    total
+        Patches that will come.
+    again
+        Loads the network anew, to compare what it says; None does not compare.
+    """
+
+    network: Network
+    spec: InferenceSpec
+    stats: InferenceStats
+    total: int
+    again: Callable[[], Askable] | None = None
+    _batch: NDArray[np.float32] | None = None
+    _filled: int = 0
+    _waiting: list[tuple[NDArray[np.int64], int | None]] = field(default_factory=list)
+    _compared: bool = False
+
+    def put(self, image: NDArray[Any], start: NDArray[np.int64]) -> Iterator[Answer]:
+        """Take a patch (c, z, y, x) of the image and its place; yield what is ready."""
+        if self.spec.constant is not None and is_constant(image):
+            self.stats.constant += 1
+            self._waiting.append((start, None))
+            if not self._filled:
+                yield from self._answers(None)
+            return
+        batch = self._room(image.shape)
+        scale_into(batch[self._filled], image)
+        self._waiting.append((start, self._filled))
+        self._filled += 1
+        if self._filled == len(batch):
+            yield from self._answers(self._forward(batch))
+
+    def rest(self) -> Iterator[Answer]:
+        """Yield what still waits, after the last patch."""
+        batch = self._batch
+        if batch is not None and self._filled:
+            batch[self._filled :] = batch[self._filled - 1]
+            yield from self._answers(self._forward(batch))
+        if batch is not None and (not self._compared or self.stats.passes >= _OFTEN):
+            self._compare(batch, 0, None)
+
+    def _room(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        if self._batch is None:
+            self.stats.batch = self.network.steady_batch(shape[0])
+            self._batch = np.zeros((self.stats.batch, *shape), np.float32)
+        return self._batch
+
+    def _forward(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        began = time.perf_counter()
+        outputs = self.network.forward(batch)
+        self.stats.forward_seconds += time.perf_counter() - began
+        self.stats.passes += 1
+        if 1 < self.stats.passes == min(_COMPARED, -(-self.total // len(batch))):
+            self._compare(batch, self._filled - 1, outputs)
+        return outputs
+
+    def _compare(self, batch: NDArray[np.float32], place: int, outputs: NDArray[np.float32] | None) -> None:
+        self._compared = True
+        if self.again is not None:
+            began = time.perf_counter()
+            check_repeatable(self.network, self.again, batch, place, outputs)
+            self.stats.compare_seconds += time.perf_counter() - began
+
+    def _answers(self, outputs: NDArray[np.float32] | None) -> Iterator[Answer]:
+        for start, place in self._waiting:
+            yield self._constant_output() if outputs is None or place is None else outputs[place], start
+        self._waiting.clear()
+        self._filled = 0
+
+    def _constant_output(self) -> NDArray[np.float32]:
+        shape = (self.spec.channels, *self.spec.output_patch)
+        output = np.full(shape, self.spec.constant, np.float32)
+        return output * blend_weights(self.spec.output_patch, self.spec.overlap) if self.network.weighted else output
