@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from connectomake.errors import ModelError
 
 _SEED = 20110531
-_VOID = "set inference.allow_nondeterministic: true, which voids the promise of equal results"
+_VOID = "set inference.allow_nondeterministic: true, which voids the promise"
 
 
 class Askable(Protocol):
@@ -57,8 +57,8 @@ def check_repeatable(
 ) -> None:
     """Compare, bit for bit, what a network says of a patch with what it says when loaded anew.
 
-    The new one is asked for the first time and with no other patch in the batch, and draws other random numbers. So one pass
-    tells of weights drawn at load, of dropout, of counted calls and of patches that mix within a batch.
+    The new one has been asked less often, sees no other patch in the batch, and draws other random numbers. So one pass tells
+    of weights drawn at load, of dropout, of counted calls and of patches that mix within a batch.
 
     Parameters
     ----------
@@ -83,6 +83,8 @@ def check_repeatable(
     alone = np.repeat(batch[place : place + 1], len(batch), axis=0)
     with other_chance():
         fresh = _fresh(again, asked)
+        if output is None:  # the network may have seen no other patch: let the new one see two others first
+            _distract(fresh, alone.shape)
         heard = fresh.forward(alone)
         if not _equal(said[place], heard[place]):
             raise ModelError(f"{network.path}: {_cause(asked, fresh, batch, alone, place)}, or {_VOID}")
@@ -96,6 +98,12 @@ def _fresh(again: Callable[[], Askable], asked: Askable) -> Askable:
         return asked
 
 
+def _distract(network: Askable, shape: tuple[int, ...]) -> None:
+    """Ask a network about noise of two kinds."""
+    for scale in (1, 0.5):
+        network.forward(np.random.default_rng(0).random(shape, np.float32) * np.float32(scale))
+
+
 def _equal(a: NDArray[np.float32], b: NDArray[np.float32]) -> bool:
     return np.array_equal(a, b, equal_nan=True)
 
@@ -105,9 +113,8 @@ def _cause(asked: Askable, fresh: Askable, batch: NDArray[np.float32], alone: ND
     first, second = (asked.forward(alone)[place] for _ in range(2))
     if not _equal(first, second):
         return (
-            f"the network is not deterministic: asked twice about one patch it gives answers that differ by up to "
-            f"{_difference(first, second)}: turn off dropout (TorchScript must be traced after eval()), random numbers and "
-            "counts of calls"
+            f"the network is not deterministic: asked twice about one patch, its answers differ by up to "
+            f"{_difference(first, second)}: turn off dropout (trace TorchScript after eval()), random numbers, counts of calls"
         )
     if not _equal(asked.forward(batch)[place], first):
         return (
@@ -118,8 +125,8 @@ def _cause(asked: Askable, fresh: Askable, batch: NDArray[np.float32], alone: ND
     name = _first_difference(asked, fresh)
     what = f" ({name} differs)" if name else ""
     return (
-        f"the network is not deterministic: loaded twice it gives answers that differ by up to {_difference(first, other)}"
-        f"{what}: if weights are drawn at random when it is loaded, save them and name them in inference.weights"
+        f"the network is not deterministic: loaded twice, its answers differ by up to {_difference(first, other)}{what}: "
+        "save weights that are drawn when it is loaded, and name them in inference.weights"
     )
 
 

@@ -38,6 +38,7 @@ def import_model_file(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     loader = spec.loader
     sys.modules[name] = module
+    _forget_namesakes(path)
     before = set(sys.modules)
     with _surroundings(path.parent.resolve()):
         guarded(lambda: loader.exec_module(module), path, "running the model file")
@@ -54,6 +55,16 @@ def _beside(path: Path, names: Iterable[str]) -> set[str]:
         for name, file in files.items()
         if file.endswith(".py") and folder in Path(file).resolve().parents and "site-packages" not in file
     }
+
+
+def _forget_namesakes(path: Path) -> None:
+    """Let a model file import its own neighbours, not those of the same name beside one that was run earlier."""
+    folder = path.parent.resolve()
+    for other, names in _NEIGHBOURS.items():
+        if other.parent != folder:
+            for name in names:
+                if (folder / f"{name.split('.')[0]}.py").exists() or (folder / name.split(".")[0]).is_dir():
+                    sys.modules.pop(name, None)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
 import re
 
-_LONGEST = 300
+_LONGEST = 240
 _CAUSE = re.compile(r"^(?:[A-Za-z_]\w*\.)*[A-Za-z_]*(?:Error|Exception)(?::\s*|$)")
 _INTERPRETER = "TorchScript interpreter"
 

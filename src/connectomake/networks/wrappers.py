@@ -45,7 +45,8 @@ def _candidates(state: State, own: AbstractSet[str]) -> Iterator[State]:
     plain = {_plain(name): value for name, value in state.items()}
     if len(plain_own) < len(own) or len(plain) < len(state):  # two names that only a wrapper tells apart
         plain_own, plain = {name: name for name in own}, state
-    for found in (plain, *_below(plain), _above(plain, plain_own.keys())):
+    inner = [plain, *_below(plain)]
+    for found in (*inner, *(_above(part, plain_own.keys()) for part in inner)):
         yield {plain_own.get(name, name): value for name, value in found.items()}
 
 
