@@ -183,16 +183,12 @@ class Plan:
         return 6 if self.watershed else int(self.config["segmentation"]["connectivity"])
 
     @property
-    def segmented_channels(self) -> tuple[int, ...]:
-        """Channels of the probability that the segmentation reads."""
-        section = self.config["segmentation"]
-        return tuple(section["affinity_channels"]) if self.watershed else (int(section["channel"]),)
-
-    @property
     def probability_channels(self) -> tuple[int, ...]:
         """Channels of the network's output that must lie in 0 to 1: those that are segmented; all, if stored as uint8."""
         spec = self.inference
-        return tuple(range(spec.channels)) if spec is not None and spec.dtype == "uint8" else self.segmented_channels
+        if spec is not None and spec.dtype == "uint8":
+            return tuple(range(spec.channels))
+        return tuple(self.segmented_channels)
 
     @functools.cached_property
     def image_box(self) -> Box:
