@@ -18,7 +18,7 @@ from connectomake.planning.stages import Stages
 from connectomake.planning.targets import Targets
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
-MODEL = "import torch\n\nInstantiatedModel = torch.nn.Sequential(torch.nn.Conv3d(1, 1, 1), torch.nn.Sigmoid())\n"
+MODEL = "import torch\n\ntorch.manual_seed(0)\nInstantiatedModel = torch.nn.Sequential(torch.nn.Conv3d(1, 1, 1), torch.nn.Sigmoid())\n"
 CONFIG = {
     "outdir": "out",
     "source": {"path": "raw.h5", "dataset": "raw", "voxel_size": [20, 10, 10]},
