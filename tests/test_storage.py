@@ -14,7 +14,11 @@ from tests.s3_server import S3Server
 from tests.stored_run import fill_bucket
 
 pytestmark = pytest.mark.slow
-POINTWISE = "import torch\n\ntorch.manual_seed(0)\nInstantiatedModel = torch.nn.Sequential(torch.nn.Conv3d(1, 1, 1), torch.nn.Sigmoid())\n"
+POINTWISE = """import torch
+
+torch.manual_seed(0)
+InstantiatedModel = torch.nn.Sequential(torch.nn.Conv3d(1, 1, 1), torch.nn.Sigmoid())
+"""
 
 
 @pytest.fixture

@@ -18,7 +18,12 @@ from connectomake.planning.stages import Stages
 from connectomake.planning.targets import Targets
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
-MODEL = "import torch\n\ntorch.manual_seed(0)\nInstantiatedModel = torch.nn.Sequential(torch.nn.Conv3d(1, 1, 1), torch.nn.Sigmoid())\n"
+MODEL = """import torch
+
+InstantiatedModel = torch.nn.Sequential(torch.nn.Conv3d(1, 1, 1), torch.nn.Sigmoid())
+InstantiatedModel[0].weight.data.fill_(8)
+InstantiatedModel[0].bias.data.fill_(-4)
+"""
 CONFIG = {
     "outdir": "out",
     "source": {"path": "raw.h5", "dataset": "raw", "voxel_size": [20, 10, 10]},

@@ -17,7 +17,7 @@ def unwrapped(state: State, own: AbstractSet[str], needed: AbstractSet[str]) -> 
     """Return weights under the names of the network, where they fit it but for wrappers; else what comes nearest.
 
     Tried in order: the names as they are; without the parts that torch.compile and DataParallel add, in either; the weights
-    below one prefix, such as Lightning's ``model.``, beside which a checkpoint may hold a loss or another network; and the
+    below a prefix, such as Lightning's ``model.``, beside which a checkpoint may hold a loss or another network; and the
     names of a network that is itself one part of a wrapper. Only a prefix below which lie all names of the network, and no
     others, fits.
 
@@ -65,14 +65,13 @@ def _below(state: State) -> Iterator[State]:
 
 
 def _above(state: State, own: AbstractSet[str]) -> State:
-    """Return the weights with the longest prefix put before them that all names of the network share."""
+    """Return the weights with a prefix of usual names put before them that all names of the network share."""
     first, *others = [name.split(".")[:-1] for name in own] or [[]]
     for other in others:
         alike = next((at for at, (a, b) in enumerate(zip(first, other, strict=False)) if a != b), len(other))
         first = first[:alike]
     for length in range(1, len(first) + 1):
-        prefix = f"{'.'.join(first[:length])}."
-        longer = {f"{prefix}{name}": value for name, value in state.items()}
-        if longer.keys() & own:
+        longer = {".".join([*first[:length], name]): value for name, value in state.items()}
+        if set(first[:length]) <= set(_USUAL) and longer.keys() & own:
             return longer
     return state
