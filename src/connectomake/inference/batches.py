@@ -14,7 +14,7 @@ from connectomake.inference.constant import is_constant
 from connectomake.inference.context import scale_into
 from connectomake.inference.spec import InferenceSpec
 
-_COMPARED, _OFTEN = 4, 64
+_COMPARED, _OFTEN = 4, 128
 """The forward pass whose answer is compared, and how many passes make a second comparison, after the last, cheap."""
 
 Answer: TypeAlias = tuple[NDArray[np.float32], NDArray[np.int64]]
@@ -97,7 +97,7 @@ class Batches:
             batch[self._filled :] = batch[self._filled - 1]
             yield from self._answers(self._forward(batch))
         if batch is not None and (not self._compared or self.stats.passes >= _OFTEN):
-            self._compare(batch, 0, None)
+            self._compare(batch, 0, None, 2 if self.stats.passes == 1 else 0)
 
     def _room(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
         if self._batch is None:
@@ -110,15 +110,15 @@ class Batches:
         outputs = self.network.forward(batch)
         self.stats.forward_seconds += time.perf_counter() - began
         self.stats.passes += 1
-        if 1 < self.stats.passes == min(_COMPARED, -(-self.total // len(batch))):
-            self._compare(batch, self._filled - 1, outputs)
+        if self.stats.passes == min(_COMPARED, -(-self.total // len(batch))):
+            self._compare(batch, self._filled - 1, outputs, int(self.stats.passes == 1))
         return outputs
 
-    def _compare(self, batch: NDArray[np.float32], place: int, outputs: NDArray[np.float32] | None) -> None:
+    def _compare(self, batch: NDArray[np.float32], place: int, outputs: NDArray[np.float32] | None, noise: int) -> None:
         self._compared = True
         if self.again is not None:
             began = time.perf_counter()
-            check_repeatable(self.network, self.again, batch, place, outputs)
+            check_repeatable(self.network, self.again, batch, place, outputs, noise)
             self.stats.compare_seconds += time.perf_counter() - began
 
     def _answers(self, outputs: NDArray[np.float32] | None) -> Iterator[Answer]:

@@ -54,6 +54,7 @@ def check_repeatable(
     batch: NDArray[np.float32],
     place: int,
     output: NDArray[np.float32] | None = None,
+    noise: int = 0,
 ) -> None:
     """Compare, bit for bit, what a network says of a patch with what it says when loaded anew.
 
@@ -72,6 +73,8 @@ def check_repeatable(
         Of the patch in the batch.
     output
         What the network said of the batch, (n, c, z, y, x), if it was asked before; else it is asked now.
+    noise
+        How often the new one is asked about noise first, where the network has been asked about nothing but this batch.
 
     Raises
     ------
@@ -83,8 +86,8 @@ def check_repeatable(
     alone = np.repeat(batch[place : place + 1], len(batch), axis=0)
     with other_chance():
         fresh = _fresh(again, asked)
-        if output is None:  # the network may have seen no other patch: let the new one see two others first
-            _distract(fresh, alone.shape)
+        for _ in range(noise):
+            fresh.forward(np.random.default_rng(0).random(alone.shape, np.float32))
         heard = fresh.forward(alone)
         if not _equal(said[place], heard[place]):
             raise ModelError(f"{network.path}: {_cause(asked, fresh, batch, alone, place)}, or {_VOID}")
@@ -96,12 +99,6 @@ def _fresh(again: Callable[[], Askable], asked: Askable) -> Askable:
         return again().once
     except ModelError:
         return asked
-
-
-def _distract(network: Askable, shape: tuple[int, ...]) -> None:
-    """Ask a network about noise of two kinds."""
-    for scale in (1, 0.5):
-        network.forward(np.random.default_rng(0).random(shape, np.float32) * np.float32(scale))
 
 
 def _equal(a: NDArray[np.float32], b: NDArray[np.float32]) -> bool:

@@ -141,6 +141,8 @@ def _torchscript(path: Path, weights: Path | None, spec: InferenceSpec, device: 
         raise ModelError(f"{path}: {_why_no_script(path, error)}") from error
     if weights is not None:
         fit(module, read_state_dict(weights), weights)
+    if device.type == "cuda":  # else the first passes, which only watch, differ in rounding from those after, which are fused
+        torch.jit.set_fusion_strategy([("STATIC", 0), ("DYNAMIC", 0)])
     return TorchNetwork(_place(module, spec, device, path), spec, device, str(path))
 
 
