@@ -17,6 +17,7 @@ STAGES = {"sources", "inference", "components", "octree", "segmentation", "measu
     "pyramid",
 }
 FOUNDATION = {
+    "credentials",
     "errors",
     "plain",
     "slate",
@@ -32,16 +33,17 @@ FOUNDATION = {
     "remote_http",
 }
 ALLOWED = {
-    "errors": set(),
     "plain": set(),
     "slate": set(),
+    "credentials": set(),
+    "errors": {"credentials"},
     "processes": set(),
     "trouble": {"errors"},
     "atomic": {"errors", "processes", "trouble"},
     "remains": {"processes"},
     "remote": {"errors", "remote_http", "trouble"},
-    "remote_http": {"errors"},
     "lock": {"atomic", "errors", "plain", "processes"},
+    "remote_http": {"credentials", "errors"},
     "geometry": {"errors"},
     "layers": {"errors", "plain", "slate", "atomic", "geometry", "trouble"},
     "networks": {"errors", "geometry"},

@@ -90,6 +90,8 @@ TEXTS = {
     "outputs elsewhere": (changed(output={"items": ["../x"], "names": {}}), "relative to the run's folder"),
     "model elsewhere": (of_plan(inference={**CONFIG["inference"], "model": "../../x", "weights": None}), "climbs out"),
     "source elsewhere": (of_plan(source={"path": "a/../../x"}), "climbs out"),
+    "source elsewhere, in a pipeline": (of_plan(source={"path": "a.zip|zip:../x|zarr2:"}), "climbs out"),
+    "source of an unknown kind": (of_plan(source={"path": "a|b:c"}), "damaged"),
     "source elsewhere, as a URL": (of_plan(source={"path": "zarr://file://../x%2f..%2fy"}), "climbs out"),
     "truth elsewhere": (of_plan(evaluation={"ground_truth": "../x"}), "climbs out"),
     "outdir elsewhere": (of_plan(outdir="/etc"), "relative to the run's folder"),
@@ -283,10 +285,26 @@ def test_full_paths_must_be_allowed(here):
     assert lines(here / "starts") == ["a"]
 
 
-@pytest.mark.parametrize("path", ["~/x", "/", "file:///", "zarr://file:///etc", "n5:///etc", "precomputed://~/x"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "~/x",
+        "/",
+        "file:///",
+        "zarr://file:///etc",
+        "n5:///etc",
+        "precomputed://~/x",
+        "/etc|zarr2:",
+        "~/x.zip|zip:a|zarr3:b",
+        "~/x.zip/in",
+        "zarr3:///etc",
+        "~/x/in",
+    ],
+)
 def test_every_way_to_write_a_full_path(path, monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / "x").write_text("x")
+    for name in ("x", "x.zip"):
+        (tmp_path / name).write_text("x")
     found = outside({"config": {"source": {"path": path}}}, [tmp_path / "run"])
     assert found is not None, path
     assert found[0] == "source.path"

@@ -1,8 +1,13 @@
 """The errors a user may meet: one sentence each, naming the value, the place and the way out."""
 
+from connectomake.credentials import redacted
+
 
 class ConnectomakeError(Exception):
-    """Base of every error that connectomake raises on purpose."""
+    """Base of every error that connectomake raises on purpose. Passwords and tokens in URLs are not shown."""
+
+    def __str__(self) -> str:
+        return redacted(super().__str__())
 
 
 class ConfigError(ConnectomakeError, ValueError):

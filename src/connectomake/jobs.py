@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from connectomake import slate
+from connectomake.credentials import hide_all, redacted
 from connectomake.errors import ConnectomakeError, LayerError, SourceError
 from connectomake.layers.records import check_place, place_in, read_record
 from connectomake.planning.plan import Plan
@@ -130,6 +131,7 @@ def run(snakemake: Any, main: Callable[[Job], None]) -> None:
     started = time.perf_counter()
     with logged(str(snakemake.log[0]) if snakemake.log else None):
         try:
+            hide_all(snakemake.config)  # so that passwords in its URLs are known, which the plan does not hold
             plan = Plan.from_json(snakemake.config["plan"])
             check_inputs(snakemake.input, plan.outdir)
             main(Job(plan, snakemake.input, snakemake.output, snakemake.wildcards))
@@ -140,7 +142,7 @@ def run(snakemake: Any, main: Callable[[Job], None]) -> None:
         except MemoryError:
             _fail(f"{ERROR_MARK}out of memory; take a smaller block or give the job more memory (mem_mb)")
         except Exception:
-            traceback.print_exc()
+            print(redacted(traceback.format_exc()), file=sys.stderr)  # noqa: T201
             _fail(f"{UNEXPECTED_MARK} in {snakemake.rule}; please report it with the log above")
         print(f"done in {time.perf_counter() - started:.1f} s", file=sys.stderr)  # noqa: T201
 
@@ -187,7 +189,7 @@ def progress(what: str, seconds: float = 10.0) -> Callable[[int, int], None]:
 
 
 def _fail(message: str) -> None:
-    print(" ".join(message.split("\n")), file=sys.stderr, flush=True)  # noqa: T201
+    print(redacted(" ".join(message.split("\n"))), file=sys.stderr, flush=True)  # noqa: T201
     sys.exit(1)
 
 

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from typing import IO, Any
 
+from connectomake.credentials import revealed
 from connectomake.errors import SourceError
 
 WHOLE = 4 << 30
@@ -24,7 +25,7 @@ def open_http(url: str) -> tuple[int, Callable[[int, int], bytes], str]:
         If it is not there, may not be read, or is too large to be fetched whole.
     """
     session = _session()
-    with session.get(url, headers={"Range": "bytes=0-0"}, stream=True, timeout=_SECONDS) as answer:
+    with session.get(revealed(url), headers={"Range": "bytes=0-0"}, stream=True, timeout=_SECONDS) as answer:
         _check(answer, url)
         total = re.fullmatch(r"bytes \d+-\d+/(\d+)", answer.headers.get("Content-Range", ""))
         if answer.status_code == 206 and total:
@@ -70,7 +71,7 @@ def _check(answer: Any, url: str) -> None:
 
 def _ranges(session: Any, url: str) -> Callable[[int, int], bytes]:
     def fetch(start: int, stop: int) -> bytes:
-        answer = session.get(url, headers={"Range": f"bytes={start}-{stop - 1}"}, timeout=_SECONDS)
+        answer = session.get(revealed(url), headers={"Range": f"bytes={start}-{stop - 1}"}, timeout=_SECONDS)
         _check(answer, url)
         if answer.status_code != 206:
             raise SourceError(f"{url}: the server sent ranges first and then the whole file; try again, or copy it")

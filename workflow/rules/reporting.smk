@@ -1,4 +1,5 @@
-# Requires: common.smk. Makes: before `snakemake --report`, a check that what it shows is there.
+# Requires: common.smk. Makes: before `snakemake --report`, a check that what it shows is there, and no password in it.
+from connectomake.credentials import redacted
 
 
 def check_report():
@@ -14,5 +15,19 @@ def check_report():
         )
 
 
+def hide_passwords():
+    """Show no password or token in the config that a report shows."""
+    from snakemake.report import ConfigfileRecord
+
+    read = ConfigfileRecord.__post_init__
+
+    def read_hidden(record, configfile):
+        read(record, configfile)
+        record.source = redacted(record.source)
+
+    ConfigfileRecord.__post_init__ = read_hidden
+
+
 if HEAD and any(argument.split("=")[0] == "--report" for argument in sys.argv):
     check_report()
+    hide_passwords()

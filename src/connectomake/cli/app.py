@@ -22,6 +22,7 @@ from connectomake.cli.train import train
 from connectomake.cli.verify import verify
 from connectomake.cli.view import view
 from connectomake.cli.where import where
+from connectomake.credentials import redacted
 from connectomake.errors import ConnectomakeError
 from connectomake.trouble import in_the_way
 
@@ -94,5 +95,5 @@ def main(args: list[str] | None = None) -> None:
 
 
 def _fail(message: str) -> None:
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {redacted(message)}", file=sys.stderr)
     sys.exit(1)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from connectomake.credentials import redacted
 from connectomake.errors import ConfigError, ContentError, ModelError, SourceError
 from connectomake.shell import command
 
@@ -134,7 +135,7 @@ def columns_table(title: str, left: Sequence[str], right: Sequence[str]) -> "Tab
 
 def note(text: str) -> None:
     """Print a remark to stderr."""
-    print(f"note: {text}", file=sys.stderr)
+    print(f"note: {redacted(text)}", file=sys.stderr)
 
 
 def counted(number: int, what: str) -> str:

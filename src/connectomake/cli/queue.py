@@ -11,6 +11,7 @@ import typer
 
 from connectomake.cli import common
 from connectomake.cli.common import DEFAULT_CONFIG, counted
+from connectomake.credentials import redacted
 from connectomake.errors import ConfigError, QueueError
 from connectomake.shell import command
 
@@ -65,6 +66,11 @@ def fill(
     if len(words) > 2:
         raise ConfigError(f"queue fill takes [CONFIG] RULE, not {' '.join(words)}")
     config, rule = words if len(words) == 2 else (DEFAULT_CONFIG, words[0])
+    for option, value in (("--storage", storage), ("--endpoint", endpoint)):
+        if value and redacted(value) != value:
+            raise ConfigError(
+                f"{option} {value} holds a password, which every message would show; set AWS_ACCESS_KEY_ID and the like"
+            )
     storage = storage.rstrip("/") if storage else None
     store = open_store(storage, endpoint) if storage else None
     opened = open_queue(queue, create or queue.startswith("fq://"), queue_endpoint)

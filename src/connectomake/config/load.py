@@ -8,6 +8,7 @@ from typing import Any
 
 from connectomake.config.messages import message_of, shown
 from connectomake.config.quoted import meant
+from connectomake.credentials import hide_all
 from connectomake.errors import ConfigError
 from connectomake.plain import TooMuchError, check_amount
 
@@ -27,7 +28,7 @@ def schema(name: str = RUN) -> dict[str, Any]:
 
 
 def normalise(config: dict[str, Any], name: str = RUN) -> dict[str, Any]:
-    """Check a config against the schema of that name and return a copy with all defaults filled in.
+    """Check a config against the schema of that name and return a copy with all defaults filled in, passwords in URLs hidden.
 
     Raises
     ------
@@ -35,7 +36,7 @@ def normalise(config: dict[str, Any], name: str = RUN) -> dict[str, Any]:
         For the first key that is unknown, missing or of a wrong value.
     """
     check_plain(config)
-    filled = _fill(copy.deepcopy(config), schema(name), schema(name))
+    filled = _fill(hide_all(copy.deepcopy(config)), schema(name), schema(name))
     _validate(filled, name)
     return filled
 

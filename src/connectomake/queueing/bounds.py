@@ -105,7 +105,7 @@ def check_paths(task: "Task") -> None:
     for key, path in plan_paths(task.plan):
         if key == "outdir" and PurePosixPath(path).is_absolute():
             raise QueueError(f"the plan of a task names {key} {path!r}; files are relative to the run's folder")
-        if ".." in re.split(r"[/|]", path):
+        if ".." in re.split(r"[/|:]", unquote(path)):
             raise QueueError(
                 f"the plan of a task names {key} {path!r}, which climbs out of the run's folder, where workers may not follow; "
                 "write its full path, or put a link into the folder"
@@ -113,7 +113,7 @@ def check_paths(task: "Task") -> None:
 
 
 def plan_paths(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the local paths that a plan names, with their keys; not those of buckets and web servers.
+    """Yield the local paths that a plan names, with their keys, as they stand there; not those of buckets and web servers.
 
     Raises
     ------
@@ -135,10 +135,8 @@ def plan_paths(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
             continue
         if not _is_text(path) or not path:
             _damaged(key, path)
-        if key in ("outdir", "inference.model", "inference.weights"):
+        if key in ("outdir", "inference.model", "inference.weights") or not is_url(path):
             yield key, path
-        elif not is_url(path):
-            yield key, _without_scheme(path)
 
 
 def _further(*sections: dict[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -157,7 +155,7 @@ def _section(value: dict[str, Any], name: str) -> dict[str, Any]:
 
 def _without_scheme(path: str) -> str:
     """Return a local path as it is opened: without a kind and without ``file://``."""
-    rest = split_kind(path)[1]
+    rest = split_kind(path.partition("|")[0])[1]
     return unquote(urlparse(rest).path) if rest.startswith("file://") else rest
 
 
@@ -176,10 +174,12 @@ def outside(plan: dict[str, Any], allowed: Iterable[Path]) -> tuple[str, str] | 
     Relative paths stay below the run's folder (`check_paths`).
     """
     places = [Path(place).expanduser().resolve() for place in allowed]
-    for key, path in plan_paths(plan):
+    for key, named in plan_paths(plan):
+        path = _without_scheme(named)
         if not (path.startswith("~") or PurePosixPath(path).is_absolute()):
             continue
         full = Path(path).expanduser().resolve()
-        if full.exists() and not any(full.is_relative_to(place) for place in places):
+        there = full.exists() or any(above.is_file() for above in full.parents)  # or lies in an archive
+        if there and not any(full.is_relative_to(place) for place in places):
             return key, path
     return None

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any, NoReturn
 
 from connectomake import slate
+from connectomake.credentials import redacted
 from connectomake.errors import ConnectomakeError
 from connectomake.queueing.place import Place
 from connectomake.queueing.task import Named, Task
@@ -81,7 +82,7 @@ def _become(task: Task, place: Place, folder: Path, parent: int) -> NoReturn:
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:
-        traceback.print_exc()
+        print(redacted(traceback.format_exc()), file=sys.stderr)  # noqa: T201
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from connectomake.credentials import hidden
 from connectomake.errors import ConfigError, ConnectomakeError, SourceError
 from connectomake.sources.ingest import filled_fact, ingest_block
 from connectomake.sources.mapping import mapped
@@ -51,6 +52,7 @@ def open_source(
     """
     if not path:
         raise ConfigError("source.path is empty; name the image")
+    path = hidden(path)
     kind, place = split_kind(resolve_local(path, "."))
     kind = kind or find_kind(place)
     if not is_url(place) and split_archive(place):

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from connectomake.credentials import revealed
 from connectomake.errors import SourceError
 from connectomake.plain import read_json as parse
 from connectomake.sources.paths import is_url
@@ -37,7 +38,7 @@ def _place(path: str) -> dict[str, Any]:
         return {"driver": "file", "path": path}
     scheme, _, rest = path.partition("://")
     if scheme in ("http", "https"):
-        return {"driver": "http", "base_url": f"{scheme}://{rest}"}
+        return {"driver": "http", "base_url": revealed(f"{scheme}://{rest}")}
     bucket, _, key = rest.partition("/")
     if scheme == "gs":
         return {"driver": "gcs", "bucket": bucket, "path": key}
