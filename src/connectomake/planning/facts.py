@@ -61,7 +61,8 @@ class SourceFacts:
         """Return the facts as plain JSON values."""
         facts = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("bounds", "options")}
         box = {"start": list(self.bounds.start), "stop": list(self.bounds.stop)}
-        return {**facts, "voxel_size": list(self.voxel_size), "notes": list(self.notes), "options": asdict(self.options), **box}
+        options = asdict(self.options) | {"refers_to": list(self.options.refers_to)}
+        return {**facts, "voxel_size": list(self.voxel_size), "notes": list(self.notes), "options": options, **box}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "SourceFacts":
