@@ -16,6 +16,9 @@ from connectomake.layers import LayerSpec, read_block, write_block
 from connectomake.layers.precomputed import decode_chunk
 from connectomake.layers.segmentation_codec import check, decode_part, encode
 from connectomake.layers.shard_file import compress, decompress
+from connectomake.sources import decoder as decoder_module
+from connectomake.sources.decoder import Decoder
+from tests.fuzz_stored import MUTATIONS
 from tests.tiny_run import CONFIG, make_run, write_inputs
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -119,3 +122,45 @@ def test_what_is_written_is_sound(shape, dtype):
     for highest in (1, 2, 300, 2**31):
         data = encode(rng.integers(0, highest, shape).astype(dtype))
         check(data, shape, np.dtype(dtype).itemsize)
+
+
+def encoded_elsewhere():
+    """A chunk in each encoding of other programs that is decoded apart: bytes, shape, dtype, values."""
+    import compresso
+    import crackle
+    import fpzip
+
+    labels = np.asfortranarray(np.arange(16**3, dtype=np.uint32).reshape(16, 16, 16) // 300)
+    noise = np.asfortranarray(np.random.default_rng(0).random((16, 16, 16, 1), np.float32))
+    yield "crackle", bytes(crackle.compress(labels)), labels[..., None]
+    yield "compresso", bytes(compresso.compress(labels)), labels[..., None]
+    yield "fpzip", bytes(fpzip.compress(noise, order="F")), noise
+
+
+@pytest.mark.parametrize(("encoding", "whole", "values"), encoded_elsewhere(), ids=lambda v: v if isinstance(v, str) else "")
+def test_decoders_that_trust_their_input_run_apart(encoding, whole, values):
+    """Of 600 damaged chunks 3, 16 and 30 end the process that decodes them; it must not be this one."""
+    decoder, refused = Decoder(), 0
+    for seed in range(18):
+        data = bytearray(whole)
+        MUTATIONS[seed % 3](data, np.random.default_rng(seed))
+        del data[len(data) * (20 - seed // 3) // 20 :]
+        try:
+            found = decoder.decode(bytes(data), encoding, values.shape, values.dtype)
+            assert (found.shape, found.dtype) == (values.shape, values.dtype)
+        except ValueError:
+            refused += 1
+    assert refused
+    assert np.array_equal(decoder.decode(whole, encoding, values.shape, values.dtype), values)
+    decoder._process.kill()
+    decoder._process.wait()
+    assert np.array_equal(decoder.decode(whole, encoding, values.shape, values.dtype), values)
+    with pytest.raises(ValueError, match=r"voxels of|its shape is"):
+        decoder.decode(whole, encoding, (8, 8, 8, 1), values.dtype)
+
+
+def test_a_decoder_that_ends_by_a_signal_is_told(monkeypatch):
+    decoder = Decoder()
+    monkeypatch.setattr(decoder_module, "_send", lambda *_: decoder._process.kill())
+    with pytest.raises(ValueError, match="its decoder ended by signal SIGKILL"):
+        decoder.decode(b"", "crackle", (1, 1, 1, 1), np.dtype("u1"))

@@ -13,7 +13,8 @@ import numpy as np
 from connectomake.errors import SourceError
 from connectomake.sources.chunk_files import ChunkFiles, ChunkShards, chunk_name
 from connectomake.sources.chunks import ChunkGrid, Found, Index, Lost, LostError, Part, filled_chunks, overlap, within
-from connectomake.sources.codecs import DECODED_HERE, decode_chunk
+from connectomake.sources.codecs import DECODED_HERE
+from connectomake.sources.decoder import DECODER
 from connectomake.sources.reasons import reason
 from connectomake.sources.tensor import READ_SECONDS, open_store
 from connectomake.sources.tensor_array import LISTED, read_store
@@ -101,7 +102,7 @@ class PrecomputedArray:
             try:
                 if store is None:
                     shape = tuple(s.stop - s.start for s in place)
-                    values = decode_chunk(data, self._encoding, shape, self.dtype)[within(shared, place)]
+                    values = DECODER.decode(data, self._encoding, shape, self.dtype)[within(shared, place)]
                 else:
                     values = started[index].result(timeout=READ_SECONDS)
             except Exception as error:
