@@ -50,13 +50,13 @@ def cloud(monkeypatch):
 
 
 def files_of(flow):
-    """SHA-256 of every file of a run but logs and benchmarks."""
+    """SHA-256 of every file of a run but logs, benchmarks and the copy of the plan, which a head leaves."""
     folder = flow.folder / "out"
     return {
         str(path.relative_to(folder)): sha(path.read_bytes())
         for path in sorted(folder.rglob("*"))
         if path.is_file()
-        and path.relative_to(folder).parts[0] not in {"logs", "benchmarks"}
+        and path.relative_to(folder).parts[0] not in {"logs", "benchmarks", "plan.json"}
         and not path.name.endswith(".part")
     }
 

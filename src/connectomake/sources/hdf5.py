@@ -54,10 +54,10 @@ def open_hdf5(path: str, dataset: str | None, voxel_size: Sequence[float] | None
 
 
 def _grid(file: Any, array: Any, path: str, given: Sequence[str] | None) -> Grid:
-    name = str(array.name or "").strip("/")
+    name, own = str(array.name or "").strip("/"), array.file  # a link may lead to another file
 
     def attributes_of(group: str) -> Attributes:
-        found = dict((file[group] if group else file).attrs)
+        found = dict((own[group] if group else own).attrs)
         return found if group != name else {**found, **_labels(array)}
 
     grid = read_levels(name, attributes_of, array.shape, given=given)
