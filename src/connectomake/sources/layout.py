@@ -108,7 +108,7 @@ def lay_out(
         if len(shape) == 5 and shape[0] != 1:
             names = ()
     if len(names) != len(shape) or len(names) < 3:
-        raise SourceError(f"{where} has {len(shape)} dimensions {list(shape)}; it must have three, or four with channels")
+        raise SourceError(f"{where} has {len(shape)} dimensions {list(shape)}; it must be (z, y, x), or have channels, too")
     order = positions(names, shape, where)
     z, y, x = (int(shape[a]) for a in order[1:])
     channels = 1 if order[0] is None else int(shape[order[0]])
