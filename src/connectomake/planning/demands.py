@@ -14,6 +14,7 @@ from connectomake.planning.skeletons import Skeletons
 
 MB = 1 << 20
 PROCESS_MB = {
+    "image": 260,
     "affinity": 600,
     "components": 220,
     "watershed": 300,
@@ -23,7 +24,7 @@ PROCESS_MB = {
     "segmentation": 250,
     "objects": 170,
     "measures": 260,
-    "fragments": 260,
+    "fragments": 340,
     "gather": 260,
     "meshes": 220,
     "traces": 300,
