@@ -144,7 +144,8 @@ def pods_of(project):
 
 
 def is_result(name):
-    return not name.startswith(("logs/", "benchmarks/")) and "/." not in name
+    """Whether a file holds results: the plan does not, it says where the source lies."""
+    return not name.startswith(("logs/", "benchmarks/", "plan.json")) and "/." not in name
 
 
 def listing(store, prefix=f"run/{OUTDIR}/"):
