@@ -7,7 +7,7 @@ from connectomake.reporting.pictures import seen_from
 
 
 def main(job: Job) -> None:
-    plan = seen_from(job.plan, job.targets.final()[0], job.input[0])
+    plan = seen_from(job.plan, job.targets.infos()[0], job.input[0])
     save(block_map(plan), job.output.picture, job.stages.record("report"))
 
 

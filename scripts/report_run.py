@@ -9,7 +9,7 @@ from connectomake.reporting.pictures import seen_from
 
 
 def main(job: Job) -> None:
-    plan = seen_from(job.plan, job.targets.final()[0], job.input[0])
+    plan = seen_from(job.plan, job.targets.infos()[0], job.input[0])
     write_text(job.output.table, stages_csv(plan))
     record = job.stages.record("report", **beside(job.output.page, job.output.table))
     write_text(job.output.page, page(plan, named(record, job.output.page)))

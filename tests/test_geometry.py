@@ -79,6 +79,17 @@ def test_octree_nodes_are_boxes_of_their_blocks(grid, bits):
         assert sorted(seen) == list(grid.ids)
 
 
+@given(grids, st.integers(0, 9), st.integers(0, 4))
+def test_prefixes_are_those_of_all_ids_though_none_is_listed(grid, low_bits, bits):
+    listed = sorted({block >> low_bits for block in grid.ids})
+    assert grid.prefixes(low_bits) == tuple(listed)
+    assert grid.prefix_count(low_bits) == len(listed)
+    assert [p for p in range(-1, listed[-1] + 3) if grid.has_prefix(low_bits, p)] == listed
+    above = low_bits + bits
+    for prefix in {block >> above for block in grid.ids}:
+        assert grid.below(above, bits, prefix) == [p for p in listed if p >> bits == prefix]
+
+
 @pytest.mark.parametrize(("connectivity", "count"), [(6, 3), (18, 9), (26, 13)])
 def test_lower_offsets_are_half_of_all(connectivity, count):
     low = lower_offsets(connectivity)

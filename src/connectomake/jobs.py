@@ -10,7 +10,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -111,6 +111,26 @@ class Job:
         except LayerError:  # its reader will name it
             lines = None
         return {} if lines is None else {"read": {"source": lines}}
+
+    def all_of(self, names: Sequence[str], given: Sequence[str]) -> list[str]:
+        """Return where the job finds files of which Snakemake may have given the first only.
+
+        Parameters
+        ----------
+        names
+            All of them, as `Targets` names them.
+        given
+            Where the first of them lies; those after it are not needed.
+
+        Raises
+        ------
+        LayerError
+            See `check_inputs`.
+        """
+        before = str(given[0]).removesuffix(names[0])
+        paths = [f"{before}{name}" for name in names]
+        check_inputs(paths, self.plan.outdir)
+        return paths
 
     def node(self) -> tuple[int, int]:
         """Return level and node of the octree that the wildcards name."""

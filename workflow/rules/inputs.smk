@@ -1,6 +1,17 @@
 # Requires: common.smk. Makes: the input function of each rule: it checks the wildcards and names the files that the job reads.
 from connectomake.planning.infos import info_text
 
+NAMES_ALL = HEAD or PROVIDER
+
+
+def first_of(names, first=None):
+    """Files that a script names itself: Snakemake gets all on the head, or where it must bring them, else the first only.
+
+    The start of a job that reads a file of each of 16,000 nodes would take longer than the job. The head has seen that all are
+    there.
+    """
+    return names() if NAMES_ALL else [names()[0] if first is None else first()]
+
 
 @signed
 def image_inputs(wildcards):
@@ -152,7 +163,7 @@ def evaluation_inputs(wildcards):
     remake_if_stale(
         "evaluation", results["table"], others=[results["scores"], results["worst"]]
     )
-    return targets.contingencies()
+    return first_of(targets.contingencies)
 
 
 @signed
@@ -193,13 +204,13 @@ def report_run_inputs(wildcards):
     remake_if_stale(
         "report", targets.reports["page"], others=[targets.reports["table"]]
     )
-    return targets.final()
+    return first_of(targets.final, lambda: targets.infos()[0])
 
 
 @signed
 def report_blocks_inputs(wildcards):
     remake_if_stale("report", targets.reports["blocks"])
-    return targets.final()
+    return first_of(targets.final, lambda: targets.infos()[0])
 
 
 @signed

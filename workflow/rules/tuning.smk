@@ -8,6 +8,8 @@ from snakemake.common import overwrite_function_params
 from snakemake.iocontainers import AttributeGuard
 from snakemake.resources import Resource
 
+from snakemake_tuning import own_jobs
+
 
 def signed(function):
     """Note a function's parameters on it: Snakemake asks for them many times per job, and to work them out takes long."""
@@ -43,3 +45,5 @@ if workflow.is_main_process:
     gc.set_threshold(1_000_000, 50, 100)  # the graph of jobs is large and stays
     snakemake.script.get_source = remembered(snakemake.script.get_source)
     workflow.sourcecache.exists = cache(workflow.sourcecache.exists)
+else:
+    own_jobs.replace(lambda: workflow.dag_settings.target_jobs)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from connectomake.cli.proposals import RECOMPUTE_LIMIT, Proposal, proposals
-from connectomake.geometry import BlockGrid, Vec, as_vec, volume_of
+from connectomake.geometry import Vec, as_vec, volume_of
 from connectomake.geometry.morton import bit_order
 from connectomake.planning.demands import Demands, seconds_of
 from connectomake.planning.mesh_tree import MeshTree
@@ -55,19 +55,10 @@ class Passes:
     recompute_factor: float
 
 
-def prefix_count(grid: BlockGrid, low_bits: int) -> int:
-    """Return how many different ids the blocks have once their low bits are cut off.
-
-    Blocks that share a prefix are a box of the grid, so the count is a product over the axes.
-    """
-    low = [axis for axis, _ in bit_order(grid.bits)[:low_bits]]
-    return math.prod(-(-n // (1 << low.count(axis))) for axis, n in enumerate(grid.shape))
-
-
 def octree_counts(plan: Plan) -> list[int]:
     """Return the number of octree nodes per level, from level 1 up."""
     octree = plan.octree
-    return [prefix_count(plan.grid, level * octree.bits) for level in range(1, octree.levels + 1)]
+    return [plan.grid.prefix_count(level * octree.bits) for level in range(1, octree.levels + 1)]
 
 
 def evaluated_nodes(plan: Plan) -> int:
@@ -84,9 +75,9 @@ def evaluated_nodes(plan: Plan) -> int:
 def pack_counts(plan: Plan, tree: MeshTree | None = None) -> list[int]:
     """Return the number of packs per level, from level 0 up: of meshes, or of another tree."""
     tree = plan.mesh_tree if tree is None else tree
-    counts = [prefix_count(plan.grid, tree.group_bits)]
+    counts = [plan.grid.prefix_count(tree.group_bits)]
     while counts[-1] > 1 << tree.bits:
-        counts.append(prefix_count(plan.grid, tree.group_bits + len(counts) * tree.bits))
+        counts.append(plan.grid.prefix_count(tree.group_bits + len(counts) * tree.bits))
     return counts
 
 
@@ -126,7 +117,7 @@ def _jobs(plan: Plan) -> Iterator[tuple[str, int]]:
         yield from (("agglomerate", times * nodes), ("assign", times * nodes), ("history", times))
     yield "segmentation", len(plan.thresholds) * plan.grid.count
     if plan.measured:
-        yield "measures", prefix_count(plan.grid, plan.measure_tree.group_bits)
+        yield "measures", plan.grid.prefix_count(plan.measure_tree.group_bits)
     infos = sum(cost.kept for cost in layer_costs(plan))
     skeletons = Skeletons(plan)
     if skeletons.enabled:

@@ -2,6 +2,7 @@
 
 from connectomake.geometry.box import Box, Vec, as_vec, volume_of
 from connectomake.geometry.cells import CellLattice
-from connectomake.geometry.grid import BlockGrid, Octree, lower_offsets, upper_offsets
+from connectomake.geometry.grid import BlockGrid, lower_offsets, upper_offsets
+from connectomake.geometry.octree import Octree
 
 __all__ = ["BlockGrid", "Box", "CellLattice", "Octree", "Vec", "as_vec", "lower_offsets", "upper_offsets", "volume_of"]

@@ -1,7 +1,8 @@
-"""The grid of blocks over a region of interest, and the octree over its ids."""
+"""The grid of blocks over a region of interest, and the boxes of blocks that share a prefix of their id."""
 
 import functools
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -139,6 +140,32 @@ class BlockGrid:
         """Whether a block has this id."""
         return 0 <= block_id < 1 << self.id_bits and self.exists(self.position(block_id))
 
+    def _cut(self, low_bits: int) -> Vec:
+        """Return how many bits of z, y and x are among the low bits of an id."""
+        low = [axis for axis, _ in self._order[:low_bits]]
+        return (low.count(0), low.count(1), low.count(2))
+
+    def prefix_count(self, low_bits: int) -> int:
+        """Return how many different ids the blocks have once their low bits are cut off.
+
+        Blocks that share a prefix are a box of the grid, so the count is a product over the axes.
+        """
+        return math.prod(-(-n >> cut) for n, cut in zip(self.shape, self._cut(low_bits), strict=True))
+
+    def prefixes(self, low_bits: int) -> tuple[int, ...]:
+        """Return the ids of all blocks once their low bits are cut off, each once, ascending; lists no block."""
+        ranges = [range(0, n, 1 << cut) for n, cut in zip(self.shape, self._cut(low_bits), strict=True)]
+        return tuple(sorted(self.id_at(p) >> low_bits for p in itertools.product(ranges[0], ranges[1], ranges[2])))
+
+    def has_prefix(self, low_bits: int, prefix: int) -> bool:
+        """Whether the id of any block is this once its low bits are cut off: the lowest corner of the box is in the grid."""
+        return self.has_id(prefix << low_bits)
+
+    def below(self, low_bits: int, bits: int, prefix: int) -> list[int]:
+        """Return the existing prefixes that have so many `bits` more than a prefix of ids without their low bits, ascending."""
+        lower = low_bits - bits
+        return [p for p in range(prefix << bits, (prefix + 1) << bits) if self.has_prefix(lower, p)]
+
     def box_at(self, position: Vec) -> Box:
         """Return the voxels of the block at a grid position, cut at the end of the region of interest."""
         start = tuple(r + p * b for r, p, b in zip(self.roi.start, position, self.block, strict=True))
@@ -217,96 +244,3 @@ def lower_offsets(connectivity: int) -> list[Vec]:
 def upper_offsets() -> list[Vec]:
     """List the 7 offsets to the neighbours across the high faces, edges and the corner."""
     return [(z, y, x) for z, y, x in itertools.product((0, 1), repeat=3) if (z, y, x) != (0, 0, 0)]
-
-
-@dataclass(frozen=True)
-class Octree:
-    """Boxes of blocks that share a prefix of their id: the nodes of the merge.
-
-    Level 0 are the blocks; a node's parent has the id ``node >> bits``. The one node of the top level holds the whole
-    region of interest; there is always at least level 1.
-
-    Parameters
-    ----------
-    grid
-        The blocks.
-    bits
-        Binary logarithm of the fan-out; 6 gives 64 children to a node.
-    """
-
-    grid: BlockGrid
-    bits: int
-
-    @property
-    def levels(self) -> int:
-        """Level of the top node, at least 1."""
-        return max(_ceil_div(self.grid.id_bits, self.bits), 1)
-
-    @functools.cached_property
-    def _nodes(self) -> list[tuple[int, ...]]:
-        levels = [self.grid.ids]
-        for _ in range(self.levels):
-            levels.append(tuple(dict.fromkeys(node >> self.bits for node in levels[-1])))
-        return levels
-
-    @functools.cached_property
-    def _children(self) -> list[dict[int, list[int]]]:
-        levels: list[dict[int, list[int]]] = [{}]
-        for level in range(1, self.levels + 1):
-            groups: dict[int, list[int]] = {}
-            for child in self._nodes[level - 1]:
-                groups.setdefault(child >> self.bits, []).append(child)
-            levels.append(groups)
-        return levels
-
-    def nodes(self, level: int) -> tuple[int, ...]:
-        """Return the ids of all nodes of a level, ascending."""
-        return self._nodes[level]
-
-    def children(self, level: int, node: int) -> list[int]:
-        """Return the ids of a node's existing children, one level down, ascending."""
-        return self._children[level][node]
-
-    def parent(self, level: int, node: int) -> int:
-        """Return the id of a node's parent, one level up."""
-        if level >= self.levels:
-            raise ConfigError(f"node {self.name(level, node)} of level {level} is the top of the octree: it has no parent")
-        return node >> self.bits
-
-    def blocks(self, level: int, node: int) -> list[int]:
-        """Return the ids of all blocks under a node, ascending."""
-        found = [node]
-        for below in range(level, 0, -1):
-            found = [child for n in found for child in self.children(below, n)]
-        return found
-
-    def box(self, level: int, node: int) -> Box:
-        """Return the voxels under a node, cut at the end of the region of interest."""
-        shift = self.bits * level
-        low = self.grid.position(node << shift)
-        high = self.grid.position(((node + 1) << shift) - 1)
-        start = self.grid.box_at(low).start
-        end = self.grid.box_at(high).stop
-        z, y, x = (min(e, r) for e, r in zip(end, self.grid.roi.stop, strict=True))
-        return Box(start, (z, y, x))
-
-    def width(self, level: int) -> int:
-        """Return the number of hexadecimal digits of a node's name at a level."""
-        return max(_ceil_div(max(self.grid.id_bits - self.bits * level, 0), 4), 1)
-
-    def name(self, level: int, node: int) -> str:
-        """Return a node's id as it stands in file names."""
-        return f"{node:0{self.width(level)}x}"
-
-    def parse(self, level: int, name: str) -> int:
-        """Return the node that a name stands for.
-
-        Raises
-        ------
-        ConfigError
-            If there is no such node.
-        """
-        node = number_of(name)
-        if 1 <= level <= self.levels and node in self._children[level] and self.name(level, node) == name:
-            return node
-        raise ConfigError(f"node {name!r} of level {level} does not exist: the octree has {self.levels} level(s)")

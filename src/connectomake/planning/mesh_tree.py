@@ -34,35 +34,28 @@ class MeshTree:
         blocks = max(voxels_per_job // volume_of(grid.block), 1)
         return cls(grid, min(blocks.bit_length() - 1, bits, max(grid.id_bits - 1, 0)), bits)
 
-    @functools.cached_property
-    def _levels(self) -> list[dict[int, list[int]]]:
-        groups: dict[int, list[int]] = {}
-        for block in self.grid.ids:
-            groups.setdefault(block >> self.group_bits, []).append(block)
-        levels = [groups]
-        while len(levels[-1]) > 1 << self.bits:
-            packs: dict[int, list[int]] = {}
-            for pack in levels[-1]:
-                packs.setdefault(pack >> self.bits, []).append(pack)
-            levels.append(packs)
-        return levels
+    def _low_bits(self, level: int) -> int:
+        return self.group_bits + level * self.bits
 
-    @property
+    @functools.cached_property
     def top(self) -> int:
         """Level whose packs the mesh files are made from."""
-        return len(self._levels) - 1
+        level = 0
+        while self.grid.prefix_count(self._low_bits(level)) > 1 << self.bits:
+            level += 1
+        return level
 
     def packs(self, level: int) -> list[int]:
         """Return the ids of a level's packs, ascending."""
-        return list(self._levels[level])
+        return list(self.grid.prefixes(self._low_bits(level)))
 
     def members(self, level: int, pack: int) -> list[int]:
         """Return what a pack is made from: block ids at level 0, packs of the level below otherwise."""
-        return self._levels[level][pack]
+        return self.grid.below(self._low_bits(level), self.bits if level else self.group_bits, pack)
 
     def box(self, level: int, pack: int) -> Box:
         """Return the voxels of all blocks that a pack is made from."""
-        shift = self.group_bits + level * self.bits
+        shift = self._low_bits(level)
         start = self.grid.box_at(self.grid.position(pack << shift)).start
         end = self.grid.box_at(self.grid.position(((pack + 1) << shift) - 1)).stop
         z, y, x = (min(e, r) for e, r in zip(end, self.grid.roi.stop, strict=True))
@@ -75,7 +68,7 @@ class MeshTree:
 
     def name(self, level: int, pack: int) -> str:
         """Return a pack's id as it stands in file names."""
-        bits = max(self.grid.id_bits - self.group_bits - level * self.bits, 0)
+        bits = max(self.grid.id_bits - self._low_bits(level), 0)
         return f"{pack:0{max(-(-bits // 4), 1)}x}"
 
     def parse(self, level: int, name: str) -> int:
@@ -87,6 +80,6 @@ class MeshTree:
             If there is no such pack.
         """
         pack = number_of(name)
-        if 0 <= level <= self.top and pack in self._levels[level] and self.name(level, pack) == name:
+        if 0 <= level <= self.top and self.grid.has_prefix(self._low_bits(level), pack) and self.name(level, pack) == name:
             return pack
         raise ConfigError(f"mesh pack {name!r} of level {level} does not exist: there are levels 0 to {self.top}")

@@ -1,0 +1,40 @@
+"""A job on a cluster knows no jobs but its own.
+
+Snakemake starts anew for each job and leaves out rules that are not the job's own. A rule that reads what it writes itself
+(merge, agglomerate, gather, pyramid) is not left out, so the job of a high node would look for the jobs of all nodes below:
+103 s and 2.2 GB at a million blocks. The head has started a job only once its inputs are there, so nobody need make them.
+"""
+
+import functools
+from collections.abc import Callable, Iterable
+from typing import Any
+
+Targets = frozenset[tuple[str, frozenset[tuple[str, str]]]]
+Match = Callable[[Any, str], set[Any]]
+
+
+def targets_of(specs: Iterable[Any]) -> Targets:
+    """Return rule and wildcards of each of Snakemake's target jobs; a group has several."""
+    return frozenset((spec.rulename, frozenset((k, str(v)) for k, v in spec.wildcards_dict.items())) for spec in specs)
+
+
+def own_only(match_producers: Match, given: Callable[[], Iterable[Any]]) -> Match:
+    """Wrap the search for the rules that make a file: only where it makes it in one of the jobs that this process was given."""
+    targets = functools.cache(lambda: targets_of(given()))
+
+    def match(index: Any, targetfile: str) -> set[Any]:
+        found = match_producers(index, targetfile)
+        if not targets():
+            return found
+        return {rule for rule in found if (rule.name, frozenset(rule.get_wildcards(targetfile).items())) in targets()}
+
+    return match
+
+
+def replace(given: Callable[[], Iterable[Any]]) -> None:
+    """Put that in place in the process of a job; `given` tells its target jobs, known once the rules have been read."""
+    from snakemake.output_index import OutputIndex
+
+    match = getattr(OutputIndex, "match_producers", None)
+    if match is not None:
+        OutputIndex.match_producers = own_only(match, given)

@@ -1,0 +1,99 @@
+"""A job on a cluster looks for no job but its own, whatever the size of the volume."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from benchmarks.starts import jobs, prepare, start
+
+from snakemake_tuning.own_jobs import own_only, targets_of
+
+ROOT = Path(__file__).parents[1]
+BLOCKS = (9, 8, 8)
+
+
+class Rule:
+    """Of a path such as merge/LEVEL/NODE."""
+
+    name = "merge"
+
+    def get_wildcards(self, path):
+        return dict(zip(("level", "node"), path.split("/")[1:], strict=True))
+
+
+@pytest.fixture(scope="module")
+def volume(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("starts")
+    return folder, prepare(folder, BLOCKS)
+
+
+def spec(level, node, rule="merge"):
+    return SimpleNamespace(rulename=rule, wildcards_dict={"level": level, "node": node})
+
+
+def test_only_the_given_jobs_make_files():
+    rule = Rule()
+    match = own_only(lambda index, path: {rule}, lambda: [spec("2", "0"), spec(1, "3")])
+    assert [match(None, path) for path in ("merge/2/0", "merge/1/3")] == [{rule}] * 2
+    assert [match(None, path) for path in ("merge/1/0", "merge/2/3", "merge/1/2")] == [set()] * 3, "no mixture of two jobs"
+
+
+def test_without_given_jobs_all_make_files_and_other_rules_none():
+    rule = Rule()
+    assert own_only(lambda index, path: {rule}, list)(None, "merge/1/0") == {rule}
+    assert own_only(lambda index, path: {rule}, lambda: [spec("1", "0", "lookup")])(None, "merge/1/0") == set()
+    assert targets_of([]) == frozenset()
+
+
+def counted(folder, *targets):
+    """Jobs by rule that a process started for these targets would run, and the reasons."""
+    rules = sorted({target.split(":")[0] for target in targets})
+    plan = next((folder / ".connectomake").glob("plan-*.json"))
+    words = [sys.executable, ROOT / "workflow/start_job.py", "-m", "snakemake", "-s", ROOT / "Snakefile", "--cores", "1", "-n"]
+    words += ["--force", "--nolock", "--mode", "remote", "--target-jobs", *targets, "--allowed-rules", *rules]
+    words += ["--configfiles", "config.yaml", plan, "--quiet", "rules"]
+    path = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    ended = subprocess.run(
+        list(map(str, words)), cwd=folder, capture_output=True, text=True, check=False, env=os.environ | path
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    lines = ended.stdout.split("Job stats:")[1].split("\n\n")[0].splitlines()[3:]
+    return {name: int(count) for name, count in (line.split() for line in lines)}
+
+
+def test_the_job_of_a_high_node_is_alone(volume):
+    folder, plan = volume
+    top = plan.octree.levels
+    assert top == 2
+    assert counted(folder, f"merge:level={top},node={plan.octree.name(top, 0)}") == {"merge": 1, "total": 1}
+    wildcards = next(wildcards for rule, wildcards in jobs(plan) if rule == "pyramid")
+    assert counted(folder, f"pyramid:{','.join(f'{k}={v}' for k, v in wildcards.items())}") == {"pyramid": 1, "total": 1}
+
+
+def test_a_group_holds_its_own_jobs_in_their_order(volume):
+    folder, plan = volume
+    name = plan.octree.name
+    targets = [f"merge:level=1,node={name(1, 0)}", f"merge:level=2,node={name(2, 0)}", f"lookup:level=2,node={name(2, 0)}"]
+    assert counted(folder, *targets) == {"lookup": 1, "merge": 2, "total": 3}
+
+
+def test_every_rule_has_a_job_to_start(volume):
+    _, plan = volume
+    rules = {rule for rule, _ in jobs(plan)}
+    shipped = {
+        line.split()[1].rstrip(":")
+        for path in (ROOT / "workflow/rules").glob("*.smk")
+        for line in path.read_text().splitlines()
+        if line.strip().startswith("rule ")
+    }
+    assert shipped - rules == {"info", "reports"}, "those that the head runs itself"
+
+
+@pytest.mark.parametrize("rule", ["history", "report_run"])
+def test_a_start_is_light(volume, rule):
+    folder, plan = volume
+    wildcards = next(wildcards for name, wildcards in jobs(plan) if name == rule)
+    assert start(folder, rule, wildcards)["peak_mb"] < 150
