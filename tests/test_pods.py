@@ -12,9 +12,9 @@ import pytest
 pytest.importorskip("kubernetes")
 from kubernetes.client.exceptions import ApiException
 
+from connectomake_heads import Note, read_notes
 from snakemake_executor_plugin_pods import Executor
 from snakemake_executor_plugin_pods.api import ApiError, PodApi
-from snakemake_executor_plugin_pods.notes import Note, read_notes
 from snakemake_executor_plugin_pods.room import never_fits, quantity
 from snakemake_executor_plugin_pods.run import Ended, Fatal, Run
 from snakemake_executor_plugin_pods.spec import RUN_LABEL, make_pod, make_secret, with_quick_sources
@@ -449,7 +449,7 @@ def left_behind(run, **changes):
     """The note of a run whose process is dead."""
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
-    values = {"run": "dead", "namespace": "em", "host": Note.own("x", "em").host, "pid": process.pid, "born": "boot 12"}
+    values = {"run": "dead", "place": "em", "host": Note.own("x", "em").host, "pid": process.pid, "born": "boot 12"}
     Note(**values | changes).write(run.folder)
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from connectomake_heads import Note, read_notes
 from snakemake_executor_plugin_pods.api import ApiError, PodApi, connect, explain
-from snakemake_executor_plugin_pods.notes import Note, read_notes
 from snakemake_executor_plugin_pods.room import never_fits
 from snakemake_executor_plugin_pods.spec import RUN_LABEL, make_pod, make_secret, pod_name
 from snakemake_executor_plugin_pods.verdict import NOT_PULLED, Verdict, gone, has_run, judge
@@ -118,7 +118,7 @@ class Run:
             if not note.here:
                 self._warn(f"run {note.run} was started on {note.host}; if it is dead: {_by_hand(note)}")
             elif not note.alive:
-                api = PodApi(self.api.core, note.namespace, self.api.reconnect)
+                api = PodApi(self.api.core, note.place, self.api.reconnect)
                 selector = f"{RUN_LABEL}={note.run}"
                 left = self._delete_and_wait(api, selector)
                 if left:
@@ -310,4 +310,4 @@ class Run:
 
 
 def _by_hand(note: Note) -> str:
-    return f"kubectl delete pod,secret -n {note.namespace} -l {RUN_LABEL}={note.run}"
+    return f"kubectl delete pod,secret -n {note.place} -l {RUN_LABEL}={note.run}"

@@ -5,7 +5,7 @@ from connectomake.sites import check_slurm
 
 def check_cluster():
     """Raise an error, in one sentence, where no job could be submitted."""
-    if getattr(workflow.executor_plugin, "name", None) != "slurm":
+    if getattr(workflow.executor_plugin, "name", None) not in ("sbatch", "slurm"):
         return
     jobs = {
         job.rule.name: job for job in workflow.dag.needrun_jobs() if not job.is_local

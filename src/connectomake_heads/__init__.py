@@ -1,4 +1,7 @@
-"""Who runs: a small file per run in Snakemake's folder, so that the next start finds what a killed one left in the cluster."""
+"""Who leads a run on a cluster: a small file per run in Snakemake's folder, for the next start after a kill.
+
+Of both executor plugins, and apart from the library: Snakemake imports plugins at each start, also for other workflows.
+"""
 
 import contextlib
 import json
@@ -11,18 +14,18 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Note:
-    """One run: its label, its namespace, and the process that leads it."""
+    """One run: its name in the cluster, where there (a namespace of Kubernetes), and the process that leads it."""
 
     run: str
-    namespace: str
+    place: str
     host: str
     pid: int
     born: str
 
     @classmethod
-    def own(cls, run: str, namespace: str) -> "Note":
+    def own(cls, run: str, place: str) -> "Note":
         """Return the note of a run that this process leads."""
-        return cls(run, namespace, socket.gethostname(), os.getpid(), _born(os.getpid()))
+        return cls(run, place, socket.gethostname(), os.getpid(), _born(os.getpid()))
 
     @property
     def here(self) -> bool:
