@@ -168,7 +168,7 @@ def test_google():
 
 def test_profiles_of_the_repository():
     slurm = read_profile(ROOT / "profiles/slurm")
-    assert (slurm.executor, slurm.account, slurm.partition, slurm.storage) == ("slurm", "default", "main", None)
+    assert (slurm.executor, slurm.account, slurm.partition, slurm.storage) == ("sbatch", "default", "main", None)
     assert read_profile(ROOT / "profiles/kubernetes").storage == "s3://BUCKET/run"
     assert read_profile(ROOT / "profiles/local/config.yaml").executor is None
 

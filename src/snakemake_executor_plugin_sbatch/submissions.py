@@ -200,7 +200,7 @@ class Submissions:
 
     def compare(self, records: Sequence[Record]) -> list[str]:
         """Find batches that Slurm has taken without an answer; return ids of jobs of the run that nobody waits for."""
-        found = {record.comment.strip(): record.base for record in records}
+        found = {r.comment.strip(): r.base for r in records if r.state != "FAILED"}  # as refused ones are recorded
         for batch in [batch for batch in self.waiting if batch.unsure]:
             batch.unsure = False
             if batch.comment in found:

@@ -49,8 +49,13 @@ class Verdict:
     message: str = ""
 
 
-def judge(record: Record) -> Verdict:
-    """Return what Slurm's word on a job means; what a state of tomorrow means is asked again."""
+def judge(record: Record, log: str = "") -> Verdict:
+    """Return what Slurm's word on a job means; what a state of tomorrow means is asked again.
+
+    A batch script that was ended for its memory is called ``JobLaunchFailure`` (Slurm 22.05): the end of its log decides.
+    """
+    if record.state in {"FAILED", "CANCELLED"} and _KILLED.search(log):
+        return Verdict("failed", "OUT_OF_MEMORY")
     if record.state in {"COMPLETED", *NOT_ITS_FAULT, *ENDED}:
         return _of_ended(record)
     return _of_open(record) if record.state in {"PENDING", *HELD} else _of_other(record)

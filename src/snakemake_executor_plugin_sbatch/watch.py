@@ -87,7 +87,8 @@ class Watch:
         return task.code
 
     def _judge(self, task: Task, record: Record) -> None:
-        verdict = judge(record)
+        log = "" if record.state in GOES_ON or record.state == "COMPLETED" else _end_of(task.log)
+        verdict = judge(record, log)
         self.waiting.pop(task, None)
         if verdict.kind in {"never", "elsewhere"}:
             self._troubled(task, verdict)
@@ -96,16 +97,16 @@ class Watch:
         if verdict.kind == "done":
             task.verdict = verdict
         elif verdict.kind == "failed":
-            self._failed(task, record)
+            self._failed(task, record, log)
         elif verdict.kind == "again":
             self._again(task, record, verdict.message)
         elif verdict.message:
             self.waiting[task] = verdict.message
 
-    def _failed(self, task: Task, record: Record) -> None:
+    def _failed(self, task: Task, record: Record, log: str) -> None:
         code = self._code(task)
         if task.verdict is None:
-            task.verdict = Verdict("failed", why_failed(record, code, _end_of(task.log), task.asked))
+            task.verdict = Verdict("failed", why_failed(record, code, log, task.asked))
 
     def _again(self, task: Task, record: Record, why: str) -> None:
         """Submit a job again that ended by no fault of its own: the same try, not on the node that failed it."""
@@ -162,7 +163,7 @@ class Watch:
         if record is not None and record.state not in GOES_ON:
             self._judge(task, record)
         elif code is not None:
-            self._failed(task, Record(task.id, ""))
+            self._failed(task, Record(task.id, ""), _end_of(task.log))
         elif past is not None:
             self._nowhere(task)
 

@@ -24,7 +24,7 @@ from tests.cluster.kubernetes.project import digests_below
 from tests.flow import ROOT, Flow
 
 LIMIT = 6 * 3600
-SOON = ("--slurm-init-seconds-before-status-checks", "2", "--seconds-between-status-checks", "2")
+SOON = ("--seconds-between-status-checks", "2")
 
 
 def sources(config: dict) -> list[tuple[dict, str]]:

@@ -6,6 +6,7 @@ Nothing is faked: munge, accounting, controller, two nodes, sbatch and srun.
 import base64
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -20,7 +21,7 @@ from tests.flow import Flow
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 PROFILE = "profiles/slurm"
-SOON = ("--slurm-init-seconds-before-status-checks", "2", "--seconds-between-status-checks", "2")
+SOON = ("--seconds-between-status-checks", "2")
 """A small run does not wait for the status as long as one of hours."""
 LONG = float(os.environ.get("CONNECTOMAKE_CLUSTER_SECONDS", "900"))
 """Bound of one run; a quiet machine needs a tenth."""
@@ -69,7 +70,7 @@ def test_the_same_bits_on_two_nodes(slurm, flow, expected):
     ]
     assert {row[1] for row in rows} == {"COMPLETED"}
     assert {row[2] for row in rows} == {"n1", "n2"}, "both nodes have worked"
-    assert len(rows) == text.count("has been submitted with SLURM jobid")
+    assert len(rows) == sum(map(int, re.findall(r"Submitted (\d+) job\(s\)", text)))
     assert "Nothing to be done" in Head(flow, PROFILE, slurm.env).run(LONG)
 
 

