@@ -42,6 +42,7 @@ TAIL = """
 | `segmentation.method`, `channel`, `threshold`, `connectivity` | components and all after them |
 | `segmentation.affinity_channels`, `t_low`, `t_high`, `t_boundary`, with method watershed | components and all after them |
 | `segmentation.min_size`, `merge.fan_out` | merge and all after it |
+| `merge.memory_mb` | nothing, as long as a node keeps its number of children; else merge and all after it |
 | `segmentation.min_size`, where there is agglomeration | agglomeration and all after it |
 | `agglomeration`, `segmentation.min_supervoxel` | agglomeration and all after it |
 | `agglomeration.thresholds` | nothing; what an added one lacks is made, and the curve of scores if it is the lowest |

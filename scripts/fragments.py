@@ -2,7 +2,7 @@
 
 from connectomake.jobs import Job, run
 from connectomake.meshes import mesh_fragments
-from connectomake.objects import read_parquet, select
+from connectomake.objects import select_from
 
 
 def main(job: Job) -> None:
@@ -10,7 +10,7 @@ def main(job: Job) -> None:
     group = tree.parse(0, job.wildcards.node)
     shards = dict(zip(tree.members(0, group), job.input.shards, strict=True))
     halos = dict(zip(tree.neighbours(group), job.input.halos, strict=True))
-    keep = select(read_parquet(job.input.objects), plan.config["meshes"]["select"]) if plan.meshes_selected else None
+    keep = select_from(job.input.objects, plan.config["meshes"]["select"]) if plan.meshes_selected else None
     record = job.stages.record("fragments")
     mesh_fragments(job.output.pack, plan.layers["segmentation"], plan.mesh_spec, shards, halos, keep, record)
 

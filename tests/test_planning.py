@@ -149,6 +149,54 @@ def test_memory_of_a_node_follows_from_the_tables_that_it_reads(tmp_path):
     assert demands.memory("components", 1, paths) == demands.memory("components"), "its memory does not follow from tables"
 
 
+@pytest.mark.parametrize("stage", ["objects", "history"])
+def test_tables_of_a_whole_run_take_no_more_memory_for_more_of_them(tmp_path, stage):
+    path = str(tmp_path / "0.h5")
+    write_tables(path, {"closed/key": np.zeros(1 << 17, np.uint64)})
+    demands = Demands(make_plan())
+    few, many, most = (demands.memory(stage, 1, [path] * count) for count in (10, 1000, 10**4))
+    assert few < many == most < 1200
+    estimates = [Demands(plan_of_blocks(64, blocks)).memory(stage) for blocks in (16, 64, 256)]
+    assert estimates[0] <= estimates[1] == estimates[2] < 1300
+
+
+def plan_of_blocks(side, blocks=8, **sections):
+    """A watershed with agglomeration in so many blocks along each axis."""
+    joined = {"segmentation": {"method": "watershed"}, "agglomeration": {"threshold": 0.3}, "inference": {"channels": 3}}
+    shape, block = (side * blocks,) * 3, [side] * 3
+    return make_plan(shape=shape, block=block, chunk=[side // 8] * 3, **joined | sections)
+
+
+@pytest.mark.parametrize("side", [128, 256, 512, 1024])
+@pytest.mark.parametrize("t_high", [0.995, 0.9999])
+@pytest.mark.parametrize("memory", [4096, 16384])
+def test_a_node_has_as_many_children_as_fit(side, t_high, memory):
+    watershed = {"method": "watershed", "t_high": t_high}
+    plan = plan_of_blocks(side, segmentation=watershed, merge={"memory_mb": memory})
+    bits, process = plan.octree.bits, Demands(plan)._process("agglomeration")
+    assert 1 <= bits <= 6
+    if bits > 1:
+        assert Demands(plan).memory("agglomeration") <= memory + process + 1
+    if bits < 6:
+        wider = plan_of_blocks(side, segmentation=watershed, merge={"memory_mb": 10**9, "fan_out": 2 << bits})
+        assert wider.octree.bits == bits + 1
+        assert Demands(wider).memory("agglomeration") > memory
+
+
+def test_small_runs_keep_the_fan_out_of_the_config_and_their_files():
+    for plan in (plan_of_blocks(256, 2), plan_of_blocks(128), make_plan(), make_plan(merge={"fan_out": 4096})):
+        assert 1 << plan.octree.bits == plan.config["merge"]["fan_out"]
+        assert json.loads(Stages(plan).param("merge"))["merge"] == {"fan_out": plan.config["merge"]["fan_out"]}
+    large = plan_of_blocks(512)
+    assert 1 << large.octree.bits == 8 < large.config["merge"]["fan_out"]
+    same = plan_of_blocks(512, merge={"memory_mb": 16000})
+    assert Stages(same).param("merge") == Stages(large).param("merge"), "a bound that changes no node remakes nothing"
+    assert large.mesh_tree.bits == large.measure_tree.bits == 6, "what is gathered does not follow the memory of the merge"
+    old = large.to_json()
+    del old["config"]["merge"]["memory_mb"]
+    assert Plan.from_json(old).octree.bits == 6, "a plan of an older version has its files as they were"
+
+
 def test_the_last_attempt_at_a_watershed_has_room_for_noise():
     network = {"channels": 3}
     plan = make_plan(shape=(512, 512, 512), block=[256, 256, 256], segmentation={"method": "watershed"}, inference=network)

@@ -5,7 +5,7 @@ An up file has ``open/*``, ``edges/*`` (read by the parent), ``merges/*``, and a
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, TypeAlias
 
@@ -13,11 +13,12 @@ import numpy as np
 
 from connectomake.agglomeration.blocks import GraphBlocks
 from connectomake.agglomeration.graph import Edges
+from connectomake.agglomeration.history import merges_in_order
 from connectomake.agglomeration.node import Open, Up, agglomerate_blocks, agglomerate_nodes
 from connectomake.agglomeration.rule import Rule
 from connectomake.agglomeration.solve import MEAN, SMALL, Merges, concat
 from connectomake.geometry import Octree
-from connectomake.layers import read_columns, read_tables, write_columns, write_tables
+from connectomake.layers import read_columns, read_tables, write_batches, write_tables
 
 Path: TypeAlias = str | os.PathLike[str]
 _COLUMNS = [f.name for f in fields(Merges)]
@@ -63,13 +64,6 @@ def _write(path: Path, octree: Octree, level: int, up: Up, record: Mapping[str, 
     )
 
 
-def collect_merges(files: Iterable[Path]) -> Merges:
-    """Read the merges of all nodes, one up file at a time, in an order that does not depend on the nodes; see `canonical`."""
-    names = [f"merges/{name}" for name in _COLUMNS]
-    parts = [read_tables(path, names) for path in files]
-    return canonical(Merges(*(np.concatenate([part[name] for part in parts]) for name in names)))
-
-
 def canonical(merges: Merges) -> Merges:
     """Put the merges of a whole volume, gathered in any order from any nodes, into the one form that tables have.
 
@@ -90,9 +84,20 @@ def canonical(merges: Merges) -> Merges:
     return concat([small, rest])
 
 
-def write_merges(path: Path, merges: Merges, record: Mapping[str, Any] | None = None) -> None:
-    """Write the table of merges as Parquet, columns as in `Merges`; equal tables and records give equal bytes."""
-    write_columns(path, {name: getattr(merges, name) for name in _COLUMNS}, record)
+def write_history(path: Path, files: Sequence[Path], record: Mapping[str, Any] | None = None) -> None:
+    """Write the merges of all nodes as one table, columns as in `Merges`, rows as `canonical` has them; in bounded memory.
+
+    Parameters
+    ----------
+    path
+        The Parquet file; equal merges and records give equal bytes.
+    files
+        Up files of all nodes, in any order.
+    record
+        What to note in the file's metadata.
+    """
+    batches = ({name: getattr(part, name) for name in _COLUMNS} for part in merges_in_order(files, path))
+    write_batches(path, batches, lambda: record or {})
 
 
 def read_merges(path: Path) -> Merges:

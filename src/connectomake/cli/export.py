@@ -68,13 +68,13 @@ def _export_skeletons(plan: "Plan", object_ids: list[int] | None, where: str | N
 
 def _chosen(plan: "Plan", object_ids: list[int] | None, where: str | None) -> list[int]:
     """Return the ids of the objects to export, ascending."""
-    from connectomake.objects import read_parquet, select
+    from connectomake.objects import select_from
     from connectomake.planning.targets import Targets
 
     if not object_ids and where is None:
         raise ConfigError('name the objects to export with --id ID or --where "voxels > 1e5"')
     wanted = {"ids": object_ids or None, "min_voxels": 0, "max_voxels": None, "query": where}
-    chosen: list[int] = select(read_parquet(Targets(plan).objects), wanted).tolist()
+    chosen: list[int] = select_from(Targets(plan).objects, wanted).tolist()
     if not chosen:
         raise ConfigError(f"no object matches {where!r}; see the columns of {Targets(plan).objects}")
     return chosen

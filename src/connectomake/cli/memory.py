@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from connectomake.cli.benchmarks import job_memory
 from connectomake.cli.estimates import DEMANDS_OF
-from connectomake.planning.demands import MB, READ_TABLES, Demands
+from connectomake.planning.demands import READ_TABLES, Demands
+from connectomake.planning.fan_out import MB
 from connectomake.planning.plan import Plan
 from connectomake.planning.targets import Targets
 

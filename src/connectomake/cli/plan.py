@@ -107,6 +107,17 @@ def _joining(agglomeration: dict[str, Any] | None, min_supervoxel: int) -> str:
     return text + (f", below {absorb} voxels absorbed" if absorb else "")
 
 
+def _fan_out(plan: "Plan") -> str:
+    """Return the octree's fan-out, and why it is smaller than the config's."""
+    from connectomake.planning.fan_out import MB, fan_out_bits, node_bytes
+
+    bits, allowed = plan.octree.bits, fan_out_bits(plan)
+    if bits == allowed:
+        return f"{1 << bits}"
+    needed, room = (bytes_text(n) for n in (node_bytes(plan, allowed), plan.config["merge"]["memory_mb"] * MB))
+    return f"{1 << bits} (a job with {1 << allowed} children would take about {needed}; merge.memory_mb allows {room})"
+
+
 def _segmentation(plan: "Plan") -> list[tuple[str, str]]:
     from connectomake.cli.estimates import octree_counts, pack_counts
 
@@ -114,7 +125,7 @@ def _segmentation(plan: "Plan") -> list[tuple[str, str]]:
     text = f"{section['method']} {_method(section)}, min_size {section['min_size']}"
     text += _joining(plan.config["agglomeration"], section["min_supervoxel"])
     levels = octree_counts(plan)
-    tree = f"fan-out {1 << plan.octree.bits}, {counted(len(levels), 'level')}: "
+    tree = f"fan-out {_fan_out(plan)}, {counted(len(levels), 'level')}: "
     rows = [("segmentation", text), ("octree", tree + ", ".join(counted(n, "node") for n in levels))]
     if plan.meshes_enabled:
         groups, *above = pack_counts(plan)

@@ -145,7 +145,7 @@ def _stage_table(plan: "Plan", found: "list[Tally]") -> "Table":
 
 def _warn_of_memory(plan: "Plan") -> None:
     from connectomake.cli.memory import excesses
-    from connectomake.planning.demands import MB
+    from connectomake.planning.fan_out import MB
 
     for e in excesses(plan):
         common.note(

@@ -157,8 +157,12 @@ def _crc(stream: BinaryIO, length: int) -> int:
 
 def checksum_of(name: str, array: np.ndarray) -> int:
     """Return the CRC-32 of an array with its name, dtype and shape."""
-    head = f"{name}\0{array.dtype.str}\0{array.shape}".encode()
-    return zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8), zlib.crc32(head))
+    return zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8), checksum_head(name, array.dtype, array.shape))
+
+
+def checksum_head(name: str, dtype: np.dtype, shape: tuple[int, ...]) -> int:
+    """Return the CRC-32 that the one of an array starts from: that of its name, dtype and shape."""
+    return zlib.crc32(f"{name}\0{dtype.str}\0{shape}".encode())
 
 
 def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The table of whole objects: as Parquet and as Neuroglancer segment properties."""
 
 from connectomake.objects.properties import segment_properties, write_segment_properties
-from connectomake.objects.query import check_query, matching, select
+from connectomake.objects.query import check_query, matching, select, select_from
+from connectomake.objects.stream import ObjectFiles, ObjectStream, write_objects
 from connectomake.objects.table import (
     centroids,
     collect,
@@ -14,6 +15,7 @@ from connectomake.objects.table import (
 )
 
 __all__ = [
-    "centroids", "check_query", "collect", "collect_interiors", "collect_lengths", "collect_measures", "matching",
-    "read_parquet", "segment_properties", "select", "sizes", "write_parquet", "write_segment_properties",
+    "ObjectFiles", "ObjectStream", "centroids", "check_query", "collect", "collect_interiors", "collect_lengths",
+    "collect_measures", "matching", "read_parquet", "segment_properties", "select", "select_from", "sizes", "write_objects",
+    "write_parquet", "write_segment_properties",
 ]  # fmt: skip

@@ -31,7 +31,7 @@ def segment_properties(table: ComponentTable, limit: int, numbers: Mapping[str, 
         Label "#1" for the largest object, "#2", …, with zeros in front (#07 of 12 objects) so that viewers sort them;
         number ``voxels`` (uint32, or float32 where a size exceeds uint32).
     """
-    largest = np.lexsort((table.key, np.iinfo(np.uint64).max - table.voxels))[: max(limit, 0)]
+    largest = largest_of(table, limit)
     voxels = table.voxels[largest]
     small = not len(voxels) or int(voxels[0]) < 2**32
     sizes = voxels.tolist() if small else voxels.astype(np.float32).astype(np.float64).tolist()
@@ -43,6 +43,11 @@ def segment_properties(table: ComponentTable, limit: int, numbers: Mapping[str, 
         "@type": "neuroglancer_segment_properties",
         "inline": {"ids": [str(i) for i in table.key[largest].tolist()], "properties": [label, size, *further]},
     }
+
+
+def largest_of(table: ComponentTable, limit: int) -> np.ndarray:
+    """Return the rows of the largest objects, the largest first (ties: smaller id first), at most `limit`."""
+    return np.lexsort((table.key, np.iinfo(np.uint64).max - table.voxels))[: max(limit, 0)]
 
 
 def _float32(name: str, values: np.ndarray) -> dict[str, Any]:

@@ -8,6 +8,7 @@
     sign        = "<" | "<=" | ">" | ">=" | "==" | "!="
 """
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from connectomake.errors import ConfigError
+from connectomake.layers import read_batches
 
 Columns: TypeAlias = Mapping[str, np.ndarray]
 Condition: TypeAlias = Callable[[Columns], np.ndarray]
@@ -185,18 +187,55 @@ def select(columns: Columns, wanted: Mapping[str, Any]) -> np.ndarray:
     ConfigError
         If an id does not exist or the query is wrong.
     """
-    ids, voxels = columns["id"], columns["voxels"]
-    kept = voxels >= wanted["min_voxels"]
-    if wanted["max_voxels"] is not None:
-        kept &= voxels <= wanted["max_voxels"]
-    if wanted["query"]:
-        kept &= matching(columns, wanted["query"])
+    ids = columns["id"]
+    kept = _kept(columns, wanted)
     if wanted["ids"] is not None:
         named = np.array(sorted(set(wanted["ids"])), np.uint64)
-        unknown = named[~np.isin(named, ids)]
-        if len(unknown):
-            more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
-            raise ConfigError(f"object {unknown[0]}{more} does not exist; the object table lists {len(ids):,} ids")
+        _check_known(named[~np.isin(named, ids)], len(ids))
         kept &= np.isin(ids, named)
     found: np.ndarray = ids[kept].astype(np.uint64)
     return found
+
+
+def select_from(path: str | os.PathLike[str], wanted: Mapping[str, Any]) -> np.ndarray:
+    """Return what `select` returns of the whole object table, of which a row group is read at a time.
+
+    Raises
+    ------
+    ConfigError
+        If an id does not exist or the query is wrong.
+    LayerError
+        If the table is missing or damaged.
+    """
+    named = None if wanted["ids"] is None else np.array(sorted(set(wanted["ids"])), np.uint64)
+    unknown, count, found = named, 0, [np.zeros(0, np.uint64)]
+    for columns in read_batches(path, {"id", "voxels", *columns_in(wanted["query"] or "")}):
+        ids = columns["id"]
+        kept, count = _kept(columns, wanted), count + len(ids)
+        if named is not None and unknown is not None:
+            unknown = np.setdiff1d(unknown, ids)
+            kept &= np.isin(ids, named)
+        found.append(ids[kept].astype(np.uint64))
+    _check_known(np.zeros(0) if unknown is None else unknown, count)
+    return np.concatenate(found)
+
+
+def columns_in(text: str) -> set[str]:
+    """Return the names of columns in a query."""
+    return {name for name, _, _ in _TOKEN.findall(text) if name} - {"and", "or", "not"}
+
+
+def _kept(columns: Columns, wanted: Mapping[str, Any]) -> np.ndarray:
+    """Tell which rows are wanted by size and query, (n,) bool."""
+    kept: np.ndarray = columns["voxels"] >= wanted["min_voxels"]
+    if wanted["max_voxels"] is not None:
+        kept &= columns["voxels"] <= wanted["max_voxels"]
+    if wanted["query"]:
+        kept &= matching(columns, wanted["query"])
+    return kept
+
+
+def _check_known(unknown: np.ndarray, count: int) -> None:
+    if len(unknown):
+        more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
+        raise ConfigError(f"object {unknown[0]}{more} does not exist; the object table lists {count:,} ids")

@@ -15,6 +15,9 @@ from connectomake.tables import ComponentTable, MeasureTable, voxel_of_key
 Nm = tuple[float, float, float]
 MOST_HELD = 1 << 20
 """Rows of blocks' tables that are held before they are summed."""
+MEASURES = tuple(MeasureTable.empty().arrays("measures"))
+INTERIOR = ("interior/id", *ComponentTable.names("interior"))
+"""Names of the columns in files of measures, and of those of what is left without boundaries."""
 
 
 def collect(files: Iterable[str | os.PathLike[str]]) -> ComponentTable:
@@ -31,7 +34,11 @@ def collect(files: Iterable[str | os.PathLike[str]]) -> ComponentTable:
         If two files hold an object of the same id: they are not of the same run.
     """
     names = ComponentTable.names("closed")
-    table = ComponentTable.concat(ComponentTable.from_arrays(read_tables(path, names), "closed") for path in files)
+    return in_order(ComponentTable.concat(ComponentTable.from_arrays(read_tables(path, names), "closed") for path in files))
+
+
+def in_order(table: ComponentTable) -> ComponentTable:
+    """Sort objects by id; see `collect`."""
     table = table.take(np.argsort(table.key))
     twice = np.flatnonzero(table.key[1:] == table.key[:-1])
     if len(twice):
@@ -61,10 +68,13 @@ def collect_interiors(files: Iterable[str | os.PathLike[str]], table: ComponentT
     RunError
         If something is left of an object that does not exist.
     """
+    return interiors_of((read_tables(path, INTERIOR) for path in files), table)
+
+
+def interiors_of(parts: Iterable[Mapping[str, np.ndarray]], table: ComponentTable) -> tuple[ComponentTable, np.ndarray]:
+    """Sum what is left in all parts, given as columns; see `collect_interiors`."""
     ids, found, held = np.zeros(0, np.uint64), ComponentTable.empty(), []
-    names = ["interior/id", *ComponentTable.names("interior")]
-    for path in files:
-        arrays = read_tables(path, names)
+    for arrays in parts:
         held.append((arrays["interior/id"], ComponentTable.from_arrays(arrays, "interior")))
         if sum(len(part) for part, _ in held) > max(len(ids), MOST_HELD):
             ids, found = _summed([(ids, found), *held])
@@ -97,10 +107,17 @@ def collect_measures(files: Iterable[str | os.PathLike[str]], table: ComponentTa
     RunError
         If they are not of the same objects.
     """
-    names = list(MeasureTable.empty().arrays("measures"))
-    measures = MeasureTable.empty()
-    for path in files:
-        measures = MeasureTable.merge([measures, MeasureTable.from_arrays(read_tables(path, names), "measures")])
+    return measures_of((read_tables(path, MEASURES) for path in files), table)
+
+
+def measures_of(parts: Iterable[Mapping[str, np.ndarray]], table: ComponentTable) -> MeasureTable:
+    """Sum the measures of all parts, given as columns; see `collect_measures`."""
+    measures, held = MeasureTable.empty(), list[MeasureTable]()
+    for arrays in parts:
+        held.append(MeasureTable.from_arrays(arrays, "measures"))
+        if sum(len(part.id) for part in held) > max(len(measures.id), MOST_HELD):
+            measures, held = MeasureTable.merge([measures, *held]), []
+    measures = MeasureTable.merge([measures, *held])
     if not np.array_equal(measures.id, table.key):
         odd = np.setxor1d(measures.id, table.key)[0]
         raise RunError(f"object {odd} is only in one of the merge files and the segmentation; run `connectomake verify --deep`")
@@ -128,21 +145,31 @@ def collect_lengths(
     RunError
         If there is a skeleton of no object.
     """
-    unknown = np.setdiff1d(np.array(wanted or [], np.uint64), table.key)
+    check_wanted(np.setdiff1d(np.array(wanted or [], np.uint64), table.key))
+    lengths = np.zeros(len(table), np.float64)
+    for path in files:
+        found = read_tables(path, ["id", "nm"])
+        put_lengths(lengths, table, found["id"], found["nm"], [path] * len(found["id"]))
+    return lengths
+
+
+def check_wanted(unknown: np.ndarray) -> None:
+    """Raise a ConfigError if there are objects that should get a skeleton and do not exist."""
     if len(unknown):
         raise ConfigError(
             f"skeletons.ids names {unknown[0]}, which is no object of the segmentation; `connectomake summary` names some"
         )
-    lengths = np.zeros(len(table), np.float64)
-    for path in files:
-        found = read_tables(path, ["id", "nm"])
-        rows = np.searchsorted(table.key, found["id"])
-        known = rows < len(table)
-        known[known] = table.key[rows[known]] == found["id"][known]
-        if not known.all():
-            raise RunError(f"object {found['id'][~known][0]} of {path} is in no merge file; run `connectomake verify --deep`")
-        lengths[rows] = found["nm"]
-    return lengths
+
+
+def put_lengths(lengths: np.ndarray, table: ComponentTable, ids: np.ndarray, nm: np.ndarray, files: Sequence[object]) -> None:
+    """Put lengths (m,) of objects into their rows; `files` (m,) are those that they are from, for the error."""
+    rows = np.searchsorted(table.key, ids)
+    known = rows < len(table)
+    known[known] = table.key[rows[known]] == ids[known]
+    if not known.all():
+        odd = int(np.flatnonzero(~known)[0])
+        raise RunError(f"object {ids[odd]} of {files[odd]} is in no merge file; run `connectomake verify --deep`")
+    lengths[rows] = nm
 
 
 def centroids(table: ComponentTable, roi: Box, voxel_size: Nm) -> np.ndarray:
@@ -207,6 +234,18 @@ def write_parquet(
     first
         (n,) uint64: 1 + raster index of a voxel of each object, where none deep inside is known; by default the id.
     """
+    write_columns(path, object_columns(table, roi, voxel_size, measures, lengths, first), record)
+
+
+def object_columns(
+    table: ComponentTable,
+    roi: Box,
+    voxel_size: Nm,
+    measures: MeasureTable | None = None,
+    lengths: np.ndarray | None = None,
+    first: np.ndarray | None = None,
+) -> dict[str, np.ndarray]:
+    """Return the columns of the object table, or of some of its rows; see `write_parquet`."""
     centres = centroids(table, roi, voxel_size)
     columns = {"id": table.key, "voxels": table.voxels, **sizes(table, voxel_size, measures, lengths)}
     columns |= {f"start_{a}": table.start[:, i] for i, a in enumerate("zyx")}
@@ -216,8 +255,7 @@ def write_parquet(
     if measures is not None:
         voxel = np.where(measures.depth > 0, measures.inside.astype(np.uint64), voxel)
     inside = voxel_of_key(voxel, roi)
-    columns |= {f"inside_{a}": inside[:, i] for i, a in enumerate("zyx")}
-    write_columns(path, columns, record)
+    return columns | {f"inside_{a}": inside[:, i] for i, a in enumerate("zyx")}
 
 
 def read_parquet(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:

@@ -8,11 +8,11 @@ import numpy as np
 
 from connectomake.geometry import volume_of
 from connectomake.layers import table_bytes
+from connectomake.planning.fan_out import MB, TABLE_BYTES, agglomeration_bytes, merge_bytes
 from connectomake.planning.plan import Plan
 from connectomake.planning.scales import Scales
 from connectomake.planning.skeletons import Skeletons
 
-MB = 1 << 20
 PROCESS_MB = {
     "image": 260,
     "affinity": 600,
@@ -47,10 +47,6 @@ BOUNDARY_BYTES, INTERIOR_BYTES = 6, 4
 """Per voxel, where boundaries are left out: strongest edges and a copy of the labels; what is left of each label."""
 ENCODED_BYTES = 16
 """Per voxel of a storage chunk: what its encoding can take at most, twice."""
-TABLE_BYTES = 0.02
-"""Per voxel, of component tables: about 200 components in a million voxels."""
-GRAPH_BYTES, DENSE_GRAPH_BYTES, MANY_BASINS = 8, 40, 0.999
-"""Per voxel of a node, of region graphs with all that solving them takes: measured 7 and 36; and `t_high` of the latter."""
 TRACE_BYTES = 0.5
 """Per voxel of the region: one skeleton's voxel in 50 where objects are thin and dense, 22 bytes each; measured."""
 TRACED_BYTES, TRACED_HALO_BYTES = 50, 24
@@ -60,8 +56,12 @@ PAIRS_BYTES = 0.01
 """Per voxel, of contingency tables: about 200 pairs of labels and as many contacts in a million voxels."""
 SUPERVOXEL_BYTES = 0.2
 """Per voxel, of tables of supervoxels: up to 5,000 pairs with true objects in a million voxels."""
-READ_TABLES = {"merge": 1.5, "lookup": 0.6, "agglomeration": 6.0, "history": 2.5, "objects": 1.5}
-"""Memory per byte of the tables that a stage reads; measured 1.0, 0.3, 5.5, 1.6 and 0.7, on noise as on smooth affinities."""
+READ_TABLES = {"merge": 1.5, "lookup": 0.6, "agglomeration": 6.0, "history": 2.5, "objects": 2.5}
+"""Memory per byte of the tables that a stage reads; measured 1.0, 0.3, 5.5, 1.6 and 1.7, on noise as on smooth affinities."""
+HELD, HELD_TABLES = 700 << 20, 4
+"""Bytes that stages which read a range after the other (`RANGED`) take at most, beside so many times the largest table: measured
+620 MB for the objects, and 210 MB for the history of merges, of 10⁷ rows."""
+RANGED = ("history", "objects")
 NOISE_BYTES, LAST_ATTEMPT = 280, 3
 """Per voxel, the region graph of pure noise while it is made, a basin in every fourth voxel: measured 275. Nobody knows before
 the job whether a network is that weak, so the last attempt of the cluster profiles asks for it."""
@@ -118,7 +118,9 @@ class Demands:
         """
         read = [table_bytes(path) for path in tables] if stage in READ_TABLES else []
         if read and None not in read:
-            needed = READ_TABLES[stage] * sum(size for size in read if size is not None)
+            sizes = [size for size in read if size is not None]
+            needed = READ_TABLES[stage] * sum(sizes)
+            needed = min(needed, HELD + HELD_TABLES * max(sizes)) if stage in RANGED else needed
         else:
             needed = self._estimate(stage)
         asked = (self._process(stage) + math.ceil(needed / MB)) << (attempt - 1)
@@ -133,11 +135,11 @@ class Demands:
             "affinity": self._affinity,
             "components": self._components,
             "segmentation": self._segmentation,
-            "merge": self._merge,
-            "lookup": lambda: self._merge() // 2,
-            "agglomeration": self._agglomeration,
-            "objects": lambda: int(2 * TABLE_BYTES * self.plan.roi.volume),
-            "history": lambda: int(2 * TABLE_BYTES * self.plan.roi.volume),
+            "merge": lambda: merge_bytes(self.plan, self.plan.octree.bits),
+            "lookup": lambda: merge_bytes(self.plan, self.plan.octree.bits) // 2,
+            "agglomeration": lambda: agglomeration_bytes(self.plan, self.plan.octree.bits),
+            "objects": self._ranged,
+            "history": self._ranged,
             "fragments": self._fragments,
             "measures": self._fragments,
             "traces": self._traces,
@@ -203,17 +205,10 @@ class Demands:
             + spec.channels * (4 * row + np.dtype(spec.dtype).itemsize * slab)
         )
 
-    def _merge(self) -> int:
-        shape = [min(b, r) for b, r in zip(self.plan.block, self.plan.roi.shape, strict=True)]
-        faces = 2 * (shape[0] * shape[1] + shape[0] * shape[2] + shape[1] * shape[2])
-        children = min(1 << self.plan.octree.bits, self.plan.grid.count)
-        return int(children * (faces * 4 + TABLE_BYTES * self._voxels))
-
-    def _agglomeration(self) -> int:
-        """The region graphs of a node's children, being solved; basins are many if only the highest affinity joins them."""
-        many = float(self.plan.config["segmentation"]["t_high"]) >= MANY_BASINS
+    def _ranged(self) -> int:
+        """Tables of the whole region, but no more of them than one range and the tables of one node."""
         node = min(self._voxels << self.plan.octree.bits, self.plan.roi.volume)
-        return 2 * self._merge() + (DENSE_GRAPH_BYTES if many else GRAPH_BYTES) * node
+        return int(min(2 * TABLE_BYTES * self.plan.roi.volume, HELD + HELD_TABLES * TABLE_BYTES * node))
 
     def _pyramid(self) -> int:
         """A storage chunk, the eight or so below it, decoded and encoded; the indices of the shards that are read, mapped."""

@@ -11,6 +11,7 @@ from connectomake.inference.context import reflected_box
 from connectomake.inference.spec import InferenceSpec
 from connectomake.layers import LayerSpec
 from connectomake.planning.facts import SourceFacts
+from connectomake.planning.fan_out import fan_out_bits, octree_bits
 from connectomake.planning.mesh_tree import MeshTree
 
 if TYPE_CHECKING:
@@ -105,8 +106,8 @@ class Plan:
 
     @functools.cached_property
     def octree(self) -> Octree:
-        """The merge octree over the blocks."""
-        return Octree(self.grid, int(self.config["merge"]["fan_out"]).bit_length() - 1)
+        """The merge octree over the blocks; a node has as many children as fit, see `octree_bits`."""
+        return Octree(self.grid, octree_bits(self))
 
     @functools.cached_property
     def inference(self) -> InferenceSpec | None:
@@ -282,12 +283,12 @@ class Plan:
     @functools.cached_property
     def mesh_tree(self) -> MeshTree:
         """Groups of blocks that are meshed in one job, and how their pieces are gathered."""
-        return MeshTree.of(self.grid, int(self.config["meshes"]["voxels_per_job"]), self.octree.bits)
+        return MeshTree.of(self.grid, int(self.config["meshes"]["voxels_per_job"]), fan_out_bits(self))
 
     @functools.cached_property
     def measure_tree(self) -> MeshTree:
         """Groups of blocks that are measured in one job: more than are meshed, since that takes much longer."""
-        return MeshTree.of(self.grid, VOXELS_PER_MEASURING_JOB, self.octree.bits)
+        return MeshTree.of(self.grid, VOXELS_PER_MEASURING_JOB, fan_out_bits(self))
 
     @functools.cached_property
     def mesh_spec(self) -> "MeshSpec":

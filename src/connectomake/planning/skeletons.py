@@ -9,6 +9,7 @@ from connectomake.errors import ConfigError
 from connectomake.geometry import as_vec
 from connectomake.geometry.grid import number_of
 from connectomake.geometry.morton import bit_order
+from connectomake.planning.fan_out import fan_out_bits
 from connectomake.planning.mesh_tree import MeshTree
 from connectomake.planning.plan import Plan
 
@@ -59,7 +60,7 @@ class Skeletons:
         A group is as large as its voxels allow and the shards that its cells meet, which are no more than the fan-out; a group
         has at least one block.
         """
-        bits = self.plan.octree.bits
+        bits = fan_out_bits(self.plan)
         tree = MeshTree.of(self.plan.grid, int(self.config["voxels_per_job"]), bits)
         group_bits = tree.group_bits
         while group_bits and self.shards_met(group_bits) > 1 << bits:

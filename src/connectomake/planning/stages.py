@@ -168,7 +168,8 @@ class Stages:
         return values | ({"source": self._source()} if self.plan.probability is None else {})
 
     def _merge(self) -> dict[str, Any]:
-        return {"min_size": self.plan.merge_min_size, "merge": self.plan.config["merge"]}
+        # which blocks a node has decides its files, though not the result; how much memory was allowed for does not
+        return {"min_size": self.plan.merge_min_size, "merge": {"fan_out": 1 << self.plan.octree.bits}}
 
     def _agglomeration(self, at: str) -> dict[str, Any]:
         options = {k: self.plan.config["segmentation"][k] for k in ("t_low", "min_supervoxel", "min_size")}
