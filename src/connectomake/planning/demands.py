@@ -59,7 +59,7 @@ SUPERVOXEL_BYTES = 0.2
 READ_TABLES = {"merge": 1.5, "lookup": 0.6, "agglomeration": 6.0, "history": 2.5, "objects": 2.5}
 """Memory per byte of the tables that a stage reads; measured 1.0, 0.3, 5.5, 1.6 and 1.7, on noise as on smooth affinities."""
 HELD, HELD_TABLES = 700 << 20, 4
-"""Bytes that stages which read a range after the other (`RANGED`) take at most, beside so many times the largest table: measured
+"""Bytes that stages which read range after range (`RANGED`) take at most, beside so many times the largest table: measured
 620 MB for the objects, and 210 MB for the history of merges, of 10⁷ rows."""
 RANGED = ("history", "objects")
 NOISE_BYTES, LAST_ATTEMPT = 280, 3
