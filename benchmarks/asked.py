@@ -1,10 +1,10 @@
 """What each job of the workflow asks a cluster for, and what it takes there: memory of the whole process tree, and time.
 
 Every job is started as on Slurm: Snakemake around the script, in processes of its own, whose resident memory is summed (see
-``benchmarks/executor``). Runs: the demo; a slab of FIB-25, where it is there, by watershed and agglomeration, with a further
+``benchmarks/executor``). Runs: a part of the demo; a slab of FIB-25, where it is there, by watershed and agglomeration, with a further
 threshold and skeletons.
 
-    python -m benchmarks.asked FOLDER [demo|fib25|noise|smooth] …     a table per run; notes of all jobs lie in FOLDER/NAME/meter.jsonl
+    python -m benchmarks.asked FOLDER [demo|fib25|noise|smooth] …     a table per run; notes of jobs: FOLDER/NAME/meter.jsonl
 """
 
 import json
@@ -35,8 +35,10 @@ JOINED = {
 
 
 def demo(folder: Path) -> dict[str, Any]:
-    """The demo as it is shipped."""
-    return prepare_demo(folder)
+    """The demo, cut down to one whole block and parts of seven others."""
+    config = prepare_demo(folder)
+    config["source"]["stop"] = [int(1.2 * size) for size in config["block"]]
+    return config
 
 
 def fib25(folder: Path) -> dict[str, Any]:

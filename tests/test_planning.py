@@ -27,12 +27,14 @@ from connectomake.meshes.parents import make_parent
 from connectomake.meshes.shards import Level, manifest
 from connectomake.objects import segment_properties, sizes
 from connectomake.octree import Adjacency, MemoryBlocks, merge_blocks, tables_for_children
-from connectomake.planning.demands import Demands, seconds_of
+from connectomake.planning.demands import Demands
 from connectomake.planning.facts import SourceFacts
 from connectomake.planning.mesh_tree import MeshTree
 from connectomake.planning.plan import Plan
+from connectomake.planning.skeletons import Skeletons
 from connectomake.planning.stages import VERSIONS, Stages
 from connectomake.planning.targets import Targets
+from connectomake.planning.times import SECONDS_PER_MB, seconds_of
 from connectomake.pyramid import downsample
 from connectomake.segmentation import remap
 from connectomake.skeletons import SkeletonSpec, Traces, trace_cell
@@ -147,6 +149,35 @@ def test_memory_of_a_node_follows_from_the_tables_that_it_reads(tmp_path):
     assert asked == demands.memory("agglomeration", 1, [paths[2]]) + 6 * 100
     assert demands.memory("agglomeration", 2, paths) == 2 * asked
     assert demands.memory("components", 1, paths) == demands.memory("components"), "its memory does not follow from tables"
+
+
+@pytest.mark.parametrize("stage", sorted(SECONDS_PER_MB))
+def test_the_time_of_a_job_follows_from_what_it_reads(tmp_path, stage):
+    plan = make_plan(skeletons={"enabled": True})
+    demands, paths = Demands(plan), [str(tmp_path / name) for name in ("0.h5", "1.h5", "0.pack", "0.parquet")]
+    assert demands.minutes(stage, 1, paths) == demands.minutes(stage), "files that are not there tell nothing"
+    megabytes = {"a": np.zeros(30 << 20, np.uint8)}
+    write_tables(paths[0], megabytes)
+    write_tables(paths[1], megabytes)
+    (tmp_path / "0.pack").write_bytes(bytes(100))
+    (tmp_path / "0.parquet").write_bytes(bytes(20))
+    one, many = demands.minutes(stage, 1, paths[:1]), demands.minutes(stage, 1, paths * 1000)
+    seconds = SECONDS_PER_MB[stage] * 60_000
+    shared = {"meshes": plan.mesh_spec.sharding.count, "skeletons": len(Skeletons(plan).numbers)}.get(stage, 1)
+    assert 10 < one <= 12 + 3 * SECONDS_PER_MB[stage] * 30 / 60
+    assert many == pytest.approx(10 + 3 * seconds / shared / 60, rel=0.02)
+    assert demands.minutes(stage, 3, paths * 1000) == 4 * many
+
+
+def test_a_node_of_64_large_blocks_has_hours():
+    """Agglomerating one took 40 minutes, and was ended after 10, 20 and 40: by estimate, and by the tables that are there."""
+    plan = plan_of_blocks(512, merge={"memory_mb": 10**9})
+    assert plan.octree.bits == 6
+    assert Demands(plan).minutes("agglomeration") > 2 * 40 - 10
+    small = plan_of_blocks(128, 2)
+    assert Demands(small).minutes("agglomeration") <= 15
+    for stage in ("merge", "lookup", "history", "objects"):
+        assert Demands(plan).minutes(stage) > Demands(small).minutes(stage)
 
 
 @pytest.mark.parametrize("stage", ["objects", "history"])

@@ -17,7 +17,7 @@ if plan.agglomerates:
             "../../envs/connectomake.yaml"
         resources:
             mem_mb=memory_of_tables("agglomeration"),
-            runtime=minutes("agglomeration"),
+            runtime=minutes_of_tables("agglomeration"),
         params:
             stage=depends_on_at("agglomeration"),
         script:
@@ -35,7 +35,7 @@ if plan.agglomerates:
             "../../envs/connectomake.yaml"
         resources:
             mem_mb=memory_of_tables("lookup"),
-            runtime=minutes("lookup"),
+            runtime=minutes_of_tables("lookup"),
         params:
             stage=depends_on_at("agglomeration"),
         script:
@@ -53,7 +53,7 @@ if plan.agglomerates:
             "../../envs/connectomake.yaml"
         resources:
             mem_mb=memory_of_tables("history"),
-            runtime=minutes("objects"),
+            runtime=minutes_of_tables("history"),
         params:
             stage=depends_on_at("agglomeration"),
         script:

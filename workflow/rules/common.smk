@@ -104,6 +104,13 @@ def minutes(stage):
     return signed(lambda wildcards, attempt: needed(attempt))
 
 
+def minutes_of_tables(stage):
+    """The same of a job whose time follows from the tables that it reads, as soon as these are there."""
+    return signed(
+        lambda wildcards, input, attempt: demands.minutes(stage, attempt, input)
+    )
+
+
 def one_of(names):
     """A pattern that matches these names only."""
     return "|".join(name.replace(".", "[.]") for name in names) or "none"

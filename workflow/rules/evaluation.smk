@@ -61,7 +61,7 @@ if plan.truth is not None:
             "../../envs/connectomake.yaml"
         resources:
             mem_mb=memory("evaluation"),
-            runtime=minutes("evaluation"),
+            runtime=minutes_of_tables("evaluation"),
         params:
             stage=depends_on("evaluation"),
         script:
@@ -88,7 +88,7 @@ if plan.curved:
             "../../envs/connectomake.yaml"
         resources:
             mem_mb=memory("curve"),
-            runtime=minutes("curve"),
+            runtime=minutes_of_tables("curve"),
         params:
             stage=depends_on("curve"),
         script:

@@ -14,7 +14,7 @@ rule merge:
         "../../envs/connectomake.yaml"
     resources:
         mem_mb=memory_of_tables("merge"),
-        runtime=minutes("merge"),
+        runtime=minutes_of_tables("merge"),
     params:
         stage=depends_on("merge"),
     script:
@@ -33,7 +33,7 @@ rule lookup:
         "../../envs/connectomake.yaml"
     resources:
         mem_mb=memory_of_tables("lookup"),
-        runtime=minutes("lookup"),
+        runtime=minutes_of_tables("lookup"),
     params:
         stage=depends_on("merge"),
     script:

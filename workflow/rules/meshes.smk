@@ -37,7 +37,7 @@ if plan.meshes_enabled:
             "../../envs/connectomake.yaml"
         resources:
             mem_mb=memory("gather"),
-            runtime=minutes("gather"),
+            runtime=minutes_of_tables("gather"),
         params:
             stage=depends_on("fragments"),
         script:
@@ -55,7 +55,7 @@ if plan.meshes_enabled:
             "../../envs/connectomake.yaml"
         resources:
             mem_mb=memory("meshes"),
-            runtime=minutes("meshes"),
+            runtime=minutes_of_tables("meshes"),
         params:
             stage=depends_on("meshes"),
         script:

@@ -36,7 +36,7 @@ rule objects:
         "../../envs/connectomake.yaml"
     resources:
         mem_mb=memory_of_tables("objects"),
-        runtime=minutes("objects"),
+        runtime=minutes_of_tables("objects"),
     params:
         stage=depends_on("objects"),
     script:

@@ -36,7 +36,7 @@ if skeletons.enabled:
             "../../envs/connectomake.yaml"
         resources:
             mem_mb=memory("gather_traces"),
-            runtime=minutes("gather_traces"),
+            runtime=minutes_of_tables("gather_traces"),
         params:
             stage=depends_on("traces"),
         script:
@@ -57,7 +57,7 @@ if skeletons.enabled:
             "../../envs/connectomake.yaml"
         resources:
             mem_mb=memory("skeletons"),
-            runtime=minutes("skeletons"),
+            runtime=minutes_of_tables("skeletons"),
         params:
             stage=depends_on("skeletons"),
         script:

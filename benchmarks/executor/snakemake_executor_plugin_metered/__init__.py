@@ -1,6 +1,6 @@
 """A cluster of one machine that measures: each job is the process tree that it would be on Slurm.
 
-The command is that of a Slurm job (docs/decisions/0023-one-start.md). Of its processes the resident memory is summed, as Slurm's
+The command is that of a Slurm job (docs/decisions/0023-one-start.md). The memory of its processes is summed, as Slurm's
 accounting does, some times a second. One line of JSON per job goes to the file that CONNECTOMAKE_METER names.
 """
 
@@ -50,7 +50,8 @@ class Metered(threading.Thread):
     def run(self) -> None:
         """Start the command, look until it ends."""
         started = time.perf_counter()
-        with subprocess.Popen(self.command, shell=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:  # noqa: S602
+        pipe = subprocess.PIPE
+        with subprocess.Popen(self.command, shell=True, stdout=pipe, stderr=subprocess.STDOUT, text=True) as process:
             reader = threading.Thread(target=self._read, args=(process,), daemon=True)
             reader.start()
             root = psutil.Process(process.pid)

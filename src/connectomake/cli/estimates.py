@@ -10,11 +10,12 @@ import numpy as np
 from connectomake.cli.proposals import RECOMPUTE_LIMIT, Proposal, proposals
 from connectomake.geometry import Vec, as_vec, volume_of
 from connectomake.geometry.morton import bit_order
-from connectomake.planning.demands import Demands, seconds_of
+from connectomake.planning.demands import Demands
 from connectomake.planning.mesh_tree import MeshTree
 from connectomake.planning.plan import Plan
 from connectomake.planning.scales import Scales
 from connectomake.planning.skeletons import Skeletons
+from connectomake.planning.times import seconds_of
 
 DEMANDS_OF = {"agglomerate": "agglomeration", "assign": "lookup"}
 """What the resources of a rule are named after, where not after itself."""

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from connectomake.geometry import volume_of
-from connectomake.layers import table_bytes
 from connectomake.planning.fan_out import MB, TABLE_BYTES, agglomeration_bytes, merge_bytes
+from connectomake.planning.mesh_tree import MeshTree
 from connectomake.planning.plan import Plan
 from connectomake.planning.scales import Scales
 from connectomake.planning.skeletons import Skeletons
+from connectomake.planning.times import LEAST_MINUTES, SECONDS_PER_MB, SPARE, read_bytes, seconds_of
 
 PROCESS_MB = {
     "image": 260,
@@ -49,6 +50,8 @@ ENCODED_BYTES = 16
 """Per voxel of a storage chunk: what its encoding can take at most, twice."""
 TRACE_BYTES = 0.5
 """Per voxel of the region: one skeleton's voxel in 50 where objects are thin and dense, 22 bytes each; measured."""
+PACK_BYTES = 0.2
+"""Per voxel of the region, of mesh pieces."""
 TRACED_BYTES, TRACED_HALO_BYTES = 50, 24
 """Per voxel of a cell, and of a cell with its halo."""
 TILE_VOXELS = 1 << 23
@@ -65,25 +68,6 @@ RANGED = ("history", "objects")
 NOISE_BYTES, LAST_ATTEMPT = 280, 3
 """Per voxel, the region graph of pure noise while it is made, a basin in every fourth voxel: measured 275. Nobody knows before
 the job whether a network is that weak, so the last attempt of the cluster profiles asks for it."""
-SECONDS_PER_MEGAVOXEL = {
-    "image": 0.1,
-    "affinity": 20.0,
-    "components": 0.2,
-    "segmentation": 0.2,
-    "measures": 0.3,
-    "fragments": 10.0,
-    "traces": 3.0,
-    "skeletons": 0.1,
-    "ground_truth": 0.2,
-    "contingency": 0.1,
-    "pyramid": 0.3,
-}
-
-
-def seconds_of(plan: Plan, stage: str, voxels: int) -> float:
-    """Return about how many seconds of one core a stage takes for so many voxels, 0 where it does not follow them."""
-    views = plan.inference.views if stage == "affinity" and plan.inference is not None else 1
-    return views * SECONDS_PER_MEGAVOXEL.get(stage, 0.0) * voxels / 1e6
 
 
 @dataclass(frozen=True)
@@ -116,7 +100,7 @@ class Demands:
             Files that the job reads. Where the stage's memory follows from them (`READ_TABLES`) and all are there and say how
             large their arrays are, it is that; else an estimate from the block, which a weak network's many basins exceed.
         """
-        read = [table_bytes(path) for path in tables] if stage in READ_TABLES else []
+        read = [read_bytes(path) for path in tables] if stage in READ_TABLES else []
         if read and None not in read:
             sizes = [size for size in read if size is not None]
             needed = READ_TABLES[stage] * sum(sizes)
@@ -161,8 +145,29 @@ class Demands:
             return LIGHT_PROCESS_MB  # packs fragments as they are
         return PROCESS_MB.get(stage, LIGHT_PROCESS_MB)
 
-    def minutes(self, stage: str, attempt: int = 1) -> int:
-        """Return the time in minutes that a job of a stage may take: generous, for clusters kill what exceeds it."""
+    def minutes(self, stage: str, attempt: int = 1, tables: Iterable[str] = ()) -> int:
+        """Return the time in minutes that a job of a stage may take: generous, for clusters kill what exceeds it.
+
+        Parameters
+        ----------
+        stage
+            The stage.
+        attempt
+            1 for the first one; each further one gets double.
+        tables
+            Files that the job reads. Where the stage's time follows from them (`SECONDS_PER_MB`) and all are there and say how
+            large they are, it is that; else an estimate from the voxels.
+        """
+        if stage in SECONDS_PER_MB:
+            read = [read_bytes(path) for path in tables]
+            held = float(sum(size for size in read if size is not None)) if read and None not in read else self._read(stage)
+            seconds = SECONDS_PER_MB[stage] * held / self._jobs(stage) / MB
+        else:
+            seconds = seconds_of(self.plan, stage, self._voxels_of(stage))
+        return (LEAST_MINUTES + math.ceil(SPARE * seconds / 60)) << (attempt - 1)
+
+    def _voxels_of(self, stage: str) -> int:
+        """Return the voxels of all blocks that a job of a stage reads."""
         blocks = {
             "fragments": self.plan.mesh_tree.group_bits,
             "measures": self.plan.measure_tree.group_bits,
@@ -170,9 +175,38 @@ class Demands:
         }
         if stage == "traces":
             blocks["traces"] = Skeletons(self.plan).tree.group_bits
-        voxels = self._voxels << min(blocks.get(stage, 0), self.plan.grid.id_bits)
-        seconds = seconds_of(self.plan, stage, voxels)
-        return (10 + math.ceil(3 * seconds / 60)) << (attempt - 1)
+        return self._voxels << min(blocks.get(stage, 0), self.plan.grid.id_bits)
+
+    def _jobs(self, stage: str) -> int:
+        """Return how many jobs share what they all open."""
+        if stage == "skeletons":
+            return len(Skeletons(self.plan).numbers)
+        return self.plan.mesh_spec.sharding.count if stage == "meshes" else 1
+
+    def _read(self, stage: str) -> float:
+        """Return about how many bytes the largest job of a stage reads, all that its jobs share included."""
+        bits, roi = self.plan.octree.bits, self.plan.roi.volume
+        reads: dict[str, Callable[[], float]] = {
+            "merge": lambda: merge_bytes(self.plan, bits),
+            "lookup": lambda: merge_bytes(self.plan, bits),
+            "agglomeration": lambda: agglomeration_bytes(self.plan, bits) / READ_TABLES["agglomeration"],
+            "history": lambda: 2 * TABLE_BYTES * roi,
+            "objects": lambda: 2 * TABLE_BYTES * roi,
+            "gather": lambda: PACK_BYTES * self._gathered(self.plan.mesh_tree),
+            "meshes": lambda: PACK_BYTES * roi,
+            "gather_traces": lambda: TRACE_BYTES * self._gathered(Skeletons(self.plan).tree),
+            "skeletons": lambda: TRACE_BYTES * roi,
+            "evaluation": lambda: 2 * self._pairs_bytes * self.plan.evaluation_box.volume,
+            "curve": lambda: 2 * self._pairs_bytes * self.plan.evaluation_box.volume,
+        }
+        return reads[stage]()
+
+    def _gathered(self, tree: MeshTree) -> int:
+        """Return the voxels of the largest pack that is gathered, but no more than there are."""
+        below = self.plan.grid.id_bits - tree.group_bits
+        levels = max(-(-(below - tree.bits) // tree.bits), 1)
+        bits = min(tree.group_bits + levels * tree.bits, self.plan.grid.id_bits)
+        return min(self._voxels << bits, self.plan.roi.volume)
 
     @property
     def _probability_dtype(self) -> str:
