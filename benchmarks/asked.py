@@ -1,8 +1,8 @@
 """What each job of the workflow asks a cluster for, and what it takes there: memory of the whole process tree, and time.
 
 Every job is started as on Slurm: Snakemake around the script, in processes of its own, whose resident memory is summed (see
-``benchmarks/executor``). Runs: a part of the demo; a slab of FIB-25, where it is there, by watershed and agglomeration, with a further
-threshold and skeletons.
+``benchmarks/executor``). Runs: a part of the demo; a slab of FIB-25, with skeletons; affinities of noise and of smooth cells,
+agglomerated, with a further threshold.
 
     python -m benchmarks.asked FOLDER [demo|fib25|noise|smooth] …     a table per run; notes of jobs: FOLDER/NAME/meter.jsonl
 """

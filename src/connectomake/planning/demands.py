@@ -50,6 +50,8 @@ ENCODED_BYTES = 16
 """Per voxel of a storage chunk: what its encoding can take at most, twice."""
 TRACE_BYTES = 0.5
 """Per voxel of the region: one skeleton's voxel in 50 where objects are thin and dense, 22 bytes each; measured."""
+GRAPH_TO_TABLES = 2.5
+"""Estimated memory over bytes of the tables, of smooth affinities: 8 and 3.1 per voxel."""
 PACK_BYTES = 0.2
 """Per voxel of the region, of mesh pieces."""
 TRACED_BYTES, TRACED_HALO_BYTES = 50, 24
@@ -189,7 +191,7 @@ class Demands:
         reads: dict[str, Callable[[], float]] = {
             "merge": lambda: merge_bytes(self.plan, bits),
             "lookup": lambda: merge_bytes(self.plan, bits),
-            "agglomeration": lambda: agglomeration_bytes(self.plan, bits) / READ_TABLES["agglomeration"],
+            "agglomeration": lambda: agglomeration_bytes(self.plan, bits) / GRAPH_TO_TABLES,
             "history": lambda: 2 * TABLE_BYTES * roi,
             "objects": lambda: 2 * TABLE_BYTES * roi,
             "gather": lambda: PACK_BYTES * self._gathered(self.plan.mesh_tree),

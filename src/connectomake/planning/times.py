@@ -27,7 +27,7 @@ SECONDS_PER_MEGAVOXEL = {
 SECONDS_PER_MB = {
     "merge": 0.02,
     "lookup": 0.03,
-    "agglomeration": 0.06,
+    "agglomeration": 0.09,
     "history": 0.3,
     "objects": 0.05,
     "gather": 1.0,
@@ -39,8 +39,8 @@ SECONDS_PER_MB = {
 }
 """Per MB of the tables that a job reads, as they lie in memory (`table_bytes`), packs and Parquet as they lie on disk. On noise
 (128³ in blocks of 32³) and on smooth affinities (256³ in blocks of 64³): merge 0.003 to 0.018, lookup 0.002 to 0.026,
-agglomeration 0.016 to 0.033, more for larger graphs; history 0.01 to 0.04, 0.3 where the rows exceed memory; objects 0.001 to
-0.05."""
+agglomeration 0.016 to 0.033, about 0.09 for 64 blocks of 512³; history 0.01 to 0.04, 0.3 where the rows exceed memory; objects
+0.001 to 0.05."""
 _PARQUET = 5
 """Bytes in memory per byte of a table of merges: measured 4.5."""
 
