@@ -120,6 +120,15 @@ def opened(pid: int, folder: Path) -> list[str]:
     return sorted({path.name for path in found if path.parent == folder})
 
 
+def descendants(pid: int) -> list[int]:
+    """Return the ids of the processes below one, children first."""
+    found = []
+    with contextlib.suppress(OSError):
+        for tasks in Path(f"/proc/{pid}/task").iterdir():
+            found += [int(word) for word in (tasks / "children").read_text().split()]
+    return found + [lower for child in found for lower in descendants(child)]
+
+
 def kill_marked(folder: Path) -> list[int]:
     """Kill all that carry the mark of a folder; return whom."""
     pids = marked(folder)

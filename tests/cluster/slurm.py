@@ -1,20 +1,24 @@
 """A Slurm of one's own: munge, MariaDB, slurmdbd, slurmctld and two slurmd nodes on one host, on loopback, all real.
 
-Everything lies in one temporary folder; nothing of the machine's own Slurm, if it has one, is touched.
+It is set as sites set theirs: memory and time limits are enforced, associations have limits, a partition of higher priority
+preempts. Everything lies in one temporary folder; nothing of the machine's own Slurm, if it has one, is touched.
 """
 
+import contextlib
+import fcntl
 import os
 import pwd
 import shutil
-import signal
 import socket
 import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 import pytest
 
+from tests.cluster.calls import Call, read_calls, wrap
 from tests.cluster.daemons import Daemons, free_port, listens, marked, opened, wait
 from tests.cluster.debian import require
 
@@ -29,7 +33,8 @@ AuthInfo=socket={folder}/munge/socket
 CryptoType=crypto/munge
 MpiDefault=none
 ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
+TaskPlugin={task_plugin}
+TaskProlog={folder}/task-prolog
 ReturnToService=2
 SlurmctldPidFile={folder}/slurmctld.pid
 SlurmctldLogFile={folder}/logs/slurmctld.log
@@ -48,17 +53,22 @@ SlurmctldTimeout=10
 SlurmdTimeout=15
 MessageTimeout=10
 KillWait=2
-MaxArraySize=1001
+MaxArraySize={max_array}
+OverTimeLimit=0
+PreemptType=preempt/partition_prio
+PreemptMode=CANCEL
 AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=127.0.0.1
 AccountingStoragePort={dbd}
 AccountingStoragePass={folder}/munge/socket
-AccountingStorageEnforce=associations
+AccountingStorageEnforce=associations,limits,qos
 JobAcctGatherType=jobacct_gather/linux
-JobAcctGatherFrequency=2
-NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={n1} CPUs={cpus} RealMemory={memory}
-NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={n2} CPUs={cpus} RealMemory={memory}
-PartitionName=main Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP
+JobAcctGatherFrequency=task=1
+{polling}
+NodeName={first} NodeHostname={host} NodeAddr=127.0.0.1 Port={first_port} CPUs={cpus} RealMemory={memory}
+NodeName={second} NodeHostname={host} NodeAddr=127.0.0.1 Port={second_port} CPUs={cpus} RealMemory={memory}
+PartitionName=main Nodes={first},{second} Default=YES MaxTime=2-00:00:00 State=UP PriorityTier=1
+PartitionName=urgent Nodes={first},{second} MaxTime=2-00:00:00 State=UP PriorityTier=10 PreemptMode=OFF
 """
 DBD_CONF = """
 DbdHost={host}
@@ -80,11 +90,23 @@ FIRST_SQL = """CREATE DATABASE slurm;
 CREATE USER slurm@'127.0.0.1' IDENTIFIED BY 'slurm';
 GRANT ALL ON slurm.* TO slurm@'127.0.0.1';
 """
-NODES = ("n1", "n2")
+CGROUP_CONF = """
+CgroupPlugin=cgroup/v1
+CgroupMountpoint=/sys/fs/cgroup
+CgroupAutomount=no
+ConstrainRAMSpace=yes
+"""
+TASK_PROLOG = """#!/bin/sh
+# a task waits here, its job running, while the test holds the tasks
+while [ -e '{folder}/hold' ]; do sleep 0.1; done
+"""
+COMMANDS = ("sbatch", "squeue", "sacct", "scancel", "scontrol", "sinfo", "sacctmgr", "srun")
+KERNEL, POLLED = "kernel", "polled"
+MEMORY_GROUPS = Path("/sys/fs/cgroup/memory")
 
 
 class SlurmCluster:
-    """The daemons and what tests do to them; use as a context manager.
+    """The daemons; use as a context manager. What tests do to them: tests/cluster/slurm_events.py.
 
     Parameters
     ----------
@@ -92,25 +114,40 @@ class SlurmCluster:
         For everything; short, as it holds sockets.
     cpus, memory
         Of each node; memory in MB.
+    max_array
+        Slurm's `MaxArraySize`: one more than the largest index of a job array.
+    enforced
+        Who ends a job that takes more memory than it asked for: ``kernel``, by control groups, as most sites have it;
+        ``polled``, by Slurm, which looks every second (`OverMemoryKill`). None: the kernel, where this machine lets us.
     """
 
-    def __init__(self, folder: Path, cpus: int = 2, memory: int = 8000) -> None:
+    def __init__(
+        self, folder: Path, cpus: int = 2, memory: int = 8000, max_array: int = 1001, enforced: str | None = None
+    ) -> None:
         require(*PACKAGES)
-        self.folder, self.cpus, self.memory = folder, cpus, memory
+        self.folder, self.cpus, self.memory, self.max_array = folder, cpus, memory, max_array
+        self.enforced = enforced or (KERNEL if can_make_groups() else POLLED)
         self.daemons = Daemons(folder)
         self.host = socket.gethostname().split(".")[0]
-        self.ports = {name: free_port() for name in ("ctld", "dbd", "sql", *NODES)}
+        self.nodes, self._names = free_names()
+        self.ports = {name: free_port() for name in ("ctld", "dbd", "sql", *self.nodes)}
 
     def __enter__(self) -> "SlurmCluster":
         try:
             self._start()
         except BaseException:
-            self.daemons.stop()
+            self._stop()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
         self.daemons.stop()
+        for node in self.nodes:
+            remove_groups(MEMORY_GROUPS / f"slurm_{node}")
+        self._names.close()
         shutil.rmtree(self.folder / "sql", ignore_errors=True)
 
     @property
@@ -120,8 +157,9 @@ class SlurmCluster:
         return os.environ | self.daemons.mark | {"SLURM_CONF": str(self.folder / "slurm.conf"), "PATH": path}
 
     def call(self, *command: str, check: bool = True) -> str:
-        """Run one of Slurm's commands and return what it printed."""
-        done = subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=60, check=False)
+        """Run one of Slurm's commands and return what it printed; it is not counted among the calls."""
+        env = self.env | {"PATH": os.environ["PATH"]}
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
         if check and done.returncode:
             raise AssertionError(f"{command}: {done.stdout}{done.stderr}")
         return done.stdout
@@ -129,27 +167,35 @@ class SlurmCluster:
     # ---- start -------------------------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        values = {"folder": self.folder, "host": self.host, "cpus": self.cpus, "memory": self.memory, **self.ports}
-        for name, text, mode in (("slurm.conf", CONF, 0o644), ("slurmdbd.conf", DBD_CONF, 0o600)):
-            (self.folder / name).write_text(text.format(**values))
-            (self.folder / name).chmod(mode)
+        self.configure()
         (self.folder / "state").mkdir()
-        self._wrap_srun()
+        (self.folder / "task-prolog").write_text(TASK_PROLOG.format(folder=self.folder))
+        (self.folder / "task-prolog").chmod(0o755)
+        wrap(self.folder / "bin", COMMANDS, self.folder / "slurm.conf", self.folder / "calls")
         self._start_munge()
         self._start_sql()
-        self._start_accounting()
+        self.start_database()
+        self._add_accounts()
         self.start_controller()
-        for node in NODES:
+        for node in self.nodes:
             self.start_node(node)
-        if not wait(lambda: all(self.node_state(n).startswith("idle") for n in NODES), 60):
+        if not wait(lambda: all(self.node_state(n).startswith("idle") for n in self.nodes), 60):
             pytest.skip(f"the nodes do not get idle: {self.call('sinfo', check=False)}")
 
-    def _wrap_srun(self) -> None:
-        """The executor's job step drops SLURM_CONF before it calls srun, which then looks in /etc/slurm: not ours."""
-        script = self.folder / "bin" / "srun"
-        script.parent.mkdir()
-        script.write_text(f'#!/bin/sh\nSLURM_CONF={self.folder}/slurm.conf exec {shutil.which("srun")} "$@"\n')
-        script.chmod(0o755)
+    def configure(self) -> None:
+        """Write the files that the daemons read when they start."""
+        kernel = self.enforced == KERNEL
+        values = {"folder": self.folder, "host": self.host, "cpus": self.cpus, "memory": self.memory, **self.ports}
+        values |= {
+            "task_plugin": "task/cgroup" if kernel else "task/none",
+            "polling": "" if kernel else "JobAcctGatherParams=OverMemoryKill",
+        }
+        values |= {"first": self.nodes[0], "second": self.nodes[1], "max_array": self.max_array}
+        values |= {"first_port": self.ports[self.nodes[0]], "second_port": self.ports[self.nodes[1]]}
+        files = (("slurm.conf", CONF, 0o644), ("slurmdbd.conf", DBD_CONF, 0o600), ("cgroup.conf", CGROUP_CONF, 0o644))
+        for name, text, mode in files:
+            (self.folder / name).write_text(text.format(**values))
+            (self.folder / name).chmod(mode)
 
     def _start_munge(self) -> None:
         folder = self.folder / "munge"
@@ -184,8 +230,11 @@ class SlurmCluster:
             if parent.stat().st_uid == os.geteuid() and not parent.stat().st_mode & stat.S_IXOTH:
                 parent.chmod(parent.stat().st_mode | stat.S_IXOTH)
 
-    def _start_accounting(self) -> None:
+    def start_database(self) -> None:
+        """Start the daemon of the accounting's database."""
         self.daemons.start("slurmdbd", ["slurmdbd", "-D"], env=self.env, ready=lambda: listens(self.ports["dbd"]))
+
+    def _add_accounts(self) -> None:
         accounts = (("cluster", "test"), ("account", "default", "cluster=test"), ("user", "root", "account=default"))
         for what in accounts:
             self.call("sacctmgr", "-i", "add", *what)
@@ -204,27 +253,62 @@ class SlurmCluster:
             f"slurmd.{node}", ["slurmd", "-D", "-N", node], env=self.env, ready=lambda: listens(self.ports[node])
         )
 
-    # ---- faults ------------------------------------------------------------------------------------------------------------
+    # ---- what is asked of it -----------------------------------------------------------------------------------------------
 
     def node_state(self, node: str) -> str:
-        return self.call("sinfo", "-h", "-n", node, "-o", "%T", check=False).strip()
+        return self.call("sinfo", "-h", "-n", node, "-p", "main", "-o", "%T", check=False).strip()
 
-    def fail_node(self, node: str) -> None:
-        """Let a node die at once, with all that runs on it."""
-        self.daemons.kill(f"slurmd.{node}")
-        for pid in self.steps(node):
-            os.kill(pid, signal.SIGKILL)
+    def jobs(self, state: str = "RUNNING", partition: str = "main") -> list[str]:
+        """Return the ids of jobs in a state; an array's tasks each by themselves."""
+        return self.call("squeue", "-h", "-r", "-p", partition, "-t", state, "-o", "%i", check=False).split()
 
-    def jobs(self, state: str = "RUNNING") -> list[str]:
-        """Return the ids of jobs in a state."""
-        return self.call("squeue", "-h", "-t", state, "-o", "%i", check=False).split()
+    def ended(self) -> dict[str, str]:
+        """Return the state of every job, by its id, as accounting has it; the latest of a job that was requeued."""
+        lines = self.call("sacct", "-X", "-n", "-P", "-o", "jobid,state", check=False).splitlines()
+        return dict(line.split("|")[:2] for line in lines)
 
-    def scancel(self, job: str) -> None:
-        self.call("scancel", job, check=False)
+    def calls(self) -> list[Call]:
+        """Return the calls of Slurm's commands so far, by heads and by jobs, not by the test."""
+        return read_calls(self.folder / "calls")
 
     def steps(self, node: str = "") -> list[int]:
         """Return the process ids of the daemons that watch a job's steps, of one node or of all."""
-        logs = {f"slurmd.{name}.log" for name in NODES if node in {"", name}}
+        logs = {f"slurmd.{name}.log" for name in self.nodes if node in {"", name}}
         daemons = {process.pid for process in self.daemons.processes.values()}
         pids = [pid for pid in marked(self.folder) if logs.intersection(opened(pid, self.folder / "logs"))]
         return [pid for pid in pids if pid not in daemons]
+
+
+def can_make_groups() -> bool:
+    """Whether this process may make control groups of the kind that this Slurm uses without systemd."""
+    place = MEMORY_GROUPS / f"connectomake-test-{os.getpid()}"
+    try:
+        place.mkdir()
+        return (place / "memory.limit_in_bytes").exists()
+    except OSError:
+        return False
+    finally:
+        with contextlib.suppress(OSError):
+            place.rmdir()
+
+
+def remove_groups(place: Path) -> None:
+    """Remove a control group and those below it."""
+    below = sorted((path for path in place.rglob("*") if path.is_dir()), reverse=True) if place.exists() else []
+    for path in (*below, place):
+        with contextlib.suppress(OSError):
+            path.rmdir()
+
+
+def free_names() -> tuple[tuple[str, str], IO[str]]:
+    """Names of two nodes that no other test on this machine has now, and the open file that keeps them: by its node's name
+    Slurm names the control groups of a job."""
+    for number in range(1, 200, 2):
+        lock = Path(f"/var/lock/connectomake-test-n{number}").open("w")  # noqa: SIM115
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            continue
+        return (f"n{number}", f"n{number + 1}"), lock
+    raise AssertionError("a hundred clusters on one machine")

@@ -7,14 +7,13 @@ from functools import cache, partial
 from connectomake.errors import ConnectomakeError
 from connectomake.planning.plan import Plan
 from connectomake.planning.resolve import plan_path, prepare_plan
-from connectomake.planning.demands import Demands
+from connectomake.planning.demands import REMOTE_MB, Demands
 from connectomake.planning.scales import Scales
 from connectomake.planning.skeletons import Skeletons
 from connectomake.planning.stages import Stages
 from connectomake.planning.targets import Targets
 
 HEAD = workflow.is_main_process
-REMOTE_MB = 250  # two Snakemake processes, measured on Slurm
 
 try:
     PLAN = plan_path(config)

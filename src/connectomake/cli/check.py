@@ -10,6 +10,7 @@ from connectomake.cli import common
 from connectomake.cli.absent import absent_sentence
 from connectomake.cli.common import DEFAULT_CONFIG, ConfigPath, bytes_text, shape_text
 from connectomake.cli.content import checked_plan
+from connectomake.errors import ConfigError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,12 +37,15 @@ def check(
     source_is: Annotated[
         str, typer.Option("--source-is", metavar="same|changed", help="Of files written to that were never read as a whole.")
     ] = "",
+    probe: Annotated[
+        bool, typer.Option("--probe", help="On Slurm: run one small job that says what a node sees of files and environment.")
+    ] = False,
 ) -> None:
     """Check that the config is valid, the source readable, the results writable and the model working."""
     site = _site(profile, storage, endpoint)
     plan = checked_plan(config, deep, source_is, site.storage is None)
     _done(f"{config} is valid: {plan.grid.count:,} blocks of {shape_text(plan.block)}")
-    _check_site(site)
+    _check_site(site, plan, probe)
     source = _check_source(plan)
     _check_truth(plan)
     if site.storage is None:
@@ -68,11 +72,15 @@ def _site(profile: str, storage: str, endpoint: str) -> "Site":
     return dataclasses.replace(site, storage=storage or site.storage, endpoint=endpoint or site.endpoint)
 
 
-def _check_site(site: "Site") -> None:
-    from connectomake.sites import check_bucket, check_slurm
+def _check_site(site: "Site", plan: "Plan", probe: bool) -> None:
+    from connectomake.cli.check_slurm import check_slurm_site, is_slurm
+    from connectomake.sites import check_bucket
 
-    if site.executor in {"sbatch", "slurm"}:
-        _done(check_slurm(site.account, site.partition))
+    if is_slurm(site):
+        for finding in check_slurm_site(site, plan, probe):
+            _say((finding.good, finding.text))
+    elif probe:
+        raise ConfigError("--probe runs a job on Slurm, and no profile of Slurm is named; add --profile slurm")
     if site.storage is not None:
         _done(check_bucket(site.storage, site.endpoint))
 

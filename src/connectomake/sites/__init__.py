@@ -1,4 +1,4 @@
-"""Where a run is to happen, asked before it starts: does the bucket take and give objects, does Slurm know the account."""
+"""Where a run is to happen, asked before it starts: does the bucket take and give objects, do jobs fit this Slurm."""
 
 from connectomake.sites.bucket import check_bucket
 from connectomake.sites.profile import Site, read_profile

@@ -1,0 +1,19 @@
+"""What a look at a site has found, for people."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of ``connectomake check``.
+
+    Attributes
+    ----------
+    good
+        Whether nothing need be done.
+    text
+        What was found; if it is not good, what to do, too.
+    """
+
+    good: bool
+    text: str
