@@ -97,8 +97,8 @@ CgroupAutomount=no
 ConstrainRAMSpace=yes
 """
 TASK_PROLOG = """#!/bin/sh
-# a task waits here, its job running, while the test holds the tasks
-while [ -e '{folder}/hold' ]; do sleep 0.1; done
+# a task waits here, its job running, while the test holds it: see slurm_events.Gate
+while [ -e '{folder}/gate' ] && [ ! -e "{folder}/gate/$SLURM_JOB_ID" ]; do sleep 0.1; done
 """
 COMMANDS = ("sbatch", "squeue", "sacct", "scancel", "scontrol", "sinfo", "sacctmgr", "srun")
 KERNEL, POLLED = "kernel", "polled"

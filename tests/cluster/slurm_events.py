@@ -2,45 +2,105 @@
 
 import contextlib
 import os
+import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
 
 from tests.cluster.daemons import descendants, wait
+from tests.cluster.heads import Head
 from tests.cluster.slurm import SlurmCluster
 
 SOON = 120
 """Seconds that anything of Slurm's own may take; it takes one or two."""
+LONG = float(os.environ.get("CONNECTOMAKE_CLUSTER_SECONDS", "900"))
+"""Bound of one run; a quiet machine needs a tenth."""
 UP = ("idle", "alloc", "mix")
 
 
-@contextlib.contextmanager
-def held(cluster: SlurmCluster) -> Iterator[None]:
-    """Let no task begin its work meanwhile: jobs that start now run until this ends, whatever they do."""
-    gate = cluster.folder / "hold"
-    gate.touch()
-    try:
-        yield
-    finally:
-        gate.unlink(missing_ok=True)
+class Gate:
+    """Holds every job that starts, in the state of running, until it is let go; use as a context manager.
+
+    Parameters
+    ----------
+    cluster
+        The cluster.
+    head
+        Whose jobs they are.
+    """
+
+    def __init__(self, cluster: SlurmCluster, head: Head) -> None:
+        self.cluster, self.head, self.folder = cluster, head, cluster.folder / "gate"
+
+    def __enter__(self) -> "Gate":
+        self.folder.mkdir()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.open()
+
+    def open(self) -> None:
+        """Hold none any more."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def held(self) -> list[str]:
+        """Return the jobs that wait now."""
+        rows = self.cluster.call("squeue", "-h", "-r", "-p", "main", "-t", "RUNNING", "-o", "%A", check=False).split()
+        return [job for job in rows if not (self.folder / job).exists()]
+
+    def wait(self, count: int = 1) -> list[str]:
+        """Wait until some jobs are held; return them."""
+        self.until(lambda: len(self.held()) >= count)
+        return self.held()
+
+    def until(self, condition: Callable[[], object]) -> None:
+        """Wait for something that happens while the head runs."""
+        met = wait(lambda: condition() or self.head.process.poll() is not None, LONG)
+        assert met, f"{self.cluster.call('squeue', check=False)}{self.head.text[-3000:]}"
+        assert self.head.process.poll() is None, self.head.text[-3000:]
+
+    def let_go(self, jobs: Iterable[str]) -> None:
+        """Let jobs do their work."""
+        for job in jobs:
+            (self.folder / job).touch()
 
 
-def some_running(cluster: SlurmCluster, count: int = 1, seconds: float = SOON) -> list[str]:
-    """Wait until some jobs run; return them."""
-    assert wait(lambda: len(cluster.jobs()) >= count, seconds), cluster.call("squeue", check=False)
-    return cluster.jobs()
+def node_of(cluster: SlurmCluster, job: str) -> str:
+    """Return the node on which a job runs."""
+    return _said(cluster, job, "%N")
+
+
+def state_of(cluster: SlurmCluster, job: str) -> str:
+    """Return the state of a job, running or ended."""
+    return _said(cluster, job, "%T")
+
+
+def _said(cluster: SlurmCluster, job: str, field: str) -> str:
+    """Return a field of a job, by the number that each task of an array has for itself."""
+    rows = cluster.call("squeue", "-h", "-r", "-t", "all", "-o", f"%A|{field}", check=False).splitlines()
+    return dict(row.split("|", 1) for row in rows).get(job, "")
 
 
 def cancel(cluster: SlurmCluster, job: str) -> None:
     """Cancel a job, as its user or an administrator does."""
     cluster.call("scancel", job)
-    assert wait(lambda: cluster.ended().get(job, "").startswith("CANCELLED"), SOON), cluster.ended()
+    assert wait(lambda: state_of(cluster, job).startswith("CANCELLED"), SOON), cluster.call("squeue")
 
 
-def kill_step(cluster: SlurmCluster) -> None:
-    """Kill the daemon of a job's step with what runs below it, as a kernel without memory does."""
-    steps = cluster.steps()
-    assert steps
-    kill_tree(steps[-1])
+def kill_step(cluster: SlurmCluster, job: str) -> None:
+    """Kill the daemon of a job's step with what runs below it, as a kernel without memory may."""
+    steps = [pid for pid in cluster.steps() if f"[{job}." in Path(f"/proc/{pid}/cmdline").read_text()]
+    assert steps, f"{job} has no step"
+    for pid in steps:
+        kill_tree(pid)
+    assert wait(lambda: state_of(cluster, job) not in {"RUNNING", "COMPLETING"}, SOON), cluster.call("squeue")
+
+
+def end_in_time(cluster: SlurmCluster, job: str) -> None:
+    """Let the time limit of a job be over: Slurm ends it as it does after all of its minutes."""
+    cluster.call("scontrol", "update", f"jobid={job}", "endtime=now+1")
+    assert wait(lambda: state_of(cluster, job) == "TIMEOUT", SOON), cluster.call("squeue", "-t", "all")
 
 
 def kill_tree(pid: int) -> None:
@@ -79,20 +139,39 @@ def preempt(cluster: SlurmCluster, mode: str, node: str) -> list[str]:
         A node on which jobs of the partition `main` run and go on running.
     """
     cluster.call("scontrol", "update", "partition=main", f"preemptmode={mode}")
-    victims = cluster.call("squeue", "-h", "-r", "-p", "main", "-w", node, "-t", "RUNNING", "-o", "%i").split()
+    victims = cluster.call("squeue", "-h", "-r", "-p", "main", "-w", node, "-t", "RUNNING", "-o", "%A").split()
     assert victims
     wanted = ("--partition=urgent", f"--nodelist={node}", "--exclusive", "--mem=0", "--wrap=sleep 600", "--output=/dev/null")
     urgent = cluster.call("sbatch", "--parsable", *wanted).strip()
     assert wait(lambda: urgent in cluster.jobs(partition="urgent"), SOON), cluster.call("squeue")
     cluster.call("scancel", urgent)
     assert wait(lambda: not cluster.jobs("RUNNING,COMPLETING", "urgent"), SOON)
+    cluster.call("scontrol", "update", "partition=main", "preemptmode=CANCEL")
     return victims
 
 
-def restart_controller(cluster: SlurmCluster) -> None:
-    """End the controller in order, and start it with the configuration as it is written now."""
-    cluster.daemons.kill("slurmctld", signal.SIGTERM)
+@contextlib.contextmanager
+def configured(cluster: SlurmCluster, **values: Any) -> Iterator[None]:
+    """All daemons are started anew with other values of the cluster meanwhile: ``max_array``, ``enforced``."""
+    before = {name: getattr(cluster, name) for name in values}
+    restart(cluster, values)
+    try:
+        yield
+    finally:
+        restart(cluster, before)
+
+
+def restart(cluster: SlurmCluster, values: dict[str, Any]) -> None:
+    """End controller and nodes in order, and start them with some values changed."""
+    for name, value in values.items():
+        setattr(cluster, name, value)
+    cluster.configure()
+    for daemon in ("slurmctld", *(f"slurmd.{node}" for node in cluster.nodes)):
+        cluster.daemons.kill(daemon, signal.SIGTERM)
     cluster.start_controller()
+    for node in cluster.nodes:
+        cluster.start_node(node)
+    assert wait(lambda: all(cluster.node_state(n).startswith(UP) for n in cluster.nodes), SOON), cluster.call("sinfo")
 
 
 @contextlib.contextmanager
@@ -136,3 +215,8 @@ def refused(cluster: SlurmCluster) -> int:
 def failed_questions(cluster: SlurmCluster) -> int:
     """Return how many questions about jobs had no answer so far."""
     return sum(call.name in {"squeue", "sacct"} and call.code != 0 for call in cluster.calls())
+
+
+def idle_steps(cluster: SlurmCluster) -> bool:
+    """Whether no step has anything that runs: what remains of it waits for the controller."""
+    return not any(descendants(pid) for pid in cluster.steps())

@@ -1,0 +1,237 @@
+"""What happens on the Slurm of a site while a run goes on: it ends by itself, with the same bits, and nothing is made twice.
+
+Memory and time are enforced, jobs are preempted, controller and database go away and come back, submissions are refused, a node
+dies, the head is killed. Several events happen in one run, each to jobs that are held until it is over: nothing here waits for
+seconds. All is real (tests/cluster/slurm.py).
+"""
+
+import base64
+import contextlib
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+
+from connectomake.planning.demands import REMOTE_MB, Demands
+from tests.cluster import slurm_events as events
+from tests.cluster.heads import Head, times_of
+from tests.cluster.slurm import KERNEL, POLLED, SlurmCluster, can_make_groups
+from tests.cluster.slurm_events import LONG, Gate
+from tests.flow import MODEL, ROOT, Flow
+
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+PROFILE = "profiles/slurm"
+SOON = ("--seconds-between-status-checks", "2")
+"""A small run does not wait for the status as long as one of hours."""
+SMALL = {
+    "block": [32, 32, 64], "chunk": [16, 16, 32], "meshes__cell": [16, 16, 16], "meshes__voxels_per_job": 1000000,
+    "keep": ["image", "components", "fragments"],
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory):
+    with SlurmCluster(tmp_path_factory.mktemp("slurm")) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory):
+    """A project folder that nothing has run in: four blocks, without a network, since its jobs take longest."""
+    flow = Flow(tmp_path_factory.mktemp("start") / "run").make()
+    flow.config = flow.with_values(**SMALL)
+    del flow.config["inference"]
+    flow.write()
+    return flow
+
+
+@pytest.fixture(scope="module")
+def expected(start, tmp_path_factory):
+    """SHA-256 of every layer of the run on this machine, without a cluster."""
+    local = copied(start, tmp_path_factory.mktemp("local") / "run")
+    local.run()
+    return local.digests()
+
+
+def copied(flow, folder):
+    shutil.copytree(flow.folder, folder)
+    return Flow(folder, flow.shape, flow.config)
+
+
+@pytest.fixture
+def flow(start, tmp_path):
+    return copied(start, tmp_path / "run")
+
+
+class Witness:
+    """Sees which files are finished, and that none of them is made again.
+
+    Parameters
+    ----------
+    flow
+        The run's folder.
+    """
+
+    def __init__(self, flow):
+        self.flow, self.seen = flow, {}
+
+    def look(self):
+        """Note the files of jobs whose end the head has seen."""
+        before = times_of(self.flow.folder / "out")
+        finished = before.keys() - self.unfinished()
+        self.seen |= {name: before[name] for name in finished if name not in self.seen}
+
+    def unfinished(self):
+        """Files of jobs whose end a head has not seen, by Snakemake's own notes."""
+        notes = (self.flow.folder / ".snakemake/incomplete").rglob("*")
+        return {base64.b64decode(note.name).decode().removeprefix("out/") for note in notes if note.is_file()}
+
+    def assert_nothing_was_made_again(self):
+        after = times_of(self.flow.folder / "out")
+        assert {name: after.get(name) for name in self.seen} == self.seen
+
+
+def assert_done(flow, slurm):
+    text = Head(flow, PROFILE, slurm.env, "-n").run(LONG)
+    assert "Nothing to be done" in text, text[-3000:]
+
+
+def test_a_run_outlives_what_happens_on_a_site(slurm, flow, expected):
+    """A job cancelled, a step killed, controller and database away, preemption, refusals, a node dead, the head killed."""
+    witness = Witness(flow)
+    with Head(flow, PROFILE, slurm.env, *SOON) as head, Gate(slurm, head) as gate:
+        cancelled, killed, *others = gate.wait(4)
+        events.cancel(slurm, cancelled)
+        events.kill_step(slurm, killed)
+        gate.let_go(others)
+
+        jobs = gate.wait(2)  # the two again
+        with events.away(slurm):
+            gate.let_go(jobs)
+            asked = events.failed_questions(slurm)
+            gate.until(lambda: events.idle_steps(slurm))
+            gate.until(lambda: events.failed_questions(slurm) >= asked + 2)
+
+        jobs = gate.wait(4)  # components
+        witness.look()
+        with events.refusing(slurm, "partition"):
+            gate.let_go(jobs)
+            refused = events.refused(slurm)
+            gate.until(lambda: events.refused(slurm) >= refused + 3)
+
+        for mode in ("CANCEL", "REQUEUE"):
+            (job,) = gate.wait(1)  # merge
+            events.preempt(slurm, mode, events.node_of(slurm, job))
+        (job,) = gate.wait(1)
+        node = events.node_of(slurm, job)
+        events.fail_node(slurm, node)
+        jobs = gate.wait(1)
+        events.restore_node(slurm, node)
+        with events.refusing(slurm, "limit"):
+            gate.let_go(jobs)
+            refused = events.refused(slurm)
+            gate.until(lambda: events.refused(slurm) >= refused + 2)
+
+        gate.wait(1)
+        witness.look()
+        assert head.process.poll() is None, head.text[-3000:]
+        head.kill()
+    assert head.retries == 2, "no others than the cancelled job and the one whose step was killed have taken an attempt"
+    assert len(witness.seen) >= 8, witness.seen
+    subprocess.run([*head.command, "--unlock"], cwd=flow.folder, env=slurm.env, check=True, timeout=300, capture_output=True)
+    Head(flow, PROFILE, slurm.env, *SOON).run(LONG)
+    witness.assert_nothing_was_made_again()
+    assert flow.digests() == expected
+    assert_done(flow, slurm)
+
+
+WIDE = """
+import numpy
+ballast = numpy.ones(MEGABYTES << 17)  # a network that takes more than is usual, beside what any takes
+"""
+
+
+@pytest.mark.parametrize("enforced", [KERNEL, POLLED])
+def test_more_memory_and_more_time_at_the_second_attempt(slurm, tmp_path, enforced):
+    """A job beyond its memory, and one beyond its time limit: each ends well with double of it."""
+    if enforced == KERNEL and not can_make_groups():
+        pytest.skip("no control groups can be made here")
+    flow = Flow(tmp_path / "run").make()
+    flow.config = flow.with_values(block=[64, 64, 64])
+    demands = Demands(flow.plan(flow.config))
+    asked, minutes = demands.memory("affinity") + REMOTE_MB, demands.minutes("image")
+    (flow.folder / "model.py").write_text(WIDE.replace("MEGABYTES", str(asked // 2)) + MODEL)
+    flow.write()
+    different = contextlib.nullcontext() if enforced == slurm.enforced else events.configured(slurm, enforced=enforced)
+    with different, Head(flow, PROFILE, slurm.env, *SOON, "--until", "affinity") as head, Gate(slurm, head) as gate:
+        began = jobs_of(slurm)
+        (job,) = gate.wait(1)
+        events.end_in_time(slurm, job)
+        gate.wait(1)
+        gate.open()
+        assert head.wait(LONG) == 0, head.text[-6000:]
+        rows = [row for row in jobs_of(slurm) if row not in began]
+    assert head.retries == 2, head.text[-6000:]
+    ends = [row["state"] for row in rows]
+    assert ends == ["TIMEOUT", "COMPLETED", "OUT_OF_MEMORY" if enforced == KERNEL else "FAILED", "COMPLETED"]
+    assert [row["minutes"] for row in rows[1:3]] == [str(2 * minutes), str(demands.minutes("affinity"))]
+    assert [row["memory"] for row in rows[2:]] == [f"{asked}M", f"{2 * asked}M"]
+    told = " ".join(head.text.split())
+    assert "ran longer than its runtime" in told
+    assert "ran out of memory" in told
+
+
+def jobs_of(slurm):
+    """What every job asked for, and how it ended, in the order in which they were submitted."""
+    names = ("id", "state", "memory", "minutes")
+    lines = slurm.call("sacct", "-X", "-n", "-P", "--noconvert", "-o", "jobid,state,reqmem,timelimitraw").splitlines()
+    return [dict(zip(names, line.split("|"), strict=True)) for line in lines]
+
+
+def test_check_looks_at_the_site(slurm, flow):
+    """What `connectomake check --profile slurm --probe` says of a Slurm that is real."""
+    command = [sys.executable, "-c", "from connectomake.cli import main; main()", "check", "config.yaml", "--fast", "--probe"]
+    done = subprocess.run(
+        [*command, "--profile", str(ROOT / PROFILE)],
+        cwd=flow.folder,
+        env=slurm.env,
+        capture_output=True,
+        text=True,
+        timeout=LONG,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    assert "✓ Slurm answers: partition main with 2 node(s), account default" in lines
+    assert any(re.match(r"✓ the largest jobs fit partition main: [\d,]+ MB \(\w+\) of 8,000, ", line) for line in lines), lines
+    assert any(line.startswith("✓ memory is enforced (") for line in lines)
+    assert any("jobs may be preempted in partition main by jobs of urgent (PreemptMode CANCEL)" in line for line in lines)
+    assert "✓ arrays of up to 1,000 jobs are taken (MaxArraySize 1,001)" in lines
+    assert "✓ accounting answers (sacct)" in lines
+    assert any(
+        re.match(r"✓ a probe ran on n\d+ after \d+ s; a file went there and its answer came back", line) for line in lines
+    )
+    assert any(re.match(r"✓ n\d+ has this environment: Python 3", line) for line in lines), lines
+    assert not list(flow.folder.glob(".connectomake-*"))
+
+
+def test_arrays_small_and_none(slurm, flow, expected):
+    """Where Slurm takes arrays of three only, and without arrays: the same bits, and few calls of Slurm's commands."""
+    began = jobs_of(slurm)
+    with events.configured(slurm, max_array=4):
+        Head(flow, PROFILE, slurm.env, *SOON, "--until", "components").run(LONG)
+        small = [row["id"] for row in jobs_of(slurm) if row not in began]
+    assert sorted(name.partition("_")[2] for name in small) == ["", "", "1", "1", "2", "2", "3", "3"], "of four jobs each"
+    calls = len(slurm.calls())
+    text = Head(flow, PROFILE, slurm.env, *SOON, "--sbatch-array-size", "1").run(LONG)
+    single = [row["id"] for row in jobs_of(slurm) if row not in began and row["id"] not in small]
+    assert not any("_" in name for name in single)
+    assert "Trying to restart" not in text
+    made = Counter(call.name for call in slurm.calls()[calls:])
+    assert made["sbatch"] == len(single), made
+    assert made.keys() <= {"sbatch", "squeue", "sinfo", "sacctmgr", "sacct", "scontrol"}
+    assert made.total() - made["sbatch"] - made["squeue"] <= 6, "nothing but these is asked for each job"
+    assert flow.digests() == expected
