@@ -13,7 +13,13 @@ from kubernetes.client.exceptions import ApiException
 
 from tests.cluster.daemons import wait
 from tests.cluster.kubernetes.build import asked_for
-from tests.cluster.kubernetes.project import finished, listing, stored_digests
+from tests.cluster.kubernetes.project import (
+    finished,
+    jobs_out_of_memory,
+    listing,
+    memory_of_attempts,
+    stored_digests,
+)
 from tests.cluster.kubernetes.site import NAMESPACE, assert_clean, pods, secrets
 
 pytestmark = [
@@ -67,6 +73,12 @@ class Injector:
     def delete(self, name):
         self.site.core.delete_namespaced_pod(name, NAMESPACE, grace_period_seconds=0, _request_timeout=10)
 
+    def lose_server(self, log, seconds=240):
+        """The API server is away until the head has asked twice for nothing, while pods go on and end."""
+        with self.site.cluster.without_server():
+            wait(lambda: log.read_text().count("Kubernetes does not answer") >= 2 or not self.alive(), seconds)
+        self.note("API server away")
+
     def trouble_storage(self, times, seconds=120):
         """Every fourth request fails for a while, then all reads are slow."""
         faults = self.site.proxy.faults
@@ -94,6 +106,7 @@ def test_faults_change_nothing(site, project):
     injector = Injector(site, head)
     injector.on_running_pods("deleted", injector.delete, 2, "image")
     injector.on_running_pods("evicted", lambda name: evict(site, name), 1, "image")
+    injector.lose_server(project.folder / "killed.log")
     injector.trouble_storage(10)
     at_work = lambda: len([n for n in listing(site.s3) if n.startswith("affinity/")]) >= 2  # noqa: E731
     assert wait(lambda: at_work() or head.poll() is not None, 1500), (project.folder / "killed.log").read_text()[-3000:]
@@ -120,7 +133,11 @@ def test_faults_change_nothing(site, project):
     assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
     assert stored_digests(site.s3) == expected
     told = (project.folder / "killed.log").read_text() + text
-    assert "ran out of memory (OOMKilled" in told
+    for job in jobs_out_of_memory(told):
+        tries = memory_of_attempts(told)[job]
+        assert tries[-1] >= 2 * tries[0], "out of memory: each further attempt has double"
+    assert jobs_out_of_memory(told)
+    assert "Kubernetes does not answer" in told
     assert "is gone: deleted by someone" in told
     code, text, _ = project.run("-n", timeout=600)
     assert "Nothing to be done" in text, text[-3000:]

@@ -10,7 +10,7 @@ from kubernetes.client.exceptions import ApiException
 
 from tests.cluster.daemons import wait
 from tests.cluster.kubernetes.build import asked_for
-from tests.cluster.kubernetes.project import stored_digests
+from tests.cluster.kubernetes.project import jobs_out_of_memory, memory_of_attempts, stored_digests
 from tests.cluster.kubernetes.site import NAMESPACE, assert_clean, pods
 
 pytestmark = [
@@ -64,6 +64,9 @@ def test_a_run_in_pods_has_the_bits_of_one_here(site, project):
     text = told.read_text()
     assert head.returncode == 0, text[-5000:]
     assert GONE in text
-    assert "ran out of memory (OOMKilled" in text
+    assert jobs_out_of_memory(text)
+    for job in jobs_out_of_memory(text):
+        tries = memory_of_attempts(text)[job]
+        assert tries[-1] >= 2 * tries[0], "out of memory: each further attempt has double"
     assert stored_digests(site.s3) == expected
     assert_clean(site)

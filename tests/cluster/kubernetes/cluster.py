@@ -224,6 +224,15 @@ state = "{self.folder / "containerd"}"
         )  # fmt: skip
         wait_until(lambda: self.core().list_namespace(_request_timeout=3), 60, "the API server")
 
+    @contextlib.contextmanager
+    def without_server(self):
+        """The API server is dead meanwhile; nodes and pods go on."""
+        self.daemons.kill("api")
+        try:
+            yield
+        finally:
+            self._api_server()
+
     def _controllers(self):
         common = [f"--kubeconfig={self.kubeconfig}", "--leader-elect=false", "--port=0", "--bind-address=127.0.0.1"]
         self.spawn(

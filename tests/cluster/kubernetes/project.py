@@ -138,6 +138,19 @@ def heed_interrupts():
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+def memory_of_attempts(text):
+    """What Snakemake said of the memory, in MB, that each try of a job was given, by the job's number."""
+    found = {}
+    for job, memory in re.findall(r"^    jobid: (\d+)\n(?:    .*\n)*?    resources: .*?\bmem_mb=(\d+)", text, re.MULTILINE):
+        found.setdefault(job, []).append(int(memory))
+    return found
+
+
+def jobs_out_of_memory(text):
+    """The numbers of the jobs whose pods ran out of memory."""
+    return re.findall(r"pod [\w-]+-(\d+)-\d+ ran out of memory \(OOMKilled, it had", text)
+
+
 def pods_of(project):
     """The logs of all pods of a project's runs."""
     return list((project.folder / ".snakemake/log/pods").rglob("*.log"))
