@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,22 @@ SOON = 120
 LONG = float(os.environ.get("CONNECTOMAKE_CLUSTER_SECONDS", "900"))
 """Bound of one run; a quiet machine needs a tenth."""
 UP = ("idle", "alloc", "mix")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job: its id (``7_2`` of an array), the number that it has for itself, its node and state."""
+
+    id: str
+    number: str
+    node: str
+    state: str
+
+
+def jobs_in(cluster: SlurmCluster, state: str) -> list[Job]:
+    """Return the jobs of the partition `main` in a state, or in ``all``."""
+    rows = cluster.call("squeue", "-h", "-r", "-p", "main", "-t", state, "-o", "%i|%A|%N|%T", check=False).splitlines()
+    return [Job(*row.split("|")) for row in rows]
 
 
 class Gate:
@@ -44,12 +61,11 @@ class Gate:
         """Hold none any more."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def held(self) -> list[str]:
+    def held(self) -> list[Job]:
         """Return the jobs that wait now."""
-        rows = self.cluster.call("squeue", "-h", "-r", "-p", "main", "-t", "RUNNING", "-o", "%A", check=False).split()
-        return [job for job in rows if not (self.folder / job).exists()]
+        return [job for job in jobs_in(self.cluster, "RUNNING") if not (self.folder / job.number).exists()]
 
-    def wait(self, count: int = 1) -> list[str]:
+    def wait(self, count: int = 1) -> list[Job]:
         """Wait until some jobs are held; return them."""
         self.until(lambda: len(self.held()) >= count)
         return self.held()
@@ -60,46 +76,35 @@ class Gate:
         assert met, f"{self.cluster.call('squeue', check=False)}{self.head.text[-3000:]}"
         assert self.head.process.poll() is None, self.head.text[-3000:]
 
-    def let_go(self, jobs: Iterable[str]) -> None:
+    def let_go(self, jobs: Iterable[Job]) -> None:
         """Let jobs do their work."""
         for job in jobs:
-            (self.folder / job).touch()
+            (self.folder / job.number).touch()
 
 
-def node_of(cluster: SlurmCluster, job: str) -> str:
-    """Return the node on which a job runs."""
-    return _said(cluster, job, "%N")
-
-
-def state_of(cluster: SlurmCluster, job: str) -> str:
+def state_of(cluster: SlurmCluster, job: Job) -> str:
     """Return the state of a job, running or ended."""
-    return _said(cluster, job, "%T")
+    return next((found.state for found in jobs_in(cluster, "all") if found.number == job.number), "")
 
 
-def _said(cluster: SlurmCluster, job: str, field: str) -> str:
-    """Return a field of a job, by the number that each task of an array has for itself."""
-    rows = cluster.call("squeue", "-h", "-r", "-t", "all", "-o", f"%A|{field}", check=False).splitlines()
-    return dict(row.split("|", 1) for row in rows).get(job, "")
-
-
-def cancel(cluster: SlurmCluster, job: str) -> None:
+def cancel(cluster: SlurmCluster, job: Job) -> None:
     """Cancel a job, as its user or an administrator does."""
-    cluster.call("scancel", job)
+    cluster.call("scancel", job.id)
     assert wait(lambda: state_of(cluster, job).startswith("CANCELLED"), SOON), cluster.call("squeue")
 
 
-def kill_step(cluster: SlurmCluster, job: str) -> None:
+def kill_step(cluster: SlurmCluster, job: Job) -> None:
     """Kill the daemon of a job's step with what runs below it, as a kernel without memory may."""
-    steps = [pid for pid in cluster.steps() if f"[{job}." in Path(f"/proc/{pid}/cmdline").read_text()]
+    steps = [pid for pid in cluster.steps() if f"[{job.number}." in Path(f"/proc/{pid}/cmdline").read_text()]
     assert steps, f"{job} has no step"
     for pid in steps:
         kill_tree(pid)
     assert wait(lambda: state_of(cluster, job) not in {"RUNNING", "COMPLETING"}, SOON), cluster.call("squeue")
 
 
-def end_in_time(cluster: SlurmCluster, job: str) -> None:
+def end_in_time(cluster: SlurmCluster, job: Job) -> None:
     """Let the time limit of a job be over: Slurm ends it as it does after all of its minutes."""
-    cluster.call("scontrol", "update", f"jobid={job}", "endtime=now+1")
+    cluster.call("scontrol", "update", f"jobid={job.id}", "endtime=now+1")
     assert wait(lambda: state_of(cluster, job) == "TIMEOUT", SOON), cluster.call("squeue", "-t", "all")
 
 
@@ -126,8 +131,8 @@ def restore_node(cluster: SlurmCluster, node: str) -> None:
     assert wait(lambda: cluster.node_state(node).startswith(UP), SOON), cluster.call("sinfo")
 
 
-def preempt(cluster: SlurmCluster, mode: str, node: str) -> list[str]:
-    """Let jobs of a higher priority take a node from those that run there; return which were preempted.
+def preempt(cluster: SlurmCluster, mode: str, job: Job) -> None:
+    """Let a job of a higher priority take a node from those that run there.
 
     Parameters
     ----------
@@ -135,19 +140,24 @@ def preempt(cluster: SlurmCluster, mode: str, node: str) -> list[str]:
         The cluster.
     mode
         ``CANCEL`` or ``REQUEUE``, Slurm's `PreemptMode`.
-    node
-        A node on which jobs of the partition `main` run and go on running.
+    job
+        A job that is held.
     """
     cluster.call("scontrol", "update", "partition=main", f"preemptmode={mode}")
-    victims = cluster.call("squeue", "-h", "-r", "-p", "main", "-w", node, "-t", "RUNNING", "-o", "%A").split()
-    assert victims
-    wanted = ("--partition=urgent", f"--nodelist={node}", "--exclusive", "--mem=0", "--wrap=sleep 600", "--output=/dev/null")
+    wanted = (
+        "--partition=urgent",
+        f"--nodelist={job.node}",
+        "--exclusive",
+        "--mem=0",
+        "--wrap=sleep 600",
+        "--output=/dev/null",
+    )
     urgent = cluster.call("sbatch", "--parsable", *wanted).strip()
     assert wait(lambda: urgent in cluster.jobs(partition="urgent"), SOON), cluster.call("squeue")
+    assert state_of(cluster, job) not in {"RUNNING", "COMPLETING"}, cluster.call("squeue")
     cluster.call("scancel", urgent)
     assert wait(lambda: not cluster.jobs("RUNNING,COMPLETING", "urgent"), SOON)
     cluster.call("scontrol", "update", "partition=main", "preemptmode=CANCEL")
-    return victims
 
 
 @contextlib.contextmanager

@@ -123,12 +123,11 @@ def test_a_run_outlives_what_happens_on_a_site(slurm, flow, expected):
 
         for mode in ("CANCEL", "REQUEUE"):
             (job,) = gate.wait(1)  # merge
-            events.preempt(slurm, mode, events.node_of(slurm, job))
+            events.preempt(slurm, mode, job)
         (job,) = gate.wait(1)
-        node = events.node_of(slurm, job)
-        events.fail_node(slurm, node)
+        events.fail_node(slurm, job.node)
         jobs = gate.wait(1)
-        events.restore_node(slurm, node)
+        events.restore_node(slurm, job.node)
         with events.refusing(slurm, "limit"):
             gate.let_go(jobs)
             refused = events.refused(slurm)

@@ -8,9 +8,10 @@ from connectomake.sites.slurm_answers import Answers, Partition, limit_of, minut
 
 SCRIPT_BYTES = 4 * 1024 * 1024
 """The longest batch script that Slurm takes, unless `max_script_size` says otherwise."""
-NEEDED_SCRIPT_BYTES = 1 << 20
-"""What a batch script of an array may take here."""
-LEAST_AGE_SECONDS = 30
+NEEDED_SCRIPT_BYTES = 1_000_000
+"""What the executor puts into the batch script of an array at most."""
+LONGEST_PAUSE = 60.0
+"""Seconds between two questions of the executor while nothing ends."""
 
 
 def look_at_settings(site: Site, answers: Answers) -> list[Finding]:
@@ -121,15 +122,20 @@ def _script(answers: Answers) -> Iterator[Finding]:
 
 
 def _age(site: Site, answers: Answers) -> Finding:
-    age = answers.number("minjobage")
-    if age is None or age == 0 or age >= max(LEAST_AGE_SECONDS, 2 * site.status_seconds):
-        return Finding(True, f"ended jobs are remembered for {'ever' if not age else f'{age} s'} (MinJobAge)")
-    text = f"ended jobs are forgotten after {age} s (MinJobAge), and the head asks every {site.status_seconds:g} s"
-    if answers.accounting is None:
+    age, pause = answers.number("minjobage"), max(LONGEST_PAUSE, site.status_seconds)
+    if not age or age >= 2 * pause:
+        return Finding(True, f"ended jobs are remembered for {f'{age} s' if age else 'ever'} (MinJobAge)")
+    text = f"ended jobs are forgotten after {age} s (MinJobAge), and while nothing ends the head asks every {pause:g} s"
+    if answers.accounting is None and _keeps_accounts(answers):
         return Finding(True, f"{text}: what it misses it asks accounting for")
     return Finding(
-        False, f"{text}: set seconds-between-status-checks in the profile below {age / 2:g}, or ask for MinJobAge=300"
+        False, f"{text}: how a job ended is then known from its end note alone; ask the administrators for MinJobAge=300"
     )
+
+
+def _keeps_accounts(answers: Answers) -> bool:
+    kind = answers.settings.get("accountingstoragetype", "")
+    return not kind.endswith("/none") and kind not in {"", "(null)"}
 
 
 def _accounting(answers: Answers) -> Finding:
