@@ -76,9 +76,9 @@ class Gate:
         assert met, f"{self.cluster.call('squeue', check=False)}{self.head.text[-3000:]}"
         assert self.head.process.poll() is None, self.head.text[-3000:]
 
-    def let_go(self, jobs: Iterable[Job]) -> None:
-        """Let jobs do their work."""
-        for job in jobs:
+    def let_go(self, jobs: Iterable[Job] | None = None) -> None:
+        """Let jobs do their work, or all that are held now."""
+        for job in self.held() if jobs is None else jobs:
             (self.folder / job.number).touch()
 
 
@@ -93,13 +93,31 @@ def cancel(cluster: SlurmCluster, job: Job) -> None:
     assert wait(lambda: state_of(cluster, job).startswith("CANCELLED"), SOON), cluster.call("squeue")
 
 
-def kill_step(cluster: SlurmCluster, job: Job) -> None:
-    """Kill the daemon of a job's step with what runs below it, as a kernel without memory may."""
-    steps = [pid for pid in cluster.steps() if f"[{job.number}." in Path(f"/proc/{pid}/cmdline").read_text()]
-    assert steps, f"{job} has no step"
-    for pid in steps:
-        kill_tree(pid)
+def kill_task(cluster: SlurmCluster, job: Job) -> None:
+    """Kill all processes of a job, as a kernel without memory may; Slurm's daemon of the step stays."""
+    below = [pid for step in steps_of(cluster, job) for pid in descendants(step)]
+    assert below, f"{job} has no process"
+    for pid in below:
+        kill(pid)
     assert wait(lambda: state_of(cluster, job) not in {"RUNNING", "COMPLETING"}, SOON), cluster.call("squeue")
+
+
+def steps_of(cluster: SlurmCluster, job: Job) -> list[int]:
+    """Return the process ids of the daemons that watch a job's steps."""
+    return [pid for pid in cluster.steps() if f"[{job.number}." in title_of(pid)]
+
+
+def title_of(pid: int) -> str:
+    """Return what a process calls itself."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
+    return ""
+
+
+def kill(pid: int) -> None:
+    """Kill a process, if it is still there."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def end_in_time(cluster: SlurmCluster, job: Job) -> None:
@@ -108,18 +126,12 @@ def end_in_time(cluster: SlurmCluster, job: Job) -> None:
     assert wait(lambda: state_of(cluster, job) == "TIMEOUT", SOON), cluster.call("squeue", "-t", "all")
 
 
-def kill_tree(pid: int) -> None:
-    """Kill a process and all below it."""
-    for each in (pid, *descendants(pid)):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(each, signal.SIGKILL)
-
-
 def fail_node(cluster: SlurmCluster, node: str) -> None:
     """Let a node die at once, with all that runs on it."""
     cluster.daemons.kill(f"slurmd.{node}")
-    for pid in cluster.steps(node):
-        kill_tree(pid)
+    for step in cluster.steps(node):
+        for pid in (step, *descendants(step)):
+            kill(pid)
     cluster.call("scontrol", "update", f"nodename={node}", "state=down", "reason=dead")  # as it does by itself, later
     assert wait(lambda: not cluster.node_state(node).startswith(UP), SOON), cluster.call("sinfo")
 
@@ -186,9 +198,9 @@ def restart(cluster: SlurmCluster, values: dict[str, Any]) -> None:
 
 @contextlib.contextmanager
 def away(cluster: SlurmCluster) -> Iterator[None]:
-    """Controller and database are dead meanwhile."""
-    cluster.daemons.kill("slurmctld")
-    cluster.daemons.kill("slurmdbd")
+    """Controller and database are stopped meanwhile, as for an upgrade; what jobs do goes on."""
+    cluster.daemons.kill("slurmctld", signal.SIGTERM)  # killed, it forgets what it was told last, and numbers jobs anew
+    cluster.daemons.kill("slurmdbd", signal.SIGTERM)
     try:
         yield
     finally:
@@ -227,6 +239,6 @@ def failed_questions(cluster: SlurmCluster) -> int:
     return sum(call.name in {"squeue", "sacct"} and call.code != 0 for call in cluster.calls())
 
 
-def idle_steps(cluster: SlurmCluster) -> bool:
-    """Whether no step has anything that runs: what remains of it waits for the controller."""
-    return not any(descendants(pid) for pid in cluster.steps())
+def are_idle(cluster: SlurmCluster, jobs: Iterable[Job]) -> bool:
+    """Whether nothing of some jobs runs any more: what remains of their steps waits for the controller."""
+    return not any(descendants(pid) for job in jobs for pid in steps_of(cluster, job))
