@@ -81,7 +81,7 @@ def failure(code: int, log: str | None) -> str:
     >>> failure(-9, None)
     'the job was ended by SIGKILL: mostly because memory ran out, or somebody killed it'
     """
-    text = _last_error(log)
+    text = last_error(log)
     if text is None and code < 0:
         name = signal.Signals(-code).name
         why = ": mostly because memory ran out, or somebody killed it" if -code == signal.SIGKILL else ""
@@ -91,7 +91,7 @@ def failure(code: int, log: str | None) -> str:
     return f"{text} (log: {log})" if log else text
 
 
-def _last_error(log: str | None) -> str | None:
+def last_error(log: str | None) -> str | None:
     """Return the last error that `connectomake.jobs.run` wrote to a log, or None."""
     try:
         with open(log or os.devnull, "rb") as stream:  # noqa: PTH123  (a log may have any name)

@@ -116,6 +116,7 @@ class Executor(RemoteExecutor):
         if verdict.state == "done":
             self.report_job_success(info)
             return
+        info.job.why_failed = verdict.message
         if info.job.is_group():  # whose report leaves the message out
             self.logger.error(f"{verdict.message}.")
         self.report_job_error(info, msg=f"{verdict.message}. ", aux_logs=[log] if log else [])

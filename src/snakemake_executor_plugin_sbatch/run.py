@@ -63,7 +63,7 @@ class Run:
     sleep: Callable[[float], None] = time.sleep
     ended: bool = False
     new: deque[Task] = field(default_factory=deque)
-    tasks: set[Task] = field(default_factory=set)
+    tasks: dict[Task, None] = field(default_factory=dict)
     jobs: int = 0
     _due: float = 0.0
     _wait: float = 0.0
@@ -134,12 +134,12 @@ class Run:
             self._due = self.clock() + self.pause
         if fresh:
             self._soon(self.pause)
-        self.tasks.update(fresh)
+        self.tasks.update(dict.fromkeys(fresh))
         self.submissions.add(fresh)
 
     def forget(self, task: Task) -> None:
         """Drop a task whose end Snakemake has been told; its log goes if the job is done."""
-        self.tasks.discard(task)
+        self.tasks.pop(task, None)
         self.watch.waiting.pop(task, None)
         (self.notes / f"{task.note}.exit").unlink(missing_ok=True)
         if task.log and task.verdict is not None and task.verdict.kind == "done" and not self.keep_logs:

@@ -68,7 +68,7 @@ def _of_ended(record: Record) -> Verdict:
     if record.state in NOT_ITS_FAULT:
         return Verdict("again", f"{record.state}{where}")
     if record.state in {"FAILED", "CANCELLED"} and _LAUNCH.search(record.reason):
-        return Verdict("again", f"it could not be started{where} ({record.reason})")
+        return Verdict("again", f"it was not started, or lost,{where} ({record.reason})")
     return Verdict("failed", f"{record.state}{where}")
 
 

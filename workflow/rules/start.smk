@@ -4,6 +4,7 @@
 import atexit
 from pathlib import Path
 
+from connectomake.failures import Failure, table_of
 from connectomake.lock import release, take
 from connectomake.planning.dates import future_text, in_future
 from connectomake.remains import move_aside, remove_left
@@ -59,6 +60,21 @@ def before_jobs():
     check_dates(jobs)
 
 
+def failure_of(job):
+    log = str(job.log[0]) if job.log else None
+    why = getattr(job, "why_failed", None)  # of the executors for clusters
+    return Failure.of(job.rule.name, job.wildcards_dict, log, why)
+
+
+def tell_failed():
+    """At a bad end, list what has failed for good, and why."""
+    scheduler = workflow.scheduler
+    groups = [job.jobs if job.is_group() else [job] for job in scheduler.failed]
+    failures = [failure_of(job) for jobs in groups for job in jobs]
+    if failures:
+        logger.error(table_of(failures, len(scheduler.remaining_jobs)))
+
+
 def after_jobs():
     """Whatever the end: give the results free, and do not wait for timers."""
     if HEAD and not PROVIDER:
@@ -77,4 +93,5 @@ onsuccess:
 
 
 onerror:
+    tell_failed()
     after_jobs()
