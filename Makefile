@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.connectomake
-# Plugins of Slurm and Kubernetes, for the tests: apart, since Snakemake imports all that are installed at each start.
+# Plugins of Kubernetes, for the tests: apart, since Snakemake imports all that are installed at each start.
 PLUGINS := $(VENV)/plugins
 # Google's storage, for its test: apart from those, too.
 GCS := $(VENV)/gcs
@@ -12,7 +12,7 @@ export MPLBACKEND := Agg
 export CONNECTOMAKE_PLUGINS := $(abspath $(PLUGINS))
 export CONNECTOMAKE_GCS := $(abspath $(GCS))
 
-.PHONY: demo cluster fib25 test test-fast test-cluster test-slurm test-kubernetes bench lint lock clean help
+.PHONY: demo env cluster fib25 test test-fast test-cluster test-slurm test-kubernetes bench lint lock clean help
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -41,7 +41,9 @@ demo: $(STAMP) $(DEMO)  ## run the demo and say what was made
 	$(BIN)/snakemake --profile profiles/local
 	@$(BIN)/connectomake summary config.yaml
 
-cluster: $(STAMP)  ## install what the head of a run on Slurm or Kubernetes needs into the environment
+env: $(STAMP)  ## the environment: all that a run here or on Slurm needs
+
+cluster: $(STAMP)  ## install what the head of a run on Kubernetes needs into the environment, too
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-cluster.lock
 	@echo "now: snakemake --profile slurm, or --profile kubernetes (docs/slurm.md, docs/kubernetes.md)"
 
@@ -78,7 +80,7 @@ lock:  ## resolve requirements.lock anew
 	.lock-venv/bin/pip install --quiet '.[test,dev]'
 	(head -2 requirements.lock; .lock-venv/bin/pip freeze | grep -v -E '^(connectomake|setuptools|pip)' | sed 's/+cpu//') > requirements.lock.new
 	mv requirements.lock.new requirements.lock
-	.lock-venv/bin/pip install --quiet '.[slurm,kubernetes]'
+	.lock-venv/bin/pip install --quiet '.[kubernetes]'
 	(head -2 requirements-cluster.lock; .lock-venv/bin/pip freeze | grep -v -E '^(connectomake|setuptools|pip)' | sed 's/+cpu//' | grep -v -x -F -f requirements.lock) > requirements.lock.new
 	mv requirements.lock.new requirements-cluster.lock
 	.lock-venv/bin/pip install --quiet '.[gcs]'

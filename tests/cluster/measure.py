@@ -1,10 +1,11 @@
 """What a job costs beside its work; not one of the tests: ``python -m tests.cluster.measure slurm|kubernetes [JOBS] [WAY]``.
 
 Prints, for JOBS jobs that only touch a file, wall time and the CPU time per job of what the cluster started, as Slurm or the
-kernel's control group of the pods counts it: for single jobs, for groups of ten, and on Slurm for job arrays and for the stock
-plugin by itself.
+kernel's control group of the pods counts it: for single jobs, for groups of ten, and on Slurm for job arrays and, where it is
+installed, for the stock plugin.
 """
 
+import importlib.util
 import sys
 import tempfile
 import time
@@ -23,13 +24,14 @@ rule touch:
 """
 OURS = f'include: "{ROOT}/workflow/rules/slurm.smk"\n'
 GROUPS = ("--groups", "touch=light", "--group-components", "light=10")
+STOCK = ("--executor", "slurm", "--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "10")
 SLURM = {
-    "single jobs": (OURS, ()),
+    "arrays": (OURS, ()),
+    "single jobs": (OURS, ("--sbatch-array-size", "1")),
     "groups of ten": (OURS, GROUPS),
-    "stock plugin": ("", ()),
-    "stock plugin, groups of ten": ("", GROUPS),
-    "job arrays": (OURS, ("--slurm-array-jobs", "touch")),
 }
+if importlib.util.find_spec("snakemake_executor_plugin_slurm"):  # to compare with: pip install snakemake-executor-plugin-slurm
+    SLURM |= {"stock plugin": ("", STOCK), "stock plugin, groups of ten": ("", (*STOCK, *GROUPS))}
 KUBERNETES = {"single jobs": (), "groups of ten": (*GROUPS, "--pods-cpu-scalar", "0.19")}
 SMALL = ("--default-resources", "mem_mb=300", "disk_mb=200", "scale=0")
 USED = Path("/sys/fs/cgroup/cpuacct/k8s.io/cpuacct.usage")
