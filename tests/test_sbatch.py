@@ -463,6 +463,11 @@ def test_a_submit_limit_takes_what_fits_and_waits_with_the_rest(run, slurm):
     calls = slurm.counts["sbatch"]
     look(run, 1)
     assert slurm.counts["sbatch"] == calls, "Slurm is left alone for a while"
+    slurm.free = 5
+    note(run, tasks[0], 0)
+    for _ in range(2):
+        look(run, 0.2)
+    assert sum(bool(task.id) for task in tasks) == 25, "a job has ended, so there is room"
     slurm.free = 100
     for _ in range(3):
         look(run)

@@ -117,6 +117,7 @@ class Run:
         """Submit what is new, read end notes, and ask Slurm if it is time to."""
         with self._talking:
             self._take_new()
+            before = self._decided()
             self.submissions.offer(lambda: not self.ended)
             if self.ended:
                 return
@@ -126,6 +127,8 @@ class Run:
                 self._soon(self.pause)
             if self.clock() >= self._due and (self.tasks or self.watch.ending):
                 self._look()
+            if self._decided() > before:
+                self.submissions.there_is_room()
             self._tell()
 
     def _take_new(self) -> None:

@@ -57,6 +57,7 @@ class Submissions:
     _serial: int = 0
     _paused_until: float = 0.0
     _pause: float = FIRST_PAUSE
+    _full: bool = False
     _taken: set[tuple[str, ...]] = field(default_factory=set)
 
     def add(self, tasks: Iterable[Task], seconds: float = 0.0) -> None:
@@ -67,6 +68,11 @@ class Submissions:
         for group in alike.values():
             for start in range(0, len(group), most := self._most(len(group))):
                 self.waiting.append(self._batch(group[start : start + most], self.clock() + seconds))
+
+    def there_is_room(self) -> None:
+        """Offer at once what was refused for a limit of jobs: one has ended."""
+        if self._full:
+            self._full, self._paused_until, self._pause = False, 0.0, FIRST_PAUSE
 
     def _most(self, count: int) -> int:
         """Return how many jobs may go into one array; Slurm is asked for its limit once, when the first array is made."""
@@ -146,6 +152,7 @@ class Submissions:
             self._away(batch, text)
         elif kind == "full":
             self._pause_all()
+            self._full = True
             self.warn(
                 f"{self._count()} job(s) are not submitted yet, for Slurm takes no more now ({text}); offering them again", kind
             )
