@@ -52,10 +52,10 @@ fib25: $(STAMP)  ## the same on real EM (see the README for the data)
 	@$(BIN)/connectomake summary configs/fib25.yaml
 
 test: $(STAMP) $(PLUGINS) $(GCS)  ## all tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-fast: $(STAMP)  ## the tests that need no workflow run
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not cluster"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not cluster"
 
 test-cluster: $(STAMP) $(PLUGINS)  ## the tests on real clusters, started on loopback: Slurm, Kubernetes (root on Debian; part of `make test` too)
 	$(BIN)/python -m pytest -m cluster

@@ -16,6 +16,18 @@ if os.environ.get("CONNECTOMAKE_PLUGINS"):  # of clusters: imported by tests, no
     sys.path.append(os.environ["CONNECTOMAKE_PLUGINS"])
 
 
+def pytest_collection_modifyitems(items):
+    """Begin with the files that take minutes: side by side, the last to end is then a short one."""
+    items.sort(key=_turn)
+
+
+def _turn(item):
+    """Slurm, workflows, Kubernetes (two clusters at once are much for two cores), the rest; in a file as it stands."""
+    if item.get_closest_marker("cluster"):
+        return 0 if "slurm" in item.path.name else 2
+    return 1 if item.get_closest_marker("slow") else 3
+
+
 @pytest.fixture(scope="module")
 def whole_run(tmp_path_factory):
     """A folder with a whole small run; tests that change it take `copied_run`."""
