@@ -27,7 +27,7 @@ from benchmarks.machine import ROOT
 
 EXECUTOR = ROOT / "benchmarks/executor"
 LEAST, MOST = 1 / 3, 1.0
-SLAB = ([170, 0, 0], [250, 250, 250])
+SLAB = ([170, 45, 45], [250, 205, 205])
 JOINED = {
     "segmentation": {"method": "watershed", "t_low": 0.02, "t_high": 0.9, "min_supervoxel": 50, "min_size": 100},
     "agglomeration": {"threshold": 0.5, "thresholds": [0.7], "absorb": 200},
@@ -36,9 +36,7 @@ JOINED = {
 
 def demo(folder: Path) -> dict[str, Any]:
     """The demo, cut down to one whole block and parts of seven others."""
-    config = prepare_demo(folder)
-    config["source"]["stop"] = [int(1.2 * size) for size in config["block"]]
-    return config
+    return prepare_demo(folder, (140, 150, 160))
 
 
 def fib25(folder: Path) -> dict[str, Any]:

@@ -11,10 +11,10 @@ from connectomake.phantom import write_phantom
 SHAPE = (272, 280, 288)
 
 
-def prepare_demo(folder: Path) -> dict[str, Any]:
+def prepare_demo(folder: Path, shape: tuple[int, int, int] = SHAPE) -> dict[str, Any]:
     """Write the demo's volume into a folder; return its config, with absolute paths of model and weights."""
     volume = folder / "phantom.h5"
-    write_phantom(volume, SHAPE)
+    write_phantom(volume, shape)
     config: dict[str, Any] = yaml.safe_load((ROOT / "config.yaml").read_text())
     config["source"]["path"] = config["evaluation"]["ground_truth"] = volume.name
     for key in ("model", "weights"):
