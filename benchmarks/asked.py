@@ -45,6 +45,7 @@ def fib25(folder: Path) -> dict[str, Any]:
     data = data_folder() / "fib25"
     shutil.copy(data / "training_sample2_raw.h5", folder / "raw.h5")
     shutil.copy(data / "training_sample2_groundtruth.h5", folder / "truth.h5")
+    config["inference"]["augment"] = "none"  # takes an eighth of the time, and the same memory
     config["source"] |= {"path": "raw.h5", "start": SLAB[0], "stop": SLAB[1]}
     for key in ("model", "weights"):
         config["inference"][key] = str(ROOT / config["inference"][key])
