@@ -27,6 +27,8 @@ from connectomake.objects import (
     collect_interiors,
     collect_lengths,
     collect_measures,
+    overview,
+    rows_of,
     select,
     select_from,
     sizes,
@@ -35,6 +37,7 @@ from connectomake.objects import (
     write_segment_properties,
 )
 from connectomake.tables import ComponentTable, MeasureTable
+from connectomake.verify import inspect
 
 ROI, VOXEL = Box.of_shape((100, 200, 300), (5, -7, 0)), (40.0, 4.0, 4.5)
 KEYS = st.lists(st.lists(st.integers(1, 60), max_size=30), max_size=8)
@@ -308,6 +311,30 @@ def test_the_history_is_written_as_it_is_read(tmp_path):
     none = merge_files(tmp_path, merges.take(np.zeros(0, int)), 1, rng)
     write_history(tmp_path / "none.parquet", none)
     assert len(read_merges(tmp_path / "none.parquet")) == 0
+
+
+def test_what_is_asked_of_a_table_does_not_depend_on_row_groups(tmp_path, monkeypatch):
+    monkeypatch.setattr(columns, "_GROUP", 9)
+    files, ids = object_files(tmp_path, np.random.default_rng(7), 80)
+    at_once(tmp_path, files, 5)
+    path, table = tmp_path / "t.parquet", read_columns(tmp_path / "t.parquet")
+    found = overview(path, 4)
+    order = sorted(range(len(ids)), key=lambda i: (-int(table["voxels"][i]), int(table["id"][i])))[:4]
+    assert (found.count, found.voxels) == (len(table["id"]), int(table["voxels"].sum()))
+    assert found.ids.tolist() == table["id"][order].tolist()
+    assert found.sizes.tolist() == table["voxels"][order].tolist()
+    asked = [int(ids[5]), int(ids[60]), 3, -1, 2**64]
+    count, rows = rows_of(path, asked, ["inside_z", "stop_x"])
+    some = np.isin(table["id"], ids[[5, 60]])
+    assert count == len(ids)
+    assert list(rows) == ["id", "inside_z", "stop_x"]
+    assert all(np.array_equal(rows[name], table[name][some]) for name in rows)
+    whole = inspect.objects(str(path))
+    assert list(whole) == list(table)
+    assert all(np.array_equal(whole[name], table[name]) for name in table)
+    write_columns(path, {name: column[np.r_[:30, 5:30]] for name, column in table.items()})
+    with pytest.raises(LayerError, match="names an object twice or not in order"):
+        inspect.objects(str(path))
 
 
 WANTED = {"ids": None, "min_voxels": 0, "max_voxels": None, "query": None}

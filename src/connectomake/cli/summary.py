@@ -64,22 +64,22 @@ def _object_rows(plan: "Plan") -> list[tuple[str, str]]:
     path = Targets(plan).objects
     if not os.path.lexists(path):
         return [("objects", "not yet counted")]
+    from connectomake.objects import Overview
     from connectomake.verify.faults import sentence
-    from connectomake.verify.inspect import objects
+    from connectomake.verify.inspect import object_batches
 
+    found, several = Overview.none(), 0
     try:
-        table = objects(path)
+        for part in object_batches(path):
+            found, several = found.with_rows(part, LARGEST), several + int(_spans_blocks(plan, part).sum())
     except Exception as error:  # whatever a damaged file makes a library raise
         return [("objects", sentence(path, error))]
-    voxels = table["voxels"]
-    if not len(voxels):
+    if not found.count:
         return [("objects", "none: no object reaches min_size; is the threshold right?")]
-    share = 100 * float(voxels.sum()) / plan.roi.volume
-    several = int(_spans_blocks(plan, table).sum())
-    order = voxels.argsort(kind="stable")[::-1][:LARGEST]
-    largest = ", ".join(f"{table['id'][i]} ({voxels_text(int(voxels[i]))})" for i in order)
+    share = 100 * found.voxels / plan.roi.volume
+    largest = ", ".join(f"{i} ({voxels_text(int(n))})" for i, n in zip(found.ids, found.sizes, strict=True))
     return [
-        ("objects", f"{len(voxels):,}, {share:.1f} % of the voxels; {several:,} of them cross blocks"),
+        ("objects", f"{found.count:,}, {share:.1f} % of the voxels; {several:,} of them cross blocks"),
         ("largest", largest),
     ]
 

@@ -9,8 +9,6 @@ from connectomake.cli.common import DEFAULT_CONFIG, ConfigPath
 from connectomake.errors import ConfigError, LayerError
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from connectomake.geometry import Vec
     from connectomake.planning.plan import Plan
 
@@ -103,33 +101,30 @@ def _position(plan: "Plan", at: "Vec | None", ids: list[int]) -> "Vec":
     return (z, y, x)
 
 
-def _table(plan: "Plan") -> "dict[str, np.ndarray] | None":
-    """Return the object table; None if it is not made yet."""
+def _is_empty(plan: "Plan") -> bool:
     from pathlib import Path
 
-    from connectomake.objects import read_parquet
+    from connectomake.objects import overview
     from connectomake.planning.targets import Targets
 
     path = Targets(plan).objects
-    return read_parquet(path) if Path(path).exists() else None
-
-
-def _is_empty(plan: "Plan") -> bool:
-    table = _table(plan)
-    return table is not None and not len(table["id"])
+    return Path(path).exists() and overview(path, 0).count == 0
 
 
 def _inside(plan: "Plan", ids: list[int]) -> "Vec":
     """Return a voxel inside the first of the objects named, all of which must exist."""
-    import numpy as np
+    from pathlib import Path
 
-    table = _table(plan)
-    if table is None:
+    from connectomake.objects import rows_of
+    from connectomake.planning.targets import Targets
+
+    path = Targets(plan).objects
+    if not Path(path).exists():
         raise LayerError(f"objects cannot be looked up: {plan.outdir} has no object table yet; run snakemake first")
-    known = set(table["id"].tolist())
+    count, rows = rows_of(path, ids, [f"inside_{axis}" for axis in "zyx"])
+    known = rows["id"].tolist()
     unknown = [i for i in ids if i not in known]
     if unknown:
-        raise ConfigError(f"object {unknown[0]} does not exist; `connectomake summary` names the largest of {len(known):,}")
-    row = int(np.searchsorted(table["id"], np.uint64(ids[0])))
-    z, y, x = (int(table[f"inside_{a}"][row]) for a in "zyx")
+        raise ConfigError(f"object {unknown[0]} does not exist; `connectomake summary` names the largest of {count:,}")
+    z, y, x = (int(rows[f"inside_{axis}"][known.index(ids[0])]) for axis in "zyx")
     return (z, y, x)

@@ -79,7 +79,7 @@ def _checksums(batches: Iterable[Mapping[str, np.ndarray]], spool: Spool) -> tup
     for batch in batches:
         dtypes = {name: column.dtype for name, column in batch.items()}
         crc = {name: _crc(column, crc.get(name, 0)) for name, column in batch.items()}
-        count += len(next(iter(batch.values())))
+        count += _length(batch)
         spool.add(batch)
     return {name: _with_head(name, dtype, count, crc[name]) for name, dtype in dtypes.items()}, dtypes
 
@@ -106,7 +106,7 @@ def _groups(batches: Iterable[Mapping[str, np.ndarray]]) -> Iterator[dict[str, n
     """Yield the rows in groups of one size, as many as Arrow puts into a row group by itself; the last one has the rest."""
     held, count, written = list[Mapping[str, np.ndarray]](), 0, False
     for batch in batches:
-        rows, start = len(next(iter(batch.values()))), 0
+        rows, start = _length(batch), 0
         while count + rows - start >= _GROUP:
             stop = start + _GROUP - count
             held.append({name: column[start:stop] for name, column in batch.items()})
@@ -116,6 +116,10 @@ def _groups(batches: Iterable[Mapping[str, np.ndarray]]) -> Iterator[dict[str, n
         count += rows - start
     if count or not written:
         yield _joined(held)
+
+
+def _length(batch: Mapping[str, np.ndarray]) -> int:
+    return len(next(iter(batch.values()), ()))
 
 
 def _joined(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:

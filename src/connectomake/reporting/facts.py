@@ -83,17 +83,15 @@ def run_rows(plan: Plan) -> list[list[str]]:
 
 
 def _object_rows(plan: Plan) -> list[list[str]]:
-    from connectomake.objects import read_parquet
+    from connectomake.objects import overview
 
     path = Path(Targets(plan).objects)
     if not path.exists():
         return []
-    table = read_parquet(path)
-    voxels = table["voxels"]
-    order = voxels.argsort(kind="stable")[::-1][:LARGEST]
-    share = 100 * float(voxels.sum()) / plan.roi.volume
-    largest = ", ".join(f"{table['id'][i]} ({voxels_text(int(voxels[i]))})" for i in order)
-    return [["objects", f"{len(voxels):,}, {share:.1f} % of the voxels"], ["largest", largest or "none"]]
+    found = overview(path, LARGEST)
+    share = 100 * found.voxels / plan.roi.volume
+    largest = ", ".join(f"{i} ({voxels_text(int(n))})" for i, n in zip(found.ids, found.sizes, strict=True))
+    return [["objects", f"{found.count:,}, {share:.1f} % of the voxels"], ["largest", largest or "none"]]
 
 
 def version_rows() -> list[list[str]]:

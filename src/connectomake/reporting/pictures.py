@@ -10,7 +10,7 @@ from PIL import Image
 from connectomake.errors import ConfigError, LayerError
 from connectomake.geometry import Box
 from connectomake.layers import read_box
-from connectomake.objects import read_parquet
+from connectomake.objects import overview, rows_of
 from connectomake.planning.plan import Plan
 from connectomake.planning.targets import Targets
 from connectomake.reporting.render import Mesh, rendering
@@ -76,20 +76,23 @@ def section_blocks(plan: Plan, count: int = 3) -> list[int]:
 
 def largest(plan: Plan, count: int) -> list[int]:
     """Return the ids of the largest objects."""
-    table = _table(plan)
-    return [int(i) for i in table["id"][np.argsort(-table["voxels"].astype(np.int64), kind="stable")][:count]]
-
-
-def _table(plan: Plan) -> dict[str, np.ndarray]:
-    return read_parquet(Targets(plan).objects)
+    return [int(i) for i in overview(Targets(plan).objects, count).ids]
 
 
 def check_ids(plan: Plan, ids: list[int]) -> None:
     """Raise a ConfigError unless the object table has all ids."""
-    known = _table(plan)["id"]
+    _rows(plan, ids)
+
+
+def _rows(plan: Plan, ids: list[int]) -> tuple[int, dict[str, np.ndarray]]:
+    """Return how many objects there are, and the boxes of some; an error if one of these does not exist."""
+    path = Targets(plan).objects
+    count, rows = rows_of(path, ids, [f"{end}_{axis}" for end in ("start", "stop") for axis in "zyx"])
+    known = set(rows["id"].tolist())
     for number in ids:
         if number not in known:
-            raise ConfigError(f"there is no object {number} in {Targets(plan).objects}, which lists {len(known):,}")
+            raise ConfigError(f"there is no object {number} in {path}, which lists {count:,}")
+    return count, rows
 
 
 def read_meshes(plan: Plan, ids: list[int]) -> dict[int, Mesh]:
@@ -119,18 +122,15 @@ def objects(plan: Plan, ids: list[int], close: bool = False) -> Image.Image:
     """
     if not plan.meshes_enabled:
         raise ConfigError("this run makes no meshes (meshes.enabled is false)")
-    check_ids(plan, ids)
+    count, rows = _rows(plan, ids)
     meshes = read_meshes(plan, ids)
     faces = sum(len(m[1]) for m in meshes.values())
-    count = len(_table(plan)["id"])
     title = f"{len(meshes):,} of {count:,} objects, {faces:,} triangles"
-    box = _box_of(plan, ids) if close and ids else plan.roi
+    box = _box_of(rows) if close and ids else plan.roi
     return rendering(meshes, box, plan.block, plan.source.voxel_size, title)
 
 
-def _box_of(plan: Plan, ids: list[int]) -> Box:
-    table = _table(plan)
-    rows = np.isin(table["id"], np.array(ids, table["id"].dtype))
-    z0, y0, x0 = (int(table[f"start_{a}"][rows].min()) for a in "zyx")
-    z1, y1, x1 = (int(table[f"stop_{a}"][rows].max()) for a in "zyx")
+def _box_of(rows: dict[str, np.ndarray]) -> Box:
+    z0, y0, x0 = (int(rows[f"start_{a}"].min()) for a in "zyx")
+    z1, y1, x1 = (int(rows[f"stop_{a}"].max()) for a in "zyx")
     return Box((z0, y0, x0), (z1, y1, x1))

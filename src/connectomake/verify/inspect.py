@@ -1,6 +1,7 @@
 """One look into each kind of file: does it open, and is it of the right form? Each raises a LayerError if not."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from connectomake.errors import LayerError
 from connectomake.geometry import Vec
-from connectomake.layers import LayerSpec, ShardReader, read_columns, read_tables
+from connectomake.layers import LayerSpec, ShardReader, read_batches, read_tables
 from connectomake.layers.beside import check_form
 from connectomake.layers.id_shards import IdSharding, read_minishard
 from connectomake.plain import read_json
@@ -92,23 +93,30 @@ def measures(path: str) -> None:
 
 def objects(path: str) -> dict[str, np.ndarray]:
     """Read the object table, ids ascending."""
-    from connectomake.objects import read_parquet
+    parts = list(object_batches(path))
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
-    found = read_parquet(path)
-    lacking = [name for name in OBJECT_COLUMNS if name not in found]
-    if lacking:
-        raise LayerError(f"{path} has no column {lacking[0]}; delete it and rerun")
-    if np.any(found["id"][1:] <= found["id"][:-1]):
-        raise LayerError(f"{path} names an object twice or not in order; delete it and rerun")
-    return found
+
+def object_batches(path: str) -> Iterator[dict[str, np.ndarray]]:
+    """Yield the rows of the object table, ids ascending, a row group at a time."""
+    last: int | None = None
+    for part in read_batches(path):
+        lacking = [name for name in OBJECT_COLUMNS if name not in part]
+        if lacking:
+            raise LayerError(f"{path} has no column {lacking[0]}; delete it and rerun")
+        ids = part["id"]
+        if np.any(ids[1:] <= ids[:-1]) or (last is not None and len(ids) and int(ids[0]) <= last):
+            raise LayerError(f"{path} names an object twice or not in order; delete it and rerun")
+        last = int(ids[-1]) if len(ids) else last
+        yield part
 
 
 def history(path: str) -> None:
     """Read the table of merges."""
-    found = read_columns(path)
-    lacking = [name for name in MERGE_COLUMNS if name not in found]
-    if lacking:
-        raise LayerError(f"{path} has no column {lacking[0]}; delete it and rerun")
+    for found in read_batches(path):
+        lacking = [name for name in MERGE_COLUMNS if name not in found]
+        if lacking:
+            raise LayerError(f"{path} has no column {lacking[0]}; delete it and rerun")
 
 
 def properties(path: str) -> None:
