@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
@@ -119,7 +120,9 @@ class Executor(RemoteExecutor):
         info.job.why_failed = task.verdict.message
         if info.job.is_group():  # whose report leaves the message out
             self.logger.error(f"{task.verdict.message}.")
-        self.report_job_error(info, msg=f"{task.verdict.message}. ", aux_logs=[task.log] if task.log else [])
+        self.report_job_error(
+            info, msg=f"{task.verdict.message}. ", aux_logs=[task.log] if task.log and Path(task.log).exists() else []
+        )
 
     async def sleep(self) -> None:
         """Wait for the next round; new jobs do not wait."""

@@ -145,7 +145,7 @@ class Submissions:
             for task in batch.tasks:  # no other node is left: then the one that failed it is good enough
                 task.avoid = frozenset()
         elif kind in CANNOT_PASS and not self._took_before(kind, batch):
-            self._end(batch, f"sbatch refuses it ({text}); {way_out(kind)}")
+            self._end(batch, f"sbatch refuses the job ({text}); {way_out(kind)}")
         elif kind == "full" and len(batch.tasks) > 1:
             self._halve(batch)
         elif kind == "away":
@@ -179,7 +179,7 @@ class Submissions:
         since, times = batch.refused or (self.clock(), 0)
         batch.refused = since, times + 1
         if kind != "later" and self.clock() - since > UNKNOWN_SECONDS:
-            self._end(batch, f"sbatch refuses it for {UNKNOWN_SECONDS / 60:.0f} minutes now ({text}); {way_out(kind)}")
+            self._end(batch, f"sbatch refuses the job for {UNKNOWN_SECONDS / 60:.0f} minutes now ({text}); {way_out(kind)}")
             return
         pause = min(FIRST_PAUSE * 2**times, LONGEST_PAUSE)
         batch.not_before = self.clock() + pause
