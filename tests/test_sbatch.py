@@ -1,6 +1,7 @@
 """The executor for Slurm with a Slurm of dictionaries: what sbatch refuses, what becomes of jobs, the end of a run."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -723,6 +724,20 @@ def test_controller_calls_per_job(run, slurm):
             note(run, task, 0)
     assert set(verdicts(waiting)) == {"done"}
     assert slurm.counts.total() / 512 < 1.2
+
+
+def test_folders_that_were_tidied_away_are_made_again(run, slurm):
+    shutil.rmtree(run.notes)
+    shutil.rmtree(run.logs)
+    [task] = started(run)
+    assert run.notes.is_dir()
+    assert run.logs.is_dir()
+    shutil.rmtree(run.notes)
+    look(run)
+    assert "cannot be read now" in run.logger.text
+    slurm.set("100", "COMPLETED")
+    look(run)
+    assert verdicts([task]) == ["done"]
 
 
 def test_questions_get_rarer_while_nothing_ends(run, slurm):

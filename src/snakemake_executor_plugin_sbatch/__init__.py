@@ -5,7 +5,7 @@ Snakemake imports every plugin that is installed at each start, so nothing heavy
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -83,7 +83,7 @@ class Executor(RemoteExecutor):
         try:
             task = Task(info, str(job.name), options_of(job), self.format_job_exec(job))
         except BadRequestError as error:
-            self.report_job_error(info, msg=f"{error}. ")
+            self._failed(info, str(error))
             return
         info.aux = {"task": task}
         self.report_job_submission(info)
@@ -117,12 +117,14 @@ class Executor(RemoteExecutor):
         if task.verdict.kind == "done":
             self.report_job_success(info)
             return
-        info.job.why_failed = task.verdict.message
+        logs = [task.log] if task.log and Path(task.log).exists() else []
+        self._failed(info, task.verdict.message, logs)
+
+    def _failed(self, info: SubmittedJobInfo, why: str, logs: Sequence[str] = ()) -> None:
+        info.job.why_failed = why
         if info.job.is_group():  # whose report leaves the message out
-            self.logger.error(f"{task.verdict.message}.")
-        self.report_job_error(
-            info, msg=f"{task.verdict.message}. ", aux_logs=[task.log] if task.log and Path(task.log).exists() else []
-        )
+            self.logger.error(f"{why}.")
+        self.report_job_error(info, msg=f"{why}. ", aux_logs=list(logs))
 
     async def sleep(self) -> None:
         """Wait for the next round; new jobs do not wait."""

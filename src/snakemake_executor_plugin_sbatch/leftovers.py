@@ -1,5 +1,6 @@
 """Jobs of a run that has ended: cancelled, and waited for until they are gone, so that no job ever runs twice at once."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -100,7 +101,4 @@ def _clean(slurm: Slurm, note: Note, folder: Path, logger: Any, times: Clock) ->
 
 def remove_folder(folder: Path) -> None:
     """Remove the end notes of a run."""
-    for path in folder.glob("*"):
-        path.unlink(missing_ok=True)
-    if folder.exists():
-        folder.rmdir()
+    shutil.rmtree(folder, ignore_errors=True)

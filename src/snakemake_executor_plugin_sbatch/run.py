@@ -144,9 +144,11 @@ class Run:
         """Drop a task whose end Snakemake has been told; its log goes if the job is done."""
         self.tasks.pop(task, None)
         self.watch.waiting.pop(task, None)
-        (self.notes / f"{task.note}.exit").unlink(missing_ok=True)
-        if task.log and task.verdict is not None and task.verdict.kind == "done" and not self.keep_logs:
-            Path(task.log).unlink(missing_ok=True)
+        done = task.verdict is not None and task.verdict.kind == "done"
+        with contextlib.suppress(OSError):
+            (self.notes / f"{task.note}.exit").unlink(missing_ok=True)
+            if task.log and done and not self.keep_logs:
+                Path(task.log).unlink(missing_ok=True)
 
     def _soon(self, seconds: float) -> None:
         """Ask Slurm again after some seconds at the latest."""
@@ -193,7 +195,7 @@ class Run:
         self.ended = True
         atexit.unregister(self.end)
         with self._talking:
-            if not self.submissions.bases and not self.submissions.unsure:
+            if not self._may_have_jobs():
                 self._close()
                 return
             open_tasks = [*self.new, *(task for task in self.tasks if task.verdict is None)]
@@ -207,6 +209,11 @@ class Run:
             self.logger.warning(f"{len(left)} job(s) of run {self.name} do not go away; the next start waits for them.")
             return
         self._close()
+
+    def _may_have_jobs(self) -> bool:
+        """Whether Slurm may still have jobs of the run."""
+        open_jobs = any(task.id and task.verdict is None for task in self.tasks)
+        return open_jobs or bool(self.watch.ending) or self.submissions.unsure
 
     def _close(self) -> None:
         asked = ", ".join(f"{name} {count}" for name, count in sorted(self.slurm.counts.items()))

@@ -1,5 +1,6 @@
 """The jobs that Slurm has not taken yet: put together to arrays, offered, refused, offered again."""
 
+import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,6 +104,9 @@ class Submissions:
         if len(script) > SCRIPT_BYTES and len(batch.tasks) > 1:
             self._halve(batch)
             return
+        with contextlib.suppress(OSError):  # somebody may have tidied up
+            self.notes.mkdir(parents=True, exist_ok=True)
+            self.logs.mkdir(parents=True, exist_ok=True)
         try:
             base = self.slurm.submit(self._options(batch), script)
         except SlurmError as error:

@@ -54,7 +54,11 @@ class Watch:
 
     def read_notes(self, tasks: Sequence[Task]) -> bool:
         """Take what jobs have left: 0 is done, whatever Slurm says. Return whether Slurm should be asked about another code."""
-        left = {entry.name.removesuffix(".exit") for entry in os.scandir(self.notes) if entry.name.endswith(".exit")}
+        try:
+            left = {name.removesuffix(".exit") for name in os.listdir(self.notes) if name.endswith(".exit")}  # noqa: PTH208
+        except OSError as error:  # of a file server, for a while; Slurm's word is enough
+            self.warn(f"end notes in {self.notes} cannot be read now ({error.strerror})", "notes")
+            return False
         fresh = [task for task in tasks if task.note in left and task.code is None and task.verdict is None and task.id]
         codes = {self._code(task) for task in fresh}
         return bool(codes - {0, None})
