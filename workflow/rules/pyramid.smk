@@ -42,6 +42,9 @@ if scales.layers:
             layer=one_of(scales.layers),
         conda:
             "../../envs/connectomake.yaml"
+        resources:
+            mem_mb=memory("pyramid"),
+            runtime=minutes("pyramid"),
         params:
             stage=pyramid_depends_on,
         script:

@@ -17,7 +17,7 @@ from connectomake.planning.scales import Scales
 from connectomake.planning.skeletons import Skeletons
 from connectomake.planning.times import seconds_of
 
-DEMANDS_OF = {"agglomerate": "agglomeration", "assign": "lookup"}
+DEMANDS_OF = {"agglomerate": "agglomeration", "assign": "lookup", "thumbnail": "pyramid"}
 """What the resources of a rule are named after, where not after itself."""
 DAG_SECONDS_PER_JOB = 0.6e-3
 DAG_BYTES_PER_JOB = 14_000

@@ -39,8 +39,8 @@ PROCESS_MB = {
 }
 """Memory of a stage's process before it reads anything, with some to spare; those with compiled code or torch need most."""
 LIGHT_PROCESS_MB = 100
-REMOTE_MB = 250
-"""Of the Snakemake around a script on a cluster, measured on Slurm."""
+REMOTE_MB = 180
+"""Of the Snakemake around a script on a cluster: measured 105, and up to 174 of jobs with hundreds of inputs."""
 NETWORK_BYTES_PER_VOXEL = 1500
 """Of the input patch: measured 790 for residual U-Nets of 16 channels at full size, 1,050 with 24; wider ones need more."""
 COMPONENTS_BYTES = 14
