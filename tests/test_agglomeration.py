@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectomake.agglomeration import Rule, agglomerate_graph, region_graph, segments_at
+from connectomake.geometry import Octree
 from connectomake.tables import ComponentTable
 from tests.agglomeration_reference import reference_segments, segments_by_octree, supervoxels_by_octree
 from tests.test_octree import check_objects
@@ -40,6 +41,25 @@ def test_segments_are_those_of_the_whole_volume(octree, kind, values, min_size, 
     np.testing.assert_array_equal(got, want)
     objects = ComponentTable.concat(up.closed for up in ups.values())
     check_objects(objects.take(np.argsort(objects.key)), want, octree.grid.roi)
+
+
+@settings(max_examples=10)
+@given(octrees(6), st.sampled_from(KINDS), RULES, st.integers(0, 2**32 - 1))
+def test_every_fan_out_gives_what_the_whole_volume_does(octree, kind, values, seed):
+    """The fan-out follows the memory that a job may take, so the same blocks may be joined through any tree."""
+    affinity = random_affinity(np.random.default_rng(seed), octree.grid.roi.shape, kind)
+    rule = rule_of(values, affinity.dtype)
+    want, merges = None, None
+    for bits in (1, 2, 3, 6):
+        tree = Octree(octree.grid, bits)
+        ids, results, blocks = supervoxels_by_octree(affinity, tree, 0.2, 2.0)
+        if want is None:
+            want, merges = reference_segments(ids, affinity, rule, 3)
+        got, ups, rows = segments_by_octree(results, blocks, tree, rule, 3)
+        assert rows == merges
+        np.testing.assert_array_equal(got, want)
+        objects = ComponentTable.concat(up.closed for up in ups.values())
+        check_objects(objects.take(np.argsort(objects.key)), want, tree.grid.roi)
 
 
 @settings(max_examples=200)
