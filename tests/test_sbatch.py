@@ -424,6 +424,20 @@ def test_an_unknown_refusal_is_given_ten_minutes(run, slurm):
     assert slurm.counts["sbatch"] < 20
 
 
+def test_a_site_that_dislikes_arrays_gets_single_jobs(run, slurm, monkeypatch):
+    def submit(options, script, take=slurm.submit):
+        if any(option.startswith("--array") for option in options):
+            slurm.refusals = ["We do not like arrays here"]
+        return take(options, script)
+
+    monkeypatch.setattr(slurm, "submit", submit)
+    tasks = started(run, 4)
+    for _ in range(8):
+        look(run)
+    assert all(task.id for task in tasks)
+    assert verdicts(tasks) == [None] * 4
+
+
 def test_a_controller_that_is_away_is_waited_for(run, slurm):
     slurm.away = True
     [task] = started(run)

@@ -4,6 +4,7 @@ Snakemake imports every plugin that is installed at each start, so nothing heavy
 """
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
@@ -81,7 +82,8 @@ class Executor(RemoteExecutor):
         assert self.run is not None  # noqa: S101
         info = SubmittedJobInfo(job=job)
         try:
-            task = Task(info, str(job.name), options_of(job), self.format_job_exec(job))
+            name = re.sub(r"[^\w.-]+", "-", str(job.name))  # of a group it may be anything
+            task = Task(info, name, options_of(job), self.format_job_exec(job))
         except BadRequestError as error:
             self._failed(info, str(error))
             return

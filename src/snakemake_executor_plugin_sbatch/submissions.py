@@ -189,6 +189,8 @@ class Submissions:
         batch.not_before = self.clock() + pause
         rule = batch.tasks[0].rule
         self.warn(f"sbatch refuses {len(batch.tasks)} job(s) of {rule} now ({text}); offered again in {pause:.0f} s", text)
+        if kind == "unknown" and times and len(batch.tasks) > 1:
+            self._halve(batch)  # a site may dislike arrays, or large ones
 
     def _pause_all(self) -> None:
         self._paused_until = self.clock() + self._pause
