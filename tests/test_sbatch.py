@@ -629,6 +629,26 @@ def test_a_held_job_is_named(run, slurm):
     assert sum("held" in line for line in run.logger) <= 11
 
 
+def test_a_node_that_does_not_finish_is_named(run, slurm):
+    [task] = started(run)
+    slurm.set("100", "COMPLETING", "", "n1")
+    look(run, 11)
+    assert "COMPLETING" not in run.logger.text
+    look(run)
+    look(run)
+    assert "1 job(s) wait: n1 does not finish with them (COMPLETING)" in run.logger.text
+    slurm.set("100", "FAILED", "NonZeroExitCode", "n1")
+    look(run)
+    assert verdicts([task]) == ["failed"]
+
+
+def test_a_suspended_job_is_named(run, slurm):
+    started(run)
+    slurm.set("100", "SUSPENDED")
+    look(run)
+    assert "1 job(s) wait: SUSPENDED by Slurm" in run.logger.text
+
+
 def test_a_failed_launch_is_not_left_held(run, slurm):
     [task] = started(run)
     slurm.set("100", "PENDING", "launch failed requeued held")

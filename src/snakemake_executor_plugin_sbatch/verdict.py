@@ -84,6 +84,8 @@ def _of_open(record: Record) -> Verdict:
 
 
 def _of_other(record: Record) -> Verdict:
+    if record.state in {"SUSPENDED", "STOPPED"}:
+        return Verdict("wait", f"{record.state} by Slurm or an administrator")
     return Verdict("wait", "" if record.state in GOES_ON else f"in a state that is not known here, {record.state}")
 
 

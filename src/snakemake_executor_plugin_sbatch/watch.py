@@ -97,6 +97,9 @@ class Watch:
         if verdict.kind in {"never", "elsewhere"}:
             self._troubled(task, verdict)
             return
+        if record.state == "COMPLETING":
+            self._lingers(task, record)
+            return
         task.trouble = None
         if verdict.kind == "done":
             task.verdict = verdict
@@ -130,6 +133,13 @@ class Watch:
     def _put_back(self, task: Task, seconds: float) -> None:
         task.id, task.code, task.trouble, task.missing = "", None, None, None
         self._back.setdefault(seconds, []).append(task)
+
+    def _lingers(self, task: Task, record: Record) -> None:
+        """Name a job that has ended while its node does not finish with it: Slurm tells how it ended only then."""
+        if task.trouble is None or task.trouble[1] != record.state:
+            task.trouble = self.clock(), record.state
+        if self.clock() - task.trouble[0] >= PATIENCE_SECONDS:
+            self.waiting[task] = f"{record.nodes or 'their node'} does not finish with them (COMPLETING)"
 
     def _troubled(self, task: Task, verdict: Verdict) -> None:
         """Give what cannot run a moment; then it may run on any node, or its try has failed."""
