@@ -61,7 +61,7 @@ test-cluster: $(STAMP) $(PLUGINS)  ## the tests on real clusters, started on loo
 	$(BIN)/python -m pytest -m cluster
 
 test-slurm: $(STAMP) $(PLUGINS)  ## on Slurm only
-	$(BIN)/python -m pytest tests/cluster/test_slurm.py
+	$(BIN)/python -m pytest tests/cluster/test_slurm.py tests/cluster/test_slurm_events.py
 
 test-kubernetes: $(STAMP) $(PLUGINS)  ## on Kubernetes only; builds Kubernetes first if need be (5 to 12 minutes, once)
 	CONNECTOMAKE_CLUSTER_BUILD=1 $(BIN)/python -m pytest -s tests/cluster/test_kubernetes.py

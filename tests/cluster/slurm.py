@@ -256,7 +256,9 @@ class SlurmCluster:
     # ---- what is asked of it -----------------------------------------------------------------------------------------------
 
     def node_state(self, node: str) -> str:
-        return self.call("sinfo", "-h", "-n", node, "-p", "main", "-o", "%T", check=False).strip()
+        """Return a node's state with all that is added to it: ``idle``, ``down*+drain``."""
+        words = self.call("scontrol", "--oneliner", "show", "node", node, check=False).split()
+        return next((word.partition("=")[2].lower() for word in words if word.startswith("State=")), "")
 
     def jobs(self, state: str = "RUNNING", partition: str = "main") -> list[str]:
         """Return the ids of jobs in a state; an array's tasks each by themselves."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 from collections.abc import Callable, Iterable, Iterator
@@ -17,7 +18,6 @@ SOON = 120
 """Seconds that anything of Slurm's own may take; it takes one or two."""
 LONG = float(os.environ.get("CONNECTOMAKE_CLUSTER_SECONDS", "900"))
 """Bound of one run; a quiet machine needs a tenth."""
-UP = ("idle", "alloc", "mix")
 
 
 @dataclass(frozen=True)
@@ -126,6 +126,11 @@ def end_in_time(cluster: SlurmCluster, job: Job) -> None:
     assert wait(lambda: state_of(cluster, job) == "TIMEOUT", SOON), cluster.call("squeue", "-t", "all")
 
 
+def is_up(cluster: SlurmCluster, node: str) -> bool:
+    """Whether a node takes jobs."""
+    return re.fullmatch(r"(idle|allocated|mixed)(\+completing)?", cluster.node_state(node)) is not None
+
+
 def fail_node(cluster: SlurmCluster, node: str) -> None:
     """Let a node die at once, with all that runs on it."""
     cluster.daemons.kill(f"slurmd.{node}")
@@ -133,14 +138,14 @@ def fail_node(cluster: SlurmCluster, node: str) -> None:
         for pid in (step, *descendants(step)):
             kill(pid)
     cluster.call("scontrol", "update", f"nodename={node}", "state=down", "reason=dead")  # as it does by itself, later
-    assert wait(lambda: not cluster.node_state(node).startswith(UP), SOON), cluster.call("sinfo")
+    assert wait(lambda: "down" in cluster.node_state(node), SOON), cluster.call("sinfo")
 
 
 def restore_node(cluster: SlurmCluster, node: str) -> None:
     """Let a node come back."""
     cluster.start_node(node)
     cluster.call("scontrol", "update", f"nodename={node}", "state=resume", check=False)
-    assert wait(lambda: cluster.node_state(node).startswith(UP), SOON), cluster.call("sinfo")
+    assert wait(lambda: is_up(cluster, node), SOON), cluster.call("sinfo")
 
 
 def preempt(cluster: SlurmCluster, mode: str, job: Job) -> None:
@@ -193,7 +198,7 @@ def restart(cluster: SlurmCluster, values: dict[str, Any]) -> None:
     cluster.start_controller()
     for node in cluster.nodes:
         cluster.start_node(node)
-    assert wait(lambda: all(cluster.node_state(n).startswith(UP) for n in cluster.nodes), SOON), cluster.call("sinfo")
+    assert wait(lambda: all(is_up(cluster, node) for node in cluster.nodes), SOON), cluster.call("sinfo")
 
 
 @contextlib.contextmanager

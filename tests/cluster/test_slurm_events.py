@@ -238,7 +238,9 @@ def test_arrays_small_and_none(slurm, flow, expected):
     with events.configured(slurm, max_array=4):
         Head(flow, PROFILE, slurm.env, *SOON, "--until", "components").run(LONG)
         small = [row["id"] for row in jobs_of(slurm) if row not in began]
-    assert sorted(name.partition("_")[2] for name in small) == ["", "", "1", "1", "2", "2", "3", "3"], "of four jobs each"
+    numbers = [name.partition("_")[2] for name in small]
+    assert sorted(numbers[:4]) == ["", "1", "2", "3"], "of the four jobs that are ready at first"
+    assert {*numbers} <= {"", "1", "2", "3"}
     calls = len(slurm.calls())
     text = Head(flow, PROFILE, slurm.env, *SOON, "--sbatch-array-size", "1").run(LONG)
     single = [row["id"] for row in jobs_of(slurm) if row not in began and row["id"] not in small]
