@@ -25,10 +25,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 PROFILE = "profiles/slurm"
 SOON = ("--seconds-between-status-checks", "2")
 """A small run does not wait for the status as long as one of hours."""
-SMALL = {
-    "block": [32, 32, 64], "chunk": [16, 16, 32], "meshes__cell": [16, 16, 16], "meshes__voxels_per_job": 1000000,
-    "keep": ["image", "components", "fragments"],
-}  # fmt: skip
+SMALL = {"block": [32, 32, 64], "chunk": [16, 16, 32], "meshes__enabled": False, "keep": ["image", "components"]}
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +36,7 @@ def slurm(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory):
-    """A project folder that nothing has run in: four blocks, without a network, since its jobs take longest."""
+    """A project folder that nothing has run in: four blocks, without network and meshes, whose jobs take longest."""
     flow = Flow(tmp_path_factory.mktemp("start") / "run").make()
     flow.config = flow.with_values(**SMALL)
     del flow.config["inference"]
