@@ -109,7 +109,7 @@ def is_made_otherwise(path, fingerprint, others=()):
             return False
         old = path not in reports and stored.is_stale(path, fingerprint)
         return old or stored.any_empty([path, *others])
-    return is_stale(path, fingerprint, others)
+    return known_folders.has(path) and is_stale(path, fingerprint, others)
 
 
 def is_info_otherwise(layer, path):

@@ -8,7 +8,7 @@ from snakemake.common import overwrite_function_params
 from snakemake.iocontainers import AttributeGuard
 from snakemake.resources import Resource
 
-from snakemake_tuning import own_jobs
+from snakemake_tuning import folders, is_tried, measures, own_jobs
 
 
 def signed(function):
@@ -38,6 +38,8 @@ def shared_guard(kind, name):
     return object.__new__(kind)
 
 
+known_folders = folders.Folders()
+measures.replace()
 signed(Resource.evaluate)  # through which Snakemake calls resource functions
 
 if workflow.is_main_process:
@@ -45,5 +47,13 @@ if workflow.is_main_process:
     gc.set_threshold(1_000_000, 50, 100)  # the graph of jobs is large and stays
     snakemake.script.get_source = remembered(snakemake.script.get_source)
     workflow.sourcecache.exists = cache(workflow.sourcecache.exists)
+    if is_tried():
+        from snakemake_tuning import files, graph, lists
+
+        folders.replace(known_folders)
+        files.replace()
+        graph.replace()
+        lists.replace()
+        measures.touch_at_once()
 else:
     own_jobs.replace(lambda: workflow.dag_settings.target_jobs)

@@ -27,8 +27,6 @@ def is_stale(path: str | os.PathLike[str], fingerprint: str, others: Sequence[st
     others
         Files of the same job that have no record: also if one of them exists and is not as it was written.
     """
-    if not os.path.lexists(path):
-        return False
     try:
         record = {"fingerprint": fingerprint} if is_older_report(path) else read_record(path)
         for other in others:
@@ -36,7 +34,7 @@ def is_stale(path: str | os.PathLike[str], fingerprint: str, others: Sequence[st
                 check_beside(path, record, other)
         return bool(record.get("fingerprint") != fingerprint)
     except Exception:
-        return True
+        return os.path.lexists(path)  # asked only now: most files are there and whole
 
 
 def is_older_report(path: str | os.PathLike[str]) -> bool:
@@ -47,8 +45,10 @@ def is_older_report(path: str | os.PathLike[str]) -> bool:
     OSError
         If it cannot be read.
     """
+    if os.path.basename(os.path.dirname(path)) != "report":  # noqa: PTH119, PTH120  (asked for every file of a run)
+        return False
     place = Path(path)
-    if place.parent.name != "report" or place.suffix not in ENDS:
+    if place.suffix not in ENDS:
         return False
     end = ENDS[place.suffix]
     with place.open("rb") as stream:

@@ -1,0 +1,43 @@
+"""What is measured of a job is no result: no job waits for it, or fails for want of it.
+
+Snakemake counts the file of `benchmark:` among the outputs. Where it is missing, as on a file system that shows it late or on
+a full disk, Snakemake waits for `latency-wait`, and all else with it, then calls the job failed and deletes what it made.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+Finish = Callable[..., Awaitable[None]]
+NONE: tuple[()] = ()
+"""In place of the name of a file that is not there."""
+
+
+def without_measures(finish: Finish) -> Finish:
+    """Wrap what checks and keeps the outputs of a job: its measurements may be missing."""
+
+    async def end(self: Any, *args: Any, **others: Any) -> None:
+        wanted = self.benchmark
+        if wanted and not await wanted.exists_local() and not (wanted.is_storage and await wanted.exists_in_storage()):
+            self._benchmark = NONE
+        try:
+            await finish(self, *args, **others)
+        finally:
+            self._benchmark = wanted
+
+    return end
+
+
+def replace() -> None:
+    """Put that in place; needed on the head and in each job."""
+    from snakemake.jobs import Job
+
+    finish = getattr(Job, "postprocess", None)
+    if finish is not None:
+        Job.postprocess = without_measures(finish)
+
+
+def touch_at_once() -> None:
+    """Make ``--touch`` not sleep for a tenth of a second before each job: files are dated in their order without it."""
+    from snakemake.executors.touch import Executor
+
+    Executor.SLEEPING_TIME = 0.0
