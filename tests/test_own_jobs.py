@@ -9,7 +9,9 @@ from types import SimpleNamespace
 import pytest
 from benchmarks.starts import jobs, prepare, start
 
+from connectomake.planning.targets import Targets
 from snakemake_tuning.own_jobs import own_only, targets_of
+from tests.s3_server import S3Server
 
 ROOT = Path(__file__).parents[1]
 BLOCKS = (9, 8, 8)
@@ -48,13 +50,13 @@ def test_without_given_jobs_all_make_files_and_other_rules_none():
     assert targets_of([]) == frozenset()
 
 
-def counted(folder, *targets):
-    """Jobs by rule that a process started for these targets would run, and the reasons."""
+def counted(folder, *targets, options=()):
+    """Jobs by rule that a process started for these targets would run."""
     rules = sorted({target.split(":")[0] for target in targets})
     plan = next((folder / ".connectomake").glob("plan-*.json"))
     words = [sys.executable, ROOT / "workflow/start_job.py", "-m", "snakemake", "-s", ROOT / "Snakefile", "--cores", "1", "-n"]
     words += ["--force", "--nolock", "--mode", "remote", "--target-jobs", *targets, "--allowed-rules", *rules]
-    words += ["--configfiles", "config.yaml", plan, "--quiet", "rules"]
+    words += ["--configfiles", "config.yaml", plan, "--quiet", "rules", *options]
     path = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     ended = subprocess.run(
         list(map(str, words)), cwd=folder, capture_output=True, text=True, check=False, env=os.environ | path
@@ -67,16 +69,35 @@ def counted(folder, *targets):
 def test_the_job_of_a_high_node_is_alone(volume):
     folder, plan = volume
     top = plan.octree.levels
-    assert top == 2
+    assert top > 1
     assert counted(folder, f"merge:level={top},node={plan.octree.name(top, 0)}") == {"merge": 1, "total": 1}
     wildcards = next(wildcards for rule, wildcards in jobs(plan) if rule == "pyramid")
     assert counted(folder, f"pyramid:{','.join(f'{k}={v}' for k, v in wildcards.items())}") == {"pyramid": 1, "total": 1}
 
 
+def test_a_job_asks_a_bucket_for_its_own_files_only(volume, monkeypatch):
+    folder, plan = volume
+    top = plan.octree.levels
+    inputs = Targets(plan).merge_inputs(top, 0)
+    assert len(list(Targets(plan).nodes())) > len(inputs) + 10
+    with S3Server() as server:
+        client = server.client()
+        client.create_bucket(Bucket="lab")
+        for name in inputs:
+            client.put_object(Bucket="lab", Key=f"run/{name}", Body=b"")
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        server.requests.clear()
+        storage = ["--default-storage-provider", "s3", "--default-storage-prefix", "s3://lab/run"]
+        options = [*storage, "--storage-s3-endpoint-url", server.url, "--shared-fs-usage", "none", "--max-inventory-time", "0"]
+        assert counted(folder, f"merge:level={top},node={plan.octree.name(top, 0)}", options=options)["merge"] == 1
+        assert server.requests.total() <= len(inputs) + 10, server.requests
+
+
 def test_a_group_holds_its_own_jobs_in_their_order(volume):
     folder, plan = volume
-    name = plan.octree.name
-    targets = [f"merge:level=1,node={name(1, 0)}", f"merge:level=2,node={name(2, 0)}", f"lookup:level=2,node={name(2, 0)}"]
+    top, name = plan.octree.levels, plan.octree.name
+    targets = [f"{rule}:level={n},node={name(n, 0)}" for rule, n in (("merge", top - 1), ("merge", top), ("lookup", top))]
     assert counted(folder, *targets) == {"lookup": 1, "merge": 2, "total": 3}
 
 

@@ -18,6 +18,7 @@ from snakemake_tuning import TRIED, files, folders, graph, measures
 
 # A small workflow with temporary, nested, named and aggregated files, and a rule that reads what it writes.
 SNAKEFILE = """
+from snakemake_tuning.graph import same_for_all
 if config.get("tuned"):
     from snakemake_tuning import files, folders, graph, lists, measures
     known = folders.Folders()
@@ -31,11 +32,12 @@ rule first:
     log: "logs/first/{node}.log"
     benchmark: "benchmarks/first/{node}.tsv"
     params: what=lambda wildcards: f"of {wildcards.node}"
-    resources: mem_mb=lambda wildcards, attempt: 100 * attempt
+    resources: mem_mb=lambda wildcards, attempt: 100 * attempt + (wildcards.node == "b"), runtime=7
     shell: "echo {params.what} > {output.data}; cp {output.data} {output.other}"
 rule up:
     input: down=lambda w: f"up/{int(w.level) - 1}/{w.node}.txt", others=lambda w: [f"other/{n}.h5" for n in "abc"]
     output: "up/{level,[1-9]}/{node}.txt"
+    resources: mem_mb=same_for_all(lambda wildcards, attempt: 70 * attempt), disk_mb=3
     shell: "cat {input.down} {input.others[1]} > {output}"
 rule collect:
     input: lambda w: [f"other/{n}.h5" for n in "abcd"] + ["up/2/c.txt"]
@@ -68,7 +70,7 @@ def both(tmp_path_factory):
         run(folder, tuned=tuned)
         after = run(folder, "-n", tuned=tuned)
         (folder / "up/3/a.txt").unlink()
-        made[tuned] = folder, before, after, run(folder, "-n", tuned=tuned)
+        made[tuned] = folder, before, after, run(folder, "-n", tuned=tuned), run(folder, "-n", "--quiet", "rules", tuned=tuned)
     return made
 
 
@@ -76,7 +78,7 @@ def test_the_version_is_one_that_was_tried():
     assert __version__.startswith(TRIED), "look at each replacement in snakemake_tuning, then add the version"
 
 
-@pytest.mark.parametrize("part", [1, 2, 3], ids=["new", "finished", "one file lost"])
+@pytest.mark.parametrize("part", [1, 2, 3, 4], ids=["new", "finished", "one file lost", "quiet"])
 def test_a_tuned_graph_has_the_same_jobs_for_the_same_reasons(both, part):
     assert told(both[True][part]) == told(both[False][part])
     assert ("Nothing to be done" in both[True][part]) == ("Nothing to be done" in both[False][part]) == (part == 2)

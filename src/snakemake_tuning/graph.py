@@ -6,6 +6,7 @@ from typing import Any
 
 Update = Callable[..., Awaitable[Any]]
 NOTHING: frozenset[Any] = frozenset()
+SAME = "_same_for_all"
 RARE = ("protected_output", "touch_output", "pipe_or_service_output", "temp_output", "_queue_input")
 """Sets of a job that are filled when it is made, if at all."""
 
@@ -97,6 +98,51 @@ def formatted(fmt_iofile: Callable[..., Any]) -> Callable[..., Any]:
     return write
 
 
+def as_before(expand: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap what works out memory, time, … of a job: once for each rule and attempt, where they are the same for all its jobs."""
+    from snakemake.iocontainers import ResourceList
+
+    known: dict[Any, dict[str, Any]] = {}
+
+    def look(self: Any, wildcards: Any, input: Any, attempt: int, skip_evaluation: Any = None) -> Any:  # noqa: A002
+        key = self, attempt, frozenset(skip_evaluation or ())
+        if key not in known:
+            found = expand(self, wildcards, input, attempt, skip_evaluation=skip_evaluation)
+            if not all(map(_is_same_for_all, self.resources.values())):
+                return found
+            known[key] = dict(found.items())
+        return ResourceList(fromdict=known[key])
+
+    return look
+
+
+def _is_same_for_all(resource: Any) -> bool:
+    """Return whether a resource is a number, or follows from the attempt alone; see `same_for_all`."""
+    temporary = resource.name == "tmpdir" and resource.raw == "system_tmpdir"
+    return temporary or not resource.is_evaluable() or getattr(resource._evaluator, SAME, False)
+
+
+def same_for_all(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Note that a function for resources gives the same for all jobs of its rule at the same attempt."""
+    setattr(function, SAME, True)
+    return function
+
+
+def unless_quiet(log_info: Callable[..., None]) -> Callable[..., None]:
+    """Wrap what tells of a job: a dry run that is to say nothing of jobs need not put into words what it will not say."""
+    from snakemake.settings.types import Quietness
+
+    silent = {Quietness.RULES, Quietness.ALL}
+
+    def tell(self: Any, *args: Any, **values: Any) -> None:
+        workflow = self.dag.workflow
+        output = workflow.output_settings
+        if not (workflow.dryrun and output.quiet and silent & set(output.quiet)) or output.log_handler_settings:
+            log_info(self, *args, **values)
+
+    return tell
+
+
 def once(get_function_params: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Wrap what works out the parameters of a function: once for each."""
     return functools.cache(get_function_params)
@@ -104,7 +150,7 @@ def once(get_function_params: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 def replace() -> None:
     """Put all that in place."""
-    from snakemake import common, jobs
+    from snakemake import common, jobs, rules
     from snakemake.dag import DAG
 
     common.get_function_params = once(common.get_function_params)
@@ -113,5 +159,7 @@ def replace() -> None:
     DAG.update_ = sharing(DAG.update_)
     DAG.check_directory_outputs = unless_nested(DAG.check_directory_outputs)
     jobs.Job.__init__ = sparing(jobs.Job.__init__)
+    jobs.Job.log_info = unless_quiet(jobs.Job.log_info)
+    rules.Rule.expand_resources = as_before(rules.Rule.expand_resources)
     jobs.Reason.__bool__ = is_reason
     jobs.fmt_iofile = formatted(jobs.fmt_iofile)

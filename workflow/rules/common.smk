@@ -86,7 +86,9 @@ def around_script(attempt):
 def memory(stage):
     """Memory in MB, doubled at each retry."""
     needed = cache(partial(demands.memory, stage))
-    return signed(lambda wildcards, attempt: needed(attempt) + around_script(attempt))
+    return same_for_all(
+        signed(lambda wildcards, attempt: needed(attempt) + around_script(attempt))
+    )
 
 
 def memory_of_tables(stage):
@@ -100,7 +102,7 @@ def memory_of_tables(stage):
 def minutes(stage):
     """Time in minutes, doubled at each retry."""
     needed = cache(partial(demands.minutes, stage))
-    return signed(lambda wildcards, attempt: needed(attempt))
+    return same_for_all(signed(lambda wildcards, attempt: needed(attempt)))
 
 
 def minutes_of_tables(stage):

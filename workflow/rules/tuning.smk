@@ -9,6 +9,7 @@ from snakemake.iocontainers import AttributeGuard
 from snakemake.resources import Resource
 
 from snakemake_tuning import folders, is_tried, measures, own_jobs
+from snakemake_tuning.graph import same_for_all
 
 
 def signed(function):
