@@ -99,7 +99,7 @@ def formatted(fmt_iofile: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def as_before(expand: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap what works out memory, time, … of a job: once for each rule and attempt, where they are the same for all its jobs."""
+    """Wrap what works out memory, time, … of a job: once for each rule and attempt, where these are the same for all jobs."""
     from snakemake.iocontainers import ResourceList
 
     known: dict[Any, dict[str, Any]] = {}
