@@ -5,7 +5,9 @@ from connectomake.jobs import Job, run
 
 
 def main(job: Job) -> None:
-    write_history(job.output.table, list(job.input), job.stages.record(f"agglomeration{job.at}"))
+    write_history(
+        job.output.table, job.all_of(job.targets.all_closed(job.at), job.input), job.stages.record(f"agglomeration{job.at}")
+    )
 
 
 run(snakemake, main)

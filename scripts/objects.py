@@ -8,11 +8,12 @@ from connectomake.planning.skeletons import Skeletons
 
 def main(job: Job) -> None:
     plan, skeletons, output = job.plan, Skeletons(job.plan), job.output
+    found = {name: job.all_of(names, getattr(job.input, name)) for name, names in job.targets.objects_inputs().items()}
     files = ObjectFiles(
-        job.input.merges,
-        job.input.interiors if plan.t_boundary else None,
-        job.input.measures if plan.measured else None,
-        job.input.lengths if skeletons.enabled else None,
+        found["merges"],
+        found["interiors"] if plan.t_boundary else None,
+        found["measures"] if plan.measured else None,
+        found["lengths"] if skeletons.enabled else None,
         skeletons.config["ids"] if skeletons.enabled else None,
     )
     limit = plan.config["objects"]["properties_limit"]

@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from benchmarks.starts import jobs, prepare, start
 
+from connectomake.jobs import Job
 from connectomake.planning.targets import Targets
 from snakemake_tuning.own_jobs import own_only, targets_of
 from tests.s3_server import S3Server
@@ -118,3 +120,31 @@ def test_a_start_is_light(volume, rule):
     folder, plan = volume
     wildcards = next(wildcards for name, wildcards in jobs(plan) if name == rule)
     assert start(folder, rule, wildcards)["peak_mb"] < 150
+
+
+@pytest.mark.parametrize(
+    "values", [{}, {"objects": {"measure": False}}, {"skeletons": {"enabled": True}}, {"agglomeration": None}]
+)
+def test_the_first_inputs_of_a_whole_run_are_known_without_the_others(volume, values):
+    _, plan = volume
+    config = {key: section | values[key] if values.get(key) else section for key, section in plan.config.items()}
+    if "agglomeration" in values:
+        config |= {"agglomeration": None, "segmentation": config["segmentation"] | {"min_supervoxel": 0}}
+    for t_boundary in (0, 0.1):
+        config["segmentation"] = config["segmentation"] | {"t_boundary": t_boundary}
+        targets = Targets(replace(plan, config=config))
+        assert targets.first_objects_inputs() == {name: paths[:1] for name, paths in targets.objects_inputs().items()}
+        assert targets.first_contingency() == targets.contingencies()[0]
+        assert [targets.first_closed(at) for at in targets.plan.thresholds] == [
+            targets.all_closed(at)[0] for at in targets.plan.thresholds
+        ]
+
+
+@pytest.mark.parametrize("before", ["", ".snakemake/storage/s3/lab/run/"])
+@pytest.mark.parametrize("given", [1, 3])
+def test_a_job_finds_all_files_beside_the_first(volume, before, given):
+    _, plan = volume
+    names = Targets(plan).all_closed()[:3]
+    job = Job(plan, None, None, None)
+    assert job.all_of(names, [before + name for name in names[:given]]) == [before + name for name in names]
+    assert job.all_of([], []) == []

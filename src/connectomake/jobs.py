@@ -120,16 +120,18 @@ class Job:
         names
             All of them, as `Targets` names them.
         given
-            Where the first of them lies; those after it are not needed.
+            Where the first of them lie, at least one.
 
         Raises
         ------
         LayerError
             See `check_inputs`.
         """
+        if len(given) == len(names):
+            return list(map(str, given))
         before = str(given[0]).removesuffix(names[0])
         paths = [f"{before}{name}" for name in names]
-        check_inputs(paths, self.plan.outdir)
+        check_inputs(paths[len(given) :], self.plan.outdir)
         return paths
 
     def node(self) -> tuple[int, int]:

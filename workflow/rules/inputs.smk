@@ -4,13 +4,13 @@ from connectomake.planning.infos import info_text
 NAMES_ALL = HEAD or PROVIDER
 
 
-def first_of(names, first=None):
+def first_of(names, first):
     """Files that a script names itself: Snakemake gets all on the head, or where it must bring them, else the first only.
 
     The start of a job that reads a file of each of 16,000 nodes would take longer than the job. The head has seen that all are
     there.
     """
-    return names() if NAMES_ALL else [names()[0] if first is None else first()]
+    return names() if NAMES_ALL else [first()]
 
 
 @signed
@@ -73,7 +73,8 @@ def assign_inputs(wildcards):
 @signed
 def history_inputs(wildcards):
     remake_if_stale(f"agglomeration{wildcards.at}", targets.history(wildcards.at))
-    return targets.all_closed(wildcards.at)
+    at = wildcards.at
+    return first_of(lambda: targets.all_closed(at), lambda: targets.first_closed(at))
 
 
 @signed
@@ -163,7 +164,7 @@ def evaluation_inputs(wildcards):
     remake_if_stale(
         "evaluation", results["table"], others=[results["scores"], results["worst"]]
     )
-    return first_of(targets.contingencies)
+    return first_of(targets.contingencies, targets.first_contingency)
 
 
 @signed
@@ -196,7 +197,7 @@ def pyramid_depends_on(wildcards):
 @signed
 def objects_inputs(wildcards):
     remake_if_stale("objects", targets.objects, others=[targets.properties])
-    return targets.objects_inputs()
+    return targets.objects_inputs() if NAMES_ALL else targets.first_objects_inputs()
 
 
 @signed

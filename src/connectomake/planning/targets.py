@@ -33,6 +33,14 @@ class Targets(Paths):
         interiors = [self.tables("segmentation", b) for b in self.plan.grid.ids] if self.plan.t_boundary else []
         return {"merges": self.all_closed(), "interiors": interiors, "measures": self.all_measures(), "lengths": lengths}
 
+    def first_objects_inputs(self) -> dict[str, list[str]]:
+        """Return the first of each kind of these, without listing the others."""
+        plan, skeletons = self.plan, Skeletons(self.plan)
+        interiors = [self.tables("segmentation", 0)] if plan.t_boundary else []
+        measures = [self.measures(0)] if plan.measured else []
+        lengths = [skeletons.lengths(0)] if skeletons.enabled else []
+        return {"merges": [self.first_closed()], "interiors": interiors, "measures": measures, "lengths": lengths}
+
     def image_blocks(self, block: int) -> list[int]:
         """Return the blocks of the image layer that a block of the region of interest reads, in raster order."""
         return self.plan.layers["image"].grid.ids_meeting(self.plan.read_box(block))
@@ -128,6 +136,10 @@ class Targets(Paths):
             return [self.agglomerate(level, node, at) for level, node in self.nodes()]
         return self.all_merges()
 
+    def first_closed(self, at: str = "") -> str:
+        """Return the first of these, without listing the others."""
+        return self.agglomerate(1, 0, at) if self.plan.agglomerates else self.merge(1, 0)
+
     def segmentations(self) -> list[str]:
         """Return the layers of final ids: the main one first, then one for each further threshold."""
         return [f"segmentation{at}" for at in self.plan.thresholds]
@@ -157,10 +169,17 @@ class Targets(Paths):
         """Return all files of meshes."""
         return [self.mesh_shard(n) for n in range(self.plan.mesh_spec.sharding.count)]
 
+    def _evaluated_nodes(self) -> Iterator[int]:
+        octree, box = self.plan.octree, self.plan.evaluation_box
+        return (n for n in octree.nodes(1) if not octree.box(1, n).intersect(box).empty)
+
     def contingency_nodes(self) -> list[int]:
         """Return the level-1 nodes in which something is evaluated."""
-        octree, box = self.plan.octree, self.plan.evaluation_box
-        return [n for n in octree.nodes(1) if not octree.box(1, n).intersect(box).empty]
+        return list(self._evaluated_nodes())
+
+    def first_contingency(self) -> str:
+        """Return the first of the contingency tables, without listing the others."""
+        return self.contingency(next(self._evaluated_nodes()))
 
     def evaluated(self, node: int) -> list[Box]:
         """Return what is evaluated of the blocks of a level-1 node."""
