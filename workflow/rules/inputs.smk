@@ -217,7 +217,10 @@ def report_blocks_inputs(wildcards):
 @signed
 def report_objects_inputs(wildcards):
     remake_if_stale("report", targets.reports["objects"])
-    return [targets.mesh_info, targets.objects, *targets.mesh_shards()]
+    return first_of(
+        lambda: [targets.mesh_info, targets.objects, *targets.mesh_shards()],
+        lambda: targets.mesh_info,
+    )
 
 
 @signed
