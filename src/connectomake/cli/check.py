@@ -25,7 +25,8 @@ def check(
     config: ConfigPath = DEFAULT_CONFIG,
     fast: Annotated[bool, typer.Option("--fast", help="Load the model, but do not run it.")] = False,
     profile: Annotated[
-        str, typer.Option("--profile", metavar="FOLDER", help="Check what a profile names, too: its bucket, Slurm's partition.")
+        str,
+        typer.Option("--profile", metavar="FOLDER", help="Check what a profile names, too: its bucket; on Slurm, the site."),
     ] = "",
     storage: Annotated[
         str, typer.Option("--storage", metavar="URL", help="Results go here: s3://BUCKET/PREFIX or gs://.")
