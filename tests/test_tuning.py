@@ -189,6 +189,19 @@ def test_a_folder_tells_what_is_in_it_as_the_system_does(tmp_path, monkeypatch):
     assert not known.has("top")
 
 
+def test_a_folder_that_may_be_entered_but_not_listed(tmp_path, monkeypatch):
+    (tmp_path / "there").touch()
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    known = folders.Folders()
+    for _ in range(folders.ENOUGH + 1):
+        assert known.has(f"{tmp_path}/there")
+        assert not known.has(f"{tmp_path}/none")
+
+
 class Measures:
     """The file of measurements of a job: on a disk, in a bucket, or nowhere."""
 

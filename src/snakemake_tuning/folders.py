@@ -13,7 +13,7 @@ class Folders:
 
     def __init__(self) -> None:
         self._asked: Counter[str] = Counter()
-        self._read: dict[str, tuple[frozenset[str], frozenset[str]]] = {}
+        self._read: dict[str, tuple[frozenset[str], frozenset[str]] | None] = {}
 
     def lists(self, path: str) -> bool | None:
         """Return whether a file is there; None for what only the system knows: links, and folders that few have asked about."""
@@ -23,8 +23,8 @@ class Folders:
             if self._asked[folder] < ENOUGH or not folder:
                 return None
             self._read[folder] = _read(folder)
-        names, links = self._read[folder]
-        return None if name in links else name in names
+        listed = self._read[folder]
+        return None if listed is None or name in listed[1] else name in listed[0]
 
     def has(self, path: str) -> bool:
         """Return whether anything lies at a path, also a link to nothing."""
@@ -32,12 +32,14 @@ class Folders:
         return os.path.lexists(path) if listed is None else listed
 
 
-def _read(folder: str) -> tuple[frozenset[str], frozenset[str]]:
+def _read(folder: str) -> tuple[frozenset[str], frozenset[str]] | None:
     try:
         with os.scandir(folder) as entries:
             found = {entry.name: entry.is_symlink() for entry in entries}
     except (FileNotFoundError, NotADirectoryError):
         found = {}
+    except OSError:  # may be entered, but not listed
+        return None
     return frozenset(found), frozenset(name for name, is_link in found.items() if is_link)
 
 
