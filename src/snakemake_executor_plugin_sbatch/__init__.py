@@ -73,23 +73,28 @@ class Executor(RemoteExecutor):
 
     def run_jobs(self, jobs: list[JobExecutorInterface]) -> None:
         """Take all jobs that Snakemake hands over; they are submitted in the next round, alike ones as an array."""
+        assert self.run is not None  # noqa: S101
         for job in jobs:
             self.run_job_pre(job)
-            self.run_job(job)
+        # at once, so that no round begins with a part of them
+        self.run.hand_over(*filter(None, map(self._task_of, jobs)))
 
     def run_job(self, job: JobExecutorInterface) -> None:
-        """Take a job; what Slurm cannot be asked for is a failed try."""
-        assert self.run is not None  # noqa: S101
+        """Take one job."""
+        self.run_jobs([job])
+
+    def _task_of(self, job: JobExecutorInterface) -> Task | None:
+        """Return a job as Slurm is asked for it; what it cannot be asked for is a failed try."""
         info = SubmittedJobInfo(job=job)
         try:
             name = re.sub(r"[^\w.-]+", "-", str(job.name))  # of a group it may be anything
             task = Task(info, name, options_of(job), self.format_job_exec(job))
         except BadRequestError as error:
             self._failed(info, str(error))
-            return
+            return None
         info.aux = {"task": task}
         self.report_job_submission(info)
-        self.run.hand_over(task)
+        return task
 
     def format_job_exec(self, job: JobExecutorInterface) -> str:
         """Return the command of a job."""

@@ -108,10 +108,10 @@ class Run:
         """The folder of end notes."""
         return self.folder / self.name
 
-    def hand_over(self, task: Task) -> None:
-        """Take a job; it is submitted in the next round."""
-        self.jobs += 1
-        self.new.append(task)
+    def hand_over(self, *tasks: Task) -> None:
+        """Take jobs; they are submitted in the next round."""
+        self.jobs += len(tasks)
+        self.new.extend(tasks)
 
     def round(self) -> None:
         """Submit what is new, read end notes, and ask Slurm if it is time to."""

@@ -30,6 +30,19 @@ class Job:
     state: str
 
 
+def ended_jobs(cluster: SlurmCluster, columns: str, *options: str) -> list[list[str]]:
+    """Return what accounting says of all jobs, the state in the second column: it may hear of their ends after the head."""
+    rows: list[list[str]] = []
+
+    def all_ended() -> bool:
+        rows[:] = [line.split("|") for line in cluster.call("sacct", "-X", "-n", "-P", *options, "-o", columns).splitlines()]
+        return bool(rows) and not {row[1] for row in rows} & {"PENDING", "RUNNING", "COMPLETING"}
+
+    if not wait(all_ended, SOON):
+        raise AssertionError(rows)
+    return rows
+
+
 def jobs_in(cluster: SlurmCluster, state: str) -> list[Job]:
     """Return the jobs of the partition `main` in a state, or in ``all``."""
     rows = cluster.call("squeue", "-h", "-r", "-p", "main", "-t", state, "-o", "%i|%A|%N|%T", check=False).splitlines()

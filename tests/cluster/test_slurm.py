@@ -13,6 +13,7 @@ import pytest
 
 from tests.cluster.heads import Head
 from tests.cluster.slurm import SlurmCluster
+from tests.cluster.slurm_events import ended_jobs
 from tests.flow import Flow
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
@@ -62,9 +63,7 @@ def test_the_same_bits_on_two_nodes(slurm, flow, expected):
     text = Head(flow, PROFILE, slurm.env, *SOON).run(LONG)
     assert flow.digests() == expected
     assert "Trying to restart" not in text
-    rows = [
-        line.split("|") for line in slurm.call("sacct", "-X", "-n", "-P", "-o", "jobid,state,nodelist,comment").splitlines()
-    ]
+    rows = ended_jobs(slurm, "jobid,state,nodelist")
     assert {row[1] for row in rows} == {"COMPLETED"}
     assert {row[2] for row in rows} == set(slurm.nodes), "both nodes have worked"
     assert len(rows) == sum(map(int, re.findall(r"Submitted (\d+) job\(s\)", text)))

@@ -158,14 +158,13 @@ def wide(tmp_path):
 
 def test_more_memory_and_more_time_at_the_second_attempt(slurm, wide):
     """A job beyond its time limit, and one beyond its memory: each ends well with double of it."""
-    began = jobs_of(slurm)
     with Head(wide, PROFILE, slurm.env, *SOON, "--until", "affinity") as head:
         with Gate(slurm, head) as gate:
             (job,) = gate.wait()
             events.end_in_time(slurm, job)
             gate.wait()
         assert head.wait(LONG) == 0, head.text[-6000:]
-    rows = [row for row in jobs_of(slurm) if row not in began]
+    rows = jobs_of(slurm, head.text)
     assert [row["state"] for row in rows] == ["TIMEOUT", "COMPLETED", killed_by(slurm), "COMPLETED"]
     minutes = Demands(wide.plan(wide.config)).minutes
     assert [row["minutes"] for row in rows[1:3]] == [str(minutes("image", 2)), str(minutes("affinity"))]
@@ -177,10 +176,9 @@ def test_memory_that_slurm_itself_looks_at(slurm, wide):
     """The same where no control groups are: Slurm says FAILED of such a job, as of one that could not be started."""
     if slurm.enforced == POLLED:
         pytest.skip("the Slurm of all tests here does so: the test before this has seen it")
-    began = jobs_of(slurm)
     with events.configured(slurm, enforced=POLLED), Head(wide, PROFILE, slurm.env, *SOON, "--until", "affinity") as head:
         assert head.wait(LONG) == 0, head.text[-6000:]
-        rows = [row for row in jobs_of(slurm) if row not in began]
+        rows = jobs_of(slurm, head.text)
         assert [row["state"] for row in rows] == ["COMPLETED", killed_by(slurm), "COMPLETED"]
     assert_memory_doubled(head, rows[1:], wide)
 
@@ -195,11 +193,12 @@ def assert_memory_doubled(head, rows, flow):
     assert re.search(r"ran out of memory \(it asked for [\d,]+ MB.*; each retry gets more", " ".join(head.text.split()))
 
 
-def jobs_of(slurm):
-    """What every job asked for, and how it ended, in the order in which they were submitted."""
+def jobs_of(slurm, text):
+    """What every job of a head's run asked for, and how it ended, in the order in which they were submitted."""
+    run = re.search(r"Slurm jobs of this run are named (\w+)", text)[1]
     names = ("id", "state", "memory", "minutes")
-    lines = slurm.call("sacct", "-X", "-n", "-P", "--noconvert", "-o", "jobid,state,reqmem,timelimitraw").splitlines()
-    return [dict(zip(names, line.split("|"), strict=True)) for line in lines]
+    rows = events.ended_jobs(slurm, "jobid,state,reqmem,timelimitraw", f"--name={run}", "--noconvert")
+    return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 def test_check_looks_at_the_site(slurm, flow):
@@ -231,16 +230,15 @@ def test_check_looks_at_the_site(slurm, flow):
 
 def test_arrays_small_and_none(slurm, flow, expected):
     """Where Slurm takes arrays of three only, and without arrays: the same bits, and few calls of Slurm's commands."""
-    began = jobs_of(slurm)
     with events.configured(slurm, max_array=4):
-        Head(flow, PROFILE, slurm.env, *SOON, "--until", "components").run(LONG)
-        small = [row["id"] for row in jobs_of(slurm) if row not in began]
+        text = Head(flow, PROFILE, slurm.env, *SOON, "--until", "components").run(LONG)
+        small = [row["id"] for row in jobs_of(slurm, text)]
     numbers = [name.partition("_")[2] for name in small]
     assert sorted(numbers[:4]) == ["", "1", "2", "3"], "of the four jobs that are ready at first"
     assert {*numbers} <= {"", "1", "2", "3"}
     calls = len(slurm.calls())
     text = Head(flow, PROFILE, slurm.env, *SOON, "--sbatch-array-size", "1").run(LONG)
-    single = [row["id"] for row in jobs_of(slurm) if row not in began and row["id"] not in small]
+    single = [row["id"] for row in jobs_of(slurm, text)]
     assert not any("_" in name for name in single)
     assert "Trying to restart" not in text
     made = Counter(call.name for call in slurm.calls()[calls:])
