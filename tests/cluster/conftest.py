@@ -2,9 +2,12 @@
 
 import contextlib
 import os
+import shutil
 import tempfile
 
 import pytest
+
+from tests.flow import Flow
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -15,6 +18,34 @@ def plugins():
         if folders[0]:
             patch.setenv("PYTHONPATH", os.pathsep.join(f for f in folders if f))
         yield
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory):
+    """A Slurm, all real."""
+    from tests.cluster.slurm import SlurmCluster
+
+    with SlurmCluster(tmp_path_factory.mktemp("slurm")) as cluster:
+        yield cluster
+
+
+def copied(flow, folder):
+    shutil.copytree(flow.folder, folder)
+    return Flow(folder, flow.shape, flow.config)
+
+
+@pytest.fixture(scope="module")
+def expected(start, tmp_path_factory):
+    """SHA-256 of every layer of the run that `start` has ready, on this machine, without a cluster."""
+    local = copied(start, tmp_path_factory.mktemp("local") / "run")
+    local.run()
+    return local.digests()
+
+
+@pytest.fixture
+def flow(start, tmp_path):
+    """A copy of the folder that nothing has run in."""
+    return copied(start, tmp_path / "run")
 
 
 @pytest.fixture(scope="module")

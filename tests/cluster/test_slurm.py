@@ -5,14 +5,12 @@ Nothing is faked: munge, accounting, controller, two nodes, sbatch. What happens
 
 import os
 import re
-import shutil
 import time
 from collections import Counter
 
 import pytest
 
 from tests.cluster.heads import Head
-from tests.cluster.slurm import SlurmCluster
 from tests.cluster.slurm_events import ended_jobs
 from tests.flow import Flow
 
@@ -26,36 +24,12 @@ BLOCKS = {"block": [32, 32, 64], "chunk": [16, 16, 32], "meshes__cell": [16, 16,
 
 
 @pytest.fixture(scope="module")
-def slurm(tmp_path_factory):
-    with SlurmCluster(tmp_path_factory.mktemp("slurm")) as cluster:
-        yield cluster
-
-
-@pytest.fixture(scope="module")
 def start(tmp_path_factory):
     """A project folder that nothing has run in."""
     flow = Flow(tmp_path_factory.mktemp("start") / "run").make()
     flow.config = flow.with_values(**BLOCKS)
     flow.write()
     return flow
-
-
-@pytest.fixture(scope="module")
-def expected(start, tmp_path_factory):
-    """SHA-256 of every layer of the run on this machine, without a cluster."""
-    local = copied(start, tmp_path_factory.mktemp("local") / "run")
-    local.run()
-    return local.digests()
-
-
-def copied(flow, folder):
-    shutil.copytree(flow.folder, folder)
-    return Flow(folder, flow.shape, flow.config)
-
-
-@pytest.fixture
-def flow(start, tmp_path):
-    return copied(start, tmp_path / "run")
 
 
 def test_the_same_bits_on_two_nodes(slurm, flow, expected):

@@ -7,7 +7,6 @@ seconds. All is real (tests/cluster/slurm.py).
 
 import base64
 import re
-import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -17,7 +16,7 @@ import pytest
 from connectomake.planning.demands import REMOTE_MB, Demands
 from tests.cluster import slurm_events as events
 from tests.cluster.heads import Head, times_of
-from tests.cluster.slurm import KERNEL, POLLED, SlurmCluster
+from tests.cluster.slurm import KERNEL, POLLED
 from tests.cluster.slurm_events import LONG, Gate
 from tests.flow import MODEL, ROOT, Flow
 
@@ -29,12 +28,6 @@ SMALL = {"block": [32, 32, 64], "chunk": [16, 16, 32], "meshes__enabled": False,
 
 
 @pytest.fixture(scope="module")
-def slurm(tmp_path_factory):
-    with SlurmCluster(tmp_path_factory.mktemp("slurm")) as cluster:
-        yield cluster
-
-
-@pytest.fixture(scope="module")
 def start(tmp_path_factory):
     """A project folder that nothing has run in: four blocks, without network and meshes, whose jobs take longest."""
     flow = Flow(tmp_path_factory.mktemp("start") / "run").make()
@@ -42,24 +35,6 @@ def start(tmp_path_factory):
     del flow.config["inference"]
     flow.write()
     return flow
-
-
-@pytest.fixture(scope="module")
-def expected(start, tmp_path_factory):
-    """SHA-256 of every layer of the run on this machine, without a cluster."""
-    local = copied(start, tmp_path_factory.mktemp("local") / "run")
-    local.run()
-    return local.digests()
-
-
-def copied(flow, folder):
-    shutil.copytree(flow.folder, folder)
-    return Flow(folder, flow.shape, flow.config)
-
-
-@pytest.fixture
-def flow(start, tmp_path):
-    return copied(start, tmp_path / "run")
 
 
 class Witness:
