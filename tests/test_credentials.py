@@ -142,7 +142,7 @@ def test_nothing_that_is_printed_holds_a_secret(server, tmp_path):
             folder = tmp_path / f"{name}-{how}"
             folder.mkdir()
             (folder / "config.yaml").write_text(yaml.safe_dump(config_of(url, dataset)))
-            for command in (["check"], ["plan"], ["view"]):
+            for command in (["check"], ["plan"], ["view", "--print-only"]):
                 call = [sys.executable, "-c", "from connectomake.cli import main; main()", *command]
                 environment = os.environ | {"NETRC": "/dev/null"}
                 done = subprocess.run(call, cwd=folder, capture_output=True, text=True, check=False, env=environment)

@@ -24,8 +24,9 @@ from hypothesis import strategies as st
 from connectomake.cli import main
 from connectomake.errors import ConfigError, SourceError
 from connectomake.layers import read_box
-from connectomake.objects import read_parquet
+from connectomake.objects import read_parquet, write_parquet
 from connectomake.planning.resolve import resolve
+from connectomake.tables import ComponentTable
 from connectomake.viewing import make_server, mounts, viewer_state
 from connectomake.viewing.client import client_folder
 from connectomake.viewing.folders import layer_file_in
@@ -447,8 +448,10 @@ def test_unknown_objects_are_named(plan, capsys):
     assert capsys.readouterr().err.startswith(f"error: object {known + 1} does not exist; `connectomake summary` names")
 
 
-def test_an_empty_segmentation_is_said(plan, capsys, monkeypatch):
-    monkeypatch.setattr("connectomake.cli.view._table", lambda plan: {"id": np.zeros(0, np.uint64)})
+def test_an_empty_segmentation_is_said(plan, tmp_path, capsys, monkeypatch):
+    path = tmp_path / "objects.parquet"
+    write_parquet(path, ComponentTable.empty(), plan.roi, plan.source.voxel_size)
+    monkeypatch.setattr("connectomake.planning.targets.Targets.objects", path)
     with pytest.raises(SystemExit) as end:
         main(["view", "--print-only"])
     assert end.value.code == 0
