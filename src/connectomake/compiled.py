@@ -30,7 +30,7 @@ def lazy_njit(function: Callable[..., Any]) -> Callable[..., Any]:
     def compiled() -> Callable[..., Any]:
         from numba import njit
 
-        return njit(cache=True, nogil=True)(function)  # type: ignore[no-any-return]
+        return njit(cache=True, nogil=True)(function)
 
     @functools.wraps(function)
     def call(*args: Any) -> Any:

@@ -81,7 +81,7 @@ class Server:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._control: socket.socket | None = None
-        self._process: subprocess.Popen | None = None
+        self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start the server unless it runs; it answers once it has imported everything."""
@@ -232,7 +232,7 @@ def _reap(replies: dict[int, int], pages: dict[int, mmap.mmap]) -> None:
             os.close(reply)
 
 
-def _become(task: dict, stdout: int, stderr: int) -> NoReturn:
+def _become(task: dict[str, Any], stdout: int, stderr: int) -> NoReturn:
     code = 1
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)

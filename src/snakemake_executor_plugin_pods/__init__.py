@@ -26,7 +26,7 @@ replace()
 
 
 @dataclass
-class ExecutorSettings(ExecutorSettingsBase):
+class ExecutorSettings(ExecutorSettingsBase):  # type: ignore[misc]
     """Options: ``--pods-namespace`` and so on; in a profile ``pods-namespace``."""
 
     namespace: str = field(default="default", metadata={"help": "Namespace in which pods are made."})
@@ -63,7 +63,7 @@ common_settings = CommonSettings(
 )
 
 
-class Executor(RemoteExecutor):
+class Executor(RemoteExecutor):  # type: ignore[misc]
     """Makes a pod per job and watches all of them with one request a round."""
 
     def __post_init__(self) -> None:

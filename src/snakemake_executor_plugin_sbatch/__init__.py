@@ -27,7 +27,7 @@ ROUND_SECONDS, GLANCE_SECONDS = 2.0, 0.1  # between looks at end notes, at new j
 
 
 @dataclass
-class ExecutorSettings(ExecutorSettingsBase):
+class ExecutorSettings(ExecutorSettingsBase):  # type: ignore[misc]
     """Options: ``--sbatch-array-size`` and so on; in a profile ``sbatch-array-size``."""
 
     array_size: int = field(
@@ -51,7 +51,7 @@ common_settings = CommonSettings(
 )
 
 
-class Executor(RemoteExecutor):
+class Executor(RemoteExecutor):  # type: ignore[misc]
     """Hands jobs to a run; a thread of Snakemake's submits them, and looks after them.
 
     Parameters
@@ -98,7 +98,7 @@ class Executor(RemoteExecutor):
 
     def format_job_exec(self, job: JobExecutorInterface) -> str:
         """Return the command of a job."""
-        command, python = super().format_job_exec(job), self.get_python_executable()
+        command, python = str(super().format_job_exec(job)), self.get_python_executable()
         if self.starter is None:
             return command
         return command.replace(f"{python} -m snakemake", f"{python} {self.starter} -m snakemake", 1)

@@ -55,7 +55,7 @@ def flags(self: Any) -> Any:
     name = self._file
     if type(name) is AnnotatedString:
         return name._flags
-    return Unset(self) if type(name) is str else _flags_of.fget(self)  # type: ignore[attr-defined]
+    return Unset(self) if type(name) is str else _flags_of.fget(self)
 
 
 def is_flagged(self: Any, flag: str) -> bool:
@@ -63,7 +63,7 @@ def is_flagged(self: Any, flag: str) -> bool:
     name = self._file
     if type(name) is str:
         return False
-    return bool((name._flags if type(name) is AnnotatedString else _flags_of.fget(self)).get(flag))  # type: ignore[attr-defined]
+    return bool((name._flags if type(name) is AnnotatedString else _flags_of.fget(self)).get(flag))
 
 
 def is_storage(self: Any) -> bool:
@@ -75,7 +75,9 @@ def is_storage(self: Any) -> bool:
 def get_inventory_parent(self: Any) -> str | None:
     """Return the folder of a file, which Snakemake asks for a dozen times per file."""
     folder = self.rpartition("/")[0]
-    return folder if type(self._file) is str and folder not in ("", "..") and folder[-1] != "/" else _parent(self)
+    if type(self._file) is str and folder not in ("", "..") and folder[-1] != "/":
+        return str(folder)
+    return _parent(self)  # type: ignore[no-any-return]
 
 
 def wrap(file: Any, rule: Any = None) -> Any:

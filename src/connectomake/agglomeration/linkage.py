@@ -56,16 +56,7 @@ def link(ends, total, count, index, size, frozen, floor, large):  # type: ignore
     alive = np.zeros(total.size, np.uint8)
     table = _new_table(edges)
     mean, heap = np.empty(total.size, np.float64), np.empty(total.size, np.int64)
-    waiting = 0
-    for e in range(edges):
-        alive[e] = _ALIVE
-        _attach(e, ends, heads, following, degree)
-        _insert(table, ends, e)
-        if compare(total[e], count[e], floor[0], floor[1]) >= 0:
-            mean[waiting], heap[waiting] = np.float64(total[e]) / np.float64(count[e]), e
-            waiting += 1
-    for i in range(waiting // 2 - 1, -1, -1):
-        _down(mean, heap, i, waiting, total, count, index)
+    waiting = _begin(mean, heap, edges, ends, total, count, index, floor, heads, following, degree, alive, table)
     merges = np.empty((n, 3), np.int64)
     done, made = 0, edges
     while waiting > 0:
@@ -87,14 +78,36 @@ def link(ends, total, count, index, size, frozen, floor, large):  # type: ignore
         done += 1
         parent[b] = a
         size[a] += size[b]
-        before = made
-        made = _move(a, b, e, made, ends, total, count, index, heads, following, degree, alive, table)
-        for new in range(before, made):
-            if compare(total[new], count[new], floor[0], floor[1]) >= 0:
-                mean[waiting], heap[waiting] = np.float64(total[new]) / np.float64(count[new]), new
-                _up(mean, heap, waiting, total, count, index)
-                waiting += 1
+        before, made = made, _move(a, b, e, made, ends, total, count, index, heads, following, degree, alive, table)
+        waiting = _push(mean, heap, waiting, before, made, total, count, index, floor)
     return parent, merges[:done], alive
+
+
+@njit(cache=True, nogil=True)
+def _begin(mean, heap, edges, ends, total, count, index, floor, heads, following, degree, alive, table):  # type: ignore[no-untyped-def]
+    """Enter the first edges everywhere, those that reach the floor in the heap, too; return how many these are."""
+    waiting = 0
+    for e in range(edges):
+        alive[e] = _ALIVE
+        _attach(e, ends, heads, following, degree)
+        _insert(table, ends, e)
+        if compare(total[e], count[e], floor[0], floor[1]) >= 0:
+            mean[waiting], heap[waiting] = np.float64(total[e]) / np.float64(count[e]), e
+            waiting += 1
+    for i in range(waiting // 2 - 1, -1, -1):
+        _down(mean, heap, i, waiting, total, count, index)
+    return waiting
+
+
+@njit(cache=True, nogil=True)
+def _push(mean, heap, waiting, first, last, total, count, index, floor):  # type: ignore[no-untyped-def]
+    """Put those of the edges from first to last that reach the floor on the heap; return how many wait there then."""
+    for e in range(first, last):
+        if compare(total[e], count[e], floor[0], floor[1]) >= 0:
+            mean[waiting], heap[waiting] = np.float64(total[e]) / np.float64(count[e]), e
+            _up(mean, heap, waiting, total, count, index)
+            waiting += 1
+    return waiting
 
 
 @njit(cache=True, nogil=True)

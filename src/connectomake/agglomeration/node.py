@@ -208,7 +208,7 @@ def _rows(order: np.ndarray, group: np.ndarray, count: int) -> np.ndarray:
     """Return the open row that each cluster's voxels and id go with: its own or that of an open one of its group; else -1."""
     of_group = np.full(count, -1)
     of_group[group[order[::-1]]] = np.arange(len(order))[::-1]
-    row = of_group[group]
+    row: np.ndarray = of_group[group]
     row[order] = np.arange(len(order))
     return row
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -52,6 +53,25 @@ class Rule:
                 f"agglomeration.large.threshold {self.large_threshold} is below agglomeration.threshold {self.threshold}; "
                 "raise it"
             )
+
+    @classmethod
+    def from_config(cls, section: dict[str, Any], segmentation: dict[str, Any], threshold: float | None, dtype: str) -> "Rule":
+        """Make it from the checked sections `agglomeration` ({} where it is null) and `segmentation`, at one of the thresholds.
+
+        A threshold for large segments below the one for all changes nothing and is left out.
+        """
+        large = section.get("large") or {}
+        if large and threshold is not None and large["threshold"] < threshold:
+            large = {}
+        return cls(
+            threshold,
+            dtype,
+            t_low=segmentation["t_low"],
+            min_supervoxel=segmentation["min_supervoxel"],
+            absorb=section.get("absorb", 0),
+            large_voxels=large.get("voxels"),
+            large_threshold=large.get("threshold"),
+        )
 
     @cached_property
     def floor(self) -> np.ndarray:

@@ -214,11 +214,11 @@ def _waiting(edges: Edges, regions: Regions, rule: Rule) -> np.ndarray:
     u, v = edges.u.astype(np.int64), edges.v.astype(np.int64)
     beside[u[regions.boundary[v]]] = True
     beside[v[regions.boundary[u]]] = True
-    return beside & _voters(regions, rule)
+    return beside & _voters(regions, rule)  # type: ignore[no-any-return]
 
 
 def _voters(regions: Regions, rule: Rule) -> np.ndarray:
-    return ~regions.boundary & ~regions.voted & (regions.voxels < np.uint64(rule.absorb))
+    return ~regions.boundary & ~regions.voted & (regions.voxels < np.uint64(rule.absorb))  # type: ignore[no-any-return]
 
 
 def _absorb(edges: Edges, regions: Regions, rule: Rule) -> tuple[np.ndarray, Merges, np.ndarray, Edges]:

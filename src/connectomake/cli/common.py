@@ -4,7 +4,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -75,7 +75,7 @@ def open_plan(config: str) -> "Plan":
     return resolve(load(config))
 
 
-def load(config: str) -> dict:
+def load(config: str) -> dict[str, Any]:
     """Read a config, or say that the word is no config."""
     from connectomake.config import load_config
 

@@ -36,7 +36,7 @@ def normalise(config: dict[str, Any], name: str = RUN) -> dict[str, Any]:
         For the first key that is unknown, missing or of a wrong value.
     """
     check_plain(config)
-    filled = _fill(hide_all(copy.deepcopy(config)), schema(name), schema(name))
+    filled: dict[str, Any] = _fill(hide_all(copy.deepcopy(config)), schema(name), schema(name))
     _validate(filled, name)
     return filled
 
@@ -104,7 +104,7 @@ def _validator(name: str) -> Any:
 
     base = jsonschema.Draft202012Validator
     types = base.TYPE_CHECKER.redefine("integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool))
-    return jsonschema.validators.extend(base, type_checker=types)(schema(name))
+    return jsonschema.validators.extend(base, type_checker=types)(schema(name))  # type: ignore[no-untyped-call]
 
 
 def _validate(config: dict[str, Any], name: str) -> None:

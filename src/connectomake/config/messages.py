@@ -1,6 +1,7 @@
 """What is said about a config that does not fit the schema: the key, the value, what is wanted."""
 
 import difflib
+from collections.abc import Callable
 from typing import Any
 
 LONGEST = 80
@@ -55,7 +56,7 @@ def _about(part: dict[str, Any]) -> str:
 
 def _expected(error: Any) -> str:
     value = error.validator_value
-    texts = {
+    texts: dict[str, Callable[[], str]] = {
         "enum": lambda: "one of " + ", ".join(map(str, value)),
         "type": lambda: _type(error),
         "minimum": lambda: f">= {value}",

@@ -29,7 +29,7 @@ def bump(patch: Vec) -> NDArray[np.float64]:
     low, high = values.min(), values.max()
     if low == high:
         return np.full(patch, HIGHEST)
-    return (values - low) * ((HIGHEST - 1.0) / (high - low)) + 1.0
+    return (values - low) * ((HIGHEST - 1.0) / (high - low)) + 1.0  # type: ignore[no-any-return]
 
 
 def blend_weights(patch: Vec, overlap: Vec) -> NDArray[np.float32]:

@@ -36,7 +36,7 @@ def other_chance() -> Iterator[None]:
     import torch
 
     states = random.getstate(), np.random.get_state()  # noqa: NPY002  (a model file may use it)
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
     with torch.random.fork_rng(devices):
         random.seed(_SEED)
         np.random.seed(_SEED)  # noqa: NPY002

@@ -96,16 +96,21 @@ def infer_block(
     """
     if not lattice.roi.contains(box) or box.empty:
         raise RunError(f"the block {box} is not inside the region of interest {lattice.roi}")
-    began = time.perf_counter()
     stats = InferenceStats()
     job = _Job(read, bounds, network, spec, lattice, box, write, slab, stats, again, frozenset(probabilities))
-    total = lattice.count(box)
+    _run(job, progress)
+    return stats
+
+
+def _run(job: _Job, progress: Progress | None) -> None:
+    """Make the whole block, counting patches and time."""
+    began = time.perf_counter()
+    total = job.lattice.count(job.box)
     for done in _blend(job):
-        stats.patches = done
+        job.stats.patches = done
         if progress is not None:
             progress(done, total)
-    stats.seconds = time.perf_counter() - began
-    return stats
+    job.stats.seconds = time.perf_counter() - began
 
 
 def _blend(job: _Job) -> Iterator[int]:

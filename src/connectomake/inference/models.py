@@ -100,7 +100,7 @@ def _module_of(file: Any, path: Path, weights: Path | None) -> torch.nn.Module:
     if hasattr(file, "load_model"):
         given = None if weights is None else str(weights)
         hint = "" if weights else "; inference.weights is not set"
-        module = guarded(lambda: file.load_model(given), path, "load_model", hint)
+        module: torch.nn.Module = guarded(lambda: file.load_model(given), path, "load_model", hint)
         _check_module(module, path, "load_model returned")
         return module
     module = file.InstantiatedModel
@@ -136,7 +136,7 @@ def _torchscript(path: Path, weights: Path | None, spec: InferenceSpec, device: 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
-            module: Any = torch.jit.load(str(path), map_location="cpu")
+            module: Any = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
     except (RuntimeError, ValueError, EOFError, OSError) as error:
         raise ModelError(f"{path}: {_why_no_script(path, error)}") from error
     if weights is not None:

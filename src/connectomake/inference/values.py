@@ -80,7 +80,7 @@ def complaint(
     """
     place = f"in channel {bad.channel} at z, y, x = {', '.join(map(str, bad.place))}"
     corner = np.array(bad.place)
-    starts = lattice.patches_meeting(Box(bad.place, tuple(corner + 1)))  # type: ignore[arg-type]
+    starts = lattice.patches_meeting(Box(bad.place, tuple(corner + 1)))
     boxes = [Box.of_shape(spec.patch, tuple(int(v) for v in start - spec.margin)) for start in starts]  # type: ignore[arg-type]
     if not np.isfinite(bad.value):
         why = _why_not_finite(network, spec, ((box, read(box)) for box in boxes))
@@ -114,7 +114,7 @@ def _batch_of(image: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def _answer(network: Askable, spec: InferenceSpec, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-    return network.forward(np.repeat(batch, getattr(network, "batch", spec.batch), axis=0))[0]
+    return network.forward(np.repeat(batch, getattr(network, "batch", spec.batch), axis=0))[0]  # type: ignore[no-any-return]
 
 
 def _range(network: Askable, spec: InferenceSpec, image: NDArray[Any], bad: BadOutputError) -> tuple[float, float]:

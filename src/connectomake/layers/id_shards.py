@@ -27,7 +27,7 @@ def _rotate(values: np.ndarray, by: int) -> np.ndarray:
 def _mix(values: np.ndarray) -> np.ndarray:
     for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
         values = (values ^ (values >> np.uint32(shift))) * np.uint32(factor)
-    return values ^ (values >> np.uint32(16))
+    return values ^ (values >> np.uint32(16))  # type: ignore[no-any-return]
 
 
 def murmurhash3_x86_128(keys: np.ndarray) -> np.ndarray:

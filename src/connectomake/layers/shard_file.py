@@ -75,7 +75,7 @@ def decompress(data: bytes, most: int | None = None) -> bytearray:
     if not 0 < size <= (bound if most is None else min(most, bound)):
         raise SizeError(f"{len(data)} compressed bytes claim to be {size}")
     try:
-        return deflate.gzip_decompress(data)  # type: ignore[no-any-return]
+        return deflate.gzip_decompress(data)
     except deflate.DeflateError as error:
         raise ValueError(str(error)) from error
 

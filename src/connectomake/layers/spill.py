@@ -185,7 +185,7 @@ def _nameless(owner: object, path: str | os.PathLike[str]) -> BinaryIO:
     """Open a file without a name in the folder of another; it is closed, and gone, with its owner."""
     with _written(path):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        stream: BinaryIO = tempfile.TemporaryFile(dir=Path(path).parent)  # type: ignore[assignment]  # noqa: SIM115
+        stream: BinaryIO = tempfile.TemporaryFile(dir=Path(path).parent)  # noqa: SIM115
     weakref.finalize(owner, stream.close)
     return stream
 

@@ -13,7 +13,7 @@ _STEPS = 16
 def steps_of(voxel_size: tuple[float, float, float]) -> np.ndarray:
     """Return the lengths of a step along z, y and x as integers, (3,) int64: 16 along the shortest side."""
     sides = np.array(voxel_size, np.float64)
-    return np.maximum(np.rint(_STEPS * sides / sides.min()), 1).astype(np.int64)
+    return np.maximum(np.rint(_STEPS * sides / sides.min()), 1).astype(np.int64)  # type: ignore[no-any-return]
 
 
 @njit(cache=True, nogil=True)

@@ -34,7 +34,7 @@ def stl(vertices: np.ndarray, faces: np.ndarray) -> bytes:
     lengths = np.linalg.norm(normals, axis=1, keepdims=True)
     rows = np.zeros(len(faces), [("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
     rows["normal"], rows["corners"] = normals / np.where(lengths > 0, lengths, 1), corners
-    return b"nm".ljust(80) + np.uint32(len(faces)).astype("<u4").tobytes() + rows.tobytes()
+    return b"nm".ljust(80) + np.uint32(len(faces)).astype("<u4").tobytes() + rows.tobytes()  # type: ignore[no-any-return]
 
 
 def glb(vertices: np.ndarray, faces: np.ndarray) -> bytes:
@@ -65,7 +65,7 @@ def glb(vertices: np.ndarray, faces: np.ndarray) -> bytes:
 
 def legacy_fragment(vertices: np.ndarray, faces: np.ndarray) -> bytes:
     """Return a mesh as a fragment file of Neuroglancer's legacy format."""
-    return np.uint32(len(vertices)).astype("<u4").tobytes() + vertices.astype("<f4").tobytes() + faces.astype("<u4").tobytes()
+    return np.array(len(vertices), "<u4").tobytes() + vertices.astype("<f4").tobytes() + faces.astype("<u4").tobytes()
 
 
 FORMATS: dict[str, Callable[[np.ndarray, np.ndarray], bytes]] = {"obj": obj, "ply": ply, "stl": stl, "glb": glb}

@@ -5,11 +5,12 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from connectomake.errors import ConfigError
-from connectomake.geometry import Box, CellLattice, Vec
+from connectomake.geometry import Box, CellLattice, Vec, as_vec
 from connectomake.layers.id_shards import IdSharding
 
 MOST_LODS = 8
@@ -79,6 +80,14 @@ class MeshSpec:
             raise ConfigError(
                 f"meshes.simplify wants factor >= 1 and max_error >= 0 nm, got {self.factor} and {self.max_error}"
             )
+
+    @classmethod
+    def from_config(cls, section: dict[str, Any], roi: Box, voxel_size: tuple[float, float, float]) -> "MeshSpec":
+        """Make it from a checked `meshes` section; by default the surface may move by the longest side of a voxel."""
+        simplify = section["simplify"]
+        error = max(voxel_size) if simplify["max_error"] is None else simplify["max_error"]
+        bits, lods, factor = int(section["quantization_bits"]), int(section["lods"]), float(simplify["factor"])
+        return cls(roi, as_vec(section["cell"]), voxel_size, bits=bits, factor=factor, max_error=float(error), lods=lods)
 
     @property
     def top(self) -> int:

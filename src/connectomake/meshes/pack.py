@@ -7,7 +7,6 @@ each shard; ``u8 [S + 1]`` first byte of each shard's data; the index (`INDEX` [
 import contextlib
 import mmap
 import os
-import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -23,9 +22,9 @@ from connectomake.layers.records import append_record, check_content, check_plac
 from connectomake.meshes.cells import Fragment
 from connectomake.meshes.lattice import MeshSpec
 from connectomake.meshes.parents import Cells, new_parents
+from connectomake.meshes.spool import INDEX, Spool
 
 MAGIC = b"cmkMesh2"
-INDEX = np.dtype([("id", "<u8"), ("code", "<u8"), ("size", "<u4"), ("checksum", "<u4"), ("triangles", "<u4"), ("lod", "<u4")])
 _CHECKED_WHOLE = 64
 """Of so many shards, each reads the whole index, to compare its checksum; of more that would be more than the rest together."""
 _HEAD = len(MAGIC) + 16
@@ -36,62 +35,6 @@ def _write_head(stream: BinaryIO, counts: np.ndarray, sizes: np.ndarray) -> None
     stream.write(MAGIC + np.array([len(counts), counts.sum()], "<u8").tobytes())
     for table in (counts, sizes):
         stream.write(np.concatenate([[0], np.cumsum(table)]).astype("<u8").tobytes())
-
-
-class Spool:
-    """Fragments that this job makes: index in memory, bytes in an unnamed file. Reads like a `PackReader`."""
-
-    path = Path("fragments of this job")
-
-    def __init__(self, folder: Path, sharding: IdSharding) -> None:
-        self._sharding = sharding
-        self._stream: BinaryIO = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  (closed by `__exit__`)
-        self._rows: dict[int, list[tuple[int, ...]]] = {}
-        self._shard_of: dict[int, int] = {}
-        self._size = 0
-
-    def __enter__(self) -> "Spool":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stream.close()
-
-    def add(self, fragment: Fragment) -> None:
-        """Take a fragment, in any order."""
-        number, size = fragment.object_id, len(fragment.data)
-        if number not in self._shard_of:
-            self._shard_of[number] = int(self._sharding.shards(np.array([number], np.uint64))[0])
-        row = (number, fragment.code, size, zlib.crc32(fragment.data), fragment.triangles, fragment.lod, self._size)
-        self._rows.setdefault(self._shard_of[number], []).append(row)
-        self._stream.seek(self._size)
-        self._stream.write(fragment.data)
-        self._size += size
-
-    @property
-    def counts(self) -> np.ndarray:
-        """Number of fragments of each shard, (s,) int64."""
-        return np.array([len(self._rows.get(s, ())) for s in range(self._sharding.count)], np.int64)
-
-    @property
-    def sizes(self) -> np.ndarray:
-        """Number of bytes of fragments of each shard, (s,) int64."""
-        return np.array([sum(r[2] for r in self._rows.get(s, ())) for s in range(self._sharding.count)], np.int64)
-
-    def index(self, shard: int) -> np.ndarray:
-        """Return the fragments of a shard in the order in which they came, (n,) of dtype `INDEX`."""
-        return np.array([row[:-1] for row in self._rows.get(shard, ())], INDEX)
-
-    def offsets(self, shard: int) -> np.ndarray:
-        """Return where the fragments of a shard begin, (n,) int64."""
-        return np.array([row[-1] for row in self._rows.get(shard, ())], np.int64)
-
-    def data(self, offset: int, size: int, checksum: int) -> bytes:
-        """Return the bytes of one fragment, checked."""
-        self._stream.seek(offset)
-        data = self._stream.read(size)
-        if zlib.crc32(data) != checksum:
-            raise LayerError(f"the disk returned other bytes than were written beside {self._stream.name}; rerun")
-        return data
 
 
 class PackReader:
@@ -167,7 +110,7 @@ class PackReader:
     def offsets(self, shard: int) -> np.ndarray:
         """Return where in the file the fragments of a shard begin, (n,) int64."""
         sizes = self.index(shard)["size"].astype(np.int64)
-        return self._data_start + self._bytes[shard] + np.cumsum(sizes) - sizes
+        return self._data_start + self._bytes[shard] + np.cumsum(sizes) - sizes  # type: ignore[no-any-return]
 
     def data(self, offset: int, size: int, checksum: int) -> bytes:
         """Return the bytes of one fragment, checked."""

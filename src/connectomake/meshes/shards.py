@@ -17,7 +17,8 @@ from connectomake.layers.precomputed import number, xyz
 from connectomake.layers.records import append_record
 from connectomake.meshes.cells import code_places
 from connectomake.meshes.lattice import MeshSpec
-from connectomake.meshes.pack import Merged, Spool, add_parents, open_packs
+from connectomake.meshes.pack import Merged, add_parents, open_packs
+from connectomake.meshes.spool import Spool
 
 
 @dataclass(frozen=True, slots=True)

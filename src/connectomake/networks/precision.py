@@ -24,7 +24,7 @@ def precision_on(device: str, autocast: str) -> str:
 
 def _cpu_has(autocast: str) -> bool:
     """Whether oneDNN, which torch's convolutions on CPUs go through, has kernels of this type for the processor."""
-    if not torch.backends.mkldnn.is_available():
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     if autocast == "bfloat16":
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

@@ -104,7 +104,7 @@ def _outside_ball(z: int, y: int, x: int, position: np.ndarray, radius: float) -
     dz = (z + 0.5) * _OCCUPANCY_CELL - position[0]
     dy = (y + 0.5) * _OCCUPANCY_CELL - position[1]
     dx = (x + 0.5) * _OCCUPANCY_CELL - position[2]
-    return dz * dz + dy * dy + dx * dx > max(radius, 0.6 * _OCCUPANCY_CELL) ** 2
+    return dz * dz + dy * dy + dx * dx > max(radius, 0.6 * _OCCUPANCY_CELL) ** 2  # type: ignore[no-any-return]
 
 
 @njit(cache=True, nogil=True)
@@ -114,7 +114,7 @@ def _turned(direction: np.ndarray, amount: float, pool: np.ndarray, cursor: int)
     for axis in range(3):
         out[axis] = direction[axis] + amount * (2.0 * pool[(cursor + axis) % pool.size] - 1.0)
     norm = np.sqrt(out[0] * out[0] + out[1] * out[1] + out[2] * out[2])
-    return out / max(norm, 1e-6)
+    return out / max(norm, 1e-6)  # type: ignore[no-any-return]
 
 
 @njit(cache=True, nogil=True)

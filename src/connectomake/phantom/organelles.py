@@ -117,4 +117,4 @@ def _capsule(row: np.ndarray, z: float, y: float, x: float) -> float:
     square = max(vz * vz + vy * vy + vx * vx, 1e-9)
     t = min(max((dz * vz + dy * vy + dx * vx) / square, 0.0), 1.0)
     dz, dy, dx = dz - t * vz, dy - t * vy, dx - t * vx
-    return np.sqrt(dz * dz + dy * dy + dx * dx) - (row[6] + t * (row[7] - row[6]))
+    return np.sqrt(dz * dz + dy * dy + dx * dx) - (row[6] + t * (row[7] - row[6]))  # type: ignore[no-any-return]

@@ -63,7 +63,7 @@ def _distance(table: np.ndarray, i: int, z: float, y: float, x: float) -> float:
     dz, dy, dx = z - table[i, 0], y - table[i, 1], x - table[i, 2]
     t = min(max((dz * table[i, 3] + dy * table[i, 4] + dx * table[i, 5]) * table[i, 6], 0.0), 1.0)
     dz, dy, dx = dz - t * table[i, 3], dy - t * table[i, 4], dx - t * table[i, 5]
-    return np.sqrt(dz * dz + dy * dy + dx * dx) - (table[i, 7] + t * table[i, 8])
+    return np.sqrt(dz * dz + dy * dy + dx * dx) - (table[i, 7] + t * table[i, 8])  # type: ignore[no-any-return]
 
 
 @njit(cache=True, nogil=True)
@@ -161,7 +161,7 @@ def _slope(tubes: np.ndarray, one: int, two: int, z: float, y: float, x: float) 
     """Length of the difference of the two unit vectors away from the tubes' axes."""
     az, ay, ax = _away(tubes, one, z, y, x)
     bz, by, bx = _away(tubes, two, z, y, x)
-    return np.sqrt((az - bz) ** 2 + (ay - by) ** 2 + (ax - bx) ** 2)
+    return np.sqrt((az - bz) ** 2 + (ay - by) ** 2 + (ax - bx) ** 2)  # type: ignore[no-any-return]
 
 
 @njit(cache=True, nogil=True)

@@ -158,20 +158,8 @@ class Plan:
         """Return how basins are joined, at the threshold of a suffix."""
         from connectomake.agglomeration.rule import Rule
 
-        section, options = self.config["agglomeration"] or {}, self.config["segmentation"]
-        threshold, large = self.thresholds[at], section.get("large") or {}
-        if large and threshold is not None and large["threshold"] < threshold:
-            large = {}  # a lower threshold for large segments changes nothing
         dtype = self.source.dtype if self.probability is None else self.layers[self.probability].dtype
-        return Rule(
-            threshold,
-            dtype,
-            t_low=options["t_low"],
-            min_supervoxel=options["min_supervoxel"],
-            absorb=section.get("absorb", 0),
-            large_voxels=large.get("voxels"),
-            large_threshold=large.get("threshold"),
-        )
+        return Rule.from_config(self.config["agglomeration"] or {}, self.config["segmentation"], self.thresholds[at], dtype)
 
     @property
     def merge_min_size(self) -> int:
@@ -295,18 +283,7 @@ class Plan:
         """How meshes are cut, simplified and stored."""
         from connectomake.meshes.lattice import MeshSpec
 
-        meshes = self.config["meshes"]
-        voxel_size, simplify = self.source.voxel_size, meshes["simplify"]
-        max_error = max(voxel_size) if simplify["max_error"] is None else simplify["max_error"]
-        return MeshSpec(
-            self.roi,
-            as_vec(meshes["cell"]),
-            voxel_size,
-            bits=int(meshes["quantization_bits"]),
-            factor=float(simplify["factor"]),
-            max_error=float(max_error),
-            lods=int(meshes["lods"]),
-        )
+        return MeshSpec.from_config(self.config["meshes"], self.roi, self.source.voxel_size)
 
     def keeps(self, name: str) -> bool:
         """Whether an intermediate stays when no job needs it any more."""

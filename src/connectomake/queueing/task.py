@@ -17,7 +17,7 @@ from connectomake.queueing.messages import OthersTaskError
 FORMAT = 1
 
 
-class Named(list):
+class Named(list[Any]):
     """A list of paths or texts, some of them under names, as Snakemake hands them to scripts.
 
     Parameters

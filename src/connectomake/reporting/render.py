@@ -67,7 +67,7 @@ def _smooth_normals(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
     for i in range(3):
         np.add.at(total, same[faces[:, i]], flat)
     normals: np.ndarray = total[same]
-    return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
+    return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)  # type: ignore[no-any-return]
 
 
 class View:
@@ -102,7 +102,7 @@ class View:
     def __call__(self, points: np.ndarray) -> np.ndarray:
         """Return (n, 3): column, row in samples, depth."""
         seen = (_turned(points) - self._middle) * self.zoom
-        return seen + np.array([self.depths.shape[1] / 2, self.depths.shape[0] / 2, 0])
+        return seen + np.array([self.depths.shape[1] / 2, self.depths.shape[0] / 2, 0])  # type: ignore[no-any-return]
 
     def add(self, tag: int, mesh: Mesh) -> None:
         """Draw a mesh."""

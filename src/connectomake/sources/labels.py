@@ -57,7 +57,7 @@ class Labels:
         values = self.source.read(box)[0]
         if values.dtype.kind == "i" and values.size and values.min() < 0:
             raise SourceError(f"{self.source.path} holds the label {values.min()} in {box}; labels must not be negative")
-        return values.astype(np.uint64)
+        return values.astype(np.uint64)  # type: ignore[no-any-return]
 
 
 def open_labels(

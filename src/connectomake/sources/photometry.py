@@ -81,7 +81,7 @@ class Photometry:
 
     def _inverted(self, samples: np.ndarray) -> np.ndarray:
         if samples.dtype.kind == "u":
-            return np.subtract(samples.dtype.type((1 << self.bits) - 1), samples)
+            return np.subtract(samples.dtype.type((1 << self.bits) - 1), samples)  # type: ignore[no-any-return]
         return ~samples
 
     def _looked_up(self, samples: np.ndarray, where: str) -> np.ndarray:
@@ -90,7 +90,7 @@ class Photometry:
         if bad.any():
             place = _place(bad)
             raise SourceError(f"{where} has a colour of its palette at {place} (index {samples[place]}); {WAY_OUT}")
-        return table.astype(self.dtype)[samples]
+        return table.astype(self.dtype)[samples]  # type: ignore[no-any-return]
 
 
 def equal_samples(samples: np.ndarray, colours: int, where: str) -> np.ndarray:

@@ -5,6 +5,7 @@ the chunks of a local layer by their compression, nor some encodings, and takes 
 """
 
 import json
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -91,7 +92,7 @@ class PrecomputedArray:
     @property
     def _most_bytes(self) -> int:
         """No encoding makes a chunk much larger than it is."""
-        return 4 * int(np.prod(self.grid.chunk)) * self.dtype.itemsize + (1 << 20)
+        return 4 * math.prod(self.grid.chunk) * int(self.dtype.itemsize) + (1 << 20)
 
     def _decode(self, found: dict[Index, bytes], part: Part, out: np.ndarray) -> None:
         store = None if self._encoding in DECODED_HERE else self._in_memory(found)

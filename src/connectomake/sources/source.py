@@ -184,7 +184,7 @@ def read_dtype(stored: object, where: str) -> str:
         If there is no such dtype.
     """
     try:
-        name = np.dtype(stored).newbyteorder("=").name  # type: ignore[call-overload]
+        name: str = np.dtype(stored).newbyteorder("=").name  # type: ignore[call-overload]
     except TypeError:
         name = str(stored)
     name = _READ_AS.get(name, name)

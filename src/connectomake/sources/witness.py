@@ -8,6 +8,7 @@ Boxes that follow on each other along z, read by equal numbers of planes, are no
 """
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import deflate
 import numpy as np
@@ -56,14 +57,14 @@ def differs(read: Reader, line: Line) -> bool:
     return found != line[7]
 
 
-def lines_of(record: dict, what: str) -> list[Line] | None:
+def lines_of(record: dict[str, Any], what: str) -> list[Line] | None:
     """Return the lines that a record has of ``source`` or ``truth``; None if it has none, or what it has is no such thing."""
     read = record.get("read")
     lines = read.get(what) if isinstance(read, dict) else None
     return list(map(tuple, lines)) if isinstance(lines, list) and all(map(_is_line, lines)) else None
 
 
-def united(records: Iterable[dict], what: str) -> list[list[int]] | None:
+def united(records: Iterable[dict[str, Any]], what: str) -> list[list[int]] | None:
     """Return the lines of several records, each once; None if one has none: what it was made from nobody knows."""
     found: dict[Line, None] = {}
     for record in records:

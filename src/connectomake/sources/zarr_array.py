@@ -106,7 +106,7 @@ def _store(keys: Any) -> "Store":
     from zarr.abc.store import OffsetByteRequest, RangeByteRequest, Store, SuffixByteRequest
 
     class Keys(Store):
-        supports_writes = supports_deletes = supports_listing = supports_partial_writes = False  # type: ignore[assignment]
+        supports_writes = supports_deletes = supports_listing = supports_partial_writes = False
 
         def __eq__(self, other: object) -> bool:
             return self is other

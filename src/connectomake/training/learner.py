@@ -139,7 +139,7 @@ class Learner:
     def probabilities(self, batch: Batch) -> NDArray[np.float32]:
         """Return what the averaged weights make of a batch's first sample: (c, z, y, x) in [0, 1]."""
         with torch.inference_mode():
-            return self._outputs(self.averaged, self._placed(batch))[0].sigmoid().cpu().numpy()  # type: ignore[no-any-return]
+            return self._outputs(self.averaged, self._placed(batch))[0].sigmoid().cpu().numpy()
 
     def _placed(self, batch: Batch) -> Batch:
         return batch.to(self.device, self._format)

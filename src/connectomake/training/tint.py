@@ -54,4 +54,4 @@ def _bump(shape: tuple[int, ...], radius: float, rng: Generator) -> Image:
     centre = [rng.uniform(0, n) for n in shape]
     z, y, x = (np.arange(n, dtype=np.float32) - np.float32(c) for n, c in zip(shape, centre, strict=True))
     distance = np.sqrt(z[:, None, None] ** 2 + y[:, None] ** 2 + x**2)
-    return np.clip((radius - distance) * np.float32(3 / radius) + 1, 0, 1).astype(np.float32)
+    return np.clip((radius - distance) * np.float32(3 / radius) + 1, 0, 1).astype(np.float32)  # type: ignore[no-any-return]

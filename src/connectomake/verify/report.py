@@ -7,6 +7,7 @@ file that has it, not for those beside it. Damage raises whatever it trips over:
 import os
 from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import Any
 
 from connectomake.layers import read_record
 from connectomake.layers.beside import check_beside
@@ -79,7 +80,7 @@ class _Run:
         self._deep = every_chunk
         self._sizes = deep.Sizes()
         self._counted: list[int] = []
-        self._objects: dict | None = None
+        self._objects: dict[str, Any] | None = None
 
     def look(self, file: Expected) -> None:
         """Look at one file by itself and note what is wrong with it."""
@@ -156,7 +157,7 @@ class _Run:
             self.report.add(self._targets.objects, error, shards)
 
 
-def _record_or_none(path: str) -> dict:
+def _record_or_none(path: str) -> dict[str, Any]:
     """Return a file's record, empty if it has none that can be read: that is the fault of that file."""
     try:
         return read_record(path)
