@@ -10,6 +10,8 @@ FOLDERS = ("src", "workflow", "scripts")
 FILES = [path.relative_to(ROOT).as_posix() for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
 RULES = [path.relative_to(ROOT).as_posix() for path in sorted(ROOT.glob("workflow/**/*.smk"))]
 FUNCTION, MODULE = 60, 300
+TOO_LONG = {"src/snakemake_executor_plugin_pods/run.py"}
+"""To be made two modules (issue 18); take out here then, none may be added."""
 
 
 def functions(path):
@@ -27,6 +29,9 @@ def test_no_function_is_longer_than_a_page(path):
 @pytest.mark.parametrize("path", [*FILES, *RULES])
 def test_no_module_is_too_long(path):
     length = len((ROOT / path).read_text().splitlines())
+    if path in TOO_LONG:
+        assert length > MODULE, f"{path} is short enough now: take it out of TOO_LONG"
+        return
     assert length <= MODULE, f"{path} has {length} lines, at most {MODULE}: make two modules of it, each of one thing"
 
 
