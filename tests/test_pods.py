@@ -15,9 +15,10 @@ from kubernetes.client.exceptions import ApiException
 from connectomake_heads import Note, read_notes
 from snakemake_executor_plugin_pods import Executor
 from snakemake_executor_plugin_pods.api import ApiError, PodApi
-from snakemake_executor_plugin_pods.room import never_fits, quantity
-from snakemake_executor_plugin_pods.run import Ended, Fatal, Run
-from snakemake_executor_plugin_pods.spec import RUN_LABEL, make_pod, make_secret, with_quick_sources
+from snakemake_executor_plugin_pods.room import beyond_quota, is_lost, never_fits, quantity
+from snakemake_executor_plugin_pods.run import Fatal, Run
+from snakemake_executor_plugin_pods.spec import RULE_LABEL, RUN_LABEL, make_pod, make_secret, with_quick_sources
+from snakemake_executor_plugin_pods.task import Task
 from snakemake_executor_plugin_pods.verdict import Verdict, judge
 
 
@@ -32,6 +33,9 @@ def a_pod(name="p", phase="Pending", state=None, **status):
     }
 
 
+LOW = "The node was low on resource:"
+
+
 def ended(code, **more):
     return {"terminated": {"exitCode": code, **more}}
 
@@ -44,8 +48,22 @@ def unschedulable(message="0/1 nodes are available: 1 Insufficient cpu."):
     return a_pod(conditions=[{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}])
 
 
-def deleted(pod):
-    pod["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+def deleted(pod, node="n1"):
+    """A pod whose deletion was asked for two seconds before midnight."""
+    pod["metadata"] |= {"deletionTimestamp": "2026-01-01T00:00:00Z", "deletionGracePeriodSeconds": 2}
+    pod["spec"]["nodeName"] = node
+    return pod
+
+
+def disrupted(reason, state=None):
+    """A pod as Kubernetes of 1.26 and later marks it, to make room for others."""
+    condition = {"type": "DisruptionTarget", "status": "True", "reason": reason, "message": "to make room"}
+    return a_pod(phase="Failed", state=state or ended(143), conditions=[condition])
+
+
+def evicted(message):
+    pod = a_pod(phase="Failed", reason="Evicted", message=message)
+    pod["spec"]["containers"][0]["resources"]["limits"]["ephemeral-storage"] = "2G"
     return pod
 
 
@@ -62,11 +80,27 @@ def deleted(pod):
         (a_pod(phase="Running", state=ended(1)), "failed", "exit code 1"),
         (a_pod(phase="Failed", state=ended(137, reason="OOMKilled")), "failed", "ran out of memory (OOMKilled, it had 500M)"),
         (a_pod(phase="Failed", state=ended(1, reason="OOMKilled")), "failed", "each retry gets more"),
-        (a_pod(phase="Failed", reason="Evicted", message="The node was low on disk"), "failed", "Evicted: The node was low"),
+        (a_pod(phase="Failed", reason="Evicted", message="The node was low on disk"), "again", "Evicted: The node was low"),
         (a_pod(phase="Failed", reason="DeadlineExceeded"), "failed", "ran longer than its `runtime`"),
-        (a_pod(phase="Failed", reason="Preempting"), "failed", "Preempting"),
+        (a_pod(phase="Failed", reason="Preempting"), "again", "Preempting"),
+        (a_pod(phase="Failed", state=ended(143), reason="Terminated", message="node shutdown"), "again", "Terminated: node"),
+        (
+            a_pod(phase="Failed", reason="OutOfcpu", message="Node has not enough"),
+            "again",
+            "OutOfcpu: Node has",
+        ),
+        (a_pod(phase="Failed", reason="NodeLost"), "again", "NodeLost"),
+        (a_pod(phase="Failed"), "again", "its node lost it"),
+        (a_pod(phase="Failed", state=ended(255, reason="Unknown")), "again", "its node lost it"),
+        (a_pod(phase="Failed", state=ended(137, reason="ContainerStatusUnknown")), "again", "its node lost it"),
+        (disrupted("PreemptionByScheduler"), "again", "PreemptionByScheduler: to make room"),
+        (disrupted("DeletionByTaintManager"), "again", "DeletionByTaintManager"),
+        (disrupted("TerminationByKubelet", ended(137, reason="OOMKilled")), "failed", "OOMKilled"),
         (deleted(a_pod(phase="Running", state={"running": {}})), "wait", "is being deleted"),
-        (deleted(a_pod(phase="Failed", state=ended(137))), "failed", "137"),
+        (deleted(a_pod(phase="Failed", state=ended(137))), "again", "deleted while it ran"),
+        (deleted(a_pod(phase="Failed", state=ended(143, finishedAt="2025-12-31T23:59:58Z"))), "again", "deleted while it ran"),
+        (deleted(a_pod(phase="Failed", state=ended(1, finishedAt="2025-12-31T23:59:57Z"))), "failed", "exit code 1"),
+        (deleted(a_pod(phase="Failed", state=ended(1, reason="OOMKilled"))), "failed", "OOMKilled"),
         (a_pod(phase="Unknown"), "wait", ""),
         (a_pod(state=waiting("ErrImagePull", "not found")), "stuck", "container-image 'lab/image:1'"),
         (a_pod(state=waiting("ImagePullBackOff")), "stuck", "ImagePullBackOff"),
@@ -83,6 +117,40 @@ def test_what_a_pod_means(pod, state, words):
 
 
 @pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        (f"{LOW} memory. Container snakemake was using 900Mi, which exceeds its request of 500M. ", "memory"),
+        (
+            f"{LOW} memory. Threshold quantity: 100Mi, available: 50Mi. "
+            "Container snakemake was using 900000Ki, request is 500M, has larger consumption of memory. ",
+            "memory",
+        ),
+        (f"{LOW} ephemeral-storage. Container snakemake was using 3Gi, which exceeds its request of 2G. ", "disk"),
+        (f"{LOW} ephemeral-storage. Container snakemake was using 88Ki, request is 0, has larger …", "disk"),
+        ("Pod ephemeral local storage usage exceeds the total limit of containers 2G. ", "disk"),
+        ('Container snakemake exceeded its local ephemeral storage limit "2G". ', "disk"),
+        ('Usage of EmptyDir volume "workdir" exceeds the limit "1Gi". ', "disk"),
+        (f"{LOW} memory. ", ""),
+        (f"{LOW} memory. Container sidecar was using 900Mi, which exceeds its request of 10M. ", ""),
+        ('Container sidecar exceeded its local ephemeral storage limit "1G". ', ""),
+        (f"{LOW} ephemeral-storage. Container snakemake was using 1Gi, request is 2G, has …", ""),
+        (f"{LOW} inodes. ", ""),
+        ("The node had condition: [DiskPressure]. ", ""),
+        ("Pod The node had condition: [MemoryPressure]. ", ""),
+    ],
+)
+def test_whose_fault_an_eviction_is(message, words):
+    """Its own, where the job takes more than it asked for: the try counts, and the next asks for more."""
+    verdict = judge(evicted(message))
+    assert verdict.state == ("failed" if words else "again")
+    assert "Evicted" in verdict.message
+    if words:
+        asked = {"memory": "500M", "disk": "2G"}[words]
+        assert f"took more {words} than it asked for" in verdict.message
+        assert f"it had {asked})" in verdict.message
+
+
+@pytest.mark.parametrize(
     ("text", "value"),
     [("500m", 0.5), ("2", 2), ("24632892Ki", 24632892 * 1024), ("1e3", 1000), ("3M", 3e6), ("1Gi", 2**30), ("12E", 12e18)],
 )
@@ -95,8 +163,9 @@ def test_a_quantity_must_be_one():
         quantity("lots")
 
 
-def a_node(memory="8Gi", cpu="4", **more):
-    return {"metadata": {"labels": {"zone": "a"}}, "status": {"allocatable": {"memory": memory, "cpu": cpu, **more}}}
+def a_node(memory="8Gi", cpu="4", name="n", ready="True", **more):
+    status = {"allocatable": {"memory": memory, "cpu": cpu, **more}, "conditions": [{"type": "Ready", "status": ready}]}
+    return {"metadata": {"name": name, "labels": {"zone": "a"}}, "status": status}
 
 
 def test_what_fits_on_no_node():
@@ -116,6 +185,7 @@ class FakeCore:
 
     def __init__(self):
         self.pods, self.secrets, self.faults, self.calls, self.sticky = {}, {}, {}, [], False
+        self.made, self.forgotten, self.nodes = [], [], [a_node(memory="100Mi")]
 
     def _called(self, method):
         self.calls.append(method)
@@ -131,7 +201,8 @@ class FakeCore:
     def create_namespaced_pod(self, namespace, body, **_):
         self._called("create_pod")
         if body.metadata.name in self.pods:
-            raise refused(409, "already exists")
+            raise refused(409, f'pods "{body.metadata.name}" already exists')
+        self.made.append(body.metadata.name)
         self.pods[body.metadata.name] = a_pod(body.metadata.name)
 
     def list_namespaced_pod(self, namespace, label_selector, **_):
@@ -148,8 +219,10 @@ class FakeCore:
         self._called("log")
         return SimpleNamespace(data=f"output of {name}\n".encode())
 
-    def delete_namespaced_pod(self, name, namespace, **_):
+    def delete_namespaced_pod(self, name, namespace, grace_period_seconds=None, **_):
         self._called("delete")
+        if grace_period_seconds == 0:
+            self.forgotten.append(name)
         if self.pods.pop(name, None) is None:
             raise refused(404, "not found")
 
@@ -168,7 +241,7 @@ class FakeCore:
 
     def list_node(self, **_):
         self._called("nodes")
-        return self._answer({"items": [a_node(memory="100Mi")]})
+        return self._answer({"items": self.nodes})
 
 
 def refused(status, message):
@@ -191,6 +264,31 @@ def core():
     return FakeCore()
 
 
+def adopt(run, name):
+    """Let a run take a pod for one of its own, made before."""
+    body = SimpleNamespace(metadata=SimpleNamespace(name=name, labels={RULE_LABEL: "rule"}))
+    run.tasks.setdefault(name, Task(name, body, made=True))
+
+
+def decide(run, name):
+    """Look, and decide on a pod that was made before."""
+    adopt(run, name)
+    return run.decide(name, run.look())
+
+
+def rounds(run, seconds, name=None, pause=2.0):
+    """Look every other second for some time, or until it is decided on a pod; return the last verdict."""
+    verdict = None
+    for _ in range(int(seconds / pause)):
+        pods = run.look()
+        verdict = run.decide(name, pods) if name else None
+        run.tell_waiting()
+        if verdict is not None and verdict.state != "wait":
+            break
+        run.later(pause)
+    return verdict
+
+
 @pytest.fixture
 def run(core, tmp_path):
     """A run whose clock moves only when it sleeps."""
@@ -201,7 +299,7 @@ def run(core, tmp_path):
 
     settings = SimpleNamespace(
         namespace="em", cpu_scalar=0.95, service_account_name="", persistent_volumes="", autoscaling=False, keep_logs="all",
-        memory_overhead=400,
+        memory_overhead=0,
     )  # fmt: skip
     workflow = SimpleNamespace(
         executor_settings=settings,
@@ -219,9 +317,9 @@ def run(core, tmp_path):
     made.ended = True
 
 
-def a_job(**resources):
+def a_job(attempt=2, name="affinity", jobid=7, **resources):
     values = {"mem_mb": 600, "runtime": 10, "scale": 0, "_cores": 1, **resources}
-    return SimpleNamespace(name="affinity", jobid=7, attempt=2, resources=values, is_containerized=False)
+    return SimpleNamespace(name=name, jobid=jobid, attempt=attempt, resources=values, is_containerized=False)
 
 
 def test_the_pod_is_the_stock_one_without_its_job(run):
@@ -231,12 +329,18 @@ def test_the_pod_is_the_stock_one_without_its_job(run):
     assert pod.metadata.name == "affinity-r1-7-2"
     assert pod.metadata.labels[RUN_LABEL] == "r1"
     assert container.args == ["-c", "snakemake affinity"]
-    assert container.resources.requests == {"cpu": "950m", "memory": "1000M", "ephemeral-storage": "2000M"}
-    assert container.resources.limits["memory"] == "1000M"
+    assert container.resources.requests == {"cpu": "950m", "memory": "600M", "ephemeral-storage": "2000M"}
+    assert container.resources.limits["memory"] == "600M"
     assert pod.spec.active_deadline_seconds == 600
     assert pod.spec.restart_policy == "Never"
     assert not pod.spec.automount_service_account_token
     assert container.env[0].value_from.secret_key_ref.name == run.secret
+
+
+def test_memory_beside_the_jobs_own_is_added(run):
+    run.executor.workflow.executor_settings.memory_overhead = 400
+    pod = make_pod(run.executor, a_job(), run.secret, run.names, "r1")
+    assert pod.spec.containers[0].resources.limits["memory"] == "1000M"
 
 
 def test_sources_are_fetched_without_snakemake_first():
@@ -262,22 +366,134 @@ def test_secrets_hold_the_environment_and_carry_the_label(core, run):
 
 def test_a_round_is_one_request_however_many_pods(core, run):
     core.pods = {f"p{i}": a_pod(f"p{i}", "Running", {"running": {}}) for i in range(1000)}
+    for name in core.pods:
+        adopt(run, name)
     core.calls.clear()
     pods = run.look()
     assert all(run.decide(name, pods).state == "wait" for name in core.pods)
     assert core.calls == ["list"]
 
 
-def test_a_deleted_pod_is_a_failed_job(run):
-    verdict = run.decide("gone", run.look())
+def test_a_deleted_pod_is_made_again_and_costs_no_try(core, run):
+    name = run.submit(a_job())
+    run.look()
+    core.pods.clear()
+    assert run.decide(name, run.look()).state == "wait"
+    assert core.pods == {}, "a moment later"
+    run.later(2)
+    assert run.decide(name, run.look()).state == "wait"
+    assert list(core.pods) == [f"{name}-again1"]
+    assert f"pod {name} is gone: deleted by someone" in run.executor.logger[-1]
+    assert f"it is made again as {name}-again1 (1 of 10)" in run.executor.logger[-1]
+    core.pods[f"{name}-again1"] = a_pod(f"{name}-again1", "Succeeded", ended(0))
+    assert run.decide(name, run.look()).state == "done"
+    run.finish(SimpleNamespace(external_jobid=name), Verdict("done"))
+    assert core.pods == {}
+    assert run.tasks == {}
+
+
+@pytest.mark.parametrize("leave", ["gone", "evicted", "preempted"])
+def test_a_pod_that_is_ended_for_ever_ends_with_a_sentence(core, run, leave):
+    name = run.submit(a_job())
+    states = {"evicted": evicted("The node was low on resource: memory. "), "preempted": disrupted("PreemptionByScheduler")}
+    for _ in range(1000):
+        verdict = run.decide(name, run.look())
+        if verdict.state != "wait":
+            break
+        for pod in list(core.pods):
+            if leave == "gone":
+                del core.pods[pod]
+            else:
+                core.pods[pod] = states[leave] | {"metadata": {"name": pod, "labels": {}}}
+        run.later(5)
     assert verdict.state == "failed"
-    assert "deleted" in verdict.message
+    assert f"pod {name} was made 11 times and never ended by itself" in verdict.message
+    assert "ask the cluster's administrators" in verdict.message
+    assert core.made == [name, *(f"{name}-again{n}" for n in range(1, 11))]
 
 
 def test_a_pod_younger_than_the_list_is_not_gone(core, run):
     pods = run.look()
     core.pods["new"] = a_pod("new")
+    adopt(run, "new")
     assert run.decide("new", pods).state == "wait"
+    assert run.tasks["new"].again == 0
+
+
+def test_a_pod_is_made_again_only_when_the_one_before_is_gone(core, run):
+    name = run.submit(a_job())
+    run.look()
+    core.pods[name] = deleted(a_pod(name, "Running", {"running": {}}))
+    core.nodes = [a_node(name="n1")]
+    assert rounds(run, 1000, name).state == "wait"
+    assert core.made == [name]
+    assert core.forgotten == []
+    assert any("its node n1 does not end it" in line for line in run.executor.logger)
+    core.pods[name] = deleted(a_pod(name, "Failed", ended(137)))
+    assert rounds(run, 100, name).state == "wait"
+    assert core.made == [name]
+    del core.pods[name]
+    assert rounds(run, 10, name).state == "wait"
+    assert core.made == [name, f"{name}-again1"]
+    assert any("deleted while it ran; it is made again" in line for line in run.executor.logger)
+
+
+@pytest.mark.parametrize("nodes", [[], "unknown"])
+def test_a_pod_of_a_lost_node_is_made_again_elsewhere(core, run, nodes):
+    """The server keeps such a pod until its node says that it has ended; it never will."""
+    name = run.submit(a_job())
+    run.look()
+    core.pods[name] = deleted(a_pod(name, "Running", {"running": {}}))
+    core.nodes = nodes or []
+    if nodes == "unknown":
+        core.nodes = [a_node(name="n1", ready="Unknown"), a_node(name="n2")]
+    assert rounds(run, 50, name).state == "wait"
+    assert core.made == [name], "a node may come back"
+    assert rounds(run, 30, name).state == "wait"
+    assert core.forgotten == [name]
+    assert core.made == [name, f"{name}-again1"]
+    assert any("its node n1 is lost; it is made again" in line for line in run.executor.logger)
+
+
+def test_where_nodes_may_not_be_seen_the_user_is_told_how_to_forget_a_pod(core, run):
+    name = run.submit(a_job())
+    run.look()
+    core.pods[name] = deleted(a_pod(name, "Running", {"running": {}}))
+    core.faults["nodes"] = [refused(403, "nodes is forbidden")] * 1000
+    assert rounds(run, 200, name).state == "wait"
+    assert core.forgotten == []
+    assert any(f"kubectl delete pod {name} -n em --force --grace-period=0" in line for line in run.executor.logger)
+
+
+@pytest.mark.parametrize(("ready", "lost"), [("True", False), ("False", False), ("Unknown", True)])
+def test_a_node_is_lost_if_nothing_is_heard_of_it(ready, lost):
+    assert is_lost("n1", [a_node(name="n2"), a_node(name="n1", ready=ready)]) == lost
+    assert is_lost("n3", [a_node(name="n1")])
+    assert not is_lost("", [a_node(name="n1")]), "of a pod that no node has"
+
+
+def test_what_an_evicted_pod_printed_is_kept(core, run):
+    name = run.submit(a_job())
+    run.look()
+    core.pods[name] = evicted("The node was low on resource: memory. ") | {"metadata": {"name": name}}
+    assert run.decide(name, run.look()).state == "wait"
+    assert (run.logs / f"{name}.log").read_text() == f"output of {name}\n"
+    assert core.pods == {}
+
+
+def test_out_of_memory_is_a_failed_try_and_the_next_asks_for_double(core, run):
+    asked = []
+    for attempt in (1, 2, 3):
+        name = run.submit(a_job(attempt, mem_mb=600 << (attempt - 1)))
+        run.look()
+        asked.append(run.tasks[name].body.spec.containers[0].resources.limits["memory"])
+        core.pods[name] = a_pod(name, "Failed", ended(137, reason="OOMKilled"))
+        verdict = run.decide(name, run.look())
+        assert verdict.state == "failed"
+        assert "ran out of memory" in verdict.message
+        run.finish(SimpleNamespace(external_jobid=name), verdict)
+    assert asked == ["600M", "1200M", "2400M"]
+    assert core.made == [f"affinity-r1-7-{attempt}" for attempt in (1, 2, 3)], "none of them made again"
 
 
 @pytest.mark.parametrize(
@@ -286,6 +502,7 @@ def test_a_pod_younger_than_the_list_is_not_gone(core, run):
 def test_a_server_that_does_not_answer_is_asked_again_ever_more_seldom(core, run, fault):
     core.faults["list"] = [fault] * 40
     pauses = []
+    adopt(run, "p")
     for _ in range(40):
         assert run.look() is None
         assert run.decide("p", None).state == "wait"
@@ -317,32 +534,36 @@ def test_a_login_that_ran_out_is_renewed(core, run):
 )
 def test_an_image_that_cannot_start_ends_the_run_within_a_minute(core, run, reason, within):
     core.pods["p"] = a_pod(state=waiting(reason))
-    assert run.decide("p", run.look()).state == "wait"
+    assert decide(run, "p").state == "wait"
     run.later(within)
     with pytest.raises(Fatal, match=reason):
-        run.decide("p", run.look())
+        decide(run, "p")
 
 
 def test_pulling_may_fail_for_a_moment(core, run):
     for state in (waiting("ErrImagePull"), waiting("ImagePullBackOff"), {"running": {}}):
         core.pods["p"] = a_pod(state=state)
-        assert run.decide("p", run.look()).state == "wait"
+        assert decide(run, "p").state == "wait"
         run.later(12)
     core.pods["q"] = a_pod("q", state=waiting("ErrImagePull"))
-    run.decide("q", run.look())
+    decide(run, "q")
     run.later(30)
-    assert run.decide("q", run.look()).state == "failed"  # the image is good, so only this job's try has failed
+    assert decide(run, "q").state == "wait"  # the image is good, so only this pod is deleted, and made again
+    assert "q" not in core.pods
+    decide(run, "q")
+    assert "ErrImagePull: why" in run.executor.logger[-1]
+    assert "it is made again as q-again1" in run.executor.logger[-1]
 
 
 def test_what_no_node_can_take_fails_within_a_minute(core, run):
     core.pods["p"] = unschedulable()
-    assert run.decide("p", run.look()).state == "wait"
+    assert decide(run, "p").state == "wait"
     run.later(15)
-    verdict = run.decide("p", run.look())
+    verdict = decide(run, "p")
     assert verdict.state == "failed"
     assert "can never run here" in verdict.message
     run.executor.workflow.executor_settings.autoscaling = True
-    assert run.decide("p", run.look()).state == "wait"
+    assert decide(run, "p").state == "wait"
 
 
 @pytest.mark.parametrize("fault", [refused(403, "nodes is forbidden"), None])
@@ -351,7 +572,7 @@ def test_a_full_cluster_is_waited_for_and_the_reason_said(core, run, fault):
     core.pods["p"]["spec"]["containers"][0]["resources"]["requests"] = {"memory": "50Mi"}
     core.faults["nodes"] = [fault]
     for _ in range(100):
-        assert run.decide("p", run.look()).state == "wait"
+        assert decide(run, "p").state == "wait"
         run.tell_waiting()
         run.later(5)
     assert 5 < len(run.executor.logger) < 12
@@ -360,45 +581,139 @@ def test_a_full_cluster_is_waited_for_and_the_reason_said(core, run, fault):
 
 def test_a_missing_volume_ends_the_run(core, run):
     core.pods["p"] = unschedulable('persistentvolumeclaim "data" not found')
-    run.decide("p", run.look())
+    decide(run, "p")
     run.later(15)
     with pytest.raises(Fatal, match='"data" not found'):
-        run.decide("p", run.look())
+        decide(run, "p")
 
 
 def test_submission_is_offered_again_to_a_busy_server(core, run):
-    core.faults["create_pod"] = [refused(500, "busy"), refused(403, "exceeded quota: pods=10"), OSError("reset")]
-    assert run.submit(a_job()) in core.pods
+    core.faults["create_pod"] = [refused(500, "busy"), OSError("reset"), refused(409, "the object has been modified")]
+    name = run.submit(a_job())
+    assert rounds(run, 10, name).state == "wait"
+    assert core.made == [name]
+
+
+def test_a_server_that_is_away_for_hours_costs_no_try_and_makes_nothing_twice(core, run):
+    """Pods are to be made, run and end meanwhile."""
+    first = run.submit(a_job(jobid=1))
+    run.look()
+    core.faults |= {name: [OSError("refused")] * 10_000 for name in ("create_pod", "list", "get", "log", "delete")}
+    second = run.submit(a_job(jobid=2))
+    for _ in range(1000):
+        pods = run.look()
+        assert [run.decide(name, pods).state for name in (first, second)] == ["wait", "wait"]
+        run.later(run.wait_seconds)
+    core.pods[first] = a_pod(first, "Succeeded", ended(0))
+    core.faults = {"list": [refused(403, "not ready yet")], "create_pod": [refused(403, "not ready yet")]}
+    run.later(20)
+    assert rounds(run, 20, first).state == "done"
+    assert rounds(run, 20, second).state == "wait"
+    assert core.made == [first, second]
+
+
+def test_pods_are_made_one_after_the_other_and_no_request_is_made_for_those_held_back(core, run):
+    core.faults["create_pod"] = [None, OSError("refused")]
+    names = [run.submit(a_job(jobid=n)) for n in range(100)]
+    run.look()
+    assert core.made == names[:1]
+    assert core.calls.count("create_pod") == 2
+    for _ in range(9):
+        run.offer()
+    assert core.calls.count("create_pod") == 2
+    run.later(1)
+    run.offer()
+    assert sorted(core.made) == sorted(names)
+
+
+def exceeded(text="pods=1, used: pods=10, limited: pods=10"):
+    return refused(403, f'pods "affinity-r1-7-2" is forbidden: exceeded quota: lab, requested: {text}')
+
+
+def test_a_full_quota_is_waited_for_and_others_go_first(core, run):
+    core.faults["create_pod"] = [exceeded("nvidia.com/gpu=1, used: nvidia.com/gpu=2, limited: nvidia.com/gpu=2")]
+    names = [run.submit(a_job(jobid=n)) for n in range(5)]
+    other = run.submit(a_job(name="merge"))
+    run.look()
+    assert core.made == [other]
+    run.tell_waiting()
+    assert run.executor.logger == [
+        "5 pod(s) wait: exceeded quota: lab, requested: nvidia.com/gpu=1, used: nvidia.com/gpu=2, limited: nvidia.com/gpu=2"
+    ]
+    core.pods[other] = a_pod(other, "Succeeded", ended(0))
+    run.finish(SimpleNamespace(external_jobid=other), Verdict("done"))
+    run.look()
+    assert sorted(core.made) == sorted([*names, other]), "a pod has gone, so there may be room"
+    core.faults["create_pod"] = [exceeded()] * 10_000
+    name = run.submit(a_job(name="lookup"))
+    assert rounds(run, 5000, name).state == "wait"
+    assert core.calls.count("create_pod") < 400
+
+
+def test_what_no_quota_will_ever_allow_is_a_failed_try(core, run):
+    asked = "limits.memory=64G,pods=1, used: limits.memory=0,pods=0, limited: limits.memory=10Gi,pods=10"
+    core.faults["create_pod"] = [exceeded(asked)]
+    verdict = rounds(run, 10, run.submit(a_job()))
+    assert verdict.state == "failed"
+    assert "it asks for 64G of limits.memory, the quota allows 10Gi in all" in verdict.message
+    assert beyond_quota("limited: pods=x, requested: pods=1") == ""
 
 
 def test_a_lost_answer_makes_no_second_pod(core, run):
     name = run.submit(a_job())
-    assert run.submit(a_job()) == name
-    assert list(core.pods) == [name]
+    core.pods[name] = a_pod(name, "Running", {"running": {}})
+    assert rounds(run, 10, name).state == "wait"
+    assert run.tasks[name].made
+    assert core.made == []
 
 
 @pytest.mark.parametrize(
-    ("fault", "words"),
+    ("fault", "seconds", "words"),
     [
-        (refused(422, "spec.x: Invalid value"), "correct the profile or the rule's resources"),
-        (refused(403, "pods is forbidden"), "docs/kubernetes.md"),
-        (refused(404, 'namespaces "em" not found'), "make the namespace 'em'"),
+        (refused(422, "spec.x: Invalid value"), 2, "correct the profile or the rule's resources"),
+        (refused(403, "pods is forbidden"), 60, "docs/kubernetes.md"),
+        (refused(404, 'namespaces "em" not found'), 60, "make the namespace 'em'"),
     ],
 )
-def test_a_refused_pod_is_a_failed_try(core, run, fault, words):
-    core.faults["create_pod"] = [fault]
-    with pytest.raises(Ended, match=words):
-        run.submit(a_job())
+def test_a_refused_pod_is_a_failed_try_within_a_minute(core, run, fault, seconds, words):
+    core.faults["create_pod"] = [fault] * 1000
+    name = run.submit(a_job())
+    verdict = rounds(run, seconds, name)
+    assert verdict.state == "failed"
+    assert words in verdict.message
+    assert run.finish(SimpleNamespace(external_jobid=name), verdict) is None
 
 
-def test_a_server_away_for_good_is_a_failed_try(core, run):
-    core.faults["create_pod"] = [refused(500, "busy")] * 100
-    with pytest.raises(Ended, match="cannot be reached"):
-        run.submit(a_job())
+def test_a_refusal_that_passes_costs_nothing(core, run):
+    core.faults["create_pod"] = [refused(403, "pods is forbidden"), refused(404, "no such namespace"), refused(401, "who?")] * 2
+    name = run.submit(a_job())
+    assert rounds(run, 44, name).state == "wait"
+    assert core.made == [name]
+
+
+def test_no_pod_is_made_when_the_run_has_ended(core, run):
+    core.faults["create_pod"] = [OSError("refused")]
+    run.submit(a_job())
+    run.look()
+    run.end()
+    run.later(100)
+    run.look()
+    assert core.made == []
+
+
+def test_a_proxy_that_says_404_does_not_make_a_pod_gone(core, run):
+    page = ApiException(status=404, reason="Not Found")
+    page.body = "<html>404 page not found</html>"
+    core.faults["get"] = [page] * 50
+    adopt(run, "p")
+    assert rounds(run, 100, "p").state == "wait"
+    core.pods["p"] = a_pod("p", "Succeeded", ended(0))
+    assert decide(run, "p").state == "done"
 
 
 def test_output_is_kept_and_the_pod_deleted(core, run):
     core.pods["p"] = a_pod(phase="Failed", state=ended(1))
+    adopt(run, "p")
     kept = run.finish(SimpleNamespace(external_jobid="p"), judge(core.pods["p"]))
     assert Path(kept).read_text() == "output of p\n"
     assert core.pods == {}
@@ -418,6 +733,7 @@ def test_why_a_pod_failed_is_said_of_groups_too(group):
 def test_a_log_that_cannot_be_read_does_not_hide_the_failure(core, run):
     core.pods["p"] = a_pod(phase="Failed", state=ended(1))
     core.faults |= {"log": [refused(400, "container is gone")], "delete": [refused(500, "busy")]}
+    adopt(run, "p")
     assert run.finish(SimpleNamespace(external_jobid="p"), judge(core.pods["p"])) is None
     run.end()
     assert core.pods == {}
@@ -438,11 +754,20 @@ def test_roles_without_deletecollection(core, run):
     assert core.pods == {}
 
 
+@pytest.mark.parametrize("fault", [refused(500, "busy"), OSError("refused")])
+def test_the_end_waits_for_a_server_that_is_away_for_a_moment(core, run, fault):
+    core.faults |= {name: [fault] * 5 for name in ("list", "delete_all", "delete_secret")}
+    core.pods["p"] = a_pod()
+    run.end()
+    assert (core.pods, core.secrets, list(read_notes(run.folder))) == ({}, {}, [])
+
+
 def test_what_could_not_be_deleted_stays_noted(core, run):
-    core.faults["delete_all"] = [refused(500, "busy")]
+    core.faults["delete_all"] = [refused(500, "busy")] * 1000
     core.pods["p"] = a_pod()
     run.end()
     assert [note.run for note in read_notes(run.folder)] == ["r1"]
+    assert "the next start in this folder will, or you: kubectl delete pod,secret -n em -l" in run.executor.logger[-1]
 
 
 def left_behind(run, **changes):
@@ -461,6 +786,45 @@ def test_leftovers_of_a_killed_run_are_deleted(core, run):
     assert core.pods == {}
     assert list(core.secrets) == [run.secret]
     assert [note.run for note in read_notes(run.folder)] == ["r1"]
+
+
+def test_notes_of_the_first_versions_are_read(core, run):
+    """They call the place `namespace`."""
+    left_behind(run)
+    path = run.folder / "dead.json"
+    values = json.loads(path.read_text())
+    path.write_text(json.dumps({"namespace" if key == "place" else key: value for key, value in values.items()} | {"new": 1}))
+    core.pods = {"old": a_pod("old", "Running", {"running": {}})}
+    core.secrets["connectomake-dead"] = "keys"
+    run.clean_leftovers()
+    assert core.pods == {}
+    assert list(core.secrets) == [run.secret]
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "Expecting value"),
+        ("[1]", "its field 'run' is None"),
+        ('{"run": "dead"}', "its field 'place' is None"),
+        ('{"run": "dead", "place": "em", "host": "h", "pid": "7", "born": ""}', "its field 'pid' is '7'"),
+        ('{"run": "other", "place": "em", "host": "h", "pid": 7, "born": ""}', "it is of run 'other'"),
+        ("[" * 100_000, "recursion"),
+        ("\udcff", "utf-8"),
+    ],
+)
+def test_what_is_no_note_is_named_and_set_aside(core, run, text, words):
+    (run.folder / "dead.json").write_bytes(text.encode(errors="surrogateescape"))
+    core.pods = {"p": a_pod()}
+    run.clean_leftovers()
+    assert "p" in core.pods
+    assert words in run.executor.logger[0]
+    assert "set aside as dead.json.unread" in run.executor.logger[0]
+    assert "kubectl delete pod,secret -n NAMESPACE -l connectomake/run=dead" in run.executor.logger[0]
+    assert (run.folder / "dead.json.unread").exists()
+    run.clean_leftovers()
+    assert len(run.executor.logger) == 1, "it is named once"
 
 
 def test_a_run_that_lives_is_left_alone(core, run):
@@ -490,9 +854,10 @@ def test_pods_that_do_not_go_stop_the_start(core, run):
         run.clean_leftovers()
 
 
-def test_answers_that_are_no_json(core):
-    core.list_namespaced_pod = lambda *_, **__: SimpleNamespace(data=b"<html>")
-    with pytest.raises(ApiError, match="no JSON"):
+@pytest.mark.parametrize(("data", "words"), [(b"<html>", "no JSON"), (b'{"items": null}', "no list"), (b"[]", "no list")])
+def test_answers_that_are_none(core, data, words):
+    core.list_namespaced_pod = lambda *_, **__: SimpleNamespace(data=data)
+    with pytest.raises(ApiError, match=words):
         PodApi(core, "em").pods("x=y")
 
 

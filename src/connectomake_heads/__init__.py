@@ -3,13 +3,13 @@
 Of both executor plugins, and apart from the library: Snakemake imports plugins at each start, also for other workflows.
 """
 
-import contextlib
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,50 @@ class Note:
         (folder / f"{self.run}.json").unlink(missing_ok=True)
 
 
-def read_notes(folder: Path) -> Iterator[Note]:
-    """Yield the notes of all runs that have not ended by themselves."""
+def read_notes(folder: Path, unread: Callable[[str, str], Any] | None = None) -> Iterator[Note]:
+    """Yield the notes of all runs that have not ended by themselves.
+
+    Parameters
+    ----------
+    folder
+        Of the notes.
+    unread
+        Told the name of a run whose note is none, and in one sentence without its full stop why; the file is set aside.
+    """
     for path in sorted(folder.glob("*.json")):
-        with contextlib.suppress(OSError, ValueError, TypeError):
-            yield Note(**json.loads(path.read_text()))
+        try:
+            yield _note(path)
+        except FileNotFoundError:  # another start took it away
+            continue
+        except (OSError, ValueError, RecursionError) as error:
+            text = f"the note {path} of run {path.stem} cannot be read ({error}){_set_aside(path, error)}"
+            if unread is not None:
+                unread(path.stem, text)
+
+
+def _note(path: Path) -> Note:
+    """Read one note; those of the first versions call the place ``namespace``. Fields of later versions are left out."""
+    found = json.loads(path.read_text())
+    values = {"place": found.get("namespace"), **found} if isinstance(found, dict) else {}
+    kinds = {"run": str, "place": str, "host": str, "pid": int, "born": str}
+    wrong = [name for name, kind in kinds.items() if type(values.get(name)) is not kind]
+    if wrong:
+        raise ValueError(f"its field {wrong[0]!r} is {values.get(wrong[0])!r}")
+    if values["run"] != path.stem:
+        raise ValueError(f"it is of run {values['run']!r}")
+    return Note(**{name: values[name] for name in kinds})
+
+
+def _set_aside(path: Path, error: Exception) -> str:
+    """Rename what is no note; what only cannot be read now stays. Return what was done, for the sentence."""
+    if isinstance(error, OSError):
+        return ""
+    aside = path.with_name(f"{path.name}.unread")
+    try:
+        path.replace(aside)
+    except OSError:
+        return ""
+    return f" and was set aside as {aside.name}"
 
 
 def _born(pid: int) -> str:

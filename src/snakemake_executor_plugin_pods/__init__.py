@@ -4,6 +4,8 @@ Snakemake looks for plugins among all installed packages and imports them at eve
 the Kubernetes client and the stock plugin, whose pod specification is reused, come in when a run begins.
 """
 
+import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,11 +18,13 @@ from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 from snakemake_interface_executor_plugins.settings import CommonSettings, ExecutorSettingsBase
 
 from snakemake_executor_plugin_pods.early import replace
-from snakemake_executor_plugin_pods.run import Ended, Fatal, Run
+from snakemake_executor_plugin_pods.run import Fatal, Run
 from snakemake_executor_plugin_pods.spec import with_quick_sources
 from snakemake_executor_plugin_pods.verdict import Verdict
 
 __all__ = ["Executor", "ExecutorSettings", "common_settings"]
+
+GLANCE_SECONDS = 0.1  # between looks at new jobs
 
 replace()
 
@@ -40,7 +44,8 @@ class ExecutorSettings(ExecutorSettingsBase):  # type: ignore[misc]
         default=0.95, metadata={"help": "Share of each CPU that a pod asks for: nodes keep a little for themselves."}
     )
     memory_overhead: int = field(
-        default=400, metadata={"help": "MB that a pod asks for beside its job's mem_mb: Snakemake itself runs in it, too."}
+        default=0,
+        metadata={"help": "MB that a pod asks for beside its job's mem_mb, where that does not count Snakemake itself."},
     )
     autoscaling: bool = field(
         default=False,
@@ -82,15 +87,9 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
         self.logger.info(f"Pods of run {self.run.name} in namespace {self.run.api.namespace}, image {image}.")
 
     def run_job(self, job: JobExecutorInterface) -> None:
-        """Make the pod of a job; a pod that cannot be made is a failed try of the job."""
+        """Take a job; the thread that watches pods makes its pod."""
         assert self.run is not None  # noqa: S101
-        info = SubmittedJobInfo(job=job)
-        try:
-            info.external_jobid = self.run.submit(job)
-        except Ended as error:
-            self.report_job_error(info, msg=f"{error} ")
-            return
-        self.report_job_submission(info)
+        self.report_job_submission(SubmittedJobInfo(job=job, external_jobid=self.run.submit(job)))
 
     def format_job_exec(self, job: JobExecutorInterface) -> str:
         """Return the command that a pod runs."""
@@ -110,6 +109,14 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
                 continue
             self._report(info, verdict, self.run.finish(info, verdict))
         self.run.tell_waiting()
+
+    async def sleep(self) -> None:
+        """Wait for the next round; new jobs do not wait."""
+        until = time.monotonic() + (self.next_seconds_between_status_checks or 0.0)
+        while self.wait and time.monotonic() < until:
+            await asyncio.sleep(GLANCE_SECONDS)
+            if self.run is not None:
+                self.run.offer()
 
     def _report(self, info: SubmittedJobInfo, verdict: Verdict, log: str | None) -> None:
         """Tell Snakemake that a pod has ended."""

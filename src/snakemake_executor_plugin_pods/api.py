@@ -18,8 +18,8 @@ class ApiError(Exception):
     Parameters
     ----------
     kind
-        ``login`` (401), ``forbidden`` (403), ``absent`` (404), ``there`` (409), ``invalid`` (400, 422), or ``busy``: any
-        other answer, or none; ask again later.
+        ``login`` (401), ``forbidden`` (403), ``full`` (403 of a quota), ``absent`` (404), ``there`` (409), ``invalid`` (400,
+        422), or ``busy``: any other answer, or none, or one of something that stands before the server; ask again later.
     message
         What the server said, one sentence.
     """
@@ -58,17 +58,32 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except ApiException as error:
-        raise ApiError(_KINDS.get(error.status or 0, "busy"), _sentence(error)) from error
+        raise ApiError(_kind(error), _sentence(error)) from error
     except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
         raise ApiError("busy", f"{type(error).__name__}: {error}") from error
 
 
-def _sentence(error: Any) -> str:
-    """Return the message in the answer's JSON, else the reason phrase."""
+def _kind(error: Any) -> str:
+    """Return the kind of an answer: a proxy's 404 says nothing of a pod, nor does 409 of a quota that changed meanwhile."""
+    kind, said = _KINDS.get(error.status or 0, "busy"), _message(error)
+    if kind == "forbidden":
+        return "full" if "exceeded quota" in said else kind
+    if kind == "there":
+        return kind if "already exists" in said else "busy"
+    return "busy" if kind in {"absent", "invalid"} and not said else kind
+
+
+def _message(error: Any) -> str:
+    """Return the message in the answer's JSON; empty if it has none."""
     try:
         return str(json.loads(error.body)["message"])
     except (TypeError, ValueError, KeyError):
-        return f"{error.status} {error.reason}"
+        return ""
+
+
+def _sentence(error: Any) -> str:
+    """Return the server's message, else the reason phrase."""
+    return _message(error) or f"{error.status} {error.reason}"
 
 
 @dataclass
@@ -110,6 +125,13 @@ class PodApi:
             raise ApiError("busy", f"{method}: the answer is no JSON") from error
         return found
 
+    def _items(self, method: str, *args: Any, **options: Any) -> list[dict[str, Any]]:
+        found = self._ask_json(method, *args, **options)
+        if not isinstance(found, dict) or not isinstance(found.get("items"), list):
+            raise ApiError("busy", f"{method}: the answer is no list")
+        items: list[dict[str, Any]] = found["items"]
+        return items
+
     def create_pod(self, body: Any) -> None:
         """Make a pod; one of that name that is there already is taken for the answer of an earlier try that got lost."""
         with contextlib.suppress(_There):
@@ -123,8 +145,7 @@ class PodApi:
 
     def pods(self, selector: str) -> list[dict[str, Any]]:
         """Return all pods with these labels: one request, whatever their number."""
-        found: list[dict[str, Any]] = self._ask_json("list_namespaced_pod", self.namespace, label_selector=selector)["items"]
-        return found
+        return self._items("list_namespaced_pod", self.namespace, label_selector=selector)
 
     def pod(self, name: str) -> dict[str, Any] | None:
         """Return one pod, None if there is none."""
@@ -143,9 +164,10 @@ class PodApi:
         )  # fmt: skip
         return bytes(answer.data)
 
-    def delete_pod(self, name: str) -> None:
-        """Delete a pod; fine if it is gone."""
-        self._gone("delete_namespaced_pod", name, self.namespace, _preload_content=False)
+    def delete_pod(self, name: str, *, forget: bool = False) -> None:
+        """Delete a pod; fine if it is gone. To forget it, do not wait until its node has ended it."""
+        options = {"grace_period_seconds": 0} if forget else {}
+        self._gone("delete_namespaced_pod", name, self.namespace, _preload_content=False, **options)
 
     def delete_pods(self, selector: str) -> None:
         """Delete all pods with these labels: one request, or one a pod where the role does not permit it."""
@@ -182,8 +204,7 @@ class PodApi:
         ApiError
             Also where the role does not permit to see them.
         """
-        found: list[dict[str, Any]] = self._ask_json("list_node")["items"]
-        return found
+        return self._items("list_node")
 
 
 class _There(Exception):  # noqa: N818

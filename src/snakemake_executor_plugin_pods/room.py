@@ -1,11 +1,13 @@
-"""Whether a pod that no node takes now could ever run: what it asks for against the largest nodes."""
+"""Whether a pod that is not taken now could ever run: what it asks for against the largest nodes, and against a quota."""
 
+import contextlib
 import re
 from decimal import Decimal
 from typing import Any
 
 _POWERS = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
+_AMOUNT = re.compile(r"([\w./-]+)=([^\s,]+)")
 _QUANTITY = re.compile(r"([+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)([numkMGTPE]|[KMGTPE]i)?")
 
 
@@ -47,3 +49,37 @@ def never_fits(pod: dict[str, Any], nodes: list[dict[str, Any]]) -> str | None:
 
 def _offered(offer: dict[str, str], key: str) -> Decimal:
     return quantity(offer.get(key, "0"))
+
+
+def beyond_quota(text: str) -> str:
+    """Return why a quota will never let a pod be made, given what the server says of it; empty if it may.
+
+    Examples
+    --------
+    >>> beyond_quota("exceeded quota: lab, requested: requests.memory=9G, used: requests.memory=0, limited: requests.memory=8G")
+    'it asks for 9G of requests.memory, the quota allows 8G in all; ask for less, or ask the cluster for more'
+    >>> beyond_quota("exceeded quota: lab, requested: pods=1, used: pods=10, limited: pods=10")
+    ''
+    """
+    asked, limits = (dict(_AMOUNT.findall(part)) for part in _parts(text))
+    for name, amount in asked.items():
+        with contextlib.suppress(ValueError):  # quantities in a form of tomorrow
+            if name in limits and quantity(amount) > quantity(limits[name]):
+                allowed = f"the quota allows {limits[name]} in all"
+                return f"it asks for {amount} of {name}, {allowed}; ask for less, or ask the cluster for more"
+    return ""
+
+
+def _parts(text: str) -> tuple[str, str]:
+    """Return what a quota was asked for, and its limits."""
+    asked = text.rpartition("requested: ")[2].partition(" used: ")[0]
+    return asked, text.rpartition("limited: ")[2]
+
+
+def is_lost(node: str, nodes: list[dict[str, Any]]) -> bool:
+    """Whether a node is there no more, or its kubelet is not heard of."""
+    for one in nodes:
+        if one["metadata"].get("name") == node:
+            conditions = one.get("status", {}).get("conditions") or []
+            return any(c.get("type") == "Ready" and c.get("status") == "Unknown" for c in conditions)
+    return bool(node)

@@ -1,7 +1,6 @@
-"""One run in the cluster: its pods by label, its secret, what is known of each pod, and the end of it all."""
+"""One run in the cluster: its pods by label, its secret, and the end of it all."""
 
 import atexit
-import contextlib
 import secrets
 import time
 from collections import Counter
@@ -10,33 +9,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from connectomake_heads import Note, read_notes
+from connectomake_heads import Note
 from snakemake_executor_plugin_pods.api import ApiError, PodApi, connect, explain
-from snakemake_executor_plugin_pods.room import never_fits
-from snakemake_executor_plugin_pods.spec import RUN_LABEL, make_pod, make_secret, pod_name
-from snakemake_executor_plugin_pods.verdict import NOT_PULLED, Verdict, gone, has_run, judge
+from snakemake_executor_plugin_pods.leftovers import by_hand, clean_leftovers, delete_run, secret_of
+from snakemake_executor_plugin_pods.spec import RUN_LABEL, make_pod, make_secret
+from snakemake_executor_plugin_pods.submissions import LOGIN_SECONDS, MOST_SECONDS, Submissions
+from snakemake_executor_plugin_pods.task import Task
+from snakemake_executor_plugin_pods.verdict import Verdict
+from snakemake_executor_plugin_pods.watch import Fatal, Watch
 
-SUBMIT_SECONDS = 120.0  # how long a pod that the server will not take now is offered again
-LOGIN_SECONDS = 45.0  # how long a refused login is tried again
-GONE_SECONDS = 60.0  # how long to wait until deleted pods are gone
-REFUSED_SECONDS = 5.0  # how long a container may be refused, an image not be pulled, a pod not fit on any node
-PULL_SECONDS = 25.0
-ROOM_SECONDS = 10.0
-MOST_SECONDS = 20.0  # between questions while the server does not answer
+__all__ = ["Fatal", "Run"]
+
 TELL_SECONDS = 60.0
-
-
-class Fatal(Exception):  # noqa: N818
-    """The whole run cannot go on; the message says why and what to do."""
-
-
-class Ended(Exception):  # noqa: N818
-    """One job's try has ended before it had a pod."""
 
 
 @dataclass
 class Run:
-    """A run: what it knows of its pods.
+    """A run: what it knows of its pods. One thread offers, looks, decides and finishes; others submit jobs, and end it.
 
     Parameters
     ----------
@@ -61,13 +50,15 @@ class Run:
     sleep: Callable[[float], None] = time.sleep
     names: dict[str, str] = field(default_factory=dict)
     wait_seconds: float | None = None
-    _image_good: bool = False
     ended: bool = False
-    _troubled: dict[str, tuple[str, float]] = field(default_factory=dict)
-    _waiting: dict[str, str] = field(default_factory=dict)
+    tasks: dict[str, Task] = field(default_factory=dict)
     _said: dict[str, float] = field(default_factory=dict)
-    _nodes: tuple[float, list[dict[str, Any]] | None] | None = None
-    _silent_since: float | None = None
+    _refused_since: float | None = None
+
+    def __post_init__(self) -> None:
+        settings, say = self.executor.workflow.executor_settings, self.executor.logger.warning
+        self.submissions = Submissions(self.api, self._warn, self.clock)
+        self.watch = Watch(self.api, settings, self.submissions.add, self._let_go, say, self.clock)
 
     @classmethod
     def start(cls, executor: Any) -> "Run":
@@ -91,20 +82,19 @@ class Run:
 
     def _open(self, variables: Mapping[str, str]) -> None:
         """Note the run, then make its secret: in this order, so that nothing is made that no note names."""
-        Note.own(self.name, self.api.namespace).write(self.folder)
+        self._note.write(self.folder)
         atexit.register(self.end)
         body, self.names = make_secret(self.secret, self.name, variables)
         self.api.create_secret(body)
 
     @property
-    def secret(self) -> str:
-        """Name of the secret."""
-        return f"connectomake-{self.name}"
+    def _note(self) -> Note:
+        return Note.own(self.name, self.api.namespace)
 
     @property
-    def selector(self) -> str:
-        """Selects what belongs to the run."""
-        return f"{RUN_LABEL}={self.name}"
+    def secret(self) -> str:
+        """Name of the secret."""
+        return secret_of(self.name)
 
     def clean_leftovers(self) -> None:
         """Delete pods and secrets of runs of this folder whose process was killed; wait until the pods are gone.
@@ -114,159 +104,78 @@ class Run:
         Fatal
             If a pod does not go: two copies of a job must not run at once.
         """
-        for note in list(read_notes(self.folder)):
-            if not note.here:
-                self._warn(f"run {note.run} was started on {note.host}; if it is dead: {_by_hand(note)}")
-            elif not note.alive:
-                api = PodApi(self.api.core, note.place, self.api.reconnect)
-                selector = f"{RUN_LABEL}={note.run}"
-                left = self._delete_and_wait(api, selector)
-                if left:
-                    raise Fatal(f"{len(left)} pod(s) of the killed run {note.run} do not go; delete them: {_by_hand(note)}")
-                api.delete_secret(f"connectomake-{note.run}")
-                note.remove(self.folder)
-                self.executor.logger.info(f"Deleted the pods and the secret that the killed run {note.run} left.")
-
-    def _delete_and_wait(self, api: PodApi, selector: str) -> list[dict[str, Any]]:
-        until = self.clock() + GONE_SECONDS
-        left = api.pods(selector)
-        if left:
-            api.delete_pods(selector)
-        while left and self.clock() < until:
-            self.sleep(1.0)
-            left = api.pods(selector)
-        return left
+        clean_leftovers(self.api, self.folder, self.executor.logger, self)
 
     def submit(self, job: Any) -> str:
-        """Make the pod of a job and return its name; a busy server is asked again for two minutes.
-
-        Raises
-        ------
-        Ended
-            If the server does not take it.
-        """
+        """Take a job and return the name of its pod; the server is asked to make it in `offer`."""
         body = make_pod(self.executor, job, self.secret, self.names, self.name)
-        until, pause = self.clock() + SUBMIT_SECONDS, 1.0
-        while True:
-            try:
-                self.api.create_pod(body)
-            except ApiError as error:
-                quota = error.kind == "forbidden" and "quota" in str(error)
-                if not (error.kind == "busy" or quota) or self.clock() > until:
-                    raise Ended(f"no pod could be made: {explain(error, self.api.namespace)}.") from error
-                self._warn(f"a pod could not be made yet: {error}")
-                self.sleep(pause)
-                pause = min(2 * pause, MOST_SECONDS)
-            else:
-                return pod_name(self.name, job)
+        task = Task(body.metadata.name, body)
+        self.tasks[task.name] = task
+        self.submissions.add(task)
+        return task.name
+
+    def offer(self) -> None:
+        """Make the pods that the server takes now."""
+        self.submissions.offer()
 
     def look(self) -> dict[str, dict[str, Any]] | None:
-        """Return all pods of the run by name, in one request; None if the server does not answer now.
+        """Make pods, and return all pods of the run by name, in one request; None if the server does not answer now.
 
         Raises
         ------
         Fatal
             If the server refuses, and not just for a moment.
         """
-        self._waiting.clear()
+        self.watch.waiting.clear()
+        self.offer()
         try:
-            found = self.api.pods(self.selector)
+            found = self.api.pods(f"{RUN_LABEL}={self.name}")
         except ApiError as error:
             self._endure(error)
             return None
-        self.wait_seconds, self._silent_since = None, None
-        self._image_good = self._image_good or any(map(has_run, found))
+        self.wait_seconds, self._refused_since = None, None
+        self.watch.see(found)
         return {pod["metadata"]["name"]: pod for pod in found}
 
     def _endure(self, error: ApiError) -> None:
         """Ask less and less often while the server does not answer; a refused login ends the run after a while."""
         now = self.clock()
-        self._silent_since = self._silent_since or now
-        if error.kind != "busy" and now - self._silent_since > LOGIN_SECONDS:
+        if error.kind == "busy":
+            self._refused_since = None
+        elif self._refused_since is None:
+            self._refused_since = now
+        elif now - self._refused_since > LOGIN_SECONDS:
             raise Fatal(explain(error, self.api.namespace))
         self.wait_seconds = min(2 * (self.wait_seconds or 1.0), MOST_SECONDS)
-        self._warn(f"Kubernetes does not answer ({error}); asking again in {self.wait_seconds:.0f} s")
+        self._warn(f"Kubernetes does not answer ({error}); asking again in {self.wait_seconds:.0f} s", "silence")
 
     def decide(self, name: str, pods: dict[str, dict[str, Any]] | None) -> Verdict:
-        """Return ``wait``, ``done`` or ``failed`` for a pod, given what `look` returned.
+        """Return ``wait``, ``done`` or ``failed`` for a job by the name of its pod, given what `look` returned.
 
         Raises
         ------
         Fatal
             If no pod of this run can start.
         """
-        if pods is None:
-            return Verdict("wait")
-        pod = pods.get(name)
-        verdict = judge(pod) if pod is not None else self._missing(name)
-        if verdict.state not in ("stuck", "no room"):
-            self._troubled.pop(name, None)
-            if verdict.message and verdict.state == "wait":
-                self._waiting[name] = verdict.message
-            return verdict
-        assert pod is not None  # noqa: S101
-        return self._trouble(name, pod, verdict)
-
-    def _missing(self, name: str) -> Verdict:
-        """Ask for a pod by name that the list lacks: it may have been made since."""
-        try:
-            pod = self.api.pod(name)
-        except ApiError:
-            return Verdict("wait")
-        return gone(name) if pod is None else judge(pod)
-
-    def _trouble(self, name: str, pod: dict[str, Any], verdict: Verdict) -> Verdict:
-        """Give a pod that cannot start a moment; then the job has failed, or the run, if no pod ever started."""
-        kind = "pull" if verdict.reason in NOT_PULLED else verdict.state
-        if self._troubled.get(name, ("",))[0] != kind:
-            self._troubled[name] = (kind, self.clock())
-        seconds = self.clock() - self._troubled[name][1]
-        limit = {"pull": PULL_SECONDS, "stuck": REFUSED_SECONDS, "no room": ROOM_SECONDS}[kind]
-        if seconds < limit:
-            return Verdict("wait")
-        self._waiting[name] = verdict.message
-        if kind == "no room":
-            return self._room(pod, verdict)
-        if not self._image_good:
-            raise Fatal(verdict.message)
-        return Verdict("failed", verdict.message, verdict.reason)
-
-    def _room(self, pod: dict[str, Any], verdict: Verdict) -> Verdict:
-        """A full cluster is waited for; what no node could ever take fails, unless nodes are added by themselves."""
-        if "persistentvolumeclaim" in verdict.message and "not found" in verdict.message:
-            raise Fatal(f"pods cannot start: {verdict.message}; correct pods-persistent-volumes in the profile")
-        if self.executor.workflow.executor_settings.autoscaling:
-            return Verdict("wait")
-        nodes = self._cached_nodes()
-        why = None
-        with contextlib.suppress(ValueError):  # quantities in a form of tomorrow
-            why = None if nodes is None else never_fits(pod, nodes)
-        if why is None:
-            return Verdict("wait")
-        name = pod["metadata"]["name"]
-        text = f"pod {name} can never run here: {why}; take smaller blocks or larger nodes, or set pods-autoscaling"
-        return Verdict("failed", text, "Unschedulable")
-
-    def _cached_nodes(self) -> list[dict[str, Any]] | None:
-        """Return the nodes, asked for once a minute; None where they may not be seen."""
-        now = self.clock()
-        if self._nodes is None or now - self._nodes[0] > TELL_SECONDS:
-            try:
-                self._nodes = now, self.api.nodes()
-            except ApiError:
-                self._nodes = now, None
-        return self._nodes[1]
+        return self.watch.decide(self.tasks[name], pods)
 
     def finish(self, info: Any, verdict: Verdict) -> str | None:
         """Keep the output of an ended pod and delete the pod. Return the file, if there is one."""
-        name = str(info.external_jobid)
-        kept = None
-        if verdict.state != "done" or self.executor.workflow.executor_settings.keep_logs == "all":
-            kept = self._keep_log(name)
+        task = self.tasks.pop(str(info.external_jobid))
+        if not task.made:
+            return None
+        kept = verdict.state != "done" or self.executor.workflow.executor_settings.keep_logs == "all"
+        path = self._let_go(task.pod, keep=kept)
+        self.submissions.there_is_room()
+        return path
+
+    def _let_go(self, name: str, *, keep: bool = True) -> str | None:
+        """Delete a pod; what it printed is kept in the file that is returned."""
+        kept = self._keep_log(name) if keep else None
         try:
             self.api.delete_pod(name)
         except ApiError as error:
-            self._warn(f"pod {name} could not be deleted yet: {error}")  # the end of the run deletes it
+            self._warn(f"pod {name} could not be deleted yet: {error}", "deleting")  # the end of the run deletes it
         return kept
 
     def _keep_log(self, name: str) -> str | None:
@@ -281,14 +190,14 @@ class Run:
 
     def tell_waiting(self) -> None:
         """Say now and then why pods wait."""
-        for text, count in sorted(Counter(self._waiting.values()).items()):
+        for text, count in sorted((Counter(self.watch.waiting.values()) + Counter(self.submissions.waiting)).items()):
             self._warn(f"{count} pod(s) wait: {text}", text)
 
-    def _warn(self, text: str, about: str | None = None) -> None:
+    def _warn(self, text: str, about: str) -> None:
         """Say something, about the same thing at most once a minute."""
-        now, key = self.clock(), about or text
-        if now - self._said.get(key, -TELL_SECONDS) >= TELL_SECONDS:
-            self._said[key] = now
+        now = self.clock()
+        if now - self._said.get(about, -TELL_SECONDS) >= TELL_SECONDS:
+            self._said[about] = now
             self.executor.logger.warning(text)
 
     def end(self) -> None:
@@ -296,18 +205,15 @@ class Run:
         if self.ended:
             return
         self.ended = True
+        self.submissions.end()
         atexit.unregister(self.end)
         try:
-            left = self._delete_and_wait(self.api, self.selector)
-            self.api.delete_secret(self.secret)
+            left = delete_run(self.api, self.name, self)
         except ApiError as error:
-            self._warn(f"pods and secret of run {self.name} could not be deleted: {error}; the next start will")
+            text = f"pods and secret of run {self.name} could not be deleted ({error}); the next start in this folder will"
+            self.executor.logger.warning(f"{text}, or you: {by_hand(self._note)}")
             return
         if left:
-            self._warn(f"{len(left)} pods of run {self.name} do not go away; the next start waits for them")
+            self.executor.logger.warning(f"{left} pod(s) of run {self.name} do not go away; the next start waits for them.")
             return
-        Note.own(self.name, self.api.namespace).remove(self.folder)
-
-
-def _by_hand(note: Note) -> str:
-    return f"kubectl delete pod,secret -n {note.place} -l {RUN_LABEL}={note.run}"
+        self._note.remove(self.folder)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 _DEPLOY = re.compile(r"(\S+) -m snakemake --deploy-sources (s3://\S+) ([0-9a-f]{64})[^&;|]*(?<! )")
-RUN_LABEL = "connectomake/run"
+RUN_LABEL, RULE_LABEL = "connectomake/run", "connectomake/rule"
 GRACE_SECONDS = 2  # an output is whole or absent, so there is nothing to put in order
 
 
@@ -74,7 +74,7 @@ def make_pod(executor: Any, job: Any, secret: str | None, names: Mapping[str, st
     spec.termination_grace_period_seconds = GRACE_SECONDS
     if minutes := job.resources.get("runtime"):
         spec.active_deadline_seconds = 60 * int(minutes)
-    labels = {"app": "snakemake", RUN_LABEL: run, "connectomake/rule": _label(job.name)}
+    labels = {"app": "snakemake", RUN_LABEL: run, RULE_LABEL: _label(job.name)}
     metadata = kubernetes.client.V1ObjectMeta(name=pod_name(run, job), labels=labels)
     return kubernetes.client.V1Pod(api_version="v1", kind="Pod", metadata=metadata, spec=spec)
 

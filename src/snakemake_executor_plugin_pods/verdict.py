@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-CONTAINER = "snakemake"
+from snakemake_executor_plugin_pods.outside import CONTAINER, ended_from_outside, used_beyond_request
+
 REFUSED = {"InvalidImageName", "CreateContainerConfigError", "CreateContainerError", "ErrImageNeverPull"}
 NOT_PULLED = {"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "ImageInspectError"}
 
-State = Literal["wait", "done", "failed", "stuck", "no room"]
+DELETED, TERMINATING = "Deleted", "Terminating"
+
+State = Literal["wait", "done", "failed", "again", "stuck", "no room"]
 
 
 @dataclass(frozen=True)
@@ -17,8 +20,8 @@ class Verdict:
     Parameters
     ----------
     state
-        ``wait``: it runs, or will, or is being deleted. ``done``, ``failed``: it has ended. ``stuck``: its container cannot
-        start. ``no room``: no node takes it now.
+        ``wait``: it runs, or will, or is being deleted. ``done``, ``failed``: it has ended. ``again``: it was ended from
+        outside, by no fault of its job. ``stuck``: its container cannot start. ``no room``: no node takes it now.
     message
         Why, one sentence; empty where there is nothing to say.
     reason
@@ -45,7 +48,7 @@ def judge(pod: dict[str, Any]) -> Verdict:
     if ended is not None or phase == "Failed":
         return _failure(pod, ended or {})
     if pod["metadata"].get("deletionTimestamp"):
-        return Verdict("wait", f"pod {name} is being deleted", "Terminating")
+        return Verdict("wait", f"pod {name} is being deleted", TERMINATING)
     waiting = state.get("waiting", {})
     if waiting.get("reason") in REFUSED | NOT_PULLED:
         return Verdict("stuck", _stuck(pod, waiting), waiting["reason"])
@@ -63,7 +66,7 @@ def has_run(pod: dict[str, Any]) -> bool:
 
 def gone(name: str) -> Verdict:
     """Return the verdict on a pod that is not there any more."""
-    return Verdict("failed", f"pod {name} is gone: deleted by someone, or with its node", "Deleted")
+    return Verdict("again", f"pod {name} is gone: deleted by someone, or with its node", DELETED)
 
 
 def _container(status: dict[str, Any]) -> dict[str, Any]:
@@ -72,22 +75,33 @@ def _container(status: dict[str, Any]) -> dict[str, Any]:
 
 
 def _failure(pod: dict[str, Any], ended: dict[str, Any]) -> Verdict:
+    """Tell what is the job's own fault from what came from outside."""
     status, name = pod["status"], pod["metadata"]["name"]
     reason = ended.get("reason") or ""
     if reason == "OOMKilled":
-        text = f"pod {name} ran out of memory (OOMKilled, it had {memory_of(pod)}); each retry gets more"
+        text = f"pod {name} ran out of memory (OOMKilled, it had {asked_of(pod, 'memory')}); each retry gets more"
         return Verdict("failed", text, reason)
     if status.get("reason") == "DeadlineExceeded":
         return Verdict("failed", f"pod {name} ran longer than its `runtime`; each retry gets more", "DeadlineExceeded")
-    if status.get("reason"):
-        return Verdict("failed", f"pod {name}: {status['reason']}: {status.get('message', '')}".rstrip(": "), status["reason"])
+    if resource := used_beyond_request(pod):
+        return Verdict("failed", _evicted(pod, resource), "Evicted")
+    if why := ended_from_outside(pod, ended):
+        return Verdict("again", f"pod {name}: {why}", status.get("reason") or "Outside")
     code = ended.get("exitCode", "?")
     more = f" ({ended['message']})" if ended.get("message") else ""
     return Verdict("failed", f"pod {name} ended with exit code {code}{more}", reason or "Error")
 
 
+def _evicted(pod: dict[str, Any], resource: str) -> str:
+    """Name what a pod took beyond what it asked for; Kubernetes' own words say how much."""
+    name, said = pod["metadata"]["name"], " ".join(pod["status"].get("message", "").split()).rstrip(".")
+    what, ask = ("memory", "mem_mb") if resource == "memory" else ("disk", "disk_mb")
+    text = f"pod {name} took more {what} than it asked for (Evicted: {said}; it had {asked_of(pod, resource)})"
+    return f"{text}; each retry gets more, where {ask} grows with `attempt` as in profiles/kubernetes"
+
+
 def _stuck(pod: dict[str, Any], waiting: dict[str, Any]) -> str:
-    image = pod["spec"]["containers"][0].get("image")
+    image = _own_container(pod).get("image")
     text = " ".join(str(waiting.get("message", "")).split())
     if waiting["reason"] in NOT_PULLED | {"InvalidImageName", "ErrImageNeverPull"}:
         advice = f"correct container-image {image!r} in the profile, push it, or let the cluster pull it"
@@ -96,8 +110,14 @@ def _stuck(pod: dict[str, Any], waiting: dict[str, Any]) -> str:
     return f"a pod cannot start: {waiting['reason']}: {text}; {advice}"
 
 
-def memory_of(pod: dict[str, Any]) -> str:
-    """Return the memory limit of the pod's container, else what it asked for."""
-    resources = pod["spec"]["containers"][0].get("resources", {})
-    limit = (resources.get("limits") or {}).get("memory")
-    return limit or (resources.get("requests") or {}).get("memory") or "no limit"
+def _own_container(pod: dict[str, Any]) -> dict[str, Any]:
+    """Return the specification of the job's container: a cluster may put sidecars beside it, or before."""
+    containers = pod["spec"]["containers"]
+    return next((c for c in containers if c.get("name") == CONTAINER), containers[0])
+
+
+def asked_of(pod: dict[str, Any], resource: str) -> str:
+    """Return the limit of the pod's container, else what it asked for."""
+    resources = _own_container(pod).get("resources", {})
+    limit = (resources.get("limits") or {}).get(resource)
+    return limit or (resources.get("requests") or {}).get(resource) or "no limit"

@@ -71,7 +71,7 @@ def clean_leftovers(slurm: Slurm, folder: Path, logger: Any, times: Clock) -> No
     Left
         If they do not go, or Slurm does not answer, or they may belong to a run that lives on another machine.
     """
-    for note in list(read_notes(folder)):
+    for note in list(read_notes(folder, lambda run, why: logger.warning(f"{why}; if it left jobs: scancel --name={run}"))):
         if note.here and note.alive:
             continue
         by_hand = f"scancel --name={note.run}"

@@ -1,6 +1,6 @@
 """The workflow on a real Kubernetes with an object store: the same bits as on this machine, whatever fails on the way."""
 
-import contextlib
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -9,18 +9,19 @@ import pytest
 
 pytest.importorskip("kubernetes")
 pytest.importorskip("moto")
-from kubernetes.client.exceptions import ApiException
-
 from tests.cluster.daemons import wait
 from tests.cluster.kubernetes.build import asked_for
+from tests.cluster.kubernetes.injector import Injector, evict
 from tests.cluster.kubernetes.project import (
     finished,
     jobs_out_of_memory,
+    jobs_that,
     listing,
     memory_of_attempts,
+    small_config,
     stored_digests,
 )
-from tests.cluster.kubernetes.site import NAMESPACE, assert_clean, pods, secrets
+from tests.cluster.kubernetes.site import BUCKET, NAMESPACE, assert_clean, pods, secrets
 
 pytestmark = [
     pytest.mark.slow,
@@ -38,57 +39,6 @@ def starting(project):
     return project.run("-n", timeout=600)[2]
 
 
-def evict(site, name):
-    """What `kubectl drain` does."""
-    body = {"apiVersion": "policy/v1beta1", "kind": "Eviction", "metadata": {"name": name, "namespace": NAMESPACE}}
-    site.core.create_namespaced_pod_eviction(name, NAMESPACE, body, _request_timeout=10)
-
-
-class Injector:
-    """Breaks things while a head runs, and counts."""
-
-    def __init__(self, site, head):
-        self.site, self.head, self.count, self.hit = site, head, {}, set()
-
-    def alive(self):
-        return self.head.poll() is None
-
-    def note(self, what):
-        self.count[what] = self.count.get(what, 0) + 1
-
-    def on_running_pods(self, what, act, times, stage, seconds=240):
-        """Do something to running pods of a stage that nothing was done to yet."""
-
-        def once():
-            for name in pods(self.site, running=True):
-                if name.startswith(stage) and name not in self.hit and self.count.get(what, 0) < times:
-                    self.hit.add(name)
-                    with contextlib.suppress(ApiException):
-                        act(name)
-                        self.note(what)
-            return self.count.get(what, 0) >= times or not self.alive()
-
-        wait(once, seconds, every=0.5)
-
-    def delete(self, name):
-        self.site.core.delete_namespaced_pod(name, NAMESPACE, grace_period_seconds=0, _request_timeout=10)
-
-    def lose_server(self, log, seconds=240):
-        """The API server is away until the head has asked twice for nothing, while pods go on and end."""
-        with self.site.cluster.without_server():
-            wait(lambda: log.read_text().count("Kubernetes does not answer") >= 2 or not self.alive(), seconds)
-        self.note("API server away")
-
-    def trouble_storage(self, times, seconds=120):
-        """Every fourth request fails for a while, then all reads are slow."""
-        faults = self.site.proxy.faults
-        faults.failing = 4
-        wait(lambda: faults.failed >= times or not self.alive(), seconds)
-        faults.failing, faults.slow = 0, 1.5
-        wait(lambda: faults.delayed >= times or not self.alive(), seconds)
-        faults.slow = 0.0
-
-
 def test_faults_change_nothing(site, project):
     code, text, _ = project.run("--cores", "2", profile="local", config="local")
     assert code == 0, text[-3000:]
@@ -102,6 +52,7 @@ def test_faults_change_nothing(site, project):
     head.wait(180)
     assert_clean(site)
 
+    site.s3.put_object(Bucket=BUCKET, Key="disk", Body=b"")
     head = project.start(log="killed.log")
     injector = Injector(site, head)
     injector.on_running_pods("deleted", injector.delete, 2, "image")
@@ -136,7 +87,12 @@ def test_faults_change_nothing(site, project):
     for log in ((project.folder / "killed.log").read_text(), text):  # each head numbers its jobs anew
         tries = [memory_of_attempts(log)[job] for job in jobs_out_of_memory(log)]
         assert all(asked[-1] >= 2 * asked[0] for asked in tries if len(asked) > 1), "each further attempt has double"
+        tries = [memory_of_attempts(log, "disk_mb")[job] for job in jobs_that(log, "took more disk than it asked for")]
+        assert all(asked[-1] >= 2 * asked[0] for asked in tries if len(asked) > 1), "and of disk"
     assert jobs_out_of_memory(told)
+    assert jobs_that(told, "took more disk than it asked for")
+    assert told.count("it is made again as") >= injector.count["deleted"] + injector.count["evicted"]
+    assert not re.findall("message: .*(?:is gone|deleted)", told), "what ends a pod from outside is no failed try"
     assert "Kubernetes does not answer" in told
     assert "is gone: deleted by someone" in told
     code, text, _ = project.run("-n", timeout=600)
@@ -147,6 +103,37 @@ def test_faults_change_nothing(site, project):
     injector.count |= {"script failures": 1, "out of memory": told.count("OOMKilled, it had"), "answers 500": faults.failed}
     print(f"faults injected: {injector.count | {'answers delayed': faults.delayed}}")
     print(f"objects: {len(after)}, of which {len(kept)} were finished at the kill")
+
+
+def test_what_ends_pods_from_outside_costs_no_try(site, project):
+    """Without retries, with a quota that lets three pods be made at a time: so some are to be made while the server is away."""
+    code, text, _ = project.run("--cores", "2", profile="local", config="local")
+    assert code == 0, text[-3000:]
+    for number in range(3):  # the network has had its trouble
+        site.s3.put_object(Bucket=BUCKET, Key=f"trouble/{number}", Body=b"")
+    project.add("events", small_config(f"s3://{BUCKET}/raw.h5") | {"outdir": "results/events"})
+    project.under_git()
+    site.core.create_namespaced_resource_quota(NAMESPACE, {"metadata": {"name": "few"}, "spec": {"hard": {"pods": "3"}}})
+    head, log = project.start("--retries", "0", log="events.log", config="events"), project.folder / "events.log"
+    try:
+        injector = Injector(site, head)
+        injector.on_running_pods("deleted", injector.delete, 1, "image")
+        injector.lose_server(log, times=4)
+        injector.on_running_pods("evicted", lambda name: evict(site, name), 2, "affinity", 600)
+        injector.preempt()
+        injector.lose_node(log)
+        head.wait(1800)
+    finally:
+        head.kill()
+        site.core.delete_namespaced_resource_quota("few", NAMESPACE)
+    text = log.read_text()
+    assert head.returncode == 0, text[-5000:]
+    assert injector.count == {"deleted": 1, "API server away": 1, "evicted": 2, "pods preempted": 1, "node lost": 1}
+    assert text.count("it is made again as") >= 5
+    assert "pod(s) wait: exceeded quota: few, requested: pods=1, used: pods=3, limited: pods=3" in text
+    assert "Error in rule" not in text
+    assert stored_digests(site.s3, "run/results/events/") == project.local_digests()
+    assert_clean(site)
 
 
 def test_a_changed_setting_remakes_what_depends_on_it_from_the_records_alone(site, project):

@@ -8,7 +8,6 @@ import contextlib
 import fcntl
 import json
 import os
-import signal
 import subprocess
 import sys
 import tarfile
@@ -16,6 +15,7 @@ import time
 from pathlib import Path
 
 from tests.cluster.daemons import Daemons, free_port
+from tests.cluster.kubernetes import leave
 
 HERE = Path(__file__).resolve().parent
 CACHE = Path(
@@ -99,7 +99,7 @@ class Cluster:
     def start(self):
         self._alone()
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._clean_network()
+        leave.remove_bridge(BRIDGE)
         self._share()
         self._bridge()
         self._keys()
@@ -221,6 +221,7 @@ state = "{self.folder / "containerd"}"
             "--service-account-issuer=https://kubernetes.default.svc", f"--service-account-key-file={self.folder / 'sa.pub'}",
             f"--service-account-signing-key-file={self.folder / 'sa.key'}", "--service-cluster-ip-range=10.213.8.0/24",
             "--kubelet-preferred-address-types=InternalIP", "--profiling=false",
+            "--default-not-ready-toleration-seconds=5", "--default-unreachable-toleration-seconds=5",
         )  # fmt: skip
         wait_until(lambda: self.core().list_namespace(_request_timeout=3), 60, "the API server")
 
@@ -232,6 +233,15 @@ state = "{self.folder / "containerd"}"
             yield
         finally:
             self._api_server()
+
+    @contextlib.contextmanager
+    def without_node(self):
+        """The node is not heard of meanwhile; its containers go on."""
+        self.daemons.kill("kubelet")
+        try:
+            yield
+        finally:
+            self._kubelet()
 
     def _controllers(self):
         common = [f"--kubeconfig={self.kubeconfig}", "--leader-elect=false", "--port=0", "--bind-address=127.0.0.1"]
@@ -278,14 +288,11 @@ state = "{self.folder / "containerd"}"
             return
         with contextlib.suppress(Exception):
             self._stop_pods()
-        self._kill_containers()
+        leave.kill_containers(self.socket)
         self.daemons.stop()
-        self._clean_groups()
-        self._clean_network()
-        for line in reversed(Path("/proc/mounts").read_text().splitlines()):
-            place = line.split()[1]
-            if place.startswith(str(self.folder)):
-                subprocess.run(["umount", "-l", place], check=False, capture_output=True)
+        leave.remove_groups()
+        leave.remove_bridge(BRIDGE)
+        leave.unmount_below(self.folder)
         self.lock.close()
         self.lock = None
 
@@ -298,27 +305,3 @@ state = "{self.folder / "containerd"}"
         for task in self.ctr("tasks", "ls", "-q").split():
             with contextlib.suppress(CannotRun):
                 self.ctr("tasks", "kill", "-s", "SIGKILL", task)
-
-    def _kill_containers(self):
-        """Containers outlive containerd: kill the children of the shims that belong to this cluster."""
-        for folder in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError, ValueError):
-                words = (folder / "cmdline").read_bytes().split(b"\0")
-                if b"containerd-shim" in words[0] and str(self.socket).encode() in words:
-                    for child in (folder / "task" / folder.name / "children").read_text().split():
-                        os.kill(int(child), signal.SIGKILL)
-
-    def _clean_groups(self):
-        for controller in Path("/sys/fs/cgroup").glob("*/k8s.io"):
-            for group in sorted(controller.rglob("*"), reverse=True):
-                with contextlib.suppress(OSError):
-                    group.rmdir()
-            with contextlib.suppress(OSError):
-                controller.rmdir()
-
-    def _clean_network(self):
-        if not Path("/sys/class/net", BRIDGE).exists():
-            return
-        for link in Path("/sys/class/net", BRIDGE, "brif").glob("*"):
-            subprocess.run(["ip", "link", "del", link.name], check=False, capture_output=True)
-        subprocess.run(["ip", "link", "del", BRIDGE], check=False, capture_output=True)

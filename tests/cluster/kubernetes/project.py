@@ -22,20 +22,28 @@ OUTDIR = "results/small"
 PREFIX = f"s3://{BUCKET}/run"
 SHAPE = (20, 40, 44)
 TROUBLE = '''
-"""A network whose first job raises, whose second takes memory until it is killed; others, and runs elsewhere, are well."""
+"""A network whose first job raises, whose second takes memory until it is killed, and where there is an object `disk` its third
+takes disk; others, and runs elsewhere, are well."""
 import os
+import time
 
 def trouble():
     import boto3
     store = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
     tries = store.list_objects_v2(Bucket="BUCKET", Prefix="trouble/").get("KeyCount", 0)
-    if tries < 2:
+    if tries < 2 or (tries == 2 and store.list_objects_v2(Bucket="BUCKET", Prefix="disk").get("KeyCount", 0)):
         store.put_object(Bucket="BUCKET", Key=f"trouble/{tries}", Body=b"")
     if tries == 0:
         raise RuntimeError("the script fails, as told")
     hog = []
     while tries == 1:
         hog.append(b"x" * 20_000_000)
+    if tries == 2 and store.list_objects_v2(Bucket="BUCKET", Prefix="disk").get("KeyCount", 0):
+        with open("hog", "wb") as file:
+            for _ in range(60):
+                file.write(b"x" * 40_000_000)
+        time.sleep(600)
+        raise RuntimeError("the kubelet has let a pod take more disk than it asked for")
 
 if os.environ.get("AWS_ENDPOINT_URL"):
     trouble()
@@ -114,11 +122,11 @@ class Project:
         )  # fmt: skip
         return done.returncode, done.stdout, time.monotonic() - started
 
-    def start(self, *args, log="head.log"):
+    def start(self, *args, log="head.log", config="pods"):
         """Start Snakemake on the cluster and return its process; its output goes to a file."""
         with (self.folder / log).open("w") as stream:
             return subprocess.Popen(
-                self.command(*args), cwd=self.folder, env=self.environment("kubernetes"), stdout=stream,
+                self.command(*args, config=config), cwd=self.folder, env=self.environment("kubernetes"), stdout=stream,
                 stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=heed_interrupts,  # noqa: PLW1509
             )  # fmt: skip
 
@@ -138,17 +146,23 @@ def heed_interrupts():
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def memory_of_attempts(text):
-    """What Snakemake said of the memory, in MB, that each try of a job was given, by the job's number."""
+def memory_of_attempts(text, resource="mem_mb"):
+    """What Snakemake said of the memory (or disk), in MB, that each try of a job was given, by the job's number."""
     found = {}
-    for job, memory in re.findall(r"^    jobid: (\d+)\n(?:    .*\n)*?    resources: .*?\bmem_mb=(\d+)", text, re.MULTILINE):
-        found.setdefault(job, []).append(int(memory))
+    row = rf"^    jobid: (\d+)\n(?:    .*\n)*?    resources: .*?\b{resource}=(\d+)"
+    for job, amount in re.findall(row, text, re.MULTILINE):
+        found.setdefault(job, []).append(int(amount))
     return found
 
 
 def jobs_out_of_memory(text):
     """The numbers of the jobs whose pods ran out of memory."""
-    return re.findall(r"pod [\w-]+-(\d+)-\d+ ran out of memory \(OOMKilled, it had", text)
+    return jobs_that(text, r"ran out of memory \(OOMKilled, it had")
+
+
+def jobs_that(text, why):
+    """The numbers of the jobs of whose pods something is said."""
+    return re.findall(rf"pod [\w-]+?-[0-9a-f]{{8}}-(\d+)-\d+(?:-again\d+)? {why}", text)
 
 
 def pods_of(project):

@@ -1,0 +1,81 @@
+"""What happens to pods on real clusters, made to happen while a head runs."""
+
+import contextlib
+
+from kubernetes.client.exceptions import ApiException
+
+from tests.cluster.daemons import wait
+from tests.cluster.kubernetes.cluster import NODE, PAUSE
+from tests.cluster.kubernetes.site import NAMESPACE, pods
+
+
+def evict(site, name):
+    """What `kubectl drain` does."""
+    body = {"apiVersion": "policy/v1beta1", "kind": "Eviction", "metadata": {"name": name, "namespace": NAMESPACE}}
+    site.core.create_namespaced_pod_eviction(name, NAMESPACE, body, _request_timeout=10)
+
+
+class Injector:
+    """Breaks things while a head runs, and counts."""
+
+    def __init__(self, site, head):
+        self.site, self.head, self.count, self.hit = site, head, {}, set()
+
+    def alive(self):
+        return self.head.poll() is None
+
+    def note(self, what):
+        self.count[what] = self.count.get(what, 0) + 1
+
+    def on_running_pods(self, what, act, times, stage, seconds=240):
+        """Do something to running pods of a stage that nothing was done to yet."""
+
+        def once():
+            for name in pods(self.site, running=True):
+                if name.startswith(stage) and name not in self.hit and self.count.get(what, 0) < times:
+                    self.hit.add(name)
+                    with contextlib.suppress(ApiException):
+                        act(name)
+                        self.note(what)
+            return self.count.get(what, 0) >= times or not self.alive()
+
+        wait(once, seconds, every=0.5)
+
+    def delete(self, name):
+        self.site.core.delete_namespaced_pod(name, NAMESPACE, grace_period_seconds=0, _request_timeout=10)
+
+    def lose_server(self, log, times=2, seconds=600):
+        """The API server is away until the head has said so some times, once a minute, while pods go on and end."""
+        with self.site.cluster.without_server():
+            wait(lambda: log.read_text().count("Kubernetes does not answer") >= times or not self.alive(), seconds)
+        self.note("API server away")
+
+    def lose_node(self, log, seconds=900):
+        """The node is not heard of until the head has given up what ran there."""
+        assert wait(lambda: pods(self.site, running=True) or not self.alive(), seconds)
+        with self.site.cluster.without_node():
+            wait(lambda: f"its node {NODE} is lost" in log.read_text() or not self.alive(), seconds)
+        self.note("node lost")
+
+    def preempt(self, seconds=300):
+        """A pod of higher priority takes the whole node for a moment."""
+        assert wait(lambda: pods(self.site, running=True) or not self.alive(), seconds)
+        container = {"name": "rest", "image": PAUSE, "resources": {"requests": {"cpu": "1900m"}}}
+        spec = {"containers": [container], "priorityClassName": "system-cluster-critical", "terminationGracePeriodSeconds": 0}
+        core, place = self.site.core, "default"
+        core.create_namespaced_pod(place, {"metadata": {"name": "first"}, "spec": spec}, _request_timeout=10)
+        try:
+            runs = lambda: core.read_namespaced_pod("first", place, _request_timeout=10).status.phase == "Running"  # noqa: E731
+            assert wait(lambda: runs() or not self.alive(), seconds)
+        finally:
+            core.delete_namespaced_pod("first", place, grace_period_seconds=0, _request_timeout=10)
+        self.note("pods preempted")
+
+    def trouble_storage(self, times, seconds=120):
+        """Every fourth request fails for a while, then all reads are slow."""
+        faults = self.site.proxy.faults
+        faults.failing = 4
+        wait(lambda: faults.failed >= times or not self.alive(), seconds)
+        faults.failing, faults.slow = 0, 1.5
+        wait(lambda: faults.delayed >= times or not self.alive(), seconds)
+        faults.slow = 0.0
