@@ -52,6 +52,8 @@ def test_faults_change_nothing(site, project):
     head.wait(180)
     assert_clean(site)
 
+    for number in range(3):
+        site.s3.delete_object(Bucket=BUCKET, Key=f"trouble/{number}")
     site.s3.put_object(Bucket=BUCKET, Key="disk", Body=b"")
     head = project.start(log="killed.log")
     injector = Injector(site, head)
