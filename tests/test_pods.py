@@ -1,5 +1,7 @@
 """The pods executor with a cluster of dictionaries: every fault that a pod, the server or the user can make."""
 
+import asyncio
+import contextlib
 import json
 import os
 import subprocess
@@ -13,7 +15,7 @@ pytest.importorskip("kubernetes")
 from kubernetes.client.exceptions import ApiException
 
 from connectomake_heads import Note, read_notes
-from snakemake_executor_plugin_pods import Executor
+from snakemake_executor_plugin_pods import Executor, ExecutorSettings, common_settings
 from snakemake_executor_plugin_pods.api import ApiError, PodApi
 from snakemake_executor_plugin_pods.room import beyond_quota, is_lost, never_fits, quantity
 from snakemake_executor_plugin_pods.run import Fatal, Run
@@ -84,11 +86,7 @@ def evicted(message):
         (a_pod(phase="Failed", reason="DeadlineExceeded"), "failed", "ran longer than its `runtime`"),
         (a_pod(phase="Failed", reason="Preempting"), "again", "Preempting"),
         (a_pod(phase="Failed", state=ended(143), reason="Terminated", message="node shutdown"), "again", "Terminated: node"),
-        (
-            a_pod(phase="Failed", reason="OutOfcpu", message="Node has not enough"),
-            "again",
-            "OutOfcpu: Node has",
-        ),
+        (a_pod(phase="Failed", reason="OutOfcpu", message="Node has not enough"), "again", "OutOfcpu: Node has"),
         (a_pod(phase="Failed", reason="NodeLost"), "again", "NodeLost"),
         (a_pod(phase="Failed"), "again", "its node lost it"),
         (a_pod(phase="Failed", state=ended(255, reason="Unknown")), "again", "its node lost it"),
@@ -335,6 +333,12 @@ def test_the_pod_is_the_stock_one_without_its_job(run):
     assert pod.spec.restart_policy == "Never"
     assert not pod.spec.automount_service_account_token
     assert container.env[0].value_from.secret_key_ref.name == run.secret
+
+
+def test_the_workflow_asks_for_snakemake_itself(run):
+    """`around_script` adds it to each rule's memory where jobs do not run locally, so pods add nothing."""
+    assert not common_settings.local_exec
+    assert ExecutorSettings().memory_overhead == 0
 
 
 def test_memory_beside_the_jobs_own_is_added(run):
@@ -730,6 +734,37 @@ def test_why_a_pod_failed_is_said_of_groups_too(group):
     assert executor.logger == (["pod p ran out of memory."] if group else [])
 
 
+def test_snakemake_is_told_only_of_what_ended_by_itself(core, run):
+    """One round of the executor, with a pod of each kind."""
+    told, executor = [], object.__new__(Executor)
+    executor.run, executor.logger, executor.status_rate_limiter = run, Lines(), contextlib.nullcontext()
+    executor.report_job_submission = lambda info: told.append(("submitted", info.external_jobid))
+    executor.report_job_success = lambda info: told.append(("done", info.external_jobid))
+    executor.report_job_error = lambda info, msg, aux_logs: told.append((msg, info.external_jobid))
+    jobs = [a_job(jobid=number) for number in range(5)]
+    for job in jobs:
+        job.is_group = lambda: False
+        executor.run_job(job)
+    names = [name for _, name in told]
+    assert names == [f"affinity-r1-{number}-2" for number in range(5)]
+    run.offer()
+    told.clear()
+    del core.pods[names[0]]
+    core.pods[names[1]] = evicted("The node had condition: [DiskPressure]. ") | {"metadata": {"name": names[1]}}
+    core.pods[names[2]] = a_pod(names[2], "Succeeded", ended(0))
+    core.pods[names[3]] = a_pod(names[3], "Failed", ended(137, reason="OOMKilled"))
+    active = [SimpleNamespace(job=job, external_jobid=name) for job, name in zip(jobs, names, strict=True)]
+
+    async def one_round():
+        return [info.external_jobid async for info in executor.check_active_jobs(active)]
+
+    assert asyncio.run(one_round()) == [names[0], names[1], names[4]]
+    assert told[0] == ("done", names[2])
+    assert told[1][0].startswith(f"pod {names[3]} ran out of memory")
+    assert len(told) == 2
+    assert jobs[3].why_failed == told[1][0].removesuffix(". ")
+
+
 def test_a_log_that_cannot_be_read_does_not_hide_the_failure(core, run):
     core.pods["p"] = a_pod(phase="Failed", state=ended(1))
     core.faults |= {"log": [refused(400, "container is gone")], "delete": [refused(500, "busy")]}
@@ -802,29 +837,13 @@ def test_notes_of_the_first_versions_are_read(core, run):
     assert not path.exists()
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("", "Expecting value"),
-        ("[1]", "its field 'run' is None"),
-        ('{"run": "dead"}', "its field 'place' is None"),
-        ('{"run": "dead", "place": "em", "host": "h", "pid": "7", "born": ""}', "its field 'pid' is '7'"),
-        ('{"run": "other", "place": "em", "host": "h", "pid": 7, "born": ""}', "it is of run 'other'"),
-        ("[" * 100_000, "recursion"),
-        ("\udcff", "utf-8"),
-    ],
-)
-def test_what_is_no_note_is_named_and_set_aside(core, run, text, words):
-    (run.folder / "dead.json").write_bytes(text.encode(errors="surrogateescape"))
+def test_what_is_no_note_is_named_with_the_way_out(core, run):
+    (run.folder / "dead.json").write_text("{")
     core.pods = {"p": a_pod()}
     run.clean_leftovers()
     assert "p" in core.pods
-    assert words in run.executor.logger[0]
     assert "set aside as dead.json.unread" in run.executor.logger[0]
     assert "kubectl delete pod,secret -n NAMESPACE -l connectomake/run=dead" in run.executor.logger[0]
-    assert (run.folder / "dead.json.unread").exists()
-    run.clean_leftovers()
-    assert len(run.executor.logger) == 1, "it is named once"
 
 
 def test_a_run_that_lives_is_left_alone(core, run):

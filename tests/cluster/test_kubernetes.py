@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("kubernetes")
 pytest.importorskip("moto")
+from connectomake.planning.demands import REMOTE_MB
 from tests.cluster.daemons import wait
 from tests.cluster.kubernetes.build import asked_for
 from tests.cluster.kubernetes.injector import Injector, evict
@@ -18,6 +19,7 @@ from tests.cluster.kubernetes.project import (
     jobs_that,
     listing,
     memory_of_attempts,
+    memory_of_rules,
     small_config,
     stored_digests,
 )
@@ -42,7 +44,7 @@ def starting(project):
 def test_faults_change_nothing(site, project):
     code, text, _ = project.run("--cores", "2", profile="local", config="local")
     assert code == 0, text[-3000:]
-    expected = project.local_digests()
+    expected, here = project.local_digests(), memory_of_rules(text)
     assert sum(name.endswith(".shard") for name in expected) > 15
 
     head = project.start(log="interrupted.log")
@@ -91,6 +93,8 @@ def test_faults_change_nothing(site, project):
         assert all(asked[-1] >= 2 * asked[0] for asked in tries if len(asked) > 1), "each further attempt has double"
         tries = [memory_of_attempts(log, "disk_mb")[job] for job in jobs_that(log, "took more disk than it asked for")]
         assert all(asked[-1] >= 2 * asked[0] for asked in tries if len(asked) > 1), "and of disk"
+    there = memory_of_rules(told)
+    assert {rule: there[rule] - here[rule] for rule in ("image", "affinity")} == {"image": REMOTE_MB, "affinity": REMOTE_MB}
     assert jobs_out_of_memory(told)
     assert jobs_that(told, "took more disk than it asked for")
     assert told.count("it is made again as") >= injector.count["deleted"] + injector.count["evicted"]

@@ -155,6 +155,15 @@ def memory_of_attempts(text, resource="mem_mb"):
     return found
 
 
+def memory_of_rules(text):
+    """What Snakemake said of the memory, in MB, that the least of a rule's tries was given, by rule."""
+    found = {}
+    row = r"^rule (\w+):\n(?:    .*\n)*?    resources: .*?\bmem_mb=(\d+)"
+    for rule, amount in re.findall(row, text, re.MULTILINE):
+        found[rule] = min(int(amount), found.get(rule, int(amount)))
+    return found
+
+
 def jobs_out_of_memory(text):
     """The numbers of the jobs whose pods ran out of memory."""
     return jobs_that(text, r"ran out of memory \(OOMKilled, it had")
