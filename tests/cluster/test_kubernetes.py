@@ -134,10 +134,10 @@ def test_what_ends_pods_from_outside_costs_no_try(site, project):
         injector = Injector(site, head)
         injector.on_running_pods("deleted", injector.delete, 1, "image")
         injector.lose_server(log, times=4)
-        injector.on_running_pods("evicted", lambda name: evict(site, name), 2, "affinity", 600)
+        injector.on_running_pods("evicted", lambda name: evict(site, name), 2, "affinity")
         injector.preempt()
         injector.lose_node(log)
-        head.wait(1800)
+        head.wait(3600)
     finally:
         head.kill()
         site.core.delete_namespaced_resource_quota("few", NAMESPACE)

@@ -8,6 +8,8 @@ from tests.cluster.daemons import wait
 from tests.cluster.kubernetes.cluster import NODE, PAUSE
 from tests.cluster.kubernetes.site import NAMESPACE, pods
 
+LIMIT = 1800  # seconds until which an event must come, on the busiest machine
+
 
 def evict(site, name):
     """What `kubectl drain` does."""
@@ -27,7 +29,7 @@ class Injector:
     def note(self, what):
         self.count[what] = self.count.get(what, 0) + 1
 
-    def on_running_pods(self, what, act, times, stage, seconds=240):
+    def on_running_pods(self, what, act, times, stage, seconds=LIMIT):
         """Do something to running pods of a stage that nothing was done to yet."""
 
         def once():
@@ -44,20 +46,20 @@ class Injector:
     def delete(self, name):
         self.site.core.delete_namespaced_pod(name, NAMESPACE, grace_period_seconds=0, _request_timeout=10)
 
-    def lose_server(self, log, times=2, seconds=600):
+    def lose_server(self, log, times=2, seconds=LIMIT):
         """The API server is away until the head has said so some times, once a minute, while pods go on and end."""
         with self.site.cluster.without_server():
             wait(lambda: log.read_text().count("Kubernetes does not answer") >= times or not self.alive(), seconds)
         self.note("API server away")
 
-    def lose_node(self, log, seconds=900):
+    def lose_node(self, log, seconds=LIMIT):
         """The node is not heard of until the head has given up what ran there."""
         assert wait(lambda: pods(self.site, running=True) or not self.alive(), seconds)
         with self.site.cluster.without_node():
             wait(lambda: f"its node {NODE} is lost" in log.read_text() or not self.alive(), seconds)
         self.note("node lost")
 
-    def preempt(self, seconds=300):
+    def preempt(self, seconds=LIMIT):
         """A pod of higher priority takes the whole node for a moment."""
         assert wait(lambda: pods(self.site, running=True) or not self.alive(), seconds)
         container = {"name": "rest", "image": PAUSE, "resources": {"requests": {"cpu": "1900m"}}}
@@ -71,7 +73,7 @@ class Injector:
             core.delete_namespaced_pod("first", place, grace_period_seconds=0, _request_timeout=10)
         self.note("pods preempted")
 
-    def trouble_storage(self, times, seconds=120):
+    def trouble_storage(self, times, seconds=LIMIT):
         """Every fourth request fails for a while, then all reads are slow."""
         faults = self.site.proxy.faults
         faults.failing = 4
