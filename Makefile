@@ -54,7 +54,7 @@ fib25: $(STAMP)  ## the same on real EM (see the README for the data)
 test: $(STAMP) $(PLUGINS) $(GCS)  ## all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-test-fast: $(STAMP)  ## the tests that need no workflow run
+test-fast: $(STAMP)  ## the tests that take less than a second each: three minutes
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not cluster"
 
 test-cluster: $(STAMP) $(PLUGINS)  ## the tests on real clusters, started on loopback: Slurm, Kubernetes (root on Debian; part of `make test` too)

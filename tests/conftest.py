@@ -12,6 +12,8 @@ settings.register_profile(
     "connectomake", deadline=None, max_examples=40, derandomize=True, suppress_health_check=list(HealthCheck)
 )
 settings.load_profile("connectomake")
+FAST_SECONDS = 5.0
+"""CPU time from which a test is named at the end, unless it is marked `slow`: see tests/__init__.py."""
 if os.environ.get("CONNECTOMAKE_PLUGINS"):  # of clusters: imported by tests, not by the Snakemakes that they start
     sys.path.append(os.environ["CONNECTOMAKE_PLUGINS"])
 
@@ -22,10 +24,43 @@ def pytest_collection_modifyitems(items):
 
 
 def _turn(item):
-    """Slurm, workflows, Kubernetes (two clusters at once are much for two cores), the rest; in a file as it stands."""
+    """Slurm, whole files of slow tests, Kubernetes (two clusters at once are much for two cores), the rest, as it stands."""
     if item.get_closest_marker("cluster"):
         return 0 if "slurm" in item.path.name else 2
-    return 1 if item.get_closest_marker("slow") else 3
+    return 1 if any(mark.name == "slow" for mark in item.getparent(pytest.Module).own_markers) else 3
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """Note how much CPU time a test took, with the processes that it waited for, for `pytest_terminal_summary`."""
+    before = _cpu_seconds()
+    try:
+        return (yield)
+    finally:
+        item.user_properties.append(("cpu_seconds", _cpu_seconds() - before))
+
+
+def _cpu_seconds():
+    took = os.times()
+    return took.user + took.system + took.children_user + took.children_system
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Name the tests that should be marked as slow: no failure, for the first to call a compiled function compiles it, too."""
+    reports = [r for kind in ("passed", "failed", "xfailed") for r in terminalreporter.stats.get(kind, ())]
+    for line in unmarked(reports):
+        terminalreporter.write_line(line, yellow=True)
+
+
+def unmarked(reports):
+    """Say which tests took more than FAST_SECONDS of CPU time and lack the mark `slow`, the slowest first."""
+    calls = [r for r in reports if r.when == "call" and "slow" not in r.keywords]
+    took = sorted(((dict(r.user_properties).get("cpu_seconds", 0.0), r.nodeid) for r in calls), reverse=True)
+    return [
+        f"SLOW {name} took {seconds:.1f} s of CPU time: make it faster, or mark it pytest.mark.slow"
+        for seconds, name in took
+        if seconds > FAST_SECONDS
+    ]
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ The command is that of a Slurm job (docs/decisions/0023-one-start.md). The memor
 accounting does, some times a second. One line of JSON per job goes to the file that CONNECTOMAKE_METER names.
 """
 
+import dataclasses
 import json
 import os
 import shlex
@@ -18,20 +19,11 @@ import psutil
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
-from snakemake_interface_executor_plugins.settings import CommonSettings
 
 from connectomake.layers import table_bytes
+from snakemake_executor_plugin_sbatch import common_settings as slurm
 
-common_settings = CommonSettings(
-    non_local_exec=True,
-    implies_no_shared_fs=False,
-    job_deploy_sources=False,
-    pass_default_storage_provider_args=True,
-    pass_default_resources_args=True,
-    pass_envvar_declarations_to_cmd=False,
-    auto_deploy_default_storage_provider=False,
-    init_seconds_before_status_checks=0,
-)
+common_settings = dataclasses.replace(slurm, init_seconds_before_status_checks=0)
 EVERY_SECONDS = 0.1
 MB = 1 << 20
 _STARTER = Path(__file__).resolve().parents[3] / "workflow/start_job.py"

@@ -10,6 +10,8 @@ basin's smallest label is that of its first voxel.
 import numpy as np
 from numba import njit
 
+from connectomake.components.runs import union
+
 NO_VOTE = 6
 
 
@@ -148,13 +150,13 @@ def _label_row(labels, parents, count, z, y, vote, bits):  # type: ignore[no-unt
         if kept & 4:
             label = left
             if kept & 2 and before[x] != label:
-                _union(parents, before[x], label)
+                union(parents, before[x], label)
             if kept & 1 and below[x] != label:
-                _union(parents, below[x], label)
+                union(parents, below[x], label)
         elif kept & 2:
             label = before[x]
             if kept & 1 and below[x] != label:
-                _union(parents, below[x], label)
+                union(parents, below[x], label)
         elif kept & 1:
             label = below[x]
         else:
@@ -164,21 +166,6 @@ def _label_row(labels, parents, count, z, y, vote, bits):  # type: ignore[no-unt
         row[x] = label
         left = label
     return count
-
-
-@njit(cache=True, nogil=True)
-def _union(parents, a, b):  # type: ignore[no-untyped-def]
-    """Put the sets of two labels together under the smaller root, halving the paths on the way."""
-    while parents[a] != a:
-        parents[a] = parents[parents[a]]
-        a = parents[a]
-    while parents[b] != b:
-        parents[b] = parents[parents[b]]
-        b = parents[b]
-    if a < b:
-        parents[b] = a
-    else:
-        parents[a] = b
 
 
 @njit(cache=True, nogil=True)

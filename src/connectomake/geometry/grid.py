@@ -166,6 +166,13 @@ class BlockGrid:
         lower = low_bits - bits
         return [p for p in range(prefix << bits, (prefix + 1) << bits) if self.has_prefix(lower, p)]
 
+    def prefix_box(self, low_bits: int, prefix: int) -> Box:
+        """Return the voxels of all blocks whose ids are a prefix once their low bits are cut off."""
+        start = self.box_at(self.position(prefix << low_bits)).start
+        end = self.box_at(self.position(((prefix + 1) << low_bits) - 1)).stop
+        z, y, x = (min(e, r) for e, r in zip(end, self.roi.stop, strict=True))
+        return Box(start, (z, y, x))
+
     def box_at(self, position: Vec) -> Box:
         """Return the voxels of the block at a grid position, cut at the end of the region of interest."""
         start = tuple(r + p * b for r, p, b in zip(self.roi.start, position, self.block, strict=True))

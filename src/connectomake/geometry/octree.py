@@ -64,13 +64,7 @@ class Octree:
 
     def box(self, level: int, node: int) -> Box:
         """Return the voxels under a node, cut at the end of the region of interest."""
-        shift = self.bits * level
-        low = self.grid.position(node << shift)
-        high = self.grid.position(((node + 1) << shift) - 1)
-        start = self.grid.box_at(low).start
-        end = self.grid.box_at(high).stop
-        z, y, x = (min(e, r) for e, r in zip(end, self.grid.roi.stop, strict=True))
-        return Box(start, (z, y, x))
+        return self.grid.prefix_box(self.bits * level, node)
 
     def width(self, level: int) -> int:
         """Return the number of hexadecimal digits of a node's name at a level."""

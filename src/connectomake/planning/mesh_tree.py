@@ -55,11 +55,7 @@ class MeshTree:
 
     def box(self, level: int, pack: int) -> Box:
         """Return the voxels of all blocks that a pack is made from."""
-        shift = self._low_bits(level)
-        start = self.grid.box_at(self.grid.position(pack << shift)).start
-        end = self.grid.box_at(self.grid.position(((pack + 1) << shift) - 1)).stop
-        z, y, x = (min(e, r) for e, r in zip(end, self.grid.roi.stop, strict=True))
-        return Box(start, (z, y, x))
+        return self.grid.prefix_box(self._low_bits(level), pack)
 
     def neighbours(self, group: int) -> list[int]:
         """Return the ids of all blocks that touch a block of the group across a high face, edge or corner."""

@@ -1,6 +1,7 @@
 """Whether the jobs of a plan fit the nodes and limits of the partitions that they are sent to."""
 
 import math
+import operator
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -118,24 +119,21 @@ def _has_room(kind: Nodes, ask: Ask) -> bool:
 def _retries(asks: list[Ask], nodes: list[Nodes], memory: float, minutes: float, place: str) -> Iterator[Finding]:
     """Say which of the jobs that fit at first would not fit once more were asked for."""
     del nodes
-    large = [ask for ask in asks if ask.memory[0] <= memory < ask.memory[-1]]
-    if large:
-        most = max(large, key=lambda ask: ask.memory[-1])
-        attempt = next(i for i, asked in enumerate(most.memory) if asked > memory)
-        yield Finding(
-            False,
-            f"attempt {attempt + 1} of {_names(large)} would ask for {most.memory[attempt]:,} MB, and partition {place} gives "
-            f"a job {memory:,} MB at most: such a job could not be tried again; {SMALLER}",
-        )
-    long = [ask for ask in asks if ask.minutes[0] <= minutes < ask.minutes[-1]]
-    if long:
-        most = max(long, key=lambda ask: ask.minutes[-1])
-        attempt = next(i for i, asked in enumerate(most.minutes) if asked > minutes)
-        yield Finding(
-            False,
-            f"attempt {attempt + 1} of {_names(long)} would ask for {most.minutes[attempt]:,} min, and partition {place} ends "
-            f"jobs after {minutes:,} min: such a job could not be tried again; take smaller blocks, or another partition",
-        )
+    gives = f"partition {place} gives a job {memory:,} MB at most"
+    ends = f"partition {place} ends jobs after {minutes:,} min"
+    for of, unit, limit, text, way_out in (
+        (operator.attrgetter("memory"), "MB", memory, gives, SMALLER),
+        (operator.attrgetter("minutes"), "min", minutes, ends, "take smaller blocks, or another partition"),
+    ):
+        large = [ask for ask in asks if of(ask)[0] <= limit < of(ask)[-1]]
+        if large:
+            most = max((of(ask) for ask in large), key=operator.itemgetter(-1))
+            attempt = next(i for i, asked in enumerate(most) if asked > limit)
+            yield Finding(
+                False,
+                f"attempt {attempt + 1} of {_names(large)} would ask for {most[attempt]:,} {unit}, and {text}: such a job "
+                f"could not be tried again; {way_out}",
+            )
 
 
 def _names(asks: list[Ask]) -> str:
