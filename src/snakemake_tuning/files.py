@@ -5,12 +5,13 @@ attributes; and it is wrapped twice. Where there is no flag, the plain text is e
 the time of a dry run. A flag that is set later turns the file into a flagged one as ever.
 """
 
+import functools
 from typing import Any
 
 from snakemake import io as files
-from snakemake.io import AnnotatedString, _IOFile
+from snakemake.io import WILDCARD_REGEX, AnnotatedString, WildcardError, _IOFile
 
-_applied, _flags_of, _parent = _IOFile.apply_wildcards, _IOFile.flags, _IOFile.get_inventory_parent
+_applied, _flags_of, _parent, _check = _IOFile.apply_wildcards, _IOFile.flags, _IOFile.get_inventory_parent, _IOFile.check
 
 
 class Unset(dict[str, Any]):
@@ -42,12 +43,68 @@ class Unset(dict[str, Any]):
         return super().setdefault(key, default)
 
 
+@functools.lru_cache(1 << 12)
+def _template(pattern: str) -> tuple[str, tuple[str, ...]]:
+    """Return a pattern in the way of ``%``, and the names of the wildcards in it."""
+    text, names, last = "", [], 0
+    for match in WILDCARD_REGEX.finditer(pattern):
+        text += pattern[last : match.start()].replace("%", "%%") + "%s"
+        names.append(match["name"])
+        last = match.end()
+    return text + pattern[last:].replace("%", "%%"), tuple(names)
+
+
+def filled(pattern: str, wildcards: Any) -> str:
+    """Return a pattern with its wildcards filled in.
+
+    Raises
+    ------
+    WildcardError
+        If one has no value.
+    """
+    if "{" not in pattern:
+        return str(pattern)
+    text, names = _template(pattern)
+    try:
+        return text % tuple([wildcards[name] for name in names])
+    except KeyError as error:
+        raise WildcardError(str(error)) from None
+
+
+def is_ordinary(name: str) -> bool:
+    """Return whether a name is kept as it is by Snakemake, which has nothing to say against it; most are."""
+    return not (
+        "{" in name or "//" in name or "<" in name or " " in name or "\n" in name or name[:2] == "./" or name[-1:] in ("", "/")
+    )
+
+
+def file_of(name: str, rule: Any) -> Any:
+    """Return a file of a rule; an ordinary name is not looked at again."""
+    if type(name) is not str or not is_ordinary(name):
+        return _IOFile(name, rule=rule)
+    file = str.__new__(_IOFile, name)
+    file._is_callable, file._file, file.rule = False, name, rule
+    file._regex = file._wildcard_constraints = None
+    return file
+
+
+def is_plain(file: Any) -> bool:
+    """Return whether a file is of this machine and has no flag."""
+    return type(file._file) is str
+
+
 def apply_wildcards(self: Any, wildcards: Any) -> Any:
     """Return the file with its wildcards filled in, plain if this one is."""
     name = self._file
     if type(name) is str or (type(name) is AnnotatedString and not name._flags and not self._is_callable):
-        return _IOFile(files.apply_wildcards(name, wildcards), rule=self.rule)
+        return file_of(filled(name, wildcards), self.rule)
     return _applied(self, wildcards)
+
+
+def check(self: Any) -> None:
+    """Warn of what is odd about a name."""
+    if type(self._file) is not str or not is_ordinary(self._file):
+        _check(self)
 
 
 def flags(self: Any) -> Any:
@@ -82,7 +139,7 @@ def get_inventory_parent(self: Any) -> str | None:
 
 def wrap(file: Any, rule: Any = None) -> Any:
     """Return a file of a rule; one that already is one stays as it is."""
-    return file if type(file) is _IOFile and file.rule is rule else _IOFile(file, rule=rule)
+    return file if type(file) is _IOFile and file.rule is rule else file_of(file, rule)
 
 
 def replace() -> None:
@@ -90,8 +147,12 @@ def replace() -> None:
     from snakemake import rules
 
     _IOFile.apply_wildcards = apply_wildcards
+    _IOFile.check = check
     _IOFile.flags = property(flags)
     _IOFile.is_flagged = is_flagged
     _IOFile.is_storage = property(is_storage)
     _IOFile.get_inventory_parent = get_inventory_parent
+    # a file is its name: as fast as a text in the thousand sets that hold it
+    _IOFile.__hash__ = str.__hash__  # type: ignore[method-assign]
+    _IOFile.__eq__ = str.__eq__  # type: ignore[method-assign]
     rules.IOFile = wrap

@@ -1,12 +1,17 @@
 """The graph of jobs on the head: what Snakemake looks up again for each edge, and sets that stay empty."""
 
 import functools
-from collections.abc import Awaitable, Callable
+import logging
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
+
+from snakemake.logging import logger
+
+from snakemake_tuning import inputs
+from snakemake_tuning.files import is_plain
 
 Update = Callable[..., Awaitable[Any]]
 NOTHING: frozenset[Any] = frozenset()
-SAME = "_same_for_all"
 RARE = ("protected_output", "touch_output", "pipe_or_service_output", "temp_output", "_queue_input")
 """Sets of a job that are filled when it is made, if at all."""
 
@@ -26,7 +31,7 @@ def remembering(update: Update) -> Update:
 def sharing(update_: Update) -> Update:
     """Wrap what adds a job and all that it needs to the graph: an edge's set of files stands for both of its directions.
 
-    Most edges are one file, and then its set stands for all jobs that read it.
+    Most edges are one file: a tuple, a quarter of a set, which stands for all jobs that read it; nothing is added to it later.
     """
 
     async def add(self: Any, job: Any, **others: Any) -> None:
@@ -35,10 +40,24 @@ def sharing(update_: Update) -> Update:
         await update_(self, job, **others)
         needs, alone = self._dependencies[job], self.__dict__.setdefault("_files_alone", {})
         for other, found in needs.items():
-            files = alone.setdefault(next(iter(found)), found) if len(found) == 1 else found
-            needs[other] = self.depending[other][job] = files
+            if len(found) == 1:
+                (file,) = found
+                # a flag, such as ancient, is that of one reader
+                found = alone.setdefault(file, (file,)) if is_plain(file) else (file,)  # noqa: PLW2901
+            needs[other] = self.depending[other][job] = found
 
     return add
+
+
+def forgetting(init: Update, known: dict[str, Any]) -> Update:
+    """Wrap what makes the graph: what was kept to make it is not needed later."""
+
+    async def make(self: Any, *args: Any, **values: Any) -> None:
+        await init(self, *args, **values)
+        known.clear()
+        self.__dict__.pop("_files_alone", None)
+
+    return make
 
 
 def sparing(make: Callable[..., None]) -> Callable[..., None]:
@@ -98,36 +117,6 @@ def formatted(fmt_iofile: Callable[..., Any]) -> Callable[..., Any]:
     return write
 
 
-def as_before(expand: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap what works out memory, time, … of a job: once for each rule and attempt, where these are the same for all jobs."""
-    from snakemake.iocontainers import ResourceList
-
-    known: dict[Any, dict[str, Any]] = {}
-
-    def look(self: Any, wildcards: Any, input: Any, attempt: int, skip_evaluation: Any = None) -> Any:  # noqa: A002
-        key = self, attempt, frozenset(skip_evaluation or ())
-        if key not in known:
-            found = expand(self, wildcards, input, attempt, skip_evaluation=skip_evaluation)
-            if not all(map(_is_same_for_all, self.resources.values())):
-                return found
-            known[key] = dict(found.items())
-        return ResourceList(fromdict=known[key])
-
-    return look
-
-
-def _is_same_for_all(resource: Any) -> bool:
-    """Return whether a resource is a number, or follows from the attempt alone; see `same_for_all`."""
-    temporary = resource.name == "tmpdir" and resource.raw == "system_tmpdir"
-    return temporary or not resource.is_evaluable() or getattr(resource._evaluator, SAME, False)
-
-
-def same_for_all(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Note that a function for resources gives the same for all jobs of its rule at the same attempt."""
-    setattr(function, SAME, True)
-    return function
-
-
 def unless_quiet(log_info: Callable[..., None]) -> Callable[..., None]:
     """Wrap what tells of a job: a dry run that is to say nothing of jobs need not put into words what it will not say."""
     from snakemake.settings.types import Quietness
@@ -148,18 +137,85 @@ def once(get_function_params: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return functools.cache(get_function_params)
 
 
+def layered(toposorted: Callable[..., Iterator[list[Any]]]) -> Callable[..., Iterator[list[Any]]]:
+    """Wrap what sorts jobs into layers, each after all that it needs: counts what a job waits for, where there are no pipes."""
+
+    def sort(self: Any, jobs: Any = None, inherit_pipe_dependencies: bool = False) -> Iterator[list[Any]]:
+        jobs = set(self.jobs if jobs is None else jobs)
+        layers = None if any(job.pipe_group is not None for job in jobs) else _layers(jobs, self._dependencies, self.depending)
+        yield from toposorted(self, jobs, inherit_pipe_dependencies) if layers is None else layers
+
+    return sort
+
+
+def _layers(jobs: set[Any], needs: Any, readers: Any) -> list[list[Any]] | None:
+    """Return jobs in layers, or None where they wait for each other."""
+    waits, layers = {}, []
+    for job in jobs:
+        waits[job] = sum([other in jobs for other in needs[job]])
+    layer, placed = [job for job in jobs if not waits[job]], 0
+    while layer:
+        layers.append(layer)
+        placed += len(layer)
+        ready = []
+        for job in layer:
+            for reader in readers[job]:
+                if reader in waits:
+                    waits[reader] -= 1
+                    if not waits[reader]:
+                        ready.append(reader)
+        layer = ready
+    return layers if placed == len(jobs) else None
+
+
+def unless_plain(handle_temp: Update) -> Update:
+    """Wrap the search for temporary files that a job was the last to need: there are none among files without a flag."""
+
+    async def look(self: Any, job: Any) -> None:
+        if job.is_group() or not all(all(map(is_plain, one.output)) for one in (job, *self._dependencies[job])):
+            await handle_temp(self, job)
+
+    return look
+
+
+def silently(update_ready: Callable[..., bool]) -> Callable[..., bool]:
+    """Wrap the search for jobs that can start: without a line for each in a log that nobody writes."""
+
+    def look(self: Any, jobs: Any = None) -> bool:
+        if self._group or logger.isEnabledFor(logging.DEBUG):
+            return update_ready(self, jobs)
+        waiting = (job for job in (self.needrun_jobs() if jobs is None else jobs) if job not in self._ready_jobs)
+        ready = [
+            job
+            for job in waiting
+            if job not in self._running
+            and not self.finished(job)
+            and self._n_until_ready[job] == 0
+            and not job.has_unfinished_queue_input()
+        ]
+        if any(job.group is not None for job in ready):
+            return update_ready(self, jobs)
+        self._ready_jobs.update(ready)
+        return bool(ready)
+
+    return look
+
+
 def replace() -> None:
     """Put all that in place."""
-    from snakemake import common, jobs, rules
+    from snakemake import common, jobs
     from snakemake.dag import DAG
 
     common.get_function_params = once(common.get_function_params)
 
+    DAG.init = forgetting(DAG.init, inputs.KNOWN)
     DAG.update = remembering(DAG.update)
     DAG.update_ = sharing(DAG.update_)
+    DAG.toposorted = layered(DAG.toposorted)
+    DAG.handle_temp = unless_plain(DAG.handle_temp)
+    DAG.update_ready = silently(DAG.update_ready)
     DAG.check_directory_outputs = unless_nested(DAG.check_directory_outputs)
     jobs.Job.__init__ = sparing(jobs.Job.__init__)
     jobs.Job.log_info = unless_quiet(jobs.Job.log_info)
-    rules.Rule.expand_resources = as_before(rules.Rule.expand_resources)
     jobs.Reason.__bool__ = is_reason
     jobs.fmt_iofile = formatted(jobs.fmt_iofile)

@@ -93,9 +93,11 @@ def memory(stage):
 
 def memory_of_tables(stage):
     """The same of a job whose memory follows from the tables that it reads, as soon as these are there."""
-    return signed(
-        lambda wildcards, input, attempt: demands.memory(stage, attempt, input)
-        + around_script(attempt)
+    return same_at_first(
+        signed(
+            lambda wildcards, input, attempt: demands.memory(stage, attempt, input)
+            + around_script(attempt)
+        )
     )
 
 
@@ -107,8 +109,8 @@ def minutes(stage):
 
 def minutes_of_tables(stage):
     """The same of a job whose time follows from the tables that it reads, as soon as these are there."""
-    return signed(
-        lambda wildcards, input, attempt: demands.minutes(stage, attempt, input)
+    return same_at_first(
+        signed(lambda wildcards, input, attempt: demands.minutes(stage, attempt, input))
     )
 
 

@@ -9,7 +9,7 @@ from snakemake.iocontainers import AttributeGuard
 from snakemake.resources import Resource
 
 from snakemake_tuning import folders, is_tried, measures, own_jobs
-from snakemake_tuning.graph import same_for_all
+from snakemake_tuning.resources import same_at_first, same_for_all
 
 
 def signed(function):
@@ -49,12 +49,20 @@ if workflow.is_main_process:
     snakemake.script.get_source = remembered(snakemake.script.get_source)
     workflow.sourcecache.exists = cache(workflow.sourcecache.exists)
     if is_tried():
-        from snakemake_tuning import files, graph, lists
+        from snakemake_tuning import (
+            ending,
+            files,
+            graph,
+            inputs,
+            jobs,
+            lists,
+            resources,
+        )
 
         folders.replace(known_folders)
-        files.replace()
-        graph.replace()
-        lists.replace()
+        for part in (files, lists, inputs, jobs, resources, graph):
+            part.replace()
         measures.touch_at_once()
+        ending.leave_at_end(workflow)
 else:
     own_jobs.replace(lambda: workflow.dag_settings.target_jobs)
