@@ -153,6 +153,6 @@ def replace() -> None:
     _IOFile.is_storage = property(is_storage)
     _IOFile.get_inventory_parent = get_inventory_parent
     # a file is its name: as fast as a text in the thousand sets that hold it
-    _IOFile.__hash__ = str.__hash__  # type: ignore[method-assign]
-    _IOFile.__eq__ = str.__eq__  # type: ignore[method-assign]
+    _IOFile.__hash__ = str.__hash__
+    _IOFile.__eq__ = str.__eq__
     rules.IOFile = wrap
