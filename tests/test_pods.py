@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 pytest.importorskip("kubernetes")
+import urllib3
 from kubernetes.client.exceptions import ApiException
 
 from connectomake_heads import Note, read_notes
@@ -871,6 +872,13 @@ def test_pods_that_do_not_go_stop_the_start(core, run):
     core.pods, core.sticky = {"old": a_pod("old")}, True
     with pytest.raises(Fatal, match="kubectl delete pod"):
         run.clean_leftovers()
+
+
+def test_a_server_that_is_away_is_named_by_the_last_cause(core):
+    refused_connection = urllib3.exceptions.NewConnectionError("pool", "Connection refused")
+    core.faults["list"] = [urllib3.exceptions.MaxRetryError("a pool with a long name", "/a/long/path", refused_connection)]
+    with pytest.raises(ApiError, match=r"^NewConnectionError: pool: Connection refused$"):
+        PodApi(core, "em").pods("x=y")
 
 
 @pytest.mark.parametrize(("data", "words"), [(b"<html>", "no JSON"), (b'{"items": null}', "no list"), (b"[]", "no list")])

@@ -60,7 +60,8 @@ def _translated() -> Iterator[None]:
     except ApiException as error:
         raise ApiError(_kind(error), _sentence(error)) from error
     except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-        raise ApiError("busy", f"{type(error).__name__}: {error}") from error
+        cause = getattr(error, "reason", None) or error  # of many tries, the last one's
+        raise ApiError("busy", f"{type(cause).__name__}: {cause}") from error
 
 
 def _kind(error: Any) -> str:
