@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 
 from tests.cluster import debian
-from tests.cluster.kubernetes.cluster import HERE, PACKAGES, CannotRun, binaries_are_there
+from tests.cluster.kubernetes.build import binaries_are_there
+from tests.cluster.kubernetes.cluster import HERE, PACKAGES, CannotRun
 from tests.cluster.kubernetes.site import Site
 
 

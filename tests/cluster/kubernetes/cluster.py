@@ -64,11 +64,6 @@ def wait_until(true, seconds, what):
     raise CannotRun(f"{what} did not come within {seconds:.0f} s{last}")
 
 
-def binaries_are_there():
-    names = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "pause")
-    return all((CACHE / "bin" / name).exists() for name in names)
-
-
 class Cluster:
     """Processes of one cluster, started in order, ended in the reverse order.
 
@@ -206,8 +201,7 @@ state = "{self.folder / "containerd"}"
     def _etcd(self):
         client, peer = (f"http://127.0.0.1:{self.ports[name]}" for name in ("etcd", "peer"))
         self.spawn(
-            "etcd", "etcd", "--data-dir", self.folder / "etcd", "--listen-client-urls", client,
-            "--advertise-client-urls", client,
+            "etcd", "etcd", "--data-dir", self.folder / "etcd", "--listen-client-urls", client, "--advertise-client-urls", client,
             "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", f"default={peer}",
             "--unsafe-no-fsync",
         )  # fmt: skip
@@ -221,7 +215,6 @@ state = "{self.folder / "containerd"}"
             "--service-account-issuer=https://kubernetes.default.svc", f"--service-account-key-file={self.folder / 'sa.pub'}",
             f"--service-account-signing-key-file={self.folder / 'sa.key'}", "--service-cluster-ip-range=10.213.8.0/24",
             "--kubelet-preferred-address-types=InternalIP", "--profiling=false",
-            "--default-not-ready-toleration-seconds=5", "--default-unreachable-toleration-seconds=5",
         )  # fmt: skip
         wait_until(lambda: self.core().list_namespace(_request_timeout=3), 60, "the API server")
 

@@ -53,9 +53,15 @@ class Injector:
         self.note("API server away")
 
     def lose_node(self, log, seconds=LIMIT):
-        """The node is not heard of until the head has given up what ran there."""
+        """The node is not heard of until the head has given up what ran there.
+
+        Pods of a lost node are deleted by Kubernetes itself, but not where it is the only one: then by somebody.
+        """
+        core = self.site.core
         assert wait(lambda: pods(self.site, running=True) or not self.alive(), seconds)
         with self.site.cluster.without_node():
+            for name in pods(self.site, running=True):
+                core.delete_namespaced_pod(name, NAMESPACE, _request_timeout=10)
             wait(lambda: f"its node {NODE} is lost" in log.read_text() or not self.alive(), seconds)
         self.note("node lost")
 
