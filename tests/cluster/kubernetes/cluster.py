@@ -25,8 +25,7 @@ CACHE = Path(
 PACKAGES = (
     "etcd-server", "containerd", "runc", "containernetworking-plugins", "debootstrap", "iproute2", "openssl", "ca-certificates"
 )  # fmt: skip
-PLUGINS = "/usr/lib/cni"
-SHARES = Path("/sys/fs/cgroup/cpu/k8s.io/cpu.shares")
+PLUGINS, SHARES = "/usr/lib/cni", Path("/sys/fs/cgroup/cpu/k8s.io/cpu.shares")
 BRIDGE, GATEWAY, SUBNET = "cmk-k8s0", "10.213.7.1", "10.213.7.0/24"
 MAC = "02:43:4d:4b:00:01"  # fixed: with a random one, uploads of pods stalled for a minute
 NODE = "cmk-node"
@@ -120,7 +119,7 @@ class Cluster:
             raise CannotRun("another such cluster runs on this machine") from None
 
     def _share(self):
-        """All pods lie in one control group, which would get no more of a busy machine than a single process."""
+        """All pods lie in one control group, which would get no more of a busy machine than one process."""
         with contextlib.suppress(OSError):
             SHARES.parent.mkdir(exist_ok=True)
             SHARES.write_text("4096")
@@ -201,9 +200,9 @@ state = "{self.folder / "containerd"}"
     def _etcd(self):
         client, peer = (f"http://127.0.0.1:{self.ports[name]}" for name in ("etcd", "peer"))
         self.spawn(
-            "etcd", "etcd", "--data-dir", self.folder / "etcd", "--listen-client-urls", client, "--advertise-client-urls", client,
-            "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", f"default={peer}",
-            "--unsafe-no-fsync",
+            "etcd", "etcd", "--data-dir", self.folder / "etcd", "--unsafe-no-fsync", "--initial-cluster", f"default={peer}",
+            "--listen-client-urls", client, "--advertise-client-urls", client,
+            "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
         )  # fmt: skip
 
     def _api_server(self):

@@ -65,19 +65,35 @@ class Injector:
             wait(lambda: f"its node {NODE} is lost" in log.read_text() or not self.alive(), seconds)
         self.note("node lost")
 
-    def preempt(self, seconds=LIMIT):
-        """A pod of higher priority takes the whole node for a moment."""
-        assert wait(lambda: pods(self.site, running=True) or not self.alive(), seconds)
+    def preempt(self, log, seconds=LIMIT):
+        """A pod of higher priority takes the whole node for a moment, while others are at work there."""
+
+        def once():
+            victims = self.at_work()
+            if victims:
+                self.take_node(seconds)
+            told = [f"pod {name}{end}" for name in victims for end in (": ", " is gone")]
+            return (victims and wait(lambda: any(text in log.read_text() for text in told), 30)) or not self.alive()
+
+        assert wait(once, seconds)
+        self.note("pods preempted")
+
+    def at_work(self):
+        """Names of the pods that run and shall go on."""
+        found = self.site.core.list_namespaced_pod(NAMESPACE, label_selector="app=snakemake", _request_timeout=10).items
+        return [pod.metadata.name for pod in found if pod.status.phase == "Running" and not pod.metadata.deletion_timestamp]
+
+    def take_node(self, seconds):
+        """Run a pod of high priority that asks for all that a node has."""
+        core, place = self.site.core, "default"
         container = {"name": "rest", "image": PAUSE, "resources": {"requests": {"cpu": "1900m"}}}
         spec = {"containers": [container], "priorityClassName": "system-cluster-critical", "terminationGracePeriodSeconds": 0}
-        core, place = self.site.core, "default"
         core.create_namespaced_pod(place, {"metadata": {"name": "first"}, "spec": spec}, _request_timeout=10)
         try:
             runs = lambda: core.read_namespaced_pod("first", place, _request_timeout=10).status.phase == "Running"  # noqa: E731
             assert wait(lambda: runs() or not self.alive(), seconds)
         finally:
             core.delete_namespaced_pod("first", place, grace_period_seconds=0, _request_timeout=10)
-        self.note("pods preempted")
 
     def trouble_storage(self, times, seconds=LIMIT):
         """Every fourth request fails for a while, then all reads are slow."""
