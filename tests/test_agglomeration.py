@@ -3,6 +3,7 @@
 from dataclasses import asdict
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,6 +30,7 @@ def rule_of(values, dtype):
     return Rule(**values, dtype=str(dtype), t_low=0.2, large_threshold=large)
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @given(octrees(7), st.sampled_from(KINDS), RULES, st.integers(0, 15), st.integers(0, 2**32 - 1))
 def test_segments_are_those_of_the_whole_volume(octree, kind, values, min_size, seed):
@@ -62,6 +64,7 @@ def test_every_fan_out_gives_what_the_whole_volume_does(octree, kind, values, se
         check_objects(objects.take(np.argsort(objects.key)), want, tree.grid.roi)
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(st.integers(2, 40), RULES, st.sampled_from([0.2, 0.4, 0.6, 0.9]), st.integers(0, 2**32 - 1))
 def test_the_history_holds_every_higher_threshold(labels, values, higher, seed):

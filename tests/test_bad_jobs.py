@@ -253,6 +253,7 @@ def check_nothing_left(flow: Flow, target: str) -> None:
     assert not list(flow.folder.rglob("*.part"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_script(flow, capfd, name):
     case = CASES[name]

@@ -149,6 +149,7 @@ def content(plan, file):
     return None
 
 
+@pytest.mark.slow
 def test_any_flipped_bit_is_found_or_without_effect(plan):
     """Bits without effect lie in unused space of HDF5, or in times and names that gzip and Parquet note."""
     rng = np.random.default_rng(7)

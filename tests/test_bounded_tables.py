@@ -43,6 +43,7 @@ ROI, VOXEL = Box.of_shape((100, 200, 300), (5, -7, 0)), (40.0, 4.0, 4.5)
 KEYS = st.lists(st.lists(st.integers(1, 60), max_size=30), max_size=8)
 
 
+@pytest.mark.slow
 @given(KEYS, st.integers(1, 40))
 def test_rows_come_back_by_range_in_the_order_they_came(tmp_path_factory, tables, rows):
     folder, sample = tmp_path_factory.mktemp("spill"), KeySample()
@@ -231,6 +232,7 @@ def peak_of(work):
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_objects(tmp_path, monkeypatch):
     """Ten times the objects in ten times the files take no more memory; all at once takes about ten times."""
     monkeypatch.setattr(spill, "_WAITING", 1000)
@@ -278,6 +280,7 @@ SMALLS = st.lists(st.tuples(KEY, KEY).filter(lambda pair: pair[0] != pair[1]), m
 OTHERS = st.lists(st.tuples(st.sampled_from([MEAN, ABSORBED]), st.integers(0, 50), st.integers(0, 9)), max_size=60)
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(SMALLS, OTHERS, st.integers(1, 5), st.sampled_from([1, 3, 10, 1000]), st.integers(0, 99))
 def test_merges_by_ranges_are_those_of_the_whole(tmp_path_factory, small, others, files, rows, seed):

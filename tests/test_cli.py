@@ -245,6 +245,7 @@ def test_check(fresh, capsys):
     assert not Path("out").exists()
 
 
+@pytest.mark.slow
 def test_check_needs_no_torch_without_a_network(fresh):
     change(inference=None, segmentation={"threshold": 0.5})
     code = "import sys; from connectomake.cli import main\ntry: main(['check'])\nfinally: assert 'torch' not in sys.modules"
@@ -360,6 +361,7 @@ def imports_of(args):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
 
+@pytest.mark.slow
 def test_help_is_quick_and_names_all_commands():
     done = imports_of(["--help"])
     for name in ("plan", "check", "where", "block", "progress", "summary", "verify", "view", "phantom"):
@@ -368,6 +370,7 @@ def test_help_is_quick_and_names_all_commands():
         assert heavy not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "args", [["plan"], ["where", "1", "2", "3"], ["progress"], ["verify"], ["summary"], ["view", "--print-only"]]
 )

@@ -136,6 +136,7 @@ def test_the_plan_holds_no_secret_and_jobs_read_all_the_same(server, tmp_path, m
     assert Plan.from_json(stored["plan"]).to_json()["source"]["path"] == f"http://{server}/a.h5"
 
 
+@pytest.mark.slow
 def test_nothing_that_is_printed_holds_a_secret(server, tmp_path):
     for name, dataset in (("a.h5", "raw"), ("absent.h5", "raw"), ("absent", None), ("vol", None)):
         for how, url in addresses(server, name).items():

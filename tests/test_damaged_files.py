@@ -56,6 +56,7 @@ def restore(whole, files):
         shutil.copy(whole / file.path, path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_exactly_the_damaged_files_are_named(run, whole_run, way):
     """First files with records, then those whose checksums stand in records."""

@@ -41,17 +41,20 @@ with torch.inference_mode():
 """
 
 
+@pytest.mark.slow
 def test_kept_memory_changes_no_bit() -> None:
     said = [subprocess.run([sys.executable, "-c", BITS, m], check=True, capture_output=True).stdout for m in ("plain", "kept")]
     assert said[0] == said[1]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="of glibc")
 def test_freed_memory_is_used_again() -> None:
     """Tensors of 64 MB touch fresh pages each time, unless the process keeps what was freed."""
     assert faults("kept") * 20 < faults("plain")
 
 
+@pytest.mark.slow
 def test_a_device_that_is_not_there_is_named() -> None:
     with pytest.raises(ModelError, match=r"inference.device is 'cuda:7', but torch finds no CUDA device here: use cpu or auto"):
         prepare_device("cuda:7", 1, "inference.device")

@@ -38,6 +38,7 @@ def test_a_config_is_read_as_ever(tmp_path):
     assert explained(load_configfile)(path) == load_configfile(path)
 
 
+@pytest.mark.slow
 def test_snakemake_says_so(tmp_path):
     command = [
         sys.executable,

@@ -124,6 +124,7 @@ def test_the_mean_of_an_uneven_network_is_even(augment):
         np.testing.assert_allclose(swapped, output[:, [0, 2, 1]].swapaxes(3, 4), atol=1e-6)
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(st.data())
 def test_any_block_gives_the_bits_of_the_whole(data):

@@ -136,6 +136,7 @@ def test_real_patch_sizes_keep_their_batch(batch: int) -> None:
     np.testing.assert_array_equal(parts, whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("augment", ["none", "8"])
 @pytest.mark.parametrize("block", [(8, 12, 16), (20, 24, 7)])
 def test_the_mean_of_networks_gives_the_bits_of_the_whole(tmp_path: Path, block: Vec, augment: str) -> None:

@@ -60,6 +60,7 @@ def test_depth_is_the_distance_to_the_border(seed, shape, size):
     np.testing.assert_array_equal(far, brute_depth(part, size))
 
 
+@pytest.mark.slow
 @settings(max_examples=8)
 @given(
     seed=st.integers(0, 99), start=offsets, shape=st.tuples(*[st.integers(3, 18)] * 3), cell=st.sampled_from([None, CELL]),

@@ -140,6 +140,7 @@ def open_edges(mesh, decimals=3):
     return int((counts % 2).sum())
 
 
+@pytest.mark.slow
 @settings(max_examples=12)
 @given(
     data=st.data(), blocks=st.sampled_from([(8, 8, 8), (4, 8, 4), (16, 8, 12), (4, 4, 4)]),

@@ -59,6 +59,7 @@ def odd_edges(faces):
     return int((np.unique(edges, axis=0, return_counts=True)[1] % 2).sum())
 
 
+@pytest.mark.slow
 @settings(max_examples=12)
 @given(seed=st.integers(0, 999), rough=st.booleans(), bits=st.sampled_from([10, 16]), max_error=st.sampled_from([2.0, 9.0]))
 def test_levels_are_closed_partitioned_and_near(seed, rough, bits, max_error):

@@ -43,6 +43,7 @@ def corners_of(points, faces):
     return {frozenset(map(tuple, halves[face].tolist())) for face in faces}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("min_size", "select"), [(1, {}), (145, {}), (VOXELS, {}), (1, {"min_voxels": VOXELS})])
 def test_a_rod_is_no_dust_and_stays_whole(volume, min_size, select):
     plan = run(min_size, **select)
@@ -62,6 +63,7 @@ def test_a_rod_is_no_dust_and_stays_whole(volume, min_size, select):
     assert abs(signed_volume(points, faces)) == pytest.approx(expected, rel=1e-3)  # 16 bits across a cell
 
 
+@pytest.mark.slow
 def test_one_voxel_more_and_it_is_dust(volume):
     plan = run(VOXELS + 1)
     assert not len(read_parquet(Targets(plan).objects)["id"])

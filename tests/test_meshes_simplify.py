@@ -43,6 +43,7 @@ def one(labels, bits=16, max_error=4.0, size=(9.0, 4.0, 4.0), factor=1000):
         yield spec, stored_mesh(vertices, faces, plain), stored_mesh(vertices, faces, spec)
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(
     seed=st.integers(0, 999), rough=st.booleans(), bits=st.sampled_from([10, 16]), max_error=st.sampled_from([1.0, 4.0, 9.0])

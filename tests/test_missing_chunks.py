@@ -178,6 +178,7 @@ def test_a_web_server_cannot_be_listed_so_a_sample_is_looked_at(served, tmp_path
     assert filled.filled(filled.bounds)[0] == 1
 
 
+@pytest.mark.slow
 def test_names_that_tell_the_compression_are_found_on_a_web_server(served, tmp_path):
     path = cloudvolume(tmp_path, IMAGE, compress="br")
     source = open_source(f"{served.url}/{path}")

@@ -423,6 +423,7 @@ def test_record_and_hash(tmp_path: Path) -> None:
     assert len(content_hash(path)) == 64
 
 
+@pytest.mark.slow
 def test_the_plan_can_read_specs_without_torch() -> None:
     code = (
         "import sys; import connectomake.inference.engine, connectomake.inference.spec, connectomake.inference.modelfile;"

@@ -20,6 +20,7 @@ def run(folder, block, bits):
     return list(up.values()), octree.grid.roi, reference(values > 0, 18, 4)
 
 
+@pytest.mark.slow
 def test_table_equals_numpy_and_does_not_depend_on_blocks(tmp_path):
     written = []
     for i, (block, bits) in enumerate([((4, 4, 4), 3), ((13, 14, 15), 6), ((5, 3, 8), 1)]):

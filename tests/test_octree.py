@@ -67,6 +67,7 @@ def check_objects(objects, segmentation, roi):
             np.testing.assert_array_equal(getattr(objects, column)[:, axis], edge[keep])
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(octrees(), CONNECTIVITY, st.floats(0, 1), st.integers(0, 30), st.integers(0, 2**32 - 1))
 def test_segmentation_equals_the_whole_volume(octree, connectivity, density, min_size, seed):
@@ -75,6 +76,7 @@ def test_segmentation_equals_the_whole_volume(octree, connectivity, density, min
     check(values, octree, 0.5, connectivity, min_size)
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(octrees(16), CONNECTIVITY, st.floats(0.05, 0.95), st.integers(0, 300), st.integers(0, 2**32 - 1))
 def test_smooth_objects_across_many_blocks(octree, connectivity, threshold, min_size, seed):
@@ -84,6 +86,7 @@ def test_smooth_objects_across_many_blocks(octree, connectivity, threshold, min_
     check(values, octree, float(np.quantile(values, threshold)) if values.size > 1 else 0.5, connectivity, min_size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("connectivity", [6, 18, 26])
 @pytest.mark.parametrize("bits", [1, 3])
 @pytest.mark.parametrize("block", [(1, 1, 1), (2, 1, 3), (4, 4, 4), (3, 5, 2)])
@@ -118,6 +121,7 @@ def test_contacts_of_planes_equal_all_pairs(rows, columns, budget, density, seed
     assert [tuple(pair) for pair in touching_labels(a, b, budget)] == sorted(want)
 
 
+@pytest.mark.slow
 @settings(max_examples=20)
 @given(octrees(9), CONNECTIVITY, st.integers(0, 5), st.integers(0, 2**32 - 1))
 def test_files_give_the_same_as_memory(tmp_path_factory, octree, connectivity, min_size, seed):

@@ -68,6 +68,7 @@ def counted(folder, *targets, options=()):
     return {name: int(count) for name, count in (line.split() for line in lines)}
 
 
+@pytest.mark.slow
 def test_the_job_of_a_high_node_is_alone(volume):
     folder, plan = volume
     top = plan.octree.levels
@@ -77,6 +78,7 @@ def test_the_job_of_a_high_node_is_alone(volume):
     assert counted(folder, f"pyramid:{','.join(f'{k}={v}' for k, v in wildcards.items())}") == {"pyramid": 1, "total": 1}
 
 
+@pytest.mark.slow
 def test_a_job_asks_a_bucket_for_its_own_files_only(volume, monkeypatch):
     folder, plan = volume
     top = plan.octree.levels
@@ -96,6 +98,7 @@ def test_a_job_asks_a_bucket_for_its_own_files_only(volume, monkeypatch):
         assert server.requests.total() <= len(inputs) + 10, server.requests
 
 
+@pytest.mark.slow
 def test_a_group_holds_its_own_jobs_in_their_order(volume):
     folder, plan = volume
     top, name = plan.octree.levels, plan.octree.name
@@ -115,6 +118,7 @@ def test_every_rule_has_a_job_to_start(volume):
     assert shipped - rules == {"info", "reports"}, "those that the head runs itself"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", ["history", "report_run"])
 def test_a_start_is_light(volume, rule):
     folder, plan = volume

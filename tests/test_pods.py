@@ -888,6 +888,7 @@ def test_answers_that_are_none(core, data, words):
         PodApi(core, "em").pods("x=y")
 
 
+@pytest.mark.slow
 def test_snakemake_finds_the_plugin_and_nothing_heavy_is_imported():
     code = (
         "import sys, snakemake_executor_plugin_pods as p;"

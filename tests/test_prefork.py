@@ -83,6 +83,7 @@ Server().run(sys.argv[1])
 """
 
 
+@pytest.mark.slow
 def test_the_server_ends_with_its_head_however_that_ends(tmp_path):
     script = tmp_path / "sleep.py"
     script.write_text("import time; print('runs', flush=True); time.sleep(3)")
@@ -131,6 +132,7 @@ def test_a_server_that_died_is_started_again(tmp_path):
     assert set(servers()) - others == {second}, "and only once"
 
 
+@pytest.mark.slow
 def test_scripts_that_ran_when_it_died_are_run_again(tmp_path):
     """All at once, in one new server."""
     server, others, gate = Server(), set(servers()), tmp_path / "gate"
@@ -155,6 +157,7 @@ while not Path({str(gate)!r}).exists():
     assert len(set(servers()) - others) == 1
 
 
+@pytest.mark.slow
 def test_a_script_that_kills_its_server_is_an_error_not_a_hang(tmp_path):
     with pytest.raises(ConnectionError):
         run(Server(), tmp_path, "import os, signal; os.kill(os.getppid(), signal.SIGKILL)")

@@ -29,6 +29,7 @@ def mode(path):
     return stat.S_IMODE(path.stat().st_mode)
 
 
+@pytest.mark.slow
 def test_the_users_cache_is_taken(tmp_path):
     folder, said = cache_of(HOME=str(tmp_path))
     assert (folder.parent, said) == (tmp_path / ".cache/connectomake", "")
@@ -37,6 +38,7 @@ def test_the_users_cache_is_taken(tmp_path):
     assert cache_of(HOME="/dev/null", XDG_CACHE_HOME=str(tmp_path / ".cache")) == (folder, "")
 
 
+@pytest.mark.slow
 def test_without_a_home_an_own_folder_in_the_temporary_one(tmp_path):
     folder, said = cache_of(HOME="/dev/null", TMPDIR=str(tmp_path))
     assert (folder.parent, said) == (tmp_path / f"connectomake-{os.getuid()}", "")
@@ -49,6 +51,7 @@ def poison(folder):
     (folder / "index.nbi").write_bytes(pickle.dumps("x"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "how", ["world", "link", pytest.param("owner", marks=AS_ROOT), pytest.param("parent", marks=AS_ROOT), "file"]
 )
@@ -74,6 +77,7 @@ def test_a_folder_that_others_prepared_is_not_used(tmp_path, how):
     assert len(said.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_folder_of_the_users_own_choice(tmp_path):
     assert cache_of(NUMBA_CACHE_DIR=str(tmp_path / "new")) == (tmp_path / "new", "")
     (tmp_path / "shared").mkdir()

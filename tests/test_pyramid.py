@@ -69,6 +69,7 @@ def write_pyramid(folder, spec, volume, scales, how):
             write_parent(folder / parent.shard_name(b), child, parent, b, shards, how, {"stage": "pyramid_layer"})
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(cases(), FACTORS)
 def test_every_scale_is_that_of_the_whole_volume(tmp_path_factory, case, factors):

@@ -140,6 +140,7 @@ def test_put_draw_renew_finish(url):
     assert queue.counts() == (0, 0)
 
 
+@pytest.mark.slow
 def test_a_lease_runs_out_unless_renewed(url):
     queue = open_queue(url, create=True)
     queue.put([make_task("a")])
@@ -219,6 +220,7 @@ def test_what_is_no_storage_is_refused(url):
 # workers
 
 
+@pytest.mark.slow
 def test_workers_make_all_tasks_once(here, url):
     open_queue(url, create=True).put([make_task(f"{n:x}") for n in range(8)])
     text = call("queue", "work", url, "-j", "2", check=0)[1]
@@ -251,6 +253,7 @@ def test_what_is_made_already_is_left_unless_an_input_is_younger(here):
     assert lines(here / "starts") == ["a", "a", "a"]
 
 
+@pytest.mark.slow
 def test_a_lease_is_renewed_while_a_job_runs(here, url):
     open_queue(url, create=True).put([make_task("a")])
     with worker(url, "--lease", "10", SLEEP="12") as first, worker(url, "--lease", "10", SLEEP="12") as second:
@@ -259,6 +262,7 @@ def test_a_lease_is_renewed_while_a_job_runs(here, url):
     assert (here / "out/a.shard").read_bytes().startswith(b"whole")
 
 
+@pytest.mark.slow
 def test_a_killed_workers_task_goes_to_another(here, url):
     open_queue(url, create=True).put([make_task("a")])
     with worker(url, "--lease", "3", SLEEP="600") as first:
@@ -298,6 +302,7 @@ def test_a_signal_while_the_queue_is_empty(here):
         assert first.wait(LONG) == 143
 
 
+@pytest.mark.slow
 def test_an_idle_worker_ends(here):
     queue = open_queue("fq://queue", create=True)
     queue.put([make_task("a")])
@@ -307,6 +312,7 @@ def test_an_idle_worker_ends(here):
     assert time.time() - started >= 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("block", "how"), [("bad", "exit code 1"), ("killed", "signal 9 .*out of memory")])
 def test_a_task_that_always_fails_is_given_up(here, url, block, how):
     import re

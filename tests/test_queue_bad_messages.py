@@ -110,6 +110,7 @@ def test_every_bad_text_is_one_sentence(text, reason):
     assert str(caught.value).isprintable()
 
 
+@pytest.mark.slow
 def test_bad_messages_are_put_aside_and_work_goes_on(here, url):
     queue = open_queue(url, create=True)
     bad = [text for name, (text, _) in TEXTS.items() if not (url.startswith("sqs") and name in ("empty", "nested", "spaces"))]

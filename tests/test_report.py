@@ -148,6 +148,7 @@ def test_a_run_elsewhere_is_read_there(plan):
     assert pictures.seen_from(plan, name, f"x/y/{name}").outdir == "x/y/out"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words", [(), ("--at", "3", "4", "5"), ("--objects", "3"), ("--blocks",)], ids=lambda w: w[0] if w else "section"
 )

@@ -912,6 +912,7 @@ def test_the_limit_of_arrays(commands):
     assert Slurm().array_limit() == 1000
 
 
+@pytest.mark.slow
 def test_snakemake_finds_the_plugin_and_nothing_heavy_is_imported():
     code = (
         "import sys, snakemake_executor_plugin_sbatch as p;"

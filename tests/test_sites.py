@@ -98,6 +98,7 @@ def test_no_server(s3, endpoint):
     assert time.monotonic() - started < 60
 
 
+@pytest.mark.slow
 def test_a_server_that_says_nothing(s3):
     import socket
 

@@ -397,6 +397,7 @@ def test_a_probe_that_is_refused_says_why(folder, tmp_path):
     assert not list(tmp_path.glob(".connectomake-probe-*"))
 
 
+@pytest.mark.slow
 def test_a_node_that_sees_another_folder(folder, tmp_path):
     """The job ends and nothing that it wrote is here."""
     (folder.parent / "bin/sbatch").write_text("#!/bin/sh\ncat > /dev/null; echo 7\n")

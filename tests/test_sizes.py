@@ -10,8 +10,6 @@ FOLDERS = ("src", "workflow", "scripts")
 FILES = [path.relative_to(ROOT).as_posix() for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
 RULES = [path.relative_to(ROOT).as_posix() for path in sorted(ROOT.glob("workflow/**/*.smk"))]
 FUNCTION, MODULE = 60, 300
-TOO_LONG = {"src/snakemake_executor_plugin_pods/run.py"}
-"""To be made two modules (issue 18); take out here then, none may be added."""
 
 
 def functions(path):
@@ -29,9 +27,7 @@ def test_no_function_is_longer_than_a_page(path):
 @pytest.mark.parametrize("path", [*FILES, *RULES])
 def test_no_module_is_too_long(path):
     length = len((ROOT / path).read_text().splitlines())
-    assert length <= MODULE or path in TOO_LONG, (
-        f"{path} has {length} lines, at most {MODULE}: make two modules of it, each of one thing"
-    )
+    assert length <= MODULE, f"{path} has {length} lines, at most {MODULE}: make two modules of it, each of one thing"
 
 
 def test_the_files_are_found():

@@ -62,6 +62,7 @@ def test_names_tell_who_writes(tmp_path):
     assert final_path(path) == tmp_path / "0.up.h5"
 
 
+@pytest.mark.slow
 def test_only_what_nobody_writes_is_removed(tmp_path):
     folder, gone, alive = tmp_path / "merge" / "1", ended_process(), os.getpid()
     folder.mkdir(parents=True)
@@ -145,6 +146,7 @@ def test_a_live_run_is_named(out, name):
     assert lock.held(out) == holder or holder.machine == processes.machine()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DEAD)
 def test_the_lock_of_a_dead_run_is_taken_over(out, name):
     hold(out, folder="/elsewhere", **DEAD[name] | ({"process": ended_process()} if "gone" in name else {}))
@@ -159,6 +161,7 @@ def test_a_damaged_lock_is_taken_over(out, text):
     assert lock.take(out)
 
 
+@pytest.mark.slow
 def test_one_of_many_gets_it(out):
     """Processes of as many directories take the lock at the same time: one gets it, the others are told."""
     code = """

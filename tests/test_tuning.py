@@ -108,12 +108,14 @@ def test_the_version_is_one_that_was_tried():
     assert __version__.startswith(TRIED), "look at each replacement in snakemake_tuning, then add the version"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", [name for name in RUNS if name != "a run"])
 def test_a_tuned_graph_has_the_same_jobs_for_the_same_reasons(both, part):
     assert told(both[True][part]) == told(both[False][part])
     assert ("Nothing to be done" in both[False][part]) == (part in ("finished", "a log"))
 
 
+@pytest.mark.slow
 def test_a_tuned_run_leaves_the_same_files_and_notes(both):
     def left(folder):
         return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*.txt")}
@@ -126,6 +128,7 @@ def test_a_tuned_run_leaves_the_same_files_and_notes(both):
     assert notes(both[True]["folder"]) == notes(both[False]["folder"])
 
 
+@pytest.mark.slow
 def test_an_output_in_an_output_is_still_refused(tmp_path):
     text = """
 from snakemake_tuning import graph
