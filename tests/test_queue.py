@@ -154,6 +154,7 @@ def test_a_lease_runs_out_unless_renewed(url):
     assert again[-1].draws == 2
 
 
+@pytest.mark.slow
 def test_purge(url):
     queue = open_queue(url, create=True)
     queue.put([make_task("a"), make_task("b")])
@@ -234,6 +235,7 @@ def test_workers_make_all_tasks_once(here, url):
     assert "left, about" in text
 
 
+@pytest.mark.slow
 def test_what_is_made_already_is_left_unless_an_input_is_younger(here):
     (here / "out").mkdir()
     (here / "out/in").write_text("read")
@@ -279,6 +281,7 @@ def test_a_killed_workers_task_goes_to_another(here, url):
     assert (here / "out/a.shard").read_bytes().startswith(b"whole")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_releases_the_lease(here, url, number):
     queue = open_queue(url, create=True)
@@ -367,6 +370,7 @@ def test_another_storage_can_be_named_when_working(here, store):
 # wrong input
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("url", "text"),
     [
@@ -426,6 +430,7 @@ def test_no_such_bucket(here, cloud):
     assert "bucket does not exist" in said
 
 
+@pytest.mark.slow
 def test_another_version_or_plan(here):
     queue = open_queue("fq://queue", create=True)
     queue.put([make_task("a", version="9.9.9")])

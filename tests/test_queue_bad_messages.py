@@ -162,6 +162,7 @@ def strange_files(folder):
     return number
 
 
+@pytest.mark.slow
 def test_whatever_lies_in_a_queues_folder(here):
     queue = open_queue("fq://queue", create=True)
     number = strange_files(here / "queue/queue")
@@ -248,6 +249,7 @@ def test_task_queue_sees_the_same_queue(here):
 # tasks that this worker cannot make
 
 
+@pytest.mark.slow
 def test_refused_tasks_are_left_to_others_and_work_goes_on(here, url):
     queue = open_queue(url, create=True)
     queue.put([make_task(f"v{n}", version="9.9.9") for n in range(4)] + [make_task("x", script="absent.py")])
@@ -268,6 +270,7 @@ def test_refused_tasks_are_left_to_others_and_work_goes_on(here, url):
         assert "6 waiting" in status
 
 
+@pytest.mark.slow
 def test_full_paths_must_be_allowed(here):
     (here / "elsewhere").mkdir()
     (here / "run").mkdir()

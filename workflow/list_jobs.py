@@ -57,7 +57,8 @@ def listing(dag: Any, rule: str) -> dict[str, Any]:
     prefix = f"{(settings.default_storage_prefix or '').rstrip('/')}/" if settings.default_storage_provider else ""
     script = next((r.script for r in dag.workflow.rules if r.name == rule), None)
     wanted = [job for job in dag.jobs if script and job.rule.name == rule and dag.needrun(job)]
-    ready, waiting, missing = [], 0, Counter()
+    ready, waiting = [], 0
+    missing: Counter[str] = Counter()
     for job in sorted(wanted, key=lambda job: job.output[0]):
         before = [other for other in dag.dependencies[job] if dag.needrun(other)]
         if before:
