@@ -27,7 +27,7 @@ from connectomake.meshes.parents import make_parent
 from connectomake.meshes.shards import Level, manifest
 from connectomake.objects import segment_properties, sizes
 from connectomake.octree import Adjacency, MemoryBlocks, merge_blocks, tables_for_children
-from connectomake.planning.demands import Demands
+from connectomake.planning.demands import PROCESS_MB, Demands
 from connectomake.planning.facts import SourceFacts
 from connectomake.planning.mesh_tree import MeshTree
 from connectomake.planning.plan import Plan
@@ -238,10 +238,24 @@ def test_the_last_attempt_at_a_watershed_has_room_for_noise():
 
 def test_demands_grow_with_the_attempt_and_the_block():
     small, large = Demands(make_plan()), Demands(make_plan(shape=(600, 600, 600), block=[256, 256, 256], chunk=[64, 64, 64]))
-    for stage in VERSIONS:
+    for stage in PROCESS_MB.keys() - {"watershed", "info"}:
         assert small.memory(stage, 2) == 2 * small.memory(stage)
         assert large.memory(stage) >= small.memory(stage) > 0
         assert large.minutes(stage) >= small.minutes(stage) > 0
+
+
+@pytest.mark.parametrize("stage", ["componets", "watershed", "pyramid_image", "thumbnail", "", "Image"])
+def test_an_unknown_stage_has_no_demands(stage):
+    for asked in (Demands(make_plan()).memory, Demands(make_plan()).minutes):
+        with pytest.raises(ConfigError, match=f"no jobs are called '{stage}'.*known are image, affinity, components, merge"):
+            asked(stage)
+
+
+def test_an_unknown_stage_has_no_settings():
+    stages = Stages(make_plan())
+    for ask in (stages.param, stages.fingerprint, stages.record):
+        with pytest.raises((LookupError, AttributeError, ValueError)):
+            ask("componets")
 
 
 def test_more_views_of_a_patch_may_take_more_time():

@@ -182,7 +182,7 @@ def wholes(plan):
 def demands(plan):
     """MB at each attempt, and minutes, of all stages that resources are named after and that the plan runs."""
     asked = Demands(plan)
-    names = {*PROCESS_MB, *SECONDS_PER_MB, *SECONDS_PER_MEGAVOXEL} - {"watershed"}
+    names = {*PROCESS_MB, *SECONDS_PER_MB, *SECONDS_PER_MEGAVOXEL} - {"watershed", "info"}
     left_out = {"traces", "gather_traces", "skeletons"} if not Skeletons(plan).enabled else set()
     values = {name: [*(asked.memory(name, n) for n in ATTEMPTS), *(asked.minutes(name, n) for n in ATTEMPTS)]
               for name in sorted(names - left_out)}  # fmt: skip

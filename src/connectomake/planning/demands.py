@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from connectomake.errors import ConfigError
 from connectomake.geometry import volume_of
 from connectomake.planning.fan_out import MB, TABLE_BYTES, agglomeration_bytes, merge_bytes
 from connectomake.planning.mesh_tree import MeshTree
@@ -14,12 +15,14 @@ from connectomake.planning.scales import Scales
 from connectomake.planning.skeletons import Skeletons
 from connectomake.planning.times import LEAST_MINUTES, SECONDS_PER_MB, SPARE, read_bytes, seconds_of
 
+LIGHT_PROCESS_MB = 100
 PROCESS_MB = {
     "image": 260,
     "affinity": 600,
     "components": 220,
     "watershed": 300,
     "merge": 300,
+    "lookup": LIGHT_PROCESS_MB,
     "agglomeration": 290,
     "history": 340,
     "segmentation": 250,
@@ -36,9 +39,9 @@ PROCESS_MB = {
     "evaluation": 110,
     "curve": 380,
     "pyramid": 260,
+    "info": LIGHT_PROCESS_MB,
 }
 """Memory of a stage's process before it reads anything, with some to spare; those with compiled code or torch need most."""
-LIGHT_PROCESS_MB = 100
 REMOTE_MB = 180
 """Of the Snakemake around a script on a cluster: measured 105, and up to 174 of jobs with hundreds of inputs."""
 NETWORK_BYTES_PER_VOXEL = 1500
@@ -74,9 +77,16 @@ NOISE_BYTES, LAST_ATTEMPT = 280, 3
 the job whether a network is that weak, so the last attempt of the cluster profiles asks for it."""
 
 
+def _check(stage: str) -> None:
+    """Raise a ConfigError unless the stage's jobs have demands; `watershed` is a way of `components`."""
+    known = [name for name in PROCESS_MB if name != "watershed"]
+    if stage not in known:
+        raise ConfigError(f"no jobs are called {stage!r}, so their memory and time are unknown; known are {', '.join(known)}")
+
+
 @dataclass(frozen=True)
 class Demands:
-    """Memory in MB and time in minutes of one job of a stage; `attempt` doubles both at each retry.
+    """Memory in MB and time in minutes of one job; `attempt` doubles both at each retry. An unknown stage is a ConfigError.
 
     Parameters
     ----------
@@ -104,6 +114,7 @@ class Demands:
             Files that the job reads. Where the stage's memory follows from them (`READ_TABLES`) and all are there and say how
             large their arrays are, it is that; else an estimate from the block, which a weak network's many basins exceed.
         """
+        _check(stage)
         read = [read_bytes(path) for path in tables] if stage in READ_TABLES else []
         if read and None not in read:
             sizes = [size for size in read if size is not None]
@@ -147,7 +158,7 @@ class Demands:
             stage = "watershed"
         if stage == "meshes" and self.plan.mesh_spec.lods == 1:
             return LIGHT_PROCESS_MB  # packs fragments as they are
-        return PROCESS_MB.get(stage, LIGHT_PROCESS_MB)
+        return PROCESS_MB[stage]
 
     def minutes(self, stage: str, attempt: int = 1, tables: Iterable[str] = ()) -> int:
         """Return the time in minutes that a job of a stage may take: generous, for clusters kill what exceeds it.
@@ -162,6 +173,7 @@ class Demands:
             Files that the job reads. Where the stage's time follows from them (`SECONDS_PER_MB`) and all are there and say how
             large they are, it is that; else an estimate from the voxels.
         """
+        _check(stage)
         if stage in SECONDS_PER_MB:
             read = [read_bytes(path) for path in tables]
             held = float(sum(size for size in read if size is not None)) if read and None not in read else self._read(stage)
@@ -219,13 +231,11 @@ class Demands:
     def _components(self) -> int:
         itemsize = np.dtype(self._probability_dtype).itemsize
         boundary = BOUNDARY_BYTES + itemsize if self.plan.t_boundary else 0
-        return self._voxels * (
-            WATERSHED_BYTES + 6 * itemsize + boundary if self.plan.watershed else COMPONENTS_BYTES + itemsize
-        )
+        each = WATERSHED_BYTES + 6 * itemsize + boundary if self.plan.watershed else COMPONENTS_BYTES + itemsize
+        return self._voxels * each
 
     def _image(self) -> int:
-        height = self.plan.chunk[0]
-        row = volume_of((height, self.plan.block[1], self.plan.block[2]))
+        row = volume_of((self.plan.chunk[0], *self.plan.block[1:]))
         return 3 * row * self.plan.source.channels * np.dtype(self.plan.source.dtype).itemsize
 
     def _affinity(self) -> int:
