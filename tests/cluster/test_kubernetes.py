@@ -68,7 +68,7 @@ def test_faults_change_nothing(site, project):
     head = project.start(log="killed.log")
     injector = Injector(site, head)
     injector.on_running_pods("deleted", injector.delete, 2, "image")
-    injector.on_running_pods("evicted", lambda name: evict(site, name), 1, "image")
+    injector.on_running_pods("evicted", lambda name: evict(site, name), 1, ("image", "affinity"))
     injector.lose_server(project.folder / "killed.log")
     injector.trouble_storage(10)
     at_work = lambda: len([n for n in listing(site.s3) if n.startswith("affinity/")]) >= 2  # noqa: E731
@@ -134,7 +134,7 @@ def test_what_ends_pods_from_outside_costs_no_try(site, project):
         injector = Injector(site, head)
         injector.on_running_pods("deleted", injector.delete, 1, "image")
         injector.lose_server(log, times=4)
-        injector.on_running_pods("evicted", lambda name: evict(site, name), 2, "affinity")
+        injector.on_running_pods("evicted", lambda name: evict(site, name), 2, ("image", "affinity"))
         injector.preempt(log)
         injector.lose_node(log)
         head.wait(3600)
