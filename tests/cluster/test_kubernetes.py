@@ -15,14 +15,14 @@ from tests.cluster.daemons import wait
 from tests.cluster.kubernetes.build import asked_for
 from tests.cluster.kubernetes.injector import Injector, evict
 from tests.cluster.kubernetes.project import (
+    DISK,
+    MEMORY,
     finished,
-    jobs_out_of_memory,
-    jobs_that,
     listing,
-    memory_of_attempts,
     memory_of_rules,
     small_config,
     stored_digests,
+    tries_after,
 )
 from tests.cluster.kubernetes.site import BUCKET, NAMESPACE, assert_clean, pods, secrets
 
@@ -49,6 +49,20 @@ def as_the_first_version_wrote_it(folder):
     path.write_text(json.dumps({"namespace" if name == "place" else name: value for name, value in values.items()}))
 
 
+def is_at_work(site, log):
+    """Whether two jobs with the network are done, and one is tried again that took more disk than it had."""
+    done = [name for name in listing(site.s3) if name.startswith("affinity/")]
+    return len(done) >= 2 and any(len(asked) > 1 for asked in tries_after(log, DISK, "disk_mb"))
+
+
+def assert_doubled(*logs):
+    """Assert that jobs ran out of memory and of disk, and each further try had double; each head numbers its jobs anew."""
+    for why, resource in ((MEMORY, "mem_mb"), (DISK, "disk_mb")):
+        tries = [asked for log in logs for asked in tries_after(log, why, resource)]
+        assert tries, why
+        assert all(asked[-1] >= 2 * asked[0] for asked in tries if len(asked) > 1), (why, tries)
+
+
 def test_faults_change_nothing(site, project):
     code, text, _ = project.run("--cores", "2", profile="local", config="local")
     assert code == 0, text[-3000:]
@@ -65,15 +79,15 @@ def test_faults_change_nothing(site, project):
     for number in range(3):
         site.s3.delete_object(Bucket=BUCKET, Key=f"trouble/{number}")
     site.s3.put_object(Bucket=BUCKET, Key="disk", Body=b"")
-    head = project.start(log="killed.log")
+    head, killed = project.start(log="killed.log"), project.folder / "killed.log"
     injector = Injector(site, head)
     injector.on_running_pods("deleted", injector.delete, 2, "image")
     injector.on_running_pods("evicted", lambda name: evict(site, name), 1, ("image", "affinity"))
-    injector.lose_server(project.folder / "killed.log")
+    injector.lose_server(killed)
     injector.trouble_storage(10)
-    at_work = lambda: len([n for n in listing(site.s3) if n.startswith("affinity/")]) >= 2  # noqa: E731
-    assert wait(lambda: at_work() or head.poll() is not None, 1500), (project.folder / "killed.log").read_text()[-3000:]
-    assert head.poll() is None, (project.folder / "killed.log").read_text()[-3000:]
+
+    assert wait(lambda: is_at_work(site, killed.read_text()) or head.poll() is not None, 1500), killed.read_text()[-3000:]
+    assert head.poll() is None, killed.read_text()[-3000:]
     head.kill()
     head.wait(30)
     injector.note("head killed")
@@ -96,16 +110,10 @@ def test_faults_change_nothing(site, project):
     after = listing(site.s3)
     assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
     assert stored_digests(site.s3) == expected
-    told = (project.folder / "killed.log").read_text() + text
-    for log in ((project.folder / "killed.log").read_text(), text):  # each head numbers its jobs anew
-        tries = [memory_of_attempts(log)[job] for job in jobs_out_of_memory(log)]
-        assert all(asked[-1] >= 2 * asked[0] for asked in tries if len(asked) > 1), "each further attempt has double"
-        tries = [memory_of_attempts(log, "disk_mb")[job] for job in jobs_that(log, "took more disk than it asked for")]
-        assert all(asked[-1] >= 2 * asked[0] for asked in tries if len(asked) > 1), "and of disk"
+    told = killed.read_text() + text
+    assert_doubled(killed.read_text(), text)
     there = memory_of_rules(told)
     assert {rule: there[rule] - here[rule] for rule in ("image", "affinity")} == {"image": REMOTE_MB, "affinity": REMOTE_MB}
-    assert jobs_out_of_memory(told)
-    assert jobs_that(told, "took more disk than it asked for")
     assert told.count("it is made again as") >= injector.count["deleted"] + injector.count["evicted"]
     assert not re.findall("message: .*(?:is gone|deleted)", told), "what ends a pod from outside is no failed try"
     assert "Kubernetes does not answer" in told

@@ -19,6 +19,7 @@ from tests.flow import CONFIG, MODEL, ROOT, smooth_noise
 
 SHIPPED = ("Snakefile", "config.yaml", "workflow", "scripts", "models", "configs", "profiles", "envs")
 OUTDIR = "results/small"
+MEMORY, DISK = r"ran out of memory \(OOMKilled, it had", "took more disk than it asked for"
 PREFIX = f"s3://{BUCKET}/run"
 SHAPE = (20, 40, 44)
 TROUBLE = '''
@@ -166,7 +167,13 @@ def memory_of_rules(text):
 
 def jobs_out_of_memory(text):
     """The numbers of the jobs whose pods ran out of memory."""
-    return jobs_that(text, r"ran out of memory \(OOMKilled, it had")
+    return jobs_that(text, MEMORY)
+
+
+def tries_after(text, why, resource):
+    """What each try was given of the jobs of whose pods something is said."""
+    attempts = memory_of_attempts(text, resource)
+    return [attempts[job] for job in dict.fromkeys(jobs_that(text, why))]
 
 
 def jobs_that(text, why):
