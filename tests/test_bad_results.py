@@ -120,6 +120,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_damage(plan, capsys, name):
     path, damage, *says = CASES[name]

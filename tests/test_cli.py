@@ -517,6 +517,7 @@ def test_numbers_are_readable():
     assert (common.counted(1, "block"), common.counted(1200, "block")) == ("1 block", "1,200 blocks")
 
 
+@pytest.mark.slow
 def test_phantom(fresh, capsys):
     import h5py
 

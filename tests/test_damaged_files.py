@@ -67,6 +67,7 @@ def test_exactly_the_damaged_files_are_named(run, whole_run, way):
     check(run, set())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_nothing_stops_the_commands(run, capfd, way):
     damaged(way, there(run).values())

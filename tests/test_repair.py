@@ -54,6 +54,7 @@ def test_verify_itself_removes_nothing(run, capfd):
     assert content("out") == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_only_the_damaged_file_goes(run, capfd, way):
     if way == "unreadable" and os.geteuid() == 0:
