@@ -83,6 +83,7 @@ def square(z):
     return points, np.array([[0, 1, 2], [0, 2, 3]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", [(5, 7), (7, 5)])
 def test_the_nearer_object_hides_the_other(order):
     """z points away from the viewer: the square at z 0 hides the one behind it, whichever is drawn first."""
@@ -170,6 +171,7 @@ def test_a_snapshot_of_one_object(plan):
     assert np.median([shade(pixel, own) for pixel in coloured[::50]]) > 0.98
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "text"),
     [
@@ -223,6 +225,7 @@ def test_snakemakes_report(tmp_path):
     assert flow.would_run(flow.with_values(report={"enabled": False, "slices": 2, "objects": 3})) == {}
 
 
+@pytest.mark.slow
 def test_a_report_of_what_is_not_made_yet_names_the_target(tmp_path):
     flow = Flow(tmp_path / "run").make()
     flow.write()

@@ -256,6 +256,7 @@ def test_slurm_out_of_reach(fake_slurm, monkeypatch):
         check_slurm(None, "main")
 
 
+@pytest.mark.slow
 def test_check_command(s3, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_inputs(tmp_path)

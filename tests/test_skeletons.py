@@ -175,6 +175,7 @@ def build(root, volume, spec, block, chunk, fan_out, keep=None):
     return count, [hashlib.sha256((root / name).read_bytes()).hexdigest() for name in ("skeletons/0.shard", "lengths.h5")]
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(
     seed=st.integers(0, 99), start=offsets, shape=st.tuples(*[st.integers(2, 22)] * 3), size=SIZES,

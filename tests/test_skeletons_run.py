@@ -140,6 +140,7 @@ def test_without_skeletons_there_is_nothing_to_export(run, capsys):
     assert "skeletons.enabled: true" in err
 
 
+@pytest.mark.slow
 def test_an_empty_segmentation_has_no_skeletons(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     config = HERE | {

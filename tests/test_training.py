@@ -147,6 +147,7 @@ def test_flips_and_transposes_copy_voxels_and_change_the_affinities(order, signs
         np.testing.assert_array_equal(after[axis], expected)
 
 
+@pytest.mark.slow
 def test_beyond_the_volume_the_image_is_mirrored_and_nothing_is_learned():
     image, labels = tissue((8, 8, 8))
     out, out_labels = np.empty((12, 12, 12), np.float32), np.empty((12, 12, 12), np.uint32)
@@ -230,6 +231,7 @@ def test_membranes_fade_in_places_of_some_tinted_samples():
     assert max(faded) < 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", [(0, 0, 0), (1, 2, 3), (-1, 0, 0), (0, 0, 5)])
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 def test_a_patch_that_is_only_turned_is_copied_as_it_would_be_resampled(order, start):
@@ -370,6 +372,7 @@ def rows_of(folder):
         return [{k: v for k, v in row.items() if k not in ("seconds", "waited")} for row in csv.DictReader(file)]
 
 
+@pytest.mark.slow
 def test_the_number_of_workers_changes_no_bit_and_may_change_on_the_way(tmp_path):
     one, three = (trained(tmp_path / str(n), workers=n, batch=2) for n in (1, 3))
     assert all(torch.equal(one[key], three[key]) for key in one)
@@ -380,6 +383,7 @@ class Killed(Exception):
     """Stands for a kill."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("autocast", ["none", "bfloat16"])
 @pytest.mark.parametrize("batch", [1, 2])
 def test_a_killed_training_goes_on_to_the_same_bits(tmp_path, autocast, batch):
@@ -408,6 +412,7 @@ def test_the_seed_decides(tmp_path):
     assert not all(torch.equal(first[n], other[n]) for n in first)
 
 
+@pytest.mark.slow
 def test_it_learns_and_leaves_weights_log_and_pictures(tmp_path):
     said = []
     still = asdict(STILL)
