@@ -20,8 +20,9 @@ MODULES = {path.relative_to(LIBRARY).as_posix(): path for path in sorted(LIBRARY
 FLOORS = {
     "ground": "credentials plain private processes shell slate",
     "errors": "compiled errors remains",
-    "trouble": "geometry remote_http trouble",
-    "files": "atomic networks remote tables",
+    "trouble": "geometry trouble",
+    "files": "atomic networks tables",
+    "stores": "storage",
     "layers": "layers lock phantom shipped",
     "sources": "sources",
     "stages": "agglomeration components evaluation inference measures meshes objects octree pyramid segmentation skeletons "

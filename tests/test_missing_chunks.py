@@ -195,7 +195,7 @@ def test_hdf5_on_a_server_without_ranges_is_fetched_whole(served, tmp_path, capf
     source = open_source(f"{served.url}/a.h5", **keys)
     np.testing.assert_array_equal(source.read(source.bounds)[0], IMAGE)
     assert "the server sends no ranges, so the whole file is fetched" in capfd.readouterr().err
-    monkeypatch.setattr("connectomake.remote_http.WHOLE", 100)
+    monkeypatch.setattr("connectomake.storage.http.WHOLE", 100)
     with pytest.raises(SourceError, match=r"sends no ranges, and the file has .* copy it to a disk or a bucket"):
         open_source(f"{served.url}/a.h5", **keys)
     with pytest.raises(SourceError, match=r"does not exist \(HTTP 404\)"):

@@ -12,8 +12,8 @@ from connectomake.errors import QueueError, StorageError
 from connectomake.queueing.child import stand_in
 from connectomake.queueing.messages import KEY, OthersTaskError, read_message
 from connectomake.queueing.queues import open_queue
-from connectomake.queueing.stores import open_store
 from connectomake.queueing.task import Named, Task
+from connectomake.storage.stores import open_store
 from tests.queue_help import (
     LONG,
     Cloud,
@@ -205,7 +205,7 @@ def test_stores(store, tmp_path):
 
 def test_buckets_that_cloud_files_knows(cloud, tmp_path, monkeypatch):
     """gs:// cannot be tried here; the same class on an S3 server can."""
-    from connectomake.queueing.stores import CloudStore
+    from connectomake.storage.cloud import CloudStore
 
     monkeypatch.setenv("AWS_SESSION_TOKEN", "")
     cloud.client("s3").create_bucket(Bucket="bucket")

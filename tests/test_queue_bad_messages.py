@@ -14,8 +14,8 @@ from connectomake.queueing import files
 from connectomake.queueing.bounds import outside
 from connectomake.queueing.messages import OthersTaskError, envelope, read_message
 from connectomake.queueing.queues import open_queue
-from connectomake.queueing.stores import open_store
 from connectomake.queueing.task import Task, plan_hash
+from connectomake.storage.stores import open_store
 from tests.queue_help import Cloud, call, lines, make_plan, make_task, make_workflow, put_text
 from tests.tiny_run import CONFIG
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from connectomake.queueing.stores import open_store
+from connectomake.storage.stores import open_store
 from tests.flow import ROOT, Flow, sha
 from tests.queue_help import LONG, Cloud, call, wait_for, worker
 

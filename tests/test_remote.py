@@ -16,10 +16,14 @@ from hypothesis import strategies as st
 from connectomake.errors import ConfigError, SourceError
 from connectomake.geometry import Box
 from connectomake.layers.records import encode_record
-from connectomake.planning.stored import Stored, StoredRun, list_gs, list_s3, unshipped
-from connectomake.remote import PAGES, RangedFile, open_url, s3_client
+from connectomake.planning.stored import StoredRun, unshipped
 from connectomake.shipped import unpack
 from connectomake.sources import find_kind, open_source
+from connectomake.storage.client import s3_client
+from connectomake.storage.listing import list_gs, list_s3
+from connectomake.storage.opening import open_url
+from connectomake.storage.ranges import PAGES, RangedFile
+from connectomake.storage.stores import Stored
 
 pytest.importorskip("moto")
 

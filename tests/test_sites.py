@@ -11,7 +11,9 @@ from google.api_core import exceptions as google
 from connectomake.cli import main
 from connectomake.errors import ConfigError, ConnectomakeError, RunError
 from connectomake.sites import check_bucket, check_slurm, read_profile
-from connectomake.sites.bucket import GoogleStore, S3Store, exercise
+from connectomake.storage.check import exercise
+from connectomake.storage.google import GoogleStore
+from connectomake.storage.s3 import S3Store
 from tests.flow import ROOT
 from tests.s3_server import S3Server
 from tests.tiny_run import write_inputs
@@ -155,15 +157,15 @@ class Google:
 
 def test_google():
     client = Google()
-    exercise(GoogleStore("lab", "run", client), "run")
+    exercise(GoogleStore("lab", "run", client))
     assert client.objects == {}
     with pytest.raises(ConfigError, match="there is no bucket 'lab'"):
-        exercise(GoogleStore("lab", "run", Google(missing=True)), "run")
+        exercise(GoogleStore("lab", "run", Google(missing=True)))
     with pytest.raises(RunError, match=r"put is denied in gs://lab/run; the account needs roles/storage.objectAdmin"):
-        exercise(GoogleStore("lab", "run", Google(denied="put")), "run")
+        exercise(GoogleStore("lab", "run", Google(denied="put")))
     denied = Google(denied="get")
     with pytest.raises(RunError, match="get is denied"):
-        exercise(GoogleStore("lab", "run", denied), "run")
+        exercise(GoogleStore("lab", "run", denied))
     assert denied.objects == {}, "what was put is deleted although it could not be read"
 
 

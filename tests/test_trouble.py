@@ -12,8 +12,9 @@ from connectomake.atomic import write_text
 from connectomake.errors import ConnectomakeError, LayerError, SourceError, StorageError
 from connectomake.layers import read_tables, write_columns, write_tables
 from connectomake.planning.freshness import is_stale
-from connectomake.remote import explained
-from connectomake.trouble import in_the_way, of_store, passes
+from connectomake.storage.ranges import explained
+from connectomake.storage.refusals import of_store
+from connectomake.trouble import in_the_way, passes
 from connectomake.verify.faults import Report
 from tests.s3_server import S3Server
 
@@ -130,7 +131,7 @@ def test_what_a_store_answers_names_the_object(answer):
     ("status", "code", "says"), [(400, "ExpiredToken", "have expired"), (403, "AccessDenied", "is denied")]
 )
 def test_a_real_client_whose_rights_end_while_it_reads(monkeypatch, status, code, says):
-    from connectomake.remote import open_url
+    from connectomake.storage.opening import open_url
 
     with S3Server() as server:
         for name, value in server.environment.items():

@@ -9,7 +9,7 @@ import sys
 import tarfile
 from pathlib import PurePosixPath
 
-from connectomake.remote import s3_client
+from connectomake.storage.s3 import S3Store
 
 
 def unpack(data: bytes, checksum: str, folder: str = ".") -> None:
@@ -47,8 +47,8 @@ def _plain(archive: tarfile.TarFile) -> list[tarfile.TarInfo]:
 
 def main(url: str, checksum: str) -> None:
     """Fetch and unpack into the working directory."""
-    bucket, _, key = url.removeprefix("s3://").partition("/")
-    unpack(s3_client().get_object(Bucket=bucket, Key=key)["Body"].read(), checksum)
+    folder, _, name = url.rpartition("/")
+    unpack(S3Store.open(folder, public=True).get(name), checksum)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,15 @@
-"""What the system or a store says stands in the way of a file or an object, and the way out, in one sentence.
+"""What the system says stands in the way of a file, and the way out, in one sentence; `storage.refusals` does it for objects.
 
-That a disk is full, a right is missing, a key has expired or a connection broke off is no damage: nothing is to be deleted.
+That a disk is full or a right is missing is no damage: nothing is to be deleted.
 """
 
-import contextlib
 import errno
 import os
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
-from connectomake.errors import ConnectomakeError, StorageError
+from connectomake.errors import StorageError
 
 PathLike = str | os.PathLike[str]
 _NUMBER = re.compile(r"\berrno[ =:]+(\d+)", re.IGNORECASE)
@@ -41,36 +39,6 @@ _WAYS = {
         "its disk or file server fails: see to that, then rerun; what is done stays",
     ),
 }
-_STAYS = "rerun: what is done stays"
-_STORE = (
-    (
-        r"expiredtoken|requestexpired|tokenrefreshrequired|token (is|has|included in the request is) expired|expired token",
-        f"the credentials for {{}} have expired ({{}}); renew them and {_STAYS}",
-    ),
-    (
-        r"invalidaccesskeyid|signaturedoesnotmatch|invalidtoken|unrecognizedclient|unauthenticated|unable to locate credentials"
-        r"|\b401\b",
-        f"the store of {{}} does not accept the credentials ({{}}); correct them and {_STAYS}",
-    ),
-    (
-        r"\(400\) when calling the headobject",  # an answer without a text
-        f"the store refuses to tell of {{}} ({{}}), as it does when credentials have expired; renew them and {_STAYS}",
-    ),
-    (
-        r"accessdenied|access denied|forbidden|permission_denied|\b403\b",
-        f"access to {{}} is denied ({{}}); have it permitted and {_STAYS}",
-    ),
-    (
-        r"slowdown|too many requests|requestlimitexceeded|\b429\b|\b503\b",
-        f"the store of {{}} is overloaded ({{}}); run fewer jobs at once, or later {_STAYS}",
-    ),
-    (
-        r"connect|timed? ?out|reset by peer|broken pipe|incompleteread|broken off|bytes were asked|resol|deadline|curl"
-        r"|unavailable|internalerror|\b50[0-9]\b",
-        f"the connection to {{}} broke off ({{}}); see to the network or the store and {_STAYS}",
-    ),
-)
-_LONG = 300
 
 
 def number_of(error: BaseException) -> int | None:
@@ -108,53 +76,6 @@ def in_the_way(path: PathLike, error: BaseException, doing: str = "read") -> Sto
     if number == errno.ENOSPC:
         return StorageError(f"{path} cannot be {doing} ({said}): its disk is full{_free(path)}; make room, then rerun")
     return StorageError(f"{path} cannot be {doing} ({said}): {_WAYS[number]}")
-
-
-def of_store(place: str, error: BaseException, kind: type[ConnectomakeError] = StorageError) -> ConnectomakeError | None:
-    """Return the error to raise for what a bucket or web server answered; None if it is none of the known troubles.
-
-    Parameters
-    ----------
-    place
-        The object, as a URL.
-    error
-        What the store's client raised.
-    kind
-        Of the error to return.
-    """
-    said = " ".join(str(error).split()) or type(error).__name__
-    text = f"{type(error).__name__} {said}".lower()
-    sentence = next((sentence for words, sentence in _STORE if re.search(words, text)), None)
-    if sentence is None:
-        return None
-    return kind(sentence.format(place, said if len(said) <= _LONG else f"{said[:_LONG]}…"))
-
-
-@contextlib.contextmanager
-def naming(place: str, path: PathLike) -> Iterator[None]:
-    """Turn what a store or the system refuses into an error that names object or file, and the way out.
-
-    Parameters
-    ----------
-    place
-        The object, as a URL.
-    path
-        Its copy on this machine.
-
-    Raises
-    ------
-    StorageError
-        For the known troubles; all other errors pass.
-    """
-    try:
-        yield
-    except ConnectomakeError:
-        raise
-    except Exception as error:
-        known = in_the_way(path, error, "read or written") or of_store(place, error)
-        if known is None:
-            raise
-        raise known from error
 
 
 def _free(path: PathLike) -> str:

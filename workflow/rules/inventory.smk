@@ -11,8 +11,9 @@ import snakemake.api
 from snakemake.scheduling.job_scheduler import JobScheduler
 from snakemake_interface_storage_plugins.io import Mtime
 
-from connectomake.planning.stored import Stored
-from connectomake.trouble import naming
+from connectomake.storage.google import GoogleStore
+from connectomake.storage.refusals import naming
+from connectomake.storage.s3 import S3Store
 
 
 @once
@@ -56,21 +57,12 @@ def answer(self):
 
 def ask_s3(self):
     """One request; the plugin's own question is up to three."""
-    try:
-        head = self.provider.s3c.meta.client.head_object(
-            Bucket=self.bucket, Key=self.key
-        )
-    except ClientError as error:
-        if error.response["Error"]["Code"] in {"404", "NoSuchKey"}:
-            return None
-        raise
-    return Stored(head["ETag"], head["ContentLength"], head["LastModified"].timestamp())
+    return S3Store(self.bucket, "", None, self.provider.s3c.meta.client).head(self.key)
 
 
 def ask_gcs(self):
     """One request; the plugin's own question is up to five."""
-    blob = self.bucket.get_blob(self.key)
-    return blob and Stored(blob.etag, blob.size, blob.updated.timestamp())
+    return GoogleStore(self.bucket.name, "", self.provider.client).head(self.key)
 
 
 def telling(method):
@@ -106,7 +98,7 @@ def forgetting(method):
 
 def remove_s3(self):
     """Delete the object; the plugin would then delete the bucket, too, if it were empty."""
-    self.provider.s3c.meta.client.delete_object(Bucket=self.bucket, Key=self.key)
+    S3Store(self.bucket, "", None, self.provider.s3c.meta.client).delete(self.key)
 
 
 ASK = {"s3": ask_s3, "gcs": ask_gcs}
@@ -133,8 +125,6 @@ if PROVIDER in ASK:
     OBJECT.retrieve_object = telling(OBJECT.retrieve_object)
 
 if PROVIDER == "s3":
-    from botocore.exceptions import ClientError
-
     OBJECT.remove = remove_s3
 
 if PROVIDER in ASK:

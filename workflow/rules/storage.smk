@@ -8,8 +8,8 @@ from snakemake.storage import flag_with_storage_object
 from connectomake.planning.freshness import is_stale
 from connectomake.planning.infos import info_text, is_info_stale
 from connectomake.planning.opening import NAME, leave_plan
-from connectomake.planning.stored import SHARED, StoredRun, store_text
-from connectomake.planning.stored import list_gs, list_s3, unshipped
+from connectomake.planning.stored import SHARED, StoredRun, unshipped
+from connectomake.storage.listing import LISTERS, STORES
 
 PROVIDER = workflow.storage_settings.default_storage_provider
 
@@ -67,7 +67,9 @@ def leave_plan_beside():
         ):
             prefix = workflow.storage_settings.default_storage_prefix
             text = json.dumps({"plan": plan.to_json()}).encode()
-            store_text(storage_client(), prefix, f"{plan.outdir}/{NAME}", text)
+            STORES[PROVIDER](storage_client(), prefix).put(
+                f"{plan.outdir}/{NAME}", text
+            )
     except (
         Exception
     ) as error:  # of the store's client, or of the disk: the results can be opened by their config
@@ -81,14 +83,13 @@ def leave_records():
     try:
         text = stored.summary(list_objects()[0])
         prefix = workflow.storage_settings.default_storage_prefix
-        store_text(storage_client(), prefix, f"{plan.outdir}/{SHARED}", text)
+        STORES[PROVIDER](storage_client(), prefix).put(f"{plan.outdir}/{SHARED}", text)
     except Exception as error:  # of the store's client: the run itself is done
         logger.warning(
             f"{SHARED} could not be left in the bucket ({error}); another head will read each record"
         )
 
 
-LISTERS = {"s3": list_s3, "gcs": list_gs}
 stored = None
 if HEAD and PROVIDER:
     try:

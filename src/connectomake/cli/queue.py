@@ -61,7 +61,7 @@ def fill(
     from connectomake.queueing.files import share
     from connectomake.queueing.missing import find_workflow, missing
     from connectomake.queueing.queues import open_queue
-    from connectomake.queueing.stores import open_store
+    from connectomake.storage.stores import open_store
 
     if len(words) > 2:
         raise ConfigError(f"queue fill takes [CONFIG] RULE, not {' '.join(words)}")

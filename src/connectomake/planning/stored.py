@@ -10,33 +10,22 @@ import json
 import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from connectomake.atomic import write_json
-from connectomake.errors import ConfigError, LayerError, SourceError
+from connectomake.errors import LayerError
 from connectomake.layers.records import read_record_of
 from connectomake.plain import read_json
 from connectomake.planning.plan import Plan
-from connectomake.remote import Fetch, RangedFile, explained, s3_fetch
 from connectomake.shell import command
-from connectomake.trouble import of_store
+from connectomake.storage.ranges import Fetch, RangedFile
+from connectomake.storage.stores import Stored
 
 TAIL = 4096
 THREADS = 16
 SHARED = "logs/records.json"
 RECORDED = (".shard", ".h5", ".pack", ".parquet")
 SHIPPED_BYTES = 10_000_000
-
-
-@dataclass(frozen=True)
-class Stored:
-    """One object: its etag, its size in bytes, the second it was last written."""
-
-    etag: str
-    size: int
-    time: float
 
 
 class StoredRun:
@@ -170,86 +159,6 @@ class StoredRun:
         except (OSError, ValueError):
             return {}
         return {str(etag): str(text) for etag, text in found.items()} if isinstance(found, dict) else {}
-
-
-def store_text(client: Any, url: str, path: str, text: bytes) -> None:
-    """Store a small object at a path below ``s3://BUCKET/PREFIX`` or ``gs://BUCKET/PREFIX``."""
-    scheme, _, place = url.partition("://")
-    bucket, _, prefix = place.partition("/")
-    key = "/".join(filter(None, (prefix.strip("/"), path)))
-    if scheme == "s3":
-        client.put_object(Bucket=bucket, Key=key, Body=text)
-    else:
-        client.bucket(bucket).blob(key).upload_from_string(text)
-
-
-def list_s3(client: Any, url: str, outdir: str) -> tuple[dict[str, Stored], Callable[[str], Fetch]]:
-    """List what lies under ``url/outdir``: one request per 1,000 objects.
-
-    Returns
-    -------
-    objects
-        By path from `url` on, which begins with `outdir`.
-    fetch
-        Returns a function that reads ranges of bytes of such a path.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such bucket.
-    SourceError
-        If it cannot be listed.
-    """
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    bucket, _, prefix = url.removeprefix("s3://").partition("/")
-    head = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
-    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{head}{outdir}/")
-    try:
-        objects = {
-            str(o["Key"])[len(head) :]: Stored(o["ETag"], int(o["Size"]), o["LastModified"].timestamp())
-            for page in pages
-            for o in page.get("Contents", ())
-        }
-    except ClientError as error:
-        raise _refusal(error, bucket) from error
-    except BotoCoreError as error:
-        other = SourceError(f"the bucket {bucket!r} cannot be reached ({error}); check endpoint and credentials")
-        raise of_store(f"s3://{bucket}", error) or other from error
-    return objects, lambda path: explained(f"{url}/{path}", s3_fetch(client, bucket, head + path))
-
-
-def _refusal(error: Any, bucket: str) -> ConfigError | SourceError:
-    code, message = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
-    if code in ("NoSuchBucket", "404"):
-        return _no_bucket(bucket)
-    if code in ("ExpiredToken", "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredTokenException"):
-        return SourceError(f"the credentials for bucket {bucket!r} are refused ({code}: {message}); renew them")
-    return SourceError(f"the bucket {bucket!r} cannot be listed ({code}: {message}); permit s3:ListBucket")
-
-
-def _no_bucket(bucket: str) -> ConfigError:
-    return ConfigError(f"there is no bucket {bucket!r}; make it, or correct default-storage-prefix in the profile")
-
-
-def list_gs(client: Any, url: str, outdir: str) -> tuple[dict[str, Stored], Callable[[str], Fetch]]:
-    """List a bucket of Google's as `list_s3` does one of S3."""
-    bucket, _, prefix = url.removeprefix("gs://").removeprefix("gcs://").partition("/")
-    head = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
-    try:
-        blobs: Iterable[Any] = client.list_blobs(bucket, prefix=f"{head}{outdir}/")
-        objects = {str(b.name)[len(head) :]: Stored(b.etag, int(b.size), b.updated.timestamp()) for b in blobs}
-    except Exception as error:
-        if getattr(error, "code", None) == 404:
-            raise _no_bucket(bucket) from error
-        other = SourceError(f"the bucket {bucket!r} cannot be listed ({error}); check its name and the credentials")
-        raise of_store(f"gs://{bucket}", error) or other from error
-
-    def fetch(path: str) -> Fetch:
-        blob = client.bucket(bucket).blob(head + path)
-        return explained(f"{url}/{path}", lambda start, stop: bytes(blob.download_as_bytes(start=start, end=stop - 1)))
-
-    return objects, fetch
 
 
 def unshipped(plan: Plan) -> list[str]:

@@ -5,8 +5,9 @@ from pathlib import Path, PurePosixPath
 
 from connectomake.errors import QueueError, StorageError
 from connectomake.planning.plan import Plan
-from connectomake.queueing.stores import Store, explained
 from connectomake.sources import is_url
+from connectomake.storage.refusals import explaining
+from connectomake.storage.stores import Store
 
 FOLDER = ".connectomake/files"
 
@@ -22,7 +23,7 @@ def files_of(plan: Plan) -> dict[str, str]:
 
 def share(plan: Plan, store: Store) -> None:
     """Upload a plan's files to the store, each under its hash, unless they are there."""
-    with explained(store):
+    with explaining(store.url):
         for path, sha in files_of(plan).items():
             if store.mtime(f"{FOLDER}/{sha}") is None:
                 store.upload(Path(path), f"{FOLDER}/{sha}")
@@ -86,7 +87,7 @@ def _find(path: str, sha: str, places: list[Path]) -> Path | None:
 def _fetch(path: str, sha: str, store: Store, cache: Path) -> Path:
     place = cache / sha
     if not place.exists():
-        with explained(store):
+        with explaining(store.url):
             if store.mtime(f"{FOLDER}/{sha}") is None:
                 raise StorageError(f"{path} is neither here nor in {store.url}/{FOLDER}; fill the queue again, or copy it here")
             store.download(f"{FOLDER}/{sha}", place)

@@ -8,8 +8,9 @@ from pathlib import Path
 from connectomake.errors import LayerError, RunError
 from connectomake.layers.records import decode_record
 from connectomake.queueing import files
-from connectomake.queueing.stores import Store, explained
 from connectomake.queueing.task import Task
+from connectomake.storage.refusals import explaining
+from connectomake.storage.stores import Store
 
 _TAIL = 1 << 14
 _LONG_TAIL = 1 << 22
@@ -51,7 +52,7 @@ class Place:
         """
         if task.fingerprint is None:
             return False
-        with explained(self.store):
+        with explaining(self.store.url):
             times = [self.store.mtime(path) for path in task.outputs]
             if any(t is None for t in times):
                 return False
@@ -71,7 +72,7 @@ class Place:
 
     def lacking(self, task: Task) -> str | None:
         """Return the first input that is not there."""
-        with explained(self.store):
+        with explaining(self.store.url):
             return next((path for path in task.inputs if self.store.mtime(path) is None), None)
 
     def folder(self, task_id: str) -> Path:
@@ -84,7 +85,7 @@ class Place:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
         if self.shared is not None:
             return
-        with explained(self.store):
+        with explaining(self.store.url):
             for path in task.inputs:
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
                 self.store.download(path, folder / path)
@@ -98,7 +99,7 @@ class Place:
         if missing:
             raise RunError(f"the script of {task.rule} ended well but did not write {missing[0]}")
         if self.shared is None:
-            with explained(self.store):
+            with explaining(self.store.url):
                 for path in task.outputs:
                     self.store.upload(folder / path, path)
             return
@@ -111,7 +112,7 @@ class Place:
         """Bring log and benchmark to the store; a job does not fail for want of them."""
         if self.shared is not None:
             return
-        with explained(self.store):
+        with explaining(self.store.url):
             for path in [*task.log, *([task.benchmark] if task.benchmark else [])]:
                 if (folder / path).exists():
                     self.store.upload(folder / path, path)

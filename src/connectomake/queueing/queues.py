@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -161,12 +160,13 @@ def _open_sqs(url: str, name: str, create: bool, endpoint: str | None) -> Queue:
     import boto3
 
     from connectomake.queueing.sqs_queue import SqsQueue
+    from connectomake.storage.client import region
 
     options: dict[str, Any] = {"endpoint_url": endpoint} if endpoint else {}
     match = re.search(r"sqs\.([\w-]+)\.amazonaws", url)
-    region = match[1] if match else os.environ.get("AWS_DEFAULT_REGION") or os.environ.get("AWS_REGION") or "us-east-1"
+    named = match[1] if match else region()
     with explained(url):
-        client = boto3.client("sqs", region_name=region, **options)
+        client = boto3.client("sqs", region_name=named, **options)
         if create:
             client.create_queue(QueueName=name)
         return SqsQueue(url, client, name)

@@ -10,9 +10,9 @@ from connectomake.errors import QueueError, StorageError
 from connectomake.queueing.bounds import outside
 from connectomake.queueing.messages import Drawn, OthersTaskError
 from connectomake.queueing.place import Place
-from connectomake.queueing.stores import FolderStore, Store, open_store
 from connectomake.queueing.task import Task, plan_hash
 from connectomake.shell import command
+from connectomake.storage.stores import FolderStore, Store, open_store
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,9 @@ from connectomake.sources.chunks import ChunkGrid, Index, Part
 from connectomake.sources.compression import SUFFIXES, decompress
 from connectomake.sources.paths import is_url
 from connectomake.sources.reasons import reason
-from connectomake.sources.tensor import CONTEXT, READ_SECONDS, kvstore, open_keys, unreachable
+from connectomake.sources.tensor import READ_SECONDS, kvstore, open_keys, unreachable
 from connectomake.sources.tensor_array import SAMPLED, SAMPLED_BY_READING, keys_below
+from connectomake.storage.patience import TENSORSTORE
 
 _SCANNED = 500_000
 _TRIED = 32
@@ -156,7 +157,7 @@ class ChunkShards:
             base = kvstore(self._path, self._key)
             spec = {"driver": "neuroglancer_uint64_sharded", "base": base, "metadata": self._sharding}
             try:
-                self._keys = ts.KvStore.open(spec, context=ts.Context(CONTEXT)).result(timeout=READ_SECONDS)
+                self._keys = ts.KvStore.open(spec, context=ts.Context(TENSORSTORE)).result(timeout=READ_SECONDS)
             except (ValueError, OSError, TimeoutError) as error:
                 text = f"the shards of {self._path}/{self._key} cannot be opened ({reason(error)}); correct its info file"
                 raise SourceError(text) from error

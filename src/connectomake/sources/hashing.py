@@ -15,8 +15,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from connectomake.errors import SourceError
-from connectomake.remote import RangedFile
 from connectomake.sources.identity import Item, mark_of
+from connectomake.storage.ranges import RangedFile
 
 PIECE = 1 << 26
 READ = 1 << 20

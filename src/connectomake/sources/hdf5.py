@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from connectomake.errors import ConfigError, SourceError
-from connectomake.remote import RangedFile, open_url
 from connectomake.sources import identity, peers
 from connectomake.sources.grid import Attributes, Grid
 from connectomake.sources.hdf5_array import broken_link, hdf5_array
@@ -18,6 +17,8 @@ from connectomake.sources.options import DEFAULTS, SourceOptions
 from connectomake.sources.paths import is_url
 from connectomake.sources.reasons import TRUNCATED, reason, way_out
 from connectomake.sources.source import Source, chunked, read_dtype
+from connectomake.storage.opening import open_url
+from connectomake.storage.ranges import RangedFile
 
 
 def open_hdf5(path: str, dataset: str | None, voxel_size: Sequence[float] | None, options: SourceOptions = DEFAULTS) -> Source:

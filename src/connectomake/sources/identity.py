@@ -14,8 +14,8 @@ from typing import BinaryIO
 
 from connectomake.atomic import canonical_json
 from connectomake.errors import SourceError
-from connectomake.remote import RangedFile
 from connectomake.sources.urls import split_archive
+from connectomake.storage.ranges import RangedFile
 
 _PIECES = 32
 _PIECE = 1 << 15

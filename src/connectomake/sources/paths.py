@@ -6,8 +6,8 @@ from urllib.parse import unquote, urlparse
 
 from connectomake.errors import ConfigError, SourceError
 from connectomake.sources.urls import archive_root, split_archive, split_pipeline
+from connectomake.storage.address import REMOTE
 
-REMOTE = ("s3", "gs", "http", "https")
 STACKS = ("tiff", "png", "jpeg")
 _CALLED = {"zarr2": "zarr", "zarr3": "zarr"}
 KINDS = ("precomputed", "hdf5", *STACKS, "zarr", "n5")

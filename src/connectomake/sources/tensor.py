@@ -1,68 +1,28 @@
 """TensorStore: key-value stores with a time limit, and reading a box in z, y, x from a store of any axis order."""
 
-import functools
-import os
 from pathlib import Path
 from typing import Any
 
-from connectomake.credentials import revealed
 from connectomake.errors import SourceError
 from connectomake.plain import read_json as parse
 from connectomake.sources.paths import is_url
 from connectomake.sources.reasons import reason, way_out
 from connectomake.sources.urls import split_archive
+from connectomake.storage.kvstore import describe
+from connectomake.storage.patience import TENSORSTORE
 
 CORRECT = "correct its metadata, or write it anew"
 OPEN_SECONDS = 30.0
 READ_SECONDS = 600.0
-_RETRIES = {"max_retries": 4, "initial_delay": "500ms", "max_delay": "4s"}
-CONTEXT = {"gcs_request_retries": _RETRIES, "s3_request_retries": _RETRIES, "http_request_retries": _RETRIES}
 
 
 def kvstore(path: str, below: str = "") -> dict[str, Any]:
-    """Return TensorStore's description of the folder `below` in `path`, a local folder or a URL.
-
-    For s3, ``AWS_ENDPOINT_URL`` and the usual credentials of AWS are honoured; with no credentials at all the request
-    is anonymous, as public buckets want it.
-    """
+    """Return TensorStore's description of the folder `below` in `path`, a local folder or a URL; see `describe`."""
     if archive := split_archive(path):
         inner = "/".join(part.strip("/") for part in (archive[1], below) if part.strip("/"))
-        return {"driver": "zip", "base": _place(archive[0]), "path": f"{inner}/" if inner else ""}
+        return {"driver": "zip", "base": describe(archive[0]), "path": f"{inner}/" if inner else ""}
     folder = "/".join(part.strip("/") for part in (path, below) if part.strip("/"))
-    return _place(f"{'/' if path.startswith('/') else ''}{folder}/")
-
-
-def _place(path: str) -> dict[str, Any]:
-    """Return TensorStore's description of a file, or of a folder, which ends in a slash."""
-    if not is_url(path):
-        return {"driver": "file", "path": path}
-    scheme, _, rest = path.partition("://")
-    if scheme in ("http", "https"):
-        return {"driver": "http", "base_url": revealed(f"{scheme}://{rest}")}
-    bucket, _, key = rest.partition("/")
-    if scheme == "gs":
-        return {"driver": "gcs", "bucket": bucket, "path": key}
-    return {"driver": "s3", "bucket": bucket, "path": key, **_s3_options()}
-
-
-@functools.cache
-def _s3_options() -> dict[str, Any]:
-    import boto3
-    from botocore.exceptions import BotoCoreError
-
-    try:
-        session = boto3.Session()
-        credentials = session.get_credentials()
-    except BotoCoreError as error:
-        raise SourceError(f"the settings of AWS are wrong ({reason(error)}); check AWS_PROFILE and the like") from error
-    options: dict[str, Any] = {}
-    if endpoint := os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"):
-        options |= {"endpoint": endpoint.rstrip("/"), "aws_region": session.region_name or "us-east-1"}
-    if credentials is None:
-        options["aws_credentials"] = {"type": "anonymous"}
-    elif credentials.method == "env":
-        options["aws_credentials"] = {"type": "environment"}
-    return options
+    return describe(f"{'/' if path.startswith('/') else ''}{folder}/")
 
 
 def read_json(path: str, name: str) -> dict[str, Any] | None:
@@ -115,7 +75,7 @@ def open_store(path: str, below: str, driver: str, fill: bool = False, **options
     spec = {"driver": driver, "kvstore": kvstore(path, below), "fill_missing_data_reads": fill, **options}
     how: dict[str, Any] = {} if "assume_metadata" in options else {"open": True}
     try:
-        return ts.open(spec, read=True, **how, context=ts.Context(CONTEXT)).result(timeout=OPEN_SECONDS)
+        return ts.open(spec, read=True, **how, context=ts.Context(TENSORSTORE)).result(timeout=OPEN_SECONDS)
     except TimeoutError as error:
         raise unreachable(path, error) from error
     except (ValueError, OSError) as error:
@@ -128,6 +88,6 @@ def open_keys(path: str, below: str = "") -> Any:
     import tensorstore as ts
 
     try:
-        return ts.KvStore.open(kvstore(path, below), context=ts.Context(CONTEXT)).result(timeout=OPEN_SECONDS)
+        return ts.KvStore.open(kvstore(path, below), context=ts.Context(TENSORSTORE)).result(timeout=OPEN_SECONDS)
     except (ValueError, OSError, TimeoutError) as error:
         raise unreachable(path, error) from error

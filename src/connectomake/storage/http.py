@@ -8,10 +8,11 @@ from typing import IO, Any
 
 from connectomake.credentials import revealed
 from connectomake.errors import SourceError
+from connectomake.storage.patience import WEB, WEB_BACKOFF_S
 
 WHOLE = 4 << 30
 _PIECE = 1 << 20
-_SECONDS = (10, 60)
+_SECONDS = (WEB.connect_s, WEB.read_s)
 
 
 def open_http(url: str) -> tuple[int, Callable[[int, int], bytes], str]:
@@ -52,7 +53,9 @@ def _session() -> Any:
     from urllib3.util import Retry
 
     session = requests.Session()
-    retries = Retry(total=4, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503, 504), raise_on_status=False)
+    retries = Retry(
+        total=WEB.retries, backoff_factor=WEB_BACKOFF_S, status_forcelist=(429, 500, 502, 503, 504), raise_on_status=False
+    )
     for scheme in ("http://", "https://"):
         session.mount(scheme, HTTPAdapter(max_retries=retries))
     session.headers["Accept-Encoding"] = "identity"

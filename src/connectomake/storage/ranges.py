@@ -7,8 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from connectomake.errors import ConnectomakeError, SourceError
-from connectomake.remote_http import open_http, version_of
-from connectomake.trouble import of_store
+from connectomake.storage.refusals import first_line, of_store
 
 PAGE = 1 << 18
 PAGES = 128
@@ -103,27 +102,6 @@ class RangedFile(io.RawIOBase):
             self._pages.move_to_end(index)
 
 
-def open_url(url: str) -> RangedFile:
-    """Open a file at ``s3://``, ``gs://``, ``http://`` or ``https://``.
-
-    For s3, ``AWS_ENDPOINT_URL`` and the usual credentials of AWS count; with none at all the request is anonymous.
-
-    Raises
-    ------
-    SourceError
-        If it is not there or cannot be reached.
-    """
-    try:
-        opener = _s3 if url.startswith("s3://") else open_http if url.startswith("http") else _elsewhere
-        size, fetch, version = opener(url)
-    except ConnectomakeError:
-        raise
-    except Exception as error:
-        other = SourceError(f"{url} cannot be opened ({_first_line(error)}); check the name and the credentials")
-        raise of_store(url, error, SourceError) or other from error
-    return RangedFile(size, explained(url, fetch), version=version)
-
-
 def explained(url: str, fetch: Fetch) -> Fetch:
     """Return a function that reads ranges of bytes as another does, whose errors name the object and the way out."""
 
@@ -133,70 +111,7 @@ def explained(url: str, fetch: Fetch) -> Fetch:
         except ConnectomakeError:
             raise
         except Exception as error:
-            other = SourceError(f"{url} cannot be read ({_first_line(error)}); check that it is still there, then rerun")
+            other = SourceError(f"{url} cannot be read ({first_line(error)}); check that it is still there, then rerun")
             raise of_store(url, error, SourceError) or other from error
 
     return ask
-
-
-def s3_client() -> Any:
-    """Return a client of S3 by AWS' usual settings, anonymous where there are no credentials."""
-    import boto3
-    from botocore import UNSIGNED
-    from botocore.config import Config
-
-    session = boto3.Session()
-    signature = None if session.get_credentials() else UNSIGNED
-    config = Config(
-        signature_version=signature,
-        connect_timeout=10,
-        read_timeout=60,
-        retries={"max_attempts": 6, "mode": "standard"},
-        response_checksum_validation="when_required",
-        request_checksum_calculation="when_required",
-    )
-    return session.client("s3", config=config, region_name=session.region_name or "us-east-1")
-
-
-def _s3(url: str) -> tuple[int, Fetch, str]:
-    bucket, _, key = url.removeprefix("s3://").partition("/")
-    client = s3_client()
-    head = client.head_object(Bucket=bucket, Key=key)
-    return int(head["ContentLength"]), s3_fetch(client, bucket, key), str(head.get("ETag", ""))
-
-
-def s3_fetch(client: Any, bucket: str, key: str) -> Fetch:
-    """Return a function that reads a range of bytes of an object; an answer that breaks off is asked for again."""
-    from botocore.exceptions import HTTPClientError, ResponseStreamingError
-
-    def fetch(start: int, stop: int) -> bytes:
-        for left in (2, 1, 0):
-            try:
-                answer = client.get_object(Bucket=bucket, Key=key, Range=f"bytes={start}-{stop - 1}")
-                return bytes(answer["Body"].read())
-            except (HTTPClientError, ResponseStreamingError):
-                if not left:
-                    raise
-        raise AssertionError  # not reached
-
-    return fetch
-
-
-def _elsewhere(url: str) -> tuple[int, Fetch, str]:
-    """Google's buckets, through cloud-files."""
-    from cloudfiles import CloudFiles
-
-    folder, _, name = url.rpartition("/")
-    files = CloudFiles(folder, progress=False)
-    size = files.size(name)
-    if size is None:
-        raise SourceError(f"{url} does not exist; correct source.path")
-
-    def fetch(start: int, stop: int) -> bytes:
-        return bytes(files.get({"path": name, "start": start, "end": stop}, raw=True))
-
-    return int(size), fetch, version_of(files.head(name) or {})
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n", maxsplit=1)[0][:300] or type(error).__name__
