@@ -18,9 +18,9 @@ MODULES = {path.relative_to(LIBRARY).as_posix(): path for path in sorted(LIBRARY
 # From the ground up. A package (or a module beside the packages) imports what lies on lower floors, nothing of its own floor,
 # nothing above; so there is no cycle, and no stage imports another. `connectomake` is the file `__init__.py` of the library.
 FLOORS = {
-    "ground": "credentials plain private processes shell slate",
-    "errors": "compiled errors remains",
-    "trouble": "geometry trouble",
+    "ground": "credentials plain private shell",
+    "errors": "compiled errors forking",
+    "trouble": "geometry remains trouble",
     "files": "atomic networks tables",
     "stores": "storage",
     "layers": "layers lock phantom shipped",
@@ -31,8 +31,7 @@ FLOORS = {
     "planning": "planning teaching",
     "a run in Python": "connectomake",
     "what looks at runs and makes them": "jobs queueing sites verify viewing",
-    "forks": "prefork",
-    "scripts in forks": "forked_scripts",
+    "what is imported before a fork": "preloaded",
     "reports": "failures reporting",
     "commands": "cli",
     "heads": "connectomake_heads",

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from connectomake.prefork import Server
+from connectomake.forking.server import Server
 
 
 @pytest.fixture(scope="module")
 def server():
-    return Server()
+    return Server("connectomake.preloaded")
 
 
 def run(server, tmp_path, text, name="script.py"):
@@ -78,7 +78,7 @@ def test_what_the_kernel_measured(server, tmp_path):
 
 HEAD = """
 import sys
-from connectomake.prefork import Server
+from connectomake.forking.server import Server
 Server().run(sys.argv[1])
 """
 
@@ -117,7 +117,7 @@ def alive(pid):
 
 
 def servers():
-    return [p for p in children(os.getpid()) if b"connectomake.prefork" in Path(f"/proc/{p}/cmdline").read_bytes()]
+    return [p for p in children(os.getpid()) if b"connectomake.forking.serve" in Path(f"/proc/{p}/cmdline").read_bytes()]
 
 
 def test_a_server_that_died_is_started_again(tmp_path):

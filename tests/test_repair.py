@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from connectomake import lock, processes
+from connectomake import lock
 from connectomake.cli import main
+from connectomake.forking import processes
 from connectomake.layers import read_block, read_record, write_block
 from connectomake.planning.targets import Targets
 from connectomake.verify import carry_out, expected, plan_repair, verify

@@ -9,10 +9,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from connectomake import slate
-from connectomake.forked_scripts import JobFailedError, forked
+from connectomake.forking import slate
+from connectomake.forking.scripts import JobFailedError, forked
+from connectomake.forking.server import Server
 from connectomake.layers import write_tables
-from connectomake.prefork import Server
 from connectomake.queueing import child
 
 SCRIPT = """

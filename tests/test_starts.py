@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from connectomake import lock, processes, remains
+from connectomake import lock, remains
 from connectomake.atomic import atomic_path, final_path, temporary_name, write_text
 from connectomake.errors import RunError
+from connectomake.forking import processes
 from connectomake.lock import Holder
 from connectomake.planning.dates import future_text, in_future
 from connectomake.remains import remove_left

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from connectomake import processes
 from connectomake.errors import ConnectomakeError
+from connectomake.forking import processes
 from connectomake.trouble import in_the_way
 
 _TEMPORARY = re.compile(r"\.(.+)\.\d+\.[0-9a-f]{8,}\.part")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from connectomake.forked_scripts import last_error
+from connectomake.forking.logs import last_error
 
 MOST = 50  # rows
 

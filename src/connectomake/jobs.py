@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from connectomake import slate
 from connectomake.credentials import hide_all, redacted
 from connectomake.errors import ConnectomakeError, LayerError, SourceError
+from connectomake.forking import slate
+from connectomake.forking.logs import ERROR_MARK, UNEXPECTED_MARK
 from connectomake.layers.records import check_place, place_in, read_record
 from connectomake.planning.plan import Plan
 from connectomake.planning.stages import Stages
@@ -27,10 +28,6 @@ from connectomake.trouble import in_the_way
 if TYPE_CHECKING:
     from connectomake.sources import Source
     from connectomake.sources.labels import Labels
-
-ERROR_MARK, UNEXPECTED_MARK = "connectomake: error: ", "connectomake: unexpected error"
-"""How the line of a log begins that says why a job failed."""
-
 
 RECORDED = (".shard", ".h5", ".pack", ".parquet")
 """Files that end in a record, and that jobs read."""

@@ -13,9 +13,9 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from connectomake import processes
 from connectomake.atomic import temporary_name
 from connectomake.errors import RunError
+from connectomake.forking import processes
 from connectomake.plain import read_json
 
 NAME = ".connectomake.lock"

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from connectomake import processes
+from connectomake.forking import processes
 
 PART = re.compile(r"\.(?P<name>.+)\.(?P<process>\d+)\.(?P<token>[0-9a-f]{8,})\.part(\.unordered\.part)?")
 OLD_SECONDS = 2 * 86400.0

@@ -6,8 +6,8 @@ import threading
 
 from snakemake.script import PythonScript
 
-from connectomake.forked_scripts import forked
-from connectomake.prefork import Server
+from connectomake.forking.scripts import forked
+from connectomake.forking.server import Server
 
 LOOKS_ONLY = {
     "-n",
@@ -30,7 +30,7 @@ def end_without_waiting():
 
 script_server = None
 if workflow.is_main_process and os.environ.get("CONNECTOMAKE_PREFORK", "1") != "0":
-    script_server = Server()
+    script_server = Server("connectomake.preloaded")
     if LOOKS_ONLY.isdisjoint(sys.argv):
         script_server.start()
 PythonScript.execute_script = forked(

@@ -10,9 +10,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from connectomake import slate
 from connectomake.atomic import atomic_path, canonical_json
 from connectomake.errors import LayerError
+from connectomake.forking import slate
 from connectomake.layers.parquet_seal import MAGIC, check_footer, seal
 from connectomake.layers.records import PARQUET_CHECKSUMS_KEY, PARQUET_KEY, checksum_head, checksum_of, named
 from connectomake.layers.spill import Spool

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from connectomake import slate
 from connectomake.errors import LayerError
+from connectomake.forking import slate
 from connectomake.geometry import Box, Vec
 from connectomake.layers import precomputed
 from connectomake.layers.records import check_shard, decode_record

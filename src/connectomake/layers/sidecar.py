@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from connectomake import slate
 from connectomake.atomic import atomic_path
 from connectomake.errors import LayerError
+from connectomake.forking import slate
 from connectomake.layers.records import append_record, check_place, checksum_of, read_record
 from connectomake.layers.shard_file import DENSEST
 from connectomake.trouble import in_the_way

@@ -14,9 +14,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from connectomake import slate
 from connectomake.atomic import atomic_path
 from connectomake.errors import LayerError
+from connectomake.forking import slate
 from connectomake.layers.id_shards import IdSharding
 from connectomake.layers.records import append_record, check_content, check_place, read_record
 from connectomake.meshes.cells import Fragment

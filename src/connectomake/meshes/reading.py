@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from connectomake import slate
 from connectomake.errors import ConfigError, LayerError
+from connectomake.forking import slate
 from connectomake.layers.id_shards import find_value
 from connectomake.layers.records import check_content, check_place, read_record
 from connectomake.meshes.cells import decode

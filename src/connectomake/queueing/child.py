@@ -1,24 +1,19 @@
 """The process that makes one task: files in, the rule's script with a stand-in for Snakemake's object, files out."""
 
-import ctypes
 import mmap
 import os
-import runpy
 import signal
 import sys
-import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
-from connectomake import slate
-from connectomake.credentials import redacted
 from connectomake.errors import ConnectomakeError
+from connectomake.forking import fork
+from connectomake.forking.fork import end_with
 from connectomake.queueing.place import Place
 from connectomake.queueing.task import Named, Task
-
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -58,58 +53,31 @@ def stand_in(task: Task) -> StandIn:
 def start(task: Task, place: Place, folder: Path, page: mmap.mmap) -> tuple[int, int]:
     """Fork the process; return its id, and a descriptor that reads as closed once it has ended; see `slate` for the page."""
     reads, writes = os.pipe()
-    sys.stdout.flush()
-    sys.stderr.flush()
     parent = os.getpid()
-    pid = os.fork()
-    if pid == 0:
-        os.close(reads)
-        slate.use(page)
-        _become(task, place, folder, parent)
+
+    def body() -> int:
+        os.setpgid(0, 0)
+        end_with(parent)
+        return _make(task, place, folder)
+
+    pid = fork.start(body, page, (reads,), _HANDLERS)
     os.close(writes)
     return pid, reads
 
 
-def _become(task: Task, place: Place, folder: Path, parent: int) -> NoReturn:
-    code = 1
-    try:
-        os.setpgid(0, 0)
-        _die_with(parent)
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, _ended)
-        code = _make(task, place, folder)
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else int(end.code is not None)
-    except BaseException:
-        print(redacted(traceback.format_exc()), file=sys.stderr)  # noqa: T201
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-
-
-def _die_with(parent: int) -> None:
-    """End this process when the worker ends, even by ``kill -9`` (Linux)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
-
-
-def _ended(number: int, frame: Any) -> NoReturn:  # noqa: ARG001
+def _stopped(number: int, frame: Any) -> NoReturn:  # noqa: ARG001
     raise SystemExit(128 + number)
+
+
+_HANDLERS: fork.Handlers = {signal.SIGINT: signal.SIG_IGN, signal.SIGTERM: _stopped}
+"""Ctrl-C is for the worker; when that asks its job to end, temporary files go first."""
 
 
 def _make(task: Task, place: Place, folder: Path) -> int:
     streams = os.dup(1), os.dup(2)
     try:
         place.prepare(task, folder)
-        os.chdir(folder)
-        sys.argv = [task.script]
-        runpy.run_path(
-            str(place.workflow / "scripts" / task.script), init_globals={"snakemake": stand_in(task)}, run_name="__main__"
-        )
+        fork.run_script(place.workflow / "scripts" / task.script, folder, snakemake=stand_in(task))
         _restore(*streams)
         place.publish(task, folder)
     except ConnectomakeError as error:

@@ -4,14 +4,13 @@ import os
 import select
 import signal
 import time
-from dataclasses import dataclass
 from types import FrameType
 
 from connectomake.errors import QueueError
+from connectomake.forking.fork import Ended, end
 from connectomake.queueing.messages import Drawn
 from connectomake.queueing.queues import Queue
 
-GRACE_SECONDS = 10.0
 RENEWALS = 3
 """How often a lease is renewed within its time, so that a failed renewal is not the end of it."""
 
@@ -37,16 +36,6 @@ class Stop:
         """Wait so long, or until a signal comes."""
         if not self.number:
             select.select([self.reads], [], [], seconds)
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a process ended: exit code (minus the signal), seconds, peak memory in MB, seconds of CPU."""
-
-    code: int
-    seconds: float
-    memory_mb: float
-    cpu: float
 
 
 def watch(pid: int, alive: int, queue: Queue, drawn: Drawn, seconds: int, stop: Stop) -> tuple[Ended, str | None]:
@@ -76,11 +65,10 @@ def watch(pid: int, alive: int, queue: Queue, drawn: Drawn, seconds: int, stop: 
             trouble = _renew(queue, drawn, seconds)
             next_renewal = time.monotonic() + seconds / RENEWALS
     if stop.number:
-        _end(pid, alive)
+        end(pid, alive)
     os.close(alive)
     _, status, usage = os.wait4(pid, 0)
-    cpu = usage.ru_utime + usage.ru_stime
-    return Ended(os.waitstatus_to_exitcode(status), time.monotonic() - started, usage.ru_maxrss / 1024, cpu), trouble
+    return Ended.of(status, usage, time.monotonic() - started), trouble
 
 
 def _renew(queue: Queue, drawn: Drawn, seconds: int) -> str | None:
@@ -89,11 +77,3 @@ def _renew(queue: Queue, drawn: Drawn, seconds: int) -> str | None:
     except QueueError as error:
         return str(error)
     return None
-
-
-def _end(pid: int, alive: int) -> None:
-    """Ask a process to end, so that it removes its temporary files; make it end when it does not."""
-    os.kill(pid, signal.SIGTERM)
-    readable, _, _ = select.select([alive], [], [], GRACE_SECONDS)
-    if not readable:
-        os.kill(pid, signal.SIGKILL)

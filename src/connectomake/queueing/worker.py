@@ -8,11 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from connectomake import slate
 from connectomake.atomic import write_text
 from connectomake.errors import QueueError, StorageError
+from connectomake.forking import slate
+from connectomake.forking.fork import Ended
 from connectomake.queueing import child
-from connectomake.queueing.lease import Ended, Stop, watch
+from connectomake.queueing.lease import Stop, watch
 from connectomake.queueing.messages import Drawn, OthersTaskError
 from connectomake.queueing.place import Place
 from connectomake.queueing.queues import Queue
@@ -199,8 +200,8 @@ class Worker:
         if task.benchmark is None:
             return
         clock = time.strftime("%H:%M:%S", time.gmtime(ended.seconds)).lstrip("0")
-        load = 100 * ended.cpu / max(ended.seconds, 1e-3)
-        row = [f"{ended.seconds:.4f}", clock, f"{ended.memory_mb:.2f}", *["NA"] * 5, f"{load:.2f}", f"{ended.cpu:.2f}"]
+        load = 100 * ended.cpu_s / max(ended.seconds, 1e-3)
+        row = [f"{ended.seconds:.4f}", clock, f"{ended.rss_mb:.2f}", *["NA"] * 5, f"{load:.2f}", f"{ended.cpu_s:.2f}"]
         write_text(folder / task.benchmark, _HEADER + "\t".join(row) + "\n")
 
     def _outlook(self) -> str:

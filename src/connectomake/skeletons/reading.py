@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from connectomake import slate
 from connectomake.atomic import write_text
 from connectomake.errors import ConfigError, LayerError
+from connectomake.forking import slate
 from connectomake.layers.id_shards import find_value
 from connectomake.layers.records import check_place, read_record
 from connectomake.layers.shard_file import decompress

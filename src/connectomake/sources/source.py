@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from connectomake import slate
 from connectomake.errors import ConfigError, ConnectomakeError, SourceError
+from connectomake.forking import slate
 from connectomake.geometry import Box, Vec
 from connectomake.sources.chunks import Boxes, Chunked, Ledger
 from connectomake.sources.options import SourceOptions

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from connectomake import slate
 from connectomake.errors import SourceError
+from connectomake.forking import slate
 from connectomake.geometry import Box
 from connectomake.sources.numbering import Numbering, UnclearNamesError, number_names
 from connectomake.sources.options import DEFAULTS, SourceOptions

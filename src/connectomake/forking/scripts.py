@@ -1,20 +1,19 @@
-"""Snakemake's scripts run in forks of the server of `connectomake.prefork`; a failed one is told by the sentence of its log.
+"""Snakemake's scripts run in forks of a server; a failed one is told by the sentence of its log.
 
 Nothing here imports Snakemake: what runs a script is handed over, and any object with the same attributes will do.
 """
 
-import os
 import signal
 import subprocess
 import time
 from collections.abc import Callable
 from typing import Any
 
-from connectomake import slate
-from connectomake.jobs import ERROR_MARK, UNEXPECTED_MARK
-from connectomake.prefork import Ended, Server
+from connectomake.forking import slate
+from connectomake.forking.fork import Ended
+from connectomake.forking.logs import last_error
+from connectomake.forking.server import Server
 
-_TAIL_BYTES = 1 << 16
 Execute = Callable[..., Any]
 
 
@@ -89,19 +88,3 @@ def failure(code: int, log: str | None) -> str:
     elif text is None:
         text = f"the script ended with exit code {code}"
     return f"{text} (log: {log})" if log else text
-
-
-def last_error(log: str | None) -> str | None:
-    """Return the last error that `connectomake.jobs.run` wrote to a log, or None."""
-    try:
-        with open(log or os.devnull, "rb") as stream:  # noqa: PTH123  (a log may have any name)
-            size = stream.seek(0, os.SEEK_END)
-            stream.seek(max(0, size - _TAIL_BYTES))
-            lines = stream.read().decode(errors="replace").splitlines()
-    except OSError:
-        return None
-    for line in reversed(lines):
-        for mark in (ERROR_MARK, UNEXPECTED_MARK):
-            if line.startswith(mark):
-                return line.removeprefix(ERROR_MARK).removeprefix("connectomake: ").strip()
-    return None
