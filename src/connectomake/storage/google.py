@@ -55,11 +55,6 @@ class GoogleStore:
     def _blob(self, path: str) -> Any:
         return self._client.bucket(self.bucket).blob(key_below(self.prefix, path))
 
-    def head(self, path: str) -> Stored | None:
-        """Return what the store says of an object, None if it is not there: one request."""
-        blob = self._client.bucket(self.bucket).get_blob(key_below(self.prefix, path))
-        return blob and _stored(blob)
-
     def get(self, path: str) -> bytes:
         """Return all bytes of an object."""
         return bytes(self._blob(path).download_as_bytes(**self._options))
@@ -104,6 +99,12 @@ class GoogleStore:
                 f"{action} in {where} failed ({' '.join(str(error).split())}); see whether the network lets you through"
             )
         return None
+
+
+def head_in(bucket: Any, key: str) -> Stored | None:
+    """Return what the store says of an object in a bucket of Google's client, None if it is not there: one request."""
+    blob = bucket.get_blob(key)
+    return None if blob is None else _stored(blob)
 
 
 def _stored(blob: Any) -> Stored:
