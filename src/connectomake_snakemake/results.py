@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 from snakemake.exceptions import WorkflowError
 from snakemake.io import IOFile
-from snakemake.storage import flag_with_storage_object
 
 from connectomake.errors import ConnectomakeError
 from connectomake.planning.freshness import is_stale
@@ -107,6 +106,8 @@ class StoredResults(Results):
 
     def _noted_time(self, path: str) -> float | None:
         """Return when Snakemake noted a file as finished, or None."""
+        from snakemake.storage import flag_with_storage_object  # not before snakemake.workflow
+
         file = IOFile(flag_with_storage_object(path, self._object(path)))
         record = self.workflow.persistence.metadata(file)
         return None if record is None or record.incomplete else record.endtime

@@ -1,0 +1,272 @@
+"""What is put in place of parts of Snakemake: one list tells all of it, and each part is as it was when that was written."""
+
+import ast
+import importlib.util
+import re
+import sys
+import time
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+from connectomake.errors import StorageError
+from connectomake.storage.stores import Stored
+from connectomake_snakemake.attributes import BY_PLACE, PLUGINS, REPLACED
+from connectomake_snakemake.inventory import ASK, Inventory, first_of_group
+from connectomake_snakemake.replaced import Attribute, instead, parameters_of, replace, version
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("connectomake", "connectomake_snakemake", "connectomake_heads")
+
+
+@pytest.mark.parametrize("attribute", REPLACED, ids=lambda attribute: attribute.place)
+def test_each_attribute_is_as_it_was_when_its_replacement_was_written(attribute):
+    if importlib.util.find_spec(attribute.module.partition(".")[0]) is None:
+        pytest.skip(f"{attribute.package} is not installed")
+    assert attribute.fault() is None
+    assert version(attribute.package).startswith(attribute.tried), (
+        f"look at what replaces {attribute.place}, then add the version"
+    )
+    assert attribute.why
+
+
+def test_an_attribute_is_listed_once():
+    assert len(BY_PLACE) == len(REPLACED)
+
+
+def foreign_names(tree):
+    """Names that a module imports of Snakemake and its plugins."""
+    nodes = [node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom))]
+    theirs = [
+        node
+        for node in nodes
+        for name in [getattr(node, "module", None) or node.names[0].name]
+        if re.match(r"snakemake(\.|$|_interface|_storage_plugin|_executor_plugin_(slurm|kubernetes))", name)
+    ]
+    return {(alias.asname or alias.name).partition(".")[0] for node in theirs for alias in node.names}
+
+
+def assigned(tree):
+    """What attributes are assigned to: the name at their beginning, and the line."""
+    for node in ast.walk(tree):
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "setattr":
+            targets = [ast.Attribute(node.args[0], "")]
+        for target in targets:
+            root = target
+            while isinstance(root, ast.Attribute):
+                root = root.value
+            if isinstance(target, ast.Attribute) and isinstance(root, ast.Name):
+                yield root.id, node.lineno
+
+
+def replaced_in(text):
+    tree = ast.parse(text)
+    names = foreign_names(tree)
+    return [line for name, line in assigned(tree) if name in names]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from snakemake.dag import DAG\nDAG.update = print",
+        "import snakemake.script\nsnakemake.script.get_source = print",
+        "from snakemake import jobs as j\nsetattr(j.Job, 'x', 1)",
+    ],
+)
+def test_a_replacement_is_seen(text):
+    assert replaced_in(text) == [2]
+
+
+def test_nothing_is_replaced_past_the_list():
+    for package in PACKAGES:
+        for path in (ROOT / "src" / package).rglob("*.py"):
+            assert replaced_in(path.read_text()) == [], path
+    for path in (ROOT / "workflow").rglob("*.py"):
+        assert replaced_in(path.read_text()) == [], path
+
+
+def test_rules_put_nothing_in_place_themselves():
+    """Only tuning.smk, of src/snakemake_tuning, does."""
+    for path in (ROOT / "workflow").rglob("*.smk"):
+        if path.name != "tuning.smk":
+            assert not re.search(r"^\s*[\w.]+\.\w+ = |setattr\(", path.read_text(), re.M), path
+
+
+@pytest.fixture
+def module(monkeypatch):
+    """A module as Snakemake might have it."""
+    made = ModuleType("snakemake_of_tests")
+
+    class Job:
+        SECONDS = 1
+
+        def run(self, path, edit=False):
+            return path
+
+        @property
+        def flags(self):
+            return {}
+
+    made.Job, made.tell = Job, lambda error: error
+    monkeypatch.setitem(sys.modules, made.__name__, made)
+    return made
+
+
+def listed(monkeypatch, *attributes):
+    for place, parameters in attributes:
+        found = Attribute(f"snakemake_of_tests:{place}", parameters, "faster", ("1.",))
+        monkeypatch.setitem(BY_PLACE, found.place, found)
+    return [f"snakemake_of_tests:{place}" for place, _ in attributes]
+
+
+def test_functions_properties_and_values_are_replaced(module, monkeypatch):
+    places = listed(
+        monkeypatch,
+        ("Job.run", ("self", "path", "edit")),
+        ("Job.flags", ("self",)),
+        ("Job.SECONDS", None),
+        ("tell", ("error",)),
+    )
+    twice = lambda own: lambda self, path, edit=False: own(self, path) * 2  # noqa: E731
+    new = [twice, instead(property(lambda self: {"a": 1})), instead(0), lambda own: lambda error: f"{own(error)}!"]
+    assert replace(dict(zip(places, new, strict=True)), pytest.fail)
+    job = module.Job()
+    assert (job.run("x"), job.flags, job.SECONDS, module.tell("x")) == ("xx", {"a": 1}, 0, "x!")
+    assert replace({places[0]: twice}, pytest.fail), "what the package had is wrapped again, not what was put there"
+    assert job.run("x") == "xx"
+
+
+@pytest.mark.parametrize(
+    ("place", "parameters", "says"),
+    [
+        ("Job.gone", ("self",), "snakemake_of_tests:Job.gone is not there any more in snakemake-of-tests"),
+        ("Job.run", ("self", "path"), r"Job.run takes \(self, path, edit\) and not \(self, path\) in"),
+        ("Job.SECONDS", ("self",), r"takes no parameters and not \(self\) in"),
+        ("None.run", ("self",), "is not there any more"),
+    ],
+)
+def test_what_is_not_as_expected_stays_and_is_named(module, monkeypatch, place, parameters, says):
+    """And nothing is put in place of what belongs to it."""
+    places, said = listed(monkeypatch, ("tell", ("error",)), (place, parameters)), []
+    before = module.tell
+    assert not replace(dict.fromkeys(places, instead(None)), said.append)
+    assert module.tell is before
+    (text,) = said
+    assert re.search(says, text)
+    assert re.search(r"stays as it is \(faster\); look at it, then correct connectomake_snakemake.attributes", text)
+
+
+def test_what_is_not_listed_cannot_be_replaced(module):
+    with pytest.raises(KeyError, match="Job.run"):
+        replace({"snakemake_of_tests:Job.run": instead(None)}, pytest.fail)
+
+
+def test_a_module_that_is_not_there_is_named(monkeypatch):
+    gone = Attribute("snakemake_nowhere.x:Job.run", ("self",), "faster", ("1.",))
+    assert "snakemake_nowhere.x:Job.run is not there any more in snakemake-nowhere" in gone.fault()
+
+
+@pytest.mark.parametrize("provider", PLUGINS)
+def test_each_listed_method_of_a_plugin_gets_something_and_no_other(provider):
+    wraps = Inventory(None, ASK[provider]).wraps(provider)
+    assert {f"{PLUGINS[provider]}:StorageObject.{name}" for name in wraps} == {
+        place for place in BY_PLACE if place.startswith(PLUGINS[provider])
+    }
+    for name, wrap in wraps.items():
+        listed = BY_PLACE[f"{PLUGINS[provider]}:StorageObject.{name}"].parameters
+        assert len(parameters_of(wrap(lambda self: None))) == len(listed)
+
+
+class Item:
+    """An object of a plugin."""
+
+    query = "s3://lab/run/out/a"
+
+    def local_path(self):
+        return "storage/out/a"
+
+
+def methods(head=True, answers=(), objects=None):
+    """Return the methods of a plugin's object, and what asks the store."""
+    left = list(answers)
+    results = SimpleNamespace(
+        head=head,
+        plan=SimpleNamespace(outdir="out"),
+        name=lambda path: f"storage/{path}",
+        run=None if objects is None else SimpleNamespace(objects=objects),
+    )
+    wraps = Inventory(results, lambda item: left.pop(0)).wraps("s3")
+    return {name: wrap(lambda item: None) for name, wrap in wraps.items()}, left
+
+
+FOUND = Stored("e", 7, 3.0)
+
+
+def test_one_answer_tells_whether_an_object_is_there_and_all_of_it():
+    made, left = methods(answers=[FOUND])
+    item = Item()
+    assert (made["exists"](item), made["size"](item), made["mtime"](item), left) == (True, 7, 3.0, [])
+    assert (made["is_dir"](item), made["bucket_exists"](item)) == (False, True)
+
+
+@pytest.mark.parametrize(("head", "asked"), [(True, 2), (False, 1)])
+def test_a_job_asks_once_for_what_is_there_and_the_head_anew(head, asked, monkeypatch):
+    made, left = methods(head, [FOUND, FOUND])
+    item, now = Item(), time.monotonic()
+    assert made["exists"](item)
+    monkeypatch.setattr(time, "monotonic", lambda: now + 60)
+    assert made["exists"](item)
+    assert len(left) == 2 - asked
+
+
+def test_what_changes_an_object_makes_it_unknown():
+    made, left = methods(answers=[None, FOUND])
+    item = Item()
+    assert not made["exists"](item)
+    made["store_object"](item)
+    assert made["exists"](item)
+    assert left == []
+
+
+def test_a_refusal_names_the_object():
+    results = SimpleNamespace(head=True)
+
+    def refuse(item):
+        raise RuntimeError("An error occurred (ExpiredToken)")
+
+    made = Inventory(results, refuse).wraps("s3")["exists"](None)
+    with pytest.raises(StorageError, match="the credentials for s3://lab/run/out/a have expired"):
+        made(Item())
+
+
+def test_the_listing_is_noted_once():
+    import asyncio
+
+    class Known(dict):
+        def __init__(self):
+            super().__init__()
+            self.has_inventory = set()
+
+    cache = SimpleNamespace(exists_in_storage=Known(), mtime={}, size={})
+    made, _ = methods(objects={"out/a": FOUND})
+    for _ in range(2):
+        asyncio.run(made["inventory"](Item(), cache))
+    assert cache.exists_in_storage == {"storage/out/a": True}
+    assert cache.size == {"storage/out/a": 7}
+    assert cache.mtime["storage/out/a"].storage() == 3.0
+    assert made["get_inventory_parent"](Item()) in cache.exists_in_storage.has_inventory
+    before = SimpleNamespace(exists_in_storage=Known(), mtime={}, size={})
+    made, _ = methods(head=False)
+    asyncio.run(made["inventory"](Item(), before))
+    assert before.exists_in_storage == {}, "a job lists nothing"
+
+
+def test_of_several_errors_the_first_is_told():
+    told = []
+    show = first_of_group(lambda error, linemaps: told.append(error))
+    inner = ValueError("x")
+    show(ExceptionGroup("many", [ExceptionGroup("some", [inner, KeyError("y")]), OSError("z")]))
+    show(inner, {})
+    assert told == [inner, inner]
