@@ -159,7 +159,7 @@ def test_no_package_below_imports_snakemake(package):
 
 def test_the_rule_sees_imports_in_functions_and_names_as_text():
     assert "planning" in arrows("connectomake")  # `open_run` imports it when called
-    assert "jobs" in arrows("prefork")  # imported by its name before the first fork
+    assert "jobs" in arrows("preloaded")  # imported by its name before the first fork
 
 
 @pytest.mark.parametrize("module", MODULES)

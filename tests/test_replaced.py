@@ -10,12 +10,14 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
+from snakemake.exceptions import WorkflowError
 
 from connectomake.errors import StorageError
 from connectomake.storage.stores import Stored
 from connectomake_snakemake.attributes import BY_PLACE, PLUGINS, REPLACED
 from connectomake_snakemake.inventory import ASK, Inventory, first_of_group
 from connectomake_snakemake.replaced import Attribute, instead, parameters_of, replace, version
+from connectomake_snakemake.report import before_report, hide_passwords
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("connectomake", "connectomake_snakemake", "connectomake_heads")
@@ -271,3 +273,19 @@ def test_of_several_errors_the_first_is_told():
     show(ExceptionGroup("many", [ExceptionGroup("some", [inner, KeyError("y")]), OSError("z")]))
     show(inner, {})
     assert told == [inner, inner]
+
+
+def test_a_report_that_could_show_passwords_is_refused(monkeypatch):
+    place = "snakemake.report:ConfigfileRecord.__post_init__"
+    monkeypatch.setitem(BY_PLACE, place, Attribute(place, ("self", "path"), "no password", ("9.",)))
+    with pytest.raises(WorkflowError, match=r"a report could show passwords: .* takes \(self, configfile\) and not"):
+        hide_passwords()
+
+
+def test_a_report_of_what_is_not_there_is_refused(monkeypatch):
+    targets = SimpleNamespace(plan=SimpleNamespace(outdir="out"), reported=lambda: ["out/a"], reports={"page": "out/b"})
+    monkeypatch.setattr("sys.argv", ["snakemake", "--report", "reports"])
+    with pytest.raises(WorkflowError, match=r"out/a is not there yet, which the report shows \(2 such file\(s\)\)"):
+        before_report(targets, lambda path: False)
+    monkeypatch.setattr("sys.argv", ["snakemake", "-n"])
+    before_report(targets, pytest.fail)

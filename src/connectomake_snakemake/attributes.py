@@ -45,6 +45,8 @@ REPLACED = [
     _snakemake("script:PythonScript.execute_script", "self fname edit", "scripts of the head start in forks, 0.3 s sooner"),
     _snakemake("scheduling.job_scheduler:JobScheduler.update_input_sizes", "self jobs", "a bucket is not asked for sizes"),
     _snakemake("api:print_exception", "ex linemaps", "of errors that come at once the first is told, not all tracebacks"),
+    _snakemake("dag:DAG.summary", "self detailed", "workflow/list_jobs.py lists the jobs for a queue in its place"),
+    _snakemake("report:ConfigfileRecord.__post_init__", "self configfile", "a report shows no password of a config"),
     *_OF_STORAGE,
 ]
 BY_PLACE = {attribute.place: attribute for attribute in REPLACED}
