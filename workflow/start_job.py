@@ -3,9 +3,9 @@
     python workflow/start_job.py -m snakemake …
 
 Snakemake imports every plugin that is installed at each start; the clusters' own (pandas, Kubernetes' client) take half a
-second of CPU time, and a job submits nothing. The head puts this program before the command of each job: see connectomake_snakemake.cluster.
-So do clients of stores that the reader of Snakefiles could read from (a job's lie on a disk, or were brought there), what
-writes reports, and what reads notebooks.
+second of CPU time, and a job submits nothing. The head puts this program before the command of each job, see
+connectomake_snakemake.cluster. So do clients of stores that the reader of Snakefiles could read from (a job's lie on a disk,
+or were brought there), what writes reports, and what reads notebooks.
 """
 
 import pkgutil
