@@ -11,7 +11,6 @@ from typing import Any
 from snakemake.exceptions import WorkflowError
 
 from connectomake.errors import ConnectomakeError
-from connectomake.sites import check_slurm
 
 SBATCH = "snakemake_executor_plugin_sbatch"
 
@@ -20,6 +19,8 @@ def check_cluster(workflow: Any) -> None:
     """Raise an error, in one sentence, where no job could be submitted."""
     if getattr(workflow.executor_plugin, "name", None) not in ("sbatch", "slurm"):
         return
+    from connectomake.sites import check_slurm  # only here: what else looks at sites takes long to import
+
     jobs = {job.rule.name: job for job in workflow.dag.needrun_jobs() if not job.is_local}
     places = {(job.resources.get("slurm_account"), job.resources.get("slurm_partition")) for job in jobs.values()}
     checked: set[str | None] = set()  # each account once: to ask for them loads the site's database

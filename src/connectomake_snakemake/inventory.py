@@ -18,7 +18,7 @@ from connectomake.storage.s3 import S3Store
 from connectomake.storage.stores import Stored
 from connectomake_snakemake.attributes import PLUGINS
 from connectomake_snakemake.replaced import Wrap, instead, replace
-from connectomake_snakemake.results import StoredResults
+from connectomake_snakemake.stored_results import StoredResults
 
 SECONDS = 1.0
 """For which an answer of the store counts; a job cannot start and end within."""
