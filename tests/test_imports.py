@@ -35,7 +35,7 @@ FLOORS = {
     "reports": "failures reporting",
     "commands": "cli",
     "heads": "connectomake_heads",
-    "Snakemake": "connectomake_snakemake snakemake_executor_plugin_pods snakemake_executor_plugin_sbatch snakemake_tuning",
+    "Snakemake": "connectomake_snakemake snakemake_executor_plugin_pods snakemake_executor_plugin_sbatch",
 }
 FLOOR_OF = {package: floor for floor, packages in enumerate(FLOORS.values()) for package in packages.split()}
 NAMES = list(FLOORS)

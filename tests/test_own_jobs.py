@@ -12,7 +12,7 @@ from benchmarks.starts import jobs, prepare, start
 
 from connectomake.jobs import Job
 from connectomake.planning.targets import Targets
-from snakemake_tuning.own_jobs import own_only, targets_of
+from connectomake_snakemake.tuning.own_jobs import own_only, targets_of
 from tests.s3_server import S3Server
 
 ROOT = Path(__file__).parents[1]

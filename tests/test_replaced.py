@@ -91,10 +91,8 @@ def test_nothing_is_replaced_past_the_list():
 
 
 def test_rules_put_nothing_in_place_themselves():
-    """Only tuning.smk, of src/snakemake_tuning, does."""
     for path in (ROOT / "workflow").rglob("*.smk"):
-        if path.name != "tuning.smk":
-            assert not re.search(r"^\s*[\w.]+\.\w+ = |setattr\(", path.read_text(), re.M), path
+        assert not re.search(r"^\s*[\w.]+\.\w+ = |setattr\(", path.read_text(), re.M), path
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ import pytest
 from snakemake import __version__
 from snakemake.exceptions import ChildIOException
 
-from snakemake_tuning import TRIED
+from connectomake_snakemake.tuning import TRIED
 
 # A small workflow with temporary, nested, named and aggregated files, and a rule that reads what it writes.
 SNAKEFILE = """
-from snakemake_tuning.resources import same_at_first, same_for_all
+from connectomake_snakemake.tuning.resources import same_at_first, same_for_all
 if config.get("tuned"):
-    from snakemake_tuning import ending, files, folders, graph, inputs, jobs, lists, measures, resources
+    from connectomake_snakemake.tuning import ending, files, folders, graph, inputs, jobs, lists, measures, resources
     known = folders.Folders()
     for part in (files, lists, inputs, jobs, resources, graph, measures):
         part.replace()
@@ -105,7 +105,7 @@ def both(tmp_path_factory):
 
 
 def test_the_version_is_one_that_was_tried():
-    assert __version__.startswith(TRIED), "look at each replacement in snakemake_tuning, then add the version"
+    assert __version__.startswith(TRIED), "look at each replacement in connectomake_snakemake.tuning, then add the version"
 
 
 @pytest.mark.slow
@@ -131,7 +131,7 @@ def test_a_tuned_run_leaves_the_same_files_and_notes(both):
 @pytest.mark.slow
 def test_an_output_in_an_output_is_still_refused(tmp_path):
     text = """
-from snakemake_tuning import graph
+from connectomake_snakemake.tuning import graph
 graph.replace()
 rule all:
     input: "a", "a/b"

@@ -13,7 +13,7 @@ from snakemake.exceptions import WildcardError
 from snakemake.io import AnnotatedString, IOFile, flag, is_flagged
 from snakemake.iocontainers import ResourceList
 
-from snakemake_tuning import files, folders, graph, jobs, measures, resources
+from connectomake_snakemake.tuning import files, folders, graph, jobs, measures, resources
 
 RULE = SimpleNamespace(name="any", pathvars=SimpleNamespace(apply=lambda text: text))
 
@@ -133,7 +133,7 @@ def test_resources_are_worked_out_once_where_they_are_the_same(tmp_path):
 def test_at_the_end_the_graph_is_not_taken_apart():
     text = """
 import sys
-from snakemake_tuning import ending
+from connectomake_snakemake.tuning import ending
 class Part:
     def __del__(self): print("apart", flush=True)
 parts = [Part()]

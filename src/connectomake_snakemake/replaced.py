@@ -107,7 +107,7 @@ def version(package: str) -> str:
         return ""
 
 
-def replace(wraps: Mapping[str, Wrap], warn: Callable[[str], object]) -> bool:
+def replace(wraps: Mapping[str, Wrap], warn: Callable[[str], object] | None = None) -> bool:
     """Put something in place of several attributes that belong together: of all or of none.
 
     Parameters
@@ -115,7 +115,7 @@ def replace(wraps: Mapping[str, Wrap], warn: Callable[[str], object]) -> bool:
     wraps
         By place: gets the package's own, returns what is put there.
     warn
-        Gets a sentence if one of them is not what was expected.
+        Gets a sentence if one of them is not what was expected; by default Snakemake warns with it.
 
     Returns
     -------
@@ -132,7 +132,7 @@ def replace(wraps: Mapping[str, Wrap], warn: Callable[[str], object]) -> bool:
     listed = [BY_PLACE[place] for place in wraps]
     faults = [fault for attribute in listed if (fault := attribute.fault())]
     if faults:
-        warn(faults[0])
+        (warn or _warn)(faults[0])
         return False
     for attribute in listed:
         owner, name = attribute.owner()
@@ -140,6 +140,12 @@ def replace(wraps: Mapping[str, Wrap], warn: Callable[[str], object]) -> bool:
         _originals[attribute.place] = original
         setattr(owner, name, wraps[attribute.place](original))
     return True
+
+
+def _warn(fault: str) -> None:
+    from snakemake.logging import logger
+
+    logger.warning(fault)
 
 
 def instead(value: Any) -> Wrap:

@@ -6,7 +6,8 @@ from typing import Any
 from snakemake.exceptions import WildcardError
 from snakemake.iocontainers import InputFiles
 
-from snakemake_tuning.files import file_of, is_ordinary
+from connectomake_snakemake.replaced import replace as put
+from connectomake_snakemake.tuning.files import file_of, is_ordinary
 
 Expand = Callable[..., Any]
 KNOWN: dict[str, dict[str, Any]] = {}
@@ -105,7 +106,9 @@ class WhenAsked:
 
 def replace() -> None:
     """Put that in place."""
-    from snakemake.rules import Rule
-
-    Rule.expand_input = remembering(Rule.expand_input, KNOWN)
-    Rule.expand_params = lazily(Rule.expand_params)
+    put(
+        {
+            "snakemake.rules:Rule.expand_input": lambda own: remembering(own, KNOWN),
+            "snakemake.rules:Rule.expand_params": lazily,
+        }
+    )

@@ -7,6 +7,9 @@ a full disk, Snakemake waits for `latency-wait`, and all else with it, then call
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from connectomake_snakemake.replaced import instead
+from connectomake_snakemake.replaced import replace as put
+
 Finish = Callable[..., Awaitable[None]]
 NONE: tuple[()] = ()
 """In place of the name of a file that is not there."""
@@ -29,15 +32,9 @@ def without_measures(finish: Finish) -> Finish:
 
 def replace() -> None:
     """Put that in place; needed on the head and in each job."""
-    from snakemake.jobs import Job
-
-    finish = getattr(Job, "postprocess", None)
-    if finish is not None:
-        Job.postprocess = without_measures(finish)
+    put({"snakemake.jobs:Job.postprocess": without_measures})
 
 
 def touch_at_once() -> None:
     """Make ``--touch`` not sleep for a tenth of a second before each job: files are dated in their order without it."""
-    from snakemake.executors.touch import Executor
-
-    Executor.SLEEPING_TIME = 0.0
+    put({"snakemake.executors.touch:Executor.SLEEPING_TIME": instead(0.0)})

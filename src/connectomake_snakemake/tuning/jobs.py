@@ -9,7 +9,9 @@ from typing import Any
 
 from snakemake.exceptions import ProtectedOutputException, WildcardError
 
-from snakemake_tuning.files import file_of, filled, is_ordinary, is_plain
+from connectomake_snakemake.replaced import instead
+from connectomake_snakemake.replaced import replace as put
+from connectomake_snakemake.tuning.files import file_of, filled, is_ordinary, is_plain
 
 SAME_FEW = 4
 """Outputs among which one is found by looking at each."""
@@ -113,15 +115,14 @@ NONE: set[str] = set()
 
 def replace() -> None:
     """Put all that in place."""
-    from snakemake.dag import DAG
-    from snakemake.io import IOCache
-    from snakemake.jobs import Job
-    from snakemake.persistence.file import FilePersistence
-
-    Job.is_valid = valid(Job.is_valid)
-    Job.missing_output = missing(Job.missing_output)
-    Job.output_mintime = oldest(Job.output_mintime)
-    Job.check_protected_output = protected(Job.check_protected_output)
-    IOCache.mtime_inventory = mtime_inventory
-    DAG.cache_job = cache_job
-    FilePersistence._filter_incomplete_keys = none_incomplete(FilePersistence._filter_incomplete_keys)
+    put(
+        {
+            "snakemake.jobs:Job.is_valid": valid,
+            "snakemake.jobs:Job.missing_output": missing,
+            "snakemake.jobs:Job.output_mintime": oldest,
+            "snakemake.jobs:Job.check_protected_output": protected,
+            "snakemake.io:IOCache.mtime_inventory": instead(mtime_inventory),
+            "snakemake.dag:DAG.cache_job": instead(cache_job),
+            "snakemake.persistence.file:FilePersistence._filter_incomplete_keys": none_incomplete,
+        }
+    )

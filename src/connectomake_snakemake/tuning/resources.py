@@ -6,6 +6,8 @@ from typing import Any
 
 from snakemake.iocontainers import ResourceList
 
+from connectomake_snakemake.replaced import replace as put
+
 SAME, SAME_AT_FIRST = "_same_for_all", "_same_at_first"
 
 
@@ -86,11 +88,12 @@ def _is_same(resource: Any, waits: bool) -> bool:
 
 
 def replace() -> None:
-    """Put that in place."""
-    from snakemake.jobs import AbstractJob, Job
-    from snakemake.rules import Rule
-
+    """Put all that in place."""
     known = Known()
-    Rule.expand_resources = known.expanding(Rule.expand_resources)
-    AbstractJob._get_scheduler_resources = known.scheduling(AbstractJob._get_scheduler_resources)
-    Job.add_aux_resource = known.adding(Job.add_aux_resource)
+    put(
+        {
+            "snakemake.rules:Rule.expand_resources": known.expanding,
+            "snakemake.jobs:AbstractJob._get_scheduler_resources": known.scheduling,
+            "snakemake.jobs:Job.add_aux_resource": known.adding,
+        }
+    )

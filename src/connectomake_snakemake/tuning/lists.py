@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from snakemake.iocontainers import AttributeGuard, Namedlist
+from snakemake.iocontainers import AttributeGuard
+
+from connectomake_snakemake.replaced import replace as put
 
 GUARDED = ["index", "sort"]
 GUARDS = {name: AttributeGuard(name) for name in GUARDED}
@@ -60,5 +62,4 @@ def _is_free(kind: type, name: Any) -> bool:
 
 def replace() -> None:
     """Put that in place."""
-    Namedlist.__init__ = lighter(Namedlist.__init__)
-    Namedlist._set_name = named(Namedlist._set_name)
+    put({"snakemake.iocontainers:Namedlist.__init__": lighter, "snakemake.iocontainers:Namedlist._set_name": named})

@@ -11,6 +11,9 @@ from typing import Any
 from snakemake import io as files
 from snakemake.io import WILDCARD_REGEX, AnnotatedString, WildcardError, _IOFile
 
+from connectomake_snakemake.replaced import instead
+from connectomake_snakemake.replaced import replace as put
+
 _applied, _flags_of, _parent, _check = _IOFile.apply_wildcards, _IOFile.flags, _IOFile.get_inventory_parent, _IOFile.check
 
 
@@ -144,15 +147,16 @@ def wrap(file: Any, rule: Any = None) -> Any:
 
 def replace() -> None:
     """Put all that in place."""
-    from snakemake import rules
-
-    _IOFile.apply_wildcards = apply_wildcards
-    _IOFile.check = check
-    _IOFile.flags = property(flags)
-    _IOFile.is_flagged = is_flagged
-    _IOFile.is_storage = property(is_storage)
-    _IOFile.get_inventory_parent = get_inventory_parent
-    # a file is its name: as fast as a text in the thousand sets that hold it
-    _IOFile.__hash__ = str.__hash__
-    _IOFile.__eq__ = str.__eq__
-    rules.IOFile = wrap
+    put(
+        {
+            "snakemake.io:_IOFile.apply_wildcards": instead(apply_wildcards),
+            "snakemake.io:_IOFile.check": instead(check),
+            "snakemake.io:_IOFile.flags": instead(property(flags)),
+            "snakemake.io:_IOFile.is_flagged": instead(is_flagged),
+            "snakemake.io:_IOFile.is_storage": instead(property(is_storage)),
+            "snakemake.io:_IOFile.get_inventory_parent": instead(get_inventory_parent),
+            "snakemake.io:_IOFile.__hash__": instead(str.__hash__),
+            "snakemake.io:_IOFile.__eq__": instead(str.__eq__),
+            "snakemake.rules:IOFile": instead(wrap),
+        }
+    )

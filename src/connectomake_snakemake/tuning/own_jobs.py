@@ -9,6 +9,8 @@ import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from connectomake_snakemake.replaced import replace as put
+
 Targets = frozenset[tuple[str, frozenset[tuple[str, str]]]]
 Match = Callable[[Any, str], set[Any]]
 
@@ -33,8 +35,4 @@ def own_only(match_producers: Match, given: Callable[[], Iterable[Any]]) -> Matc
 
 def replace(given: Callable[[], Iterable[Any]]) -> None:
     """Put that in place in the process of a job; `given` tells its target jobs, known once the rules have been read."""
-    from snakemake.output_index import OutputIndex
-
-    match = getattr(OutputIndex, "match_producers", None)
-    if match is not None:
-        OutputIndex.match_producers = own_only(match, given)
+    put({"snakemake.output_index:OutputIndex.match_producers": lambda own: own_only(own, given)})

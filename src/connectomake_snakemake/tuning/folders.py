@@ -4,6 +4,8 @@ import os
 from collections import Counter
 from typing import Any
 
+from connectomake_snakemake.replaced import replace as put
+
 ENOUGH = 32
 """Questions about files of one folder before it is read as a whole; it may hold a million files, and one be asked for."""
 
@@ -56,6 +58,4 @@ def asking(folders: Folders, exists_local: Any) -> Any:
 
 def replace(folders: Folders) -> None:
     """Put that in place."""
-    from snakemake.io import _IOFile
-
-    _IOFile.exists_local = asking(folders, _IOFile.exists_local)
+    put({"snakemake.io:_IOFile.exists_local": lambda own: asking(folders, own)})

@@ -7,8 +7,10 @@ from typing import Any
 
 from snakemake.logging import logger
 
-from snakemake_tuning import inputs
-from snakemake_tuning.files import is_plain
+from connectomake_snakemake.replaced import instead
+from connectomake_snakemake.replaced import replace as put
+from connectomake_snakemake.tuning import inputs
+from connectomake_snakemake.tuning.files import is_plain
 
 Update = Callable[..., Awaitable[Any]]
 NOTHING: frozenset[Any] = frozenset()
@@ -203,19 +205,19 @@ def silently(update_ready: Callable[..., bool]) -> Callable[..., bool]:
 
 def replace() -> None:
     """Put all that in place."""
-    from snakemake import common, jobs
-    from snakemake.dag import DAG
-
-    common.get_function_params = once(common.get_function_params)
-
-    DAG.init = forgetting(DAG.init, inputs.KNOWN)
-    DAG.update = remembering(DAG.update)
-    DAG.update_ = sharing(DAG.update_)
-    DAG.toposorted = layered(DAG.toposorted)
-    DAG.handle_temp = unless_plain(DAG.handle_temp)
-    DAG.update_ready = silently(DAG.update_ready)
-    DAG.check_directory_outputs = unless_nested(DAG.check_directory_outputs)
-    jobs.Job.__init__ = sparing(jobs.Job.__init__)
-    jobs.Job.log_info = unless_quiet(jobs.Job.log_info)
-    jobs.Reason.__bool__ = is_reason
-    jobs.fmt_iofile = formatted(jobs.fmt_iofile)
+    put(
+        {
+            "snakemake.common:get_function_params": once,
+            "snakemake.dag:DAG.init": lambda own: forgetting(own, inputs.KNOWN),
+            "snakemake.dag:DAG.update": remembering,
+            "snakemake.dag:DAG.update_": sharing,
+            "snakemake.dag:DAG.toposorted": layered,
+            "snakemake.dag:DAG.handle_temp": unless_plain,
+            "snakemake.dag:DAG.update_ready": silently,
+            "snakemake.dag:DAG.check_directory_outputs": unless_nested,
+            "snakemake.jobs:Job.__init__": sparing,
+            "snakemake.jobs:Job.log_info": unless_quiet,
+            "snakemake.jobs:Reason.__bool__": instead(is_reason),
+            "snakemake.jobs:fmt_iofile": formatted,
+        }
+    )
