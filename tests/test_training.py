@@ -591,6 +591,7 @@ def test_training_and_inference_see_the_same_image(tmp_path, dtype, span):
     assert (windows == first.image).all(axis=(3, 4, 5)).any()
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_ends_the_training_and_the_checkpoint_stays(tmp_path, monkeypatch):
     path = config_of(tmp_path)
     teach(path, lambda line: None)
