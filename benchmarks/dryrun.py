@@ -1,4 +1,4 @@
-"""Dry run of the rule set as it is shipped for a volume of 10,000 blocks: CPU time and peak memory of Snakemake on the head.
+"""Dry run of the rule set as it is shipped at 10³ and 10⁴ blocks: CPU time and peak memory of Snakemake on the head.
 
 The config is the demo's, with large blocks of an info file without data, read in place: watershed, agglomeration with one
 further threshold, measures, meshes, pyramids, all kept layers; no scores. Once before anything is made, and once after: then
@@ -6,6 +6,7 @@ each file is there with its record, which the head reads, and nothing else in it
 """
 
 import json
+import math
 import os
 import re
 from pathlib import Path
@@ -17,28 +18,38 @@ from benchmarks.flow import Took, fresh_folder, snakemake
 from benchmarks.machine import ROOT
 from benchmarks.rows import Row
 from benchmarks.standin import stand_in
+from benchmarks.starts import GRIDS
 from connectomake.planning.plan import Plan
 
-BLOCKS = (25, 20, 20)
+SIZES = "10³ 10⁴"
 BLOCK = 512
 CHUNK = 64
 MOST_SECONDS, MOST_MB = 60.0, 1000.0
 
 
 def run() -> dict[str, Any]:
-    """Plan twice: before a run and after it."""
-    folder = fresh_folder("dryrun")
-    shape = [BLOCK * n for n in BLOCKS]
-    write_info(folder / "image", shape)
+    """Plan twice at each size: before a run and after it."""
+    sizes = os.environ.get("CONNECTOMAKE_SIZES", SIZES).split()
+    rows, jobs = [], {}
+    for size in sizes:
+        jobs[size], found = measure(size)
+        rows += found
+    return {"title": "Dry run of the whole rule set", "jobs": jobs, "rows": rows}
+
+
+def measure(size: str) -> tuple[dict[str, int], list[Row]]:
+    """Return the jobs per rule, and what the plans before and after a run take."""
+    folder, grid = fresh_folder("dryrun"), GRIDS[size]
+    write_info(folder / "image", [BLOCK * n for n in grid])
     first = _dry_run(folder)
-    total = sum(_jobs(first.output).values())
+    jobs = _jobs(first.output)
     _finish(folder)
     again = _dry_run(folder)
     if "Nothing to be done" not in again.output:
         raise RuntimeError(f"the finished run is not taken for finished:\n{again.output[-2000:]}")
-    blocks = f"{BLOCKS[0] * BLOCKS[1] * BLOCKS[2]:,} blocks of {BLOCK}³"
-    rows = [*_rows(f"dry run, {blocks}, {total:,} jobs", first), *_rows(f"nothing to be done, {blocks}", again)]
-    return {"title": "Dry run of the whole rule set", "jobs": total, "rows": rows}
+    blocks = f"{math.prod(grid):,} blocks of {BLOCK}³"
+    what = f"dry run, {blocks}, {sum(jobs.values()):,} jobs", f"nothing to be done, {blocks}"
+    return jobs, [*_rows(what[0], first), *_rows(what[1], again)]
 
 
 def _dry_run(folder: Path) -> Took:

@@ -124,6 +124,17 @@ def test_a_plan_of_very_many_blocks_is_quick():
     assert time.process_time() - started < 10
 
 
+def test_the_head_takes_what_was_measured():
+    found = json.loads(Path("benchmarks/results.json").read_text())["dryrun"]
+    values = [row["value"] for row in found["rows"]]
+    assert len(values) == 4 * len(found["jobs"]), "time and memory, before a run and after it"
+    for jobs, took in zip(found["jobs"].values(), zip(*[iter(values)] * 4, strict=True), strict=True):
+        seconds, memory = estimates.dag_cost(sum(jobs.values()))
+        for cpu, peak_mb in (took[:2], took[2:]):
+            assert seconds == pytest.approx(cpu, rel=0.2)
+            assert memory / 2**20 == pytest.approx(peak_mb, rel=0.2)
+
+
 @pytest.mark.parametrize("chunk", [None, [16, 32, 32]])
 def test_better_blocks_are_legal_and_recompute_less(chunk):
     plan = make_plan((512, 2048, 2048), (32, 64, 64), chunk)
