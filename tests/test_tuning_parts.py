@@ -251,3 +251,16 @@ def test_missing_measurements_are_waited_for_by_nobody(wanted, seen):
         asyncio.run(measures.without_measures(finish)(job, error=False))
     assert asked == [(seen, {"error": True}), (seen, {"error": False})]
     assert job.benchmark is wanted
+
+
+def test_edges_of_files_in_a_bucket_stay_sets(monkeypatch):
+    """Snakemake joins them when it removes local copies."""
+    monkeypatch.setattr(graph, "is_plain", lambda file: file == "plain")
+
+    async def update(dag, job, **others):
+        dag._dependencies[job] = {"a": {"plain"}, "b": {"stored"}, "c": {"plain", "stored"}}
+
+    dag = SimpleNamespace(_dependencies={}, depending={name: {} for name in "abc"})
+    asyncio.run(graph.sharing(update)(dag, "job"))
+    assert dag._dependencies["job"] == {"a": ("plain",), "b": {"stored"}, "c": {"plain", "stored"}}
+    assert all(dag.depending[name]["job"] is found for name, found in dag._dependencies["job"].items())

@@ -42,10 +42,9 @@ def sharing(update_: Update) -> Update:
         await update_(self, job, **others)
         needs, alone = self._dependencies[job], self.__dict__.setdefault("_files_alone", {})
         for other, found in needs.items():
-            if len(found) == 1:
-                (file,) = found
-                # a flag, such as ancient, is that of one reader
-                found = alone.setdefault(file, (file,)) if is_plain(file) else (file,)  # noqa: PLW2901
+            # a flag, such as ancient, is that of one reader; of files in a bucket Snakemake joins the sets
+            if len(found) == 1 and is_plain(file := next(iter(found))):
+                found = alone.setdefault(file, (file,))  # noqa: PLW2901
             needs[other] = self.depending[other][job] = found
 
     return add
