@@ -27,7 +27,7 @@ from connectomake.meshes.parents import make_parent
 from connectomake.meshes.shards import Level, manifest
 from connectomake.objects import segment_properties, sizes
 from connectomake.octree import Adjacency, MemoryBlocks, merge_blocks, tables_for_children
-from connectomake.planning.demands import PROCESS_MB, Demands
+from connectomake.planning.demands import READ_TABLES, Demands
 from connectomake.planning.facts import SourceFacts
 from connectomake.planning.mesh_tree import MeshTree
 from connectomake.planning.plan import Plan
@@ -35,6 +35,7 @@ from connectomake.planning.skeletons import Skeletons
 from connectomake.planning.stages import VERSIONS, Stages
 from connectomake.planning.targets import Targets
 from connectomake.planning.times import SECONDS_PER_MB, seconds_of
+from connectomake.planning.took import PROCESS_MB
 from connectomake.pyramid import downsample
 from connectomake.segmentation import remap
 from connectomake.skeletons import SkeletonSpec, Traces, trace_cell
@@ -189,6 +190,81 @@ def test_tables_of_a_whole_run_take_no_more_memory_for_more_of_them(tmp_path, st
     assert few < many == most < 1200
     estimates = [Demands(plan_of_blocks(64, blocks)).memory(stage) for blocks in (16, 64, 256)]
     assert estimates[0] <= estimates[1] == estimates[2] < 1300
+
+
+@pytest.mark.parametrize("stage", ["evaluation", "curve", "gather", "meshes", "gather_traces", "skeletons"])
+def test_memory_of_what_joins_tables_follows_from_them(tmp_path, stage):
+    """Scores of a petavoxel asked for the memory of an empty table; a file of skeletons for a third of what it took."""
+    plan = make_plan(skeletons={"enabled": True})
+    demands, suffix = Demands(plan), "pack" if stage in {"gather", "meshes"} else "h5"
+    paths = [str(tmp_path / f"{i}.{suffix}") for i in range(3)]
+    estimate = demands.memory(stage, 1, paths)
+    assert estimate == demands.memory(stage) >= demands._process(stage), "files that are not there tell nothing"
+    for path in paths:
+        if suffix == "h5":
+            write_tables(path, {"a": np.zeros(40 << 20, np.uint8)})
+        else:
+            with Path(path).open("wb") as stream:
+                stream.truncate(40 << 20)
+    less, all_ = demands.memory(stage, 1, paths[:1]), demands.memory(stage, 1, paths)
+    assert all_ - less == pytest.approx(READ_TABLES[stage] * 80, abs=2)
+    assert demands.memory(stage, 3, paths) == 4 * all_
+
+
+@pytest.mark.parametrize("stage", ["meshes", "skeletons"])
+def test_a_job_of_one_shard_of_many_asks_for_its_share(tmp_path, stage):
+    side = 1 << 12  # 16 shards
+    plan = make_plan(shape=(side,) * 3, block=[512] * 3, chunk=[64] * 3, skeletons={"enabled": True})
+    path = str(tmp_path / ("0.pack" if stage == "meshes" else "0.h5"))
+    if stage == "meshes":
+        (tmp_path / "0.pack").write_bytes(bytes(160 << 20))
+    else:
+        write_tables(path, {"a": np.zeros(160 << 20, np.uint8)})
+    asked = Demands(plan).memory(stage, 1, [path]) - Demands(plan)._process(stage)
+    assert asked == pytest.approx(READ_TABLES[stage] * 160 * 2 / 16, abs=2)
+
+
+def test_traces_of_a_group_without_a_cell_ask_for_the_process_alone():
+    """Nineteen of the demo's 27 groups asked for 1,575 MB and took 105."""
+    shape, cell = (272, 280, 288), {"enabled": True, "cell": [256] * 3, "voxels_per_job": 1}
+    plan = make_plan(shape=shape, block=[128] * 3, chunk=[64] * 3, skeletons=cell)
+    skeletons, demands = Skeletons(plan), Demands(plan)
+    asked = {group: demands.memory("traces", 1, group=group) for group in skeletons.tree.packs(0)}
+    empty = {group for group in asked if not skeletons.blocks(group)}
+    assert len(asked) == 27
+    assert len(empty) == 19
+    assert {asked[group] for group in empty} == {demands._process("traces")}
+    assert max(asked.values()) <= demands.memory("traces")
+    for group in asked.keys() - empty:
+        cells = list(skeletons.spec.positions(skeletons.tree.box(0, group)))
+        held = max(50 * skeletons.spec.reach(c).volume + 24 * skeletons.spec.around(c).volume for c in cells) / 2**20
+        assert demands._process("traces") + held <= asked[group] <= demands._process("traces") + held + 3
+
+
+@pytest.mark.parametrize(
+    ("side", "block", "cell", "halo"), [(58, 39, 9, 17), (60, 20, 30, 0), (41, 16, 20, 4), (33, 33, 40, 3), (50, 20, 7, 9)]
+)
+def test_the_largest_cell_of_each_group_is_asked_for(side, block, cell, halo):
+    section = {"enabled": True, "cell": [cell] * 3, "halo": 10.0 * halo, "voxels_per_job": 1}
+    plan = make_plan(shape=(side,) * 3, block=[block] * 3, chunk=None, meshes={"enabled": False}, skeletons=section)
+    skeletons, demands = Skeletons(plan), Demands(plan)
+    for group in skeletons.tree.packs(0):
+        cells = list(skeletons.spec.positions(skeletons.tree.box(0, group)))
+        held = max((50 * skeletons.spec.reach(c).volume + 24 * skeletons.spec.around(c).volume for c in cells), default=0)
+        assert demands._traces(group) >= held
+        assert demands._traces(None) >= held
+
+
+@pytest.mark.parametrize("stage", ["objects", "history"])
+def test_what_puts_tables_aside_asks_for_their_disk(tmp_path, stage):
+    demands, path = Demands(make_plan()), str(tmp_path / "0.h5")
+    write_tables(path, {"a": np.zeros(10 << 20, np.uint8)})
+    one, many = demands.disk(stage, 1, [path]), demands.disk(stage, 1, [path] * 1000)
+    assert 2 * 10 < one < 1000, "a small run asks for little"
+    assert many - one == pytest.approx(4 * 9990, abs=1)
+    assert demands.disk(stage, 2, [path]) == 2 * one
+    petavoxel = Demands(plan_of_blocks(1024, 100))
+    assert petavoxel.disk(stage) > 10**6, "where tables are in a bucket: as the voxels have it"
 
 
 def plan_of_blocks(side, blocks=8, **sections):

@@ -10,7 +10,7 @@ from google.api_core import exceptions as google
 
 from connectomake.cli import main
 from connectomake.errors import ConfigError, ConnectomakeError, RunError
-from connectomake.sites import check_bucket, check_slurm, read_profile
+from connectomake.sites import check_bucket, check_slurm, check_slurm_places, read_profile
 from connectomake.storage.check import exercise
 from connectomake.storage.google import GoogleStore
 from connectomake.storage.s3 import S3Store
@@ -244,6 +244,53 @@ def test_slurm_account_and_partition(fake_slurm):
         check_slurm("other", "main")
     fake_slurm("sacctmgr", "exit 1")
     assert "account other" in check_slurm("other", "main"), "a cluster without accounting takes any"
+
+
+def test_slurm_is_asked_once_for_all_accounts_and_partitions(fake_slurm, tmp_path):
+    for name in ("sinfo", "sacctmgr"):
+        fake_slurm(name, f"echo {name} >> {tmp_path}/calls; {(tmp_path / name).read_text().splitlines()[-1]}")
+    places = [("default", "main"), ("lab", "gpu"), ("LAB", None), (None, "main")]
+    assert len(check_slurm_places(places)) == len(places)
+    assert (tmp_path / "calls").read_text().split() == ["sinfo", "sacctmgr"]
+    with pytest.raises(ConfigError, match="no account 'other'"):
+        check_slurm_places([*places, ("other", "main")])
+
+
+def test_accounts_of_several_slurm_clusters(fake_slurm):
+    fake_slurm("sacctmgr", "printf 'default|big\\nlab|small\\ndefault|small\\n'")
+    fake_slurm("scontrol", "printf 'CheckpointType = none\\nClusterName             = Big\\n'")
+    assert "account default" in check_slurm("default", "main")
+    with pytest.raises(ConfigError, match=r"the account 'lab' on Slurm cluster small, not on big.*one of default, or start"):
+        check_slurm("lab", "main")
+    with pytest.raises(ConfigError, match="has no account 'other'; set slurm_account in the profile to one of default"):
+        check_slurm("other", "main")
+    fake_slurm("scontrol", "exit 1")
+    assert "account lab" in check_slurm("lab", "main"), "which cluster is this one? then nothing is said against it"
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"SLURM_CLUSTERS": "big,small"}, "SLURM_CLUSTERS=big,small in the environment names several Slurm clusters"),
+        ({"SBATCH_CLUSTERS": "all"}, "SBATCH_CLUSTERS=all in the environment names several"),
+        ({"SBATCH_CLUSTERS": "small"}, "SBATCH_CLUSTERS=small .* than the one that squeue asks, big; unset it"),
+        ({"SBATCH_CLUSTERS": "big", "SLURM_CLUSTERS": "small"}, "SBATCH_CLUSTERS=big .* squeue asks, small;"),
+    ],
+)
+def test_an_environment_that_sends_jobs_to_other_clusters(fake_slurm, monkeypatch, values, words):
+    fake_slurm("scontrol", "echo 'ClusterName = big'")
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(RunError, match=words):
+        check_slurm("default", "main")
+
+
+@pytest.mark.parametrize("values", [{"SLURM_CLUSTERS": "small"}, {"SBATCH_CLUSTERS": "big"}, {"SLURM_CLUSTERS": ""}])
+def test_an_environment_that_names_one_cluster(fake_slurm, monkeypatch, values):
+    fake_slurm("scontrol", "echo 'ClusterName = big'")
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    assert "account default" in check_slurm("default", "main")
 
 
 def test_slurm_out_of_reach(fake_slurm, monkeypatch):

@@ -19,19 +19,33 @@ def check_cluster(workflow: Any) -> None:
     """Raise an error, in one sentence, where no job could be submitted."""
     if getattr(workflow.executor_plugin, "name", None) not in ("sbatch", "slurm"):
         return
-    from connectomake.sites import check_slurm  # only here: what else looks at sites takes long to import
+    from connectomake.sites import check_slurm_places  # only here: what else looks at sites takes long to import
 
     jobs = {job.rule.name: job for job in workflow.dag.needrun_jobs() if not job.is_local}
-    places = {(job.resources.get("slurm_account"), job.resources.get("slurm_partition")) for job in jobs.values()}
-    checked: set[str | None] = set()  # each account once: to ask for them loads the site's database
-    for accounts, partition in places:
-        account = next(iter(str(accounts or "").replace(",", " ").split()), None)
-        new = None if account in checked else account
-        checked.add(account)
-        try:
-            check_slurm(new, None if partition is None else str(partition))
-        except ConnectomakeError as error:
-            raise WorkflowError(str(error)) from None
+    places = {_place_of(workflow, job.resources) for job in jobs.values()}
+    try:
+        check_slurm_places(sorted(places, key=str))
+    except ConnectomakeError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def _place_of(workflow: Any, resources: Any) -> tuple[str | None, str | None]:
+    """Return account (the first, if there are several) and partition of a job."""
+    if workflow.executor_plugin.name == "sbatch":
+        _check_one_cluster(resources)
+    accounts = str(resources.get("slurm_account") or "").replace(",", " ").split()
+    partition = resources.get("slurm_partition")
+    return accounts[0] if accounts else None, str(partition) if partition else None
+
+
+def _check_one_cluster(resources: Any) -> None:
+    """Raise an error where jobs ask for another Slurm cluster: once, instead of each."""
+    from snakemake_executor_plugin_sbatch.request import BadRequestError, refuse_clusters
+
+    try:
+        refuse_clusters(resources.get)
+    except BadRequestError as error:
+        raise WorkflowError(f"{error}.") from None
 
 
 def start_light(workflow: Any) -> None:

@@ -29,11 +29,12 @@ def options_of(job: Any) -> tuple[str, ...]:
         If a resource is of the wrong kind or not supported.
     """
     get = job.resources.get
-    _refuse_clusters(get)
+    refuse_clusters(get)
     return (*_place(get), *_size(get), *_processors(job, get), *_gpus(get), *_extra(get))
 
 
-def _refuse_clusters(get: Any) -> None:
+def refuse_clusters(get: Any) -> None:
+    """Raise an error where a job, whose resources are `get`, asks for another Slurm cluster than that of the run."""
     for name in ("cluster", "clusters", "slurm_cluster"):
         if get(name):
             raise BadRequestError(

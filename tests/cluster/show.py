@@ -1,20 +1,25 @@
 """A config here and on a cluster; not one of the tests.
 
     python -m tests.cluster.show CONFIG [--on slurm|kubernetes] [--nodes 1 2] [--cpus N] [--set KEY=VALUE]
-        [--local FOLDER] [SNAKEMAKE OPTIONS]
+        [--local FOLDER] [--keep FOLDER] [SNAKEMAKE OPTIONS]
 
 Prints the wall times, and whether SHA-256 of what both runs made are equal: on Slurm of layers, tables and meshes, in pods of
-every file. Paths in the config count from here. `--set inference.augment=none` changes a value of the config for both runs.
-`--local` keeps the run here in a folder; another show of the same config finds it done.
+every file; on Slurm also the calls of its commands, and what each rule asked for and used. Paths in the config count from here.
+`--set inference.augment=none` changes a value of the config for both runs. `--local` keeps the run here in a folder; another
+show of the same config finds it done. `--keep` works in a folder that stays, where ``slurm1.json`` and ``slurm2.json`` tell
+what each job on one node and on two asked for and used; its name must be short, as it holds sockets.
 """
 
 import argparse
 import copy
+import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 
 import yaml
@@ -71,7 +76,9 @@ def here(config: dict, folder: Path) -> Flow:
 
 def on_slurm(config: dict, folder: Path, nodes: list[int], cpus: int, options: list[str]) -> list[dict]:
     """Run on Slurm with each number of nodes; return the digests."""
-    from tests.cluster.slurm import SlurmCluster
+    from tests.cluster.meter import Meter, table
+    from tests.cluster.slurm import MEMORY_GROUPS, SlurmCluster
+    from tests.cluster.slurm_events import ended_jobs
 
     found = []
     with SlurmCluster(folder / "slurm", cpus=cpus) as cluster:
@@ -79,13 +86,24 @@ def on_slurm(config: dict, folder: Path, nodes: list[int], cpus: int, options: l
             if count == 1:
                 cluster.call("scontrol", "update", "nodename=n2", "state=drain", "reason=one")
             remote = flow_of(config, folder / f"remote{count}")
-            seconds = timed(Head(remote, "profiles/slurm", cluster.env, *SOON, *options))
-            print(f"Slurm, {count} node(s) of {cpus} core(s): {seconds:.0f} s", flush=True)
+            head = Head(remote, "profiles/slurm", cluster.env, *SOON, *options)
+            called = len(cluster.calls())
+            with Meter(MEMORY_GROUPS / f"slurm_{node}" for node in cluster.nodes) as meter:
+                seconds = timed(head)
+            calls = Counter(call.name for call in cluster.calls()[called:])
+            rows = [row for row in ended_jobs(cluster, "jobidraw,state,timelimitraw") if int(row[0]) in meter.jobs]
+            print(f"Slurm, {count} node(s) of {cpus} core(s): {seconds:.0f} s; {head.retries} job(s) again", flush=True)
+            print(table(meter.jobs.values(), {int(row[0]): float(row[2]) for row in rows}), flush=True)
+            jobs = len(meter.jobs)
+            print(f"{jobs} Slurm jobs, {calls.total()} calls of its commands, {calls.total() / jobs:.2f} a job: {dict(calls)}")
+            totals = {"jobs": jobs, "seconds": seconds, "again": head.retries, "calls": calls}
+            noted = {"jobs": [asdict(job) for job in meter.jobs.values()], "totals": totals}
+            (folder / f"slurm{count}.json").write_text(json.dumps(noted))
             found.append(remote.digests())
             if count == 1:
                 cluster.call("scontrol", "update", "nodename=n2", "state=resume")
-        jobs = cluster.call("sacct", "-X", "-n", "-P", "-o", "jobid,state").splitlines()
-        print(f"{len(jobs)} Slurm jobs, {sum(line.endswith('COMPLETED') for line in jobs)} completed", flush=True)
+        jobs = [row[1] for row in ended_jobs(cluster, "jobid,state")]
+        print(f"{len(jobs)} Slurm jobs, {jobs.count('COMPLETED')} completed; memory is enforced by: {cluster.enforced}")
     return found
 
 
@@ -121,10 +139,12 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, nargs="+", default=[2], choices=(1, 2))
     parser.add_argument("--cpus", type=int, default=2, help="of each node")
     parser.add_argument("--local", type=Path)
+    parser.add_argument("--keep", type=Path)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     known, options = parser.parse_known_args()
     with tempfile.TemporaryDirectory(prefix="cms") as temporary:
-        folder = Path(temporary)
+        folder = (known.keep or Path(temporary)).resolve()
+        folder.mkdir(parents=True, exist_ok=True)
         changes = dict(text.split("=", 1) for text in known.set)
         values = {key.replace(".", "__"): yaml.safe_load(value) for key, value in changes.items()}
         config = Flow(folder, config=yaml.safe_load(known.config.read_text())).with_values(**values)

@@ -54,6 +54,7 @@ if plan.agglomerates:
         resources:
             mem_mb=memory_of_tables("history"),
             runtime=minutes_of_tables("history"),
+            disk_mb=disk_of_tables("history"),
         params:
             stage=depends_on_at("agglomeration"),
         script:

@@ -101,6 +101,23 @@ def memory_of_tables(stage):
     )
 
 
+def memory_of_traces():
+    """The same of a job that traces a group of blocks: in some of them no cell begins."""
+    return signed(
+        lambda wildcards, attempt: demands.memory(
+            "traces", attempt, group=skeletons.tree.parse(0, wildcards.node)
+        )
+        + around_script(attempt)
+    )
+
+
+def disk_of_tables(stage):
+    """Disk in MB, doubled at each retry, of a job that may put aside what does not fit into its memory."""
+    return signed(
+        lambda wildcards, input, attempt: demands.disk(stage, attempt, input)
+    )
+
+
 def minutes(stage):
     """Time in minutes, doubled at each retry."""
     needed = cache(partial(demands.minutes, stage))

@@ -60,7 +60,7 @@ if plan.truth is not None:
         conda:
             "../../envs/connectomake.yaml"
         resources:
-            mem_mb=memory("evaluation"),
+            mem_mb=memory_of_tables("evaluation"),
             runtime=minutes_of_tables("evaluation"),
         params:
             stage=depends_on("evaluation"),
@@ -87,7 +87,7 @@ if plan.curved:
         conda:
             "../../envs/connectomake.yaml"
         resources:
-            mem_mb=memory("curve"),
+            mem_mb=memory_of_tables("curve"),
             runtime=minutes_of_tables("curve"),
         params:
             stage=depends_on("curve"),

@@ -36,7 +36,7 @@ if plan.meshes_enabled:
         conda:
             "../../envs/connectomake.yaml"
         resources:
-            mem_mb=memory("gather"),
+            mem_mb=memory_of_tables("gather"),
             runtime=minutes_of_tables("gather"),
         params:
             stage=depends_on("fragments"),
@@ -54,7 +54,7 @@ if plan.meshes_enabled:
         conda:
             "../../envs/connectomake.yaml"
         resources:
-            mem_mb=memory("meshes"),
+            mem_mb=memory_of_tables("meshes"),
             runtime=minutes_of_tables("meshes"),
         params:
             stage=depends_on("meshes"),

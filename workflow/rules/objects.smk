@@ -37,6 +37,7 @@ rule objects:
     resources:
         mem_mb=memory_of_tables("objects"),
         runtime=minutes_of_tables("objects"),
+        disk_mb=disk_of_tables("objects"),
     params:
         stage=depends_on("objects"),
     script:

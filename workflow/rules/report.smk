@@ -34,7 +34,7 @@ rule report_run:
     conda:
         "../../envs/connectomake.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory("report_run"),
     params:
         stage=depends_on("report"),
     script:
@@ -57,7 +57,7 @@ rule report_blocks:
     conda:
         "../../envs/connectomake.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory("report_blocks"),
     params:
         stage=depends_on("report"),
     script:
@@ -80,7 +80,7 @@ rule report_slices:
     conda:
         "../../envs/connectomake.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory("report_slices"),
     params:
         stage=depends_on("report"),
     script:
@@ -105,7 +105,7 @@ if plan.meshes_enabled:
         conda:
             "../../envs/connectomake.yaml"
         resources:
-            mem_mb=3000,
+            mem_mb=memory("report_objects"),
         params:
             stage=depends_on("report"),
         script:

@@ -15,7 +15,7 @@ if skeletons.enabled:
         conda:
             "../../envs/connectomake.yaml"
         resources:
-            mem_mb=memory("traces"),
+            mem_mb=memory_of_traces(),
             runtime=minutes("traces"),
         params:
             stage=depends_on("traces"),
@@ -35,7 +35,7 @@ if skeletons.enabled:
         conda:
             "../../envs/connectomake.yaml"
         resources:
-            mem_mb=memory("gather_traces"),
+            mem_mb=memory_of_tables("gather_traces"),
             runtime=minutes_of_tables("gather_traces"),
         params:
             stage=depends_on("traces"),
@@ -56,7 +56,7 @@ if skeletons.enabled:
         conda:
             "../../envs/connectomake.yaml"
         resources:
-            mem_mb=memory("skeletons"),
+            mem_mb=memory_of_tables("skeletons"),
             runtime=minutes_of_tables("skeletons"),
         params:
             stage=depends_on("skeletons"),

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from connectomake.cli.benchmarks import job_memory
 from connectomake.cli.estimates import DEMANDS_OF
-from connectomake.planning.demands import READ_TABLES, Demands
+from connectomake.planning.demands import Demands
 from connectomake.planning.fan_out import MB
 from connectomake.planning.plan import Plan
+from connectomake.planning.skeletons import Skeletons
 from connectomake.planning.targets import Targets
 
 MEASURED = ("image", "affinity", "components", "agglomerate", "segmentation", "measures", "fragments", "traces", "skeletons",
@@ -32,7 +33,7 @@ def excesses(plan: Plan) -> list[Excess]:
         stage = DEMANDS_OF.get(rule, rule)
         over: list[tuple[float, str, float, float]] = []
         for name, took in job_memory(plan.outdir, rule):
-            asked = float(MB * demands.memory(stage, 1, _tables(plan, name) if stage in READ_TABLES else ()))
+            asked = float(MB * demands.memory(stage, 1, _tables(plan, rule, name)))
             if took * MB > asked:
                 over.append((took * MB / asked, name, asked, took * MB))
         if over:
@@ -41,8 +42,12 @@ def excesses(plan: Plan) -> list[Excess]:
     return found
 
 
-def _tables(plan: Plan, name: str) -> list[str]:
-    """Return what the job of an octree node reads, by the name of its benchmark, ``LEVEL.NODE`` and a further threshold."""
+def _tables(plan: Plan, rule: str, name: str) -> list[str]:
+    """Return the tables that a job reads, by the name of its benchmark: of an octree node, ``LEVEL.NODE`` and a threshold."""
+    if rule == "skeletons":
+        return Skeletons(plan).top_traces()
+    if rule != "agglomerate":
+        return []
     level, _, rest = name.partition(".")
     node, separator, number = rest.partition("_")
     try:

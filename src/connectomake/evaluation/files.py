@@ -11,7 +11,7 @@ import numpy as np
 from connectomake.atomic import write_text
 from connectomake.evaluation.curve import Mappings, csv_text, curve_of, curve_rows, point_of, write_picture
 from connectomake.evaluation.report import WORST_COLUMNS, result_of, worst_rows
-from connectomake.evaluation.stream import Reader, overlap_of
+from connectomake.evaluation.stream import ROWS_KEPT, Reader, overlap_of
 from connectomake.evaluation.tally import Overlap
 from connectomake.evaluation.tiles import tile_of_chunks
 from connectomake.geometry import Box
@@ -70,11 +70,16 @@ def read_contingency(path: PathLike) -> Overlap:
 
 
 def sum_contingencies(paths: Sequence[PathLike]) -> Overlap:
-    """Return the sum of all files, holding the sum so far and one file more at a time."""
-    total = Overlap.summed([])
+    """Return the sum of all files, holding the sum so far and about as many rows more at a time.
+
+    Adding file by file would sort the sum as often as there are files.
+    """
+    total, parts = Overlap.summed([]), list[Overlap]()
     for path in paths:
-        total = Overlap.summed([total, read_contingency(path)])
-    return total
+        parts.append(read_contingency(path))
+        if sum(map(len, parts)) > max(len(total), ROWS_KEPT):
+            total, parts = Overlap.summed([total, *parts]), []
+    return Overlap.summed([total, *parts])
 
 
 def write_result(

@@ -34,11 +34,15 @@ class CellLattice:
         stop = tuple(min(s + c, e) for s, c, e in zip(start, self.cell, self.roi.stop, strict=True))
         return Box(start, stop)  # type: ignore[arg-type]
 
-    def positions_in(self, box: Box) -> Iterator[Vec]:
-        """Yield the lattice positions of the cells that begin in `box`, in raster order."""
+    def ranges_in(self, box: Box) -> tuple[range, range, range]:
+        """Return the lattice positions, along z, y and x, of the cells that begin in `box`."""
         inside = box.intersect(self.roi)
-        ranges = [
+        z, y, x = (
             range(-(-(a - r) // c), -(-(e - r) // c))
             for a, e, r, c in zip(inside.start, inside.stop, self.roi.start, self.cell, strict=True)
-        ]
-        yield from itertools.product(ranges[0], ranges[1], ranges[2])
+        )
+        return z, y, x
+
+    def positions_in(self, box: Box) -> Iterator[Vec]:
+        """Yield the lattice positions of the cells that begin in `box`, in raster order."""
+        yield from itertools.product(*self.ranges_in(box))

@@ -5,7 +5,6 @@ each shard; ``u8 [S + 1]`` first byte of each shard's data; the index (`INDEX` [
 """
 
 import contextlib
-import mmap
 import os
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -53,21 +52,37 @@ class PackReader:
         self._sharding = sharding
         if sharding.count <= _CHECKED_WHOLE:
             check_content(self.path)
-        with self.path.open("rb") as stream:
-            self._data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-        width = 8 * (sharding.count + 1)
+        self._stream = self.path.open("rb", buffering=0)
+        try:
+            self._read_head()
+        except BaseException:
+            self._stream.close()
+            raise
+
+    def _read_head(self) -> None:
+        count = self._sharding.count
+        size, width = os.fstat(self._stream.fileno()).st_size, 8 * (count + 1)
         self._index_start = _HEAD + 2 * width
-        if self._data[: len(MAGIC)] != MAGIC or len(self._data) < self._index_start:
+        head = self._read(0, self._index_start)
+        if head[: len(MAGIC)] != MAGIC or len(head) < self._index_start:
             raise self._unfit()
-        shards, fragments = np.frombuffer(self._data[len(MAGIC) : _HEAD], "<u8").tolist()
-        self._first = np.frombuffer(self._data[_HEAD : _HEAD + width], "<u8").astype(np.int64)
-        self._bytes = np.frombuffer(self._data[_HEAD + width : _HEAD + 2 * width], "<u8").astype(np.int64)
+        shards, fragments = np.frombuffer(head[len(MAGIC) : _HEAD], "<u8").tolist()
+        self._first = np.frombuffer(head[_HEAD : _HEAD + width], "<u8").astype(np.int64)
+        self._bytes = np.frombuffer(head[_HEAD + width :], "<u8").astype(np.int64)
         self._data_start = self._index_start + INDEX.itemsize * fragments
         ends = self._data_start + int(self._bytes[-1])
-        if shards != sharding.count or int(self._first[-1]) != fragments or not 0 <= ends <= len(self._data):
+        if shards != count or int(self._first[-1]) != fragments or not 0 <= ends <= size:
             raise self._unfit()
         if any(table[0] != 0 or (np.diff(table) < 0).any() for table in (self._first, self._bytes)):
             raise self._unfit()
+
+    def _read(self, offset: int, size: int) -> bytes:
+        """Return bytes of the file, fewer where it ends. Not mapped: pages of all packs would count as memory of the job."""
+        parts = []
+        while size > 0 and (part := os.pread(self._stream.fileno(), size, offset)):
+            parts.append(part)
+            offset, size = offset + len(part), size - len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _unfit(self) -> LayerError:
         return LayerError(f"{self.path} is damaged or not a mesh pack of {self._sharding.count} shards; delete it and rerun")
@@ -76,7 +91,7 @@ class PackReader:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._data.close()
+        self._stream.close()
 
     @property
     def counts(self) -> np.ndarray:
@@ -97,7 +112,7 @@ class PackReader:
             If they are of another shard, out of order, or of other sizes than the pack says.
         """
         a, b = (self._index_start + INDEX.itemsize * int(i) for i in self._first[shard : shard + 2])
-        index = np.frombuffer(self._data[a:b], INDEX)
+        index = np.frombuffer(self._read(a, b - a), INDEX)
         same, later = np.ones(max(len(index) - 1, 0), bool), np.zeros(max(len(index) - 1, 0), bool)
         for name in ("id", "lod", "code"):
             later |= same & (index[name][1:] > index[name][:-1])
@@ -115,7 +130,7 @@ class PackReader:
     def data(self, offset: int, size: int, checksum: int) -> bytes:
         """Return the bytes of one fragment, checked."""
         slate.reading(self.path)
-        data = self._data[offset : offset + size]
+        data = self._read(offset, size)
         if len(data) != size or zlib.crc32(data) != checksum:
             raise LayerError(f"a mesh fragment in {self.path} is corrupted; delete the file and rerun")
         return data

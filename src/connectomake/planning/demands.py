@@ -8,6 +8,7 @@ import numpy as np
 
 from connectomake.errors import ConfigError
 from connectomake.geometry import volume_of
+from connectomake.planning import took
 from connectomake.planning.fan_out import MB, TABLE_BYTES, agglomeration_bytes, merge_bytes
 from connectomake.planning.mesh_tree import MeshTree
 from connectomake.planning.plan import Plan
@@ -15,71 +16,29 @@ from connectomake.planning.scales import Scales
 from connectomake.planning.skeletons import Skeletons
 from connectomake.planning.times import LEAST_MINUTES, SECONDS_PER_MB, SPARE, read_bytes, seconds_of
 
-LIGHT_PROCESS_MB = 100
-PROCESS_MB = {
-    "image": 260,
-    "affinity": 600,
-    "components": 220,
-    "watershed": 300,
-    "merge": 300,
-    "lookup": LIGHT_PROCESS_MB,
-    "agglomeration": 290,
-    "history": 340,
-    "segmentation": 250,
-    "objects": 170,
-    "measures": 260,
-    "fragments": 340,
-    "gather": 260,
-    "meshes": 220,
-    "traces": 300,
-    "gather_traces": 220,
-    "skeletons": 300,
-    "ground_truth": 250,
-    "contingency": 260,
-    "evaluation": 110,
-    "curve": 380,
-    "pyramid": 260,
-    "info": LIGHT_PROCESS_MB,
-}
-"""Memory of a stage's process before it reads anything, with some to spare; those with compiled code or torch need most."""
 REMOTE_MB = 180
 """Of the Snakemake around a script on a cluster: measured 105, and up to 174 of jobs with hundreds of inputs."""
-NETWORK_BYTES_PER_VOXEL = 1500
-"""Of the input patch: measured 790 for residual U-Nets of 16 channels at full size, 1,050 with 24; wider ones need more."""
-COMPONENTS_BYTES = 14
-WATERSHED_BYTES = 10
-"""Per voxel: labels, their table and graph; the three affinities are there twice while they are read."""
-BOUNDARY_BYTES, INTERIOR_BYTES = 6, 4
-"""Per voxel, where boundaries are left out: strongest edges and a copy of the labels; what is left of each label."""
-ENCODED_BYTES = 16
-"""Per voxel of a storage chunk: what its encoding can take at most, twice."""
-TRACE_BYTES = 0.5
-"""Per voxel of the region: one skeleton's voxel in 50 where objects are thin and dense, 22 bytes each; measured."""
-GRAPH_TO_TABLES = 2.5
-"""Estimated memory over bytes of the tables, of smooth affinities: 8 and 3.1 per voxel."""
-PACK_BYTES = 0.2
-"""Per voxel of the region, of mesh pieces."""
-TRACED_BYTES, TRACED_HALO_BYTES = 50, 24
-"""Per voxel of a cell, and of a cell with its halo."""
-TILE_VOXELS = 1 << 23
-PAIRS_BYTES = 0.01
-"""Per voxel, of contingency tables: about 200 pairs of labels and as many contacts in a million voxels."""
-SUPERVOXEL_BYTES = 0.2
-"""Per voxel, of tables of supervoxels: up to 5,000 pairs with true objects in a million voxels."""
-READ_TABLES = {"merge": 1.5, "lookup": 0.6, "agglomeration": 6.0, "history": 2.5, "objects": 2.5}
-"""Memory per byte of the tables that a stage reads; measured 1.0, 0.3, 5.5, 1.6 and 1.7, on noise as on smooth affinities."""
-HELD, HELD_TABLES = 700 << 20, 4
-"""Bytes that stages which read range after range (`RANGED`) take at most, beside so many times the largest table: measured
-620 MB for the objects, and 210 MB for the history of merges, of 10⁷ rows."""
-RANGED = ("history", "objects")
-NOISE_BYTES, LAST_ATTEMPT = 280, 3
-"""Per voxel, the region graph of pure noise while it is made, a basin in every fourth voxel: measured 275. Nobody knows before
-the job whether a network is that weak, so the last attempt of the cluster profiles asks for it."""
+READ_TABLES = {
+    "merge": 1.5,
+    "lookup": 0.6,
+    "agglomeration": 6.0,
+    "history": 2.5,
+    "objects": 2.5,
+    "evaluation": 4.0,
+    "curve": 3.5,
+    "gather": 0.15,
+    "meshes": 0.15,
+    "gather_traces": 6.0,
+    "skeletons": 16.0,
+}
+"""Memory per byte of the tables that a stage reads, or of its share of them (`ONE_SHARD`). Measured on noise as on smooth
+affinities: 1.0, 0.3, 5.5, 1.6 and 1.7; on tables of 50 to 170 MB: evaluation 3.4, curve 3.0, gather and meshes 0.1 (they hold
+an index of pieces, of 1.5 kB each here), gather_traces 5.4, skeletons 14."""
 
 
 def _check(stage: str) -> None:
     """Raise a ConfigError unless the stage's jobs have demands; `watershed` is a way of `components`."""
-    known = [name for name in PROCESS_MB if name != "watershed"]
+    known = [name for name in took.PROCESS_MB if name != "watershed"]
     if stage not in known:
         raise ConfigError(f"no jobs are called {stage!r}, so their memory and time are unknown; known are {', '.join(known)}")
 
@@ -101,7 +60,7 @@ class Demands:
         shape = [min(b, r) for b, r in zip(self.plan.block, self.plan.roi.shape, strict=True)]
         return math.prod(shape)
 
-    def memory(self, stage: str, attempt: int = 1, tables: Iterable[str] = ()) -> int:
+    def memory(self, stage: str, attempt: int = 1, tables: Iterable[str] = (), group: int | None = None) -> int:
         """Return the memory in MB that a job of a stage may take.
 
         Parameters
@@ -113,19 +72,43 @@ class Demands:
         tables
             Files that the job reads. Where the stage's memory follows from them (`READ_TABLES`) and all are there and say how
             large their arrays are, it is that; else an estimate from the block, which a weak network's many basins exceed.
+        group
+            The group of blocks of a job of `traces`: one that no cell begins in has nothing to do. None: the largest.
         """
         _check(stage)
         read = [read_bytes(path) for path in tables] if stage in READ_TABLES else []
         if read and None not in read:
             sizes = [size for size in read if size is not None]
-            needed = READ_TABLES[stage] * sum(sizes)
-            needed = min(needed, HELD + HELD_TABLES * max(sizes)) if stage in RANGED else needed
+            needed = READ_TABLES[stage] * self._share(stage) * sum(sizes)
+            needed = min(needed, took.HELD + took.HELD_TABLES * max(sizes)) if stage in took.RANGED else needed
         else:
-            needed = self._estimate(stage)
+            needed = self._traces(group) if stage == "traces" else self._estimate(stage)
         asked = (self._process(stage) + math.ceil(needed / MB)) << (attempt - 1)
-        if stage == "components" and self.plan.watershed and attempt >= LAST_ATTEMPT:
-            asked = max(asked, self._process(stage) + math.ceil(NOISE_BYTES * self._voxels / MB))
+        if stage == "components" and self.plan.watershed and attempt >= took.LAST_ATTEMPT:
+            asked = max(asked, self._process(stage) + math.ceil(took.NOISE_BYTES * self._voxels / MB))
         return asked
+
+    def disk(self, stage: str, attempt: int = 1, tables: Iterable[str] = ()) -> int:
+        """Return the disk in MB that a job may take which puts tables aside.
+
+        That is what it reads, where that is brought to it, what it puts aside and sorts, and what it writes.
+
+        Parameters
+        ----------
+        stage
+            `history` or `objects`.
+        attempt
+            1 for the first one; each further one gets double.
+        tables
+            Files that the job reads; see `memory`.
+        """
+        _check(stage)
+        return took.LEAST_DISK_MB + math.ceil(took.DISK_TABLES * self._tables_bytes(stage, tables) / MB) << (attempt - 1)
+
+    def _tables_bytes(self, stage: str, tables: Iterable[str]) -> float:
+        """Return the bytes of the files that a job reads, where all are there and tell; else an estimate."""
+        read = [read_bytes(path) for path in tables]
+        return float(sum(size for size in read if size is not None)) if read and None not in read else self._read(stage)
 
     def _estimate(self, stage: str) -> float:
         """Return the bytes that a job of a stage may take beside its process, from the block alone."""
@@ -141,14 +124,19 @@ class Demands:
             "history": self._ranged,
             "fragments": self._fragments,
             "measures": self._fragments,
-            "traces": self._traces,
-            "gather_traces": self._skeletons,
-            "skeletons": lambda: 4 * self._skeletons(),
+            "gather": lambda: READ_TABLES["gather"] * self._read("gather"),
+            "meshes": lambda: READ_TABLES["meshes"] * self._share("meshes") * self._read("meshes"),
+            "gather_traces": lambda: READ_TABLES["gather_traces"] * self._share("skeletons") * self._read("gather_traces"),
+            "skeletons": lambda: READ_TABLES["skeletons"] * self._share("skeletons") * self._read("skeletons"),
             "ground_truth": lambda: 3 * 8 * volume_of((self.plan.chunk[0], *self.plan.block[1:])),
             "contingency": self._contingency,
             "pyramid": self._pyramid,
-            "evaluation": lambda: int(2 * self._pairs_bytes * self.plan.evaluation_box.volume),
-            "curve": lambda: int(4 * self._pairs_bytes * self.plan.evaluation_box.volume),
+            "evaluation": lambda: READ_TABLES["evaluation"] * self._read("evaluation"),
+            "curve": lambda: READ_TABLES["curve"] * self._read("curve"),
+            "report_run": lambda: took.BLOCK_BYTES * self.plan.grid.count,
+            "report_blocks": lambda: took.BLOCK_BYTES * self.plan.grid.count,
+            "report_slices": lambda: took.SECTION_BYTES * math.prod(min(took.SECTION_SIDE, n) for n in self.plan.roi.shape[1:]),
+            "report_objects": lambda: took.DRAWN_BYTES * min(took.PACK_BYTES * self.plan.roi.volume, took.MOST_DRAWN),
         }
         return estimates.get(stage, lambda: 0)()
 
@@ -157,8 +145,8 @@ class Demands:
         if stage == "components" and self.plan.watershed:
             stage = "watershed"
         if stage == "meshes" and self.plan.mesh_spec.lods == 1:
-            return LIGHT_PROCESS_MB  # packs fragments as they are
-        return PROCESS_MB[stage]
+            return took.LIGHT_PROCESS_MB  # packs fragments as they are
+        return took.PROCESS_MB[stage]
 
     def minutes(self, stage: str, attempt: int = 1, tables: Iterable[str] = ()) -> int:
         """Return the time in minutes that a job of a stage may take: generous, for clusters kill what exceeds it.
@@ -175,9 +163,7 @@ class Demands:
         """
         _check(stage)
         if stage in SECONDS_PER_MB:
-            read = [read_bytes(path) for path in tables]
-            held = float(sum(size for size in read if size is not None)) if read and None not in read else self._read(stage)
-            seconds = SECONDS_PER_MB[stage] * held / self._jobs(stage) / MB
+            seconds = SECONDS_PER_MB[stage] * self._tables_bytes(stage, tables) / self._jobs(stage) / MB
         else:
             seconds = seconds_of(self.plan, stage, self._voxels_of(stage))
         return (LEAST_MINUTES + math.ceil(SPARE * seconds / 60)) << (attempt - 1)
@@ -205,13 +191,13 @@ class Demands:
         reads: dict[str, Callable[[], float]] = {
             "merge": lambda: merge_bytes(self.plan, bits),
             "lookup": lambda: merge_bytes(self.plan, bits),
-            "agglomeration": lambda: agglomeration_bytes(self.plan, bits) / GRAPH_TO_TABLES,
+            "agglomeration": lambda: agglomeration_bytes(self.plan, bits) / took.GRAPH_TO_TABLES,
             "history": lambda: 2 * TABLE_BYTES * roi,
             "objects": lambda: 2 * TABLE_BYTES * roi,
-            "gather": lambda: PACK_BYTES * self._gathered(self.plan.mesh_tree),
-            "meshes": lambda: PACK_BYTES * roi,
-            "gather_traces": lambda: TRACE_BYTES * self._gathered(Skeletons(self.plan).tree),
-            "skeletons": lambda: TRACE_BYTES * roi,
+            "gather": lambda: took.PACK_BYTES * self._gathered(self.plan.mesh_tree),
+            "meshes": lambda: took.PACK_BYTES * roi,
+            "gather_traces": lambda: took.TRACE_BYTES * self._gathered(Skeletons(self.plan).tree),
+            "skeletons": lambda: took.TRACE_BYTES * roi,
             "evaluation": lambda: 2 * self._pairs_bytes * self.plan.evaluation_box.volume,
             "curve": lambda: 2 * self._pairs_bytes * self.plan.evaluation_box.volume,
         }
@@ -230,9 +216,10 @@ class Demands:
 
     def _components(self) -> int:
         itemsize = np.dtype(self._probability_dtype).itemsize
-        boundary = BOUNDARY_BYTES + itemsize if self.plan.t_boundary else 0
-        each = WATERSHED_BYTES + 6 * itemsize + boundary if self.plan.watershed else COMPONENTS_BYTES + itemsize
-        return self._voxels * each
+        boundary = took.BOUNDARY_BYTES + itemsize if self.plan.t_boundary else 0
+        return self._voxels * (
+            took.WATERSHED_BYTES + 6 * itemsize + boundary if self.plan.watershed else took.COMPONENTS_BYTES + itemsize
+        )
 
     def _image(self) -> int:
         row = volume_of((self.plan.chunk[0], *self.plan.block[1:]))
@@ -248,7 +235,7 @@ class Demands:
         row = min(spec.output_patch[0], depth) * height * width
         slab = min(self.plan.chunk[0], depth) * height * width
         return (
-            volume_of(spec.patch) * spec.batch * NETWORK_BYTES_PER_VOXEL
+            volume_of(spec.patch) * spec.batch * took.NETWORK_BYTES_PER_VOXEL
             + 3 * image * self.plan.source.channels * np.dtype(self.plan.source.dtype).itemsize
             + spec.channels * (4 * row + np.dtype(spec.dtype).itemsize * slab)
         )
@@ -256,7 +243,7 @@ class Demands:
     def _ranged(self) -> int:
         """Tables of the whole region, but no more of them than one range and the tables of one node."""
         node = min(self._voxels << self.plan.octree.bits, self.plan.roi.volume)
-        return int(min(2 * TABLE_BYTES * self.plan.roi.volume, HELD + HELD_TABLES * TABLE_BYTES * node))
+        return int(min(2 * TABLE_BYTES * self.plan.roi.volume, took.HELD + took.HELD_TABLES * TABLE_BYTES * node))
 
     def _pyramid(self) -> int:
         """A storage chunk, the eight or so below it, decoded and encoded; the indices of the shards that are read, mapped."""
@@ -264,33 +251,48 @@ class Demands:
         voxel = max((spec.channels * np.dtype(spec.dtype).itemsize for spec in layers), default=0)
         return 40 * volume_of(self.plan.chunk) * voxel + self._voxels
 
-    def _traces(self) -> int:
-        """One cell with its halo, and the traces of a group."""
+    def _traces(self, group: int | None) -> int:
+        """The largest cell with its halo, and the traces of a group; nothing where no cell begins."""
         skeletons = Skeletons(self.plan)
-        cell = volume_of(skeletons.spec.around(skeletons.spec.largest).shape)
-        group = self._voxels << min(skeletons.tree.group_bits, self.plan.grid.id_bits)
-        own = volume_of(skeletons.spec.reach(skeletons.spec.largest).shape)
-        return int(TRACED_BYTES * own + TRACED_HALO_BYTES * cell + TRACE_BYTES * group)
+        spec, box = skeletons.spec, self.plan.roi if group is None else skeletons.tree.box(0, group)
+        ranges = spec.lattice.ranges_in(box)
+        if not all(ranges):
+            return 0
+        own, around = np.zeros(3, np.int64), np.zeros(3, np.int64)
+        for step in (-1, 0, 1):  # least is cut off in the middle of the region
+            middle = [(n - 1) // 2 + step for n in spec.lattice.shape]
+            z, y, x = (min(max(n, cells[0]), cells[-1]) for n, cells in zip(middle, ranges, strict=True))
+            own = np.maximum(own, spec.reach((z, y, x)).shape)
+            around = np.maximum(around, spec.around((z, y, x)).shape)
+        largest = self._voxels << min(skeletons.tree.group_bits, self.plan.grid.id_bits)
+        traced = took.TRACED_BYTES * math.prod(own.tolist()) + took.TRACED_HALO_BYTES * math.prod(around.tolist())
+        return int(traced + took.TRACE_BYTES * (largest if group is None else box.volume))
 
-    def _skeletons(self) -> int:
-        """The traces of one shard."""
-        return int(TRACE_BYTES * self.plan.roi.volume / len(Skeletons(self.plan).numbers))
+    def _share(self, stage: str) -> float:
+        """Return the part of what a job reads that it holds at a time, at most."""
+        if stage not in took.ONE_SHARD:
+            return 1.0
+        shards = self.plan.mesh_spec.sharding.count if stage == "meshes" else len(Skeletons(self.plan).numbers)
+        return min(took.SKEW / shards, 1.0)
 
     def _contingency(self) -> int:
         """One tile of both labels, read and turned into integers, the face planes of a block, the tables of a node."""
         depth, height, width = self.plan.block
         faces = depth * height + depth * width + height * width
-        tile = max(volume_of(self.plan.chunk), min(TILE_VOXELS, self._voxels))
+        tile = max(volume_of(self.plan.chunk), min(took.TILE_VOXELS, self._voxels))
         node = self._voxels << min(self.plan.octree.bits, self.plan.grid.id_bits)
         return int(40 * tile + 32 * faces + 2 * self._pairs_bytes * node)
 
     @property
     def _pairs_bytes(self) -> float:
-        return PAIRS_BYTES + (SUPERVOXEL_BYTES if self.plan.curved else 0)
+        return took.PAIRS_BYTES + (took.SUPERVOXEL_BYTES if self.plan.curved else 0)
 
     def _segmentation(self) -> int:
         """One storage chunk, encoded, before and after, and the component shard, which is mapped; what is left of labels."""
-        return ENCODED_BYTES * volume_of(self.plan.chunk) + (2 + (INTERIOR_BYTES if self.plan.t_boundary else 0)) * self._voxels
+        return (
+            took.ENCODED_BYTES * volume_of(self.plan.chunk)
+            + (2 + (took.INTERIOR_BYTES if self.plan.t_boundary else 0)) * self._voxels
+        )
 
     def _fragments(self) -> int:
         """One slab of labels with what is cut from it, one cell, an index of the pieces."""

@@ -10,7 +10,7 @@ from connectomake.sites.disks import look_at_disks, time_files
 from connectomake.sites.finding import Finding
 from connectomake.sites.probe import probe
 from connectomake.sites.profile import Site
-from connectomake.sites.slurm import SECONDS, check_slurm
+from connectomake.sites.slurm import SECONDS, check_slurm_places
 from connectomake.sites.slurm_answers import ask_slurm
 from connectomake.sites.slurm_findings import look_at_settings
 from connectomake.sites.slurm_fit import Ask, look_at_fit
@@ -46,8 +46,9 @@ def look_at_slurm(
     """
     yield from _plugins(site.executor or "")
     accounts: list[str | None] = [*(site.account or "").replace(",", " ").split()]
-    for account in accounts or [None]:
-        yield Finding(True, check_slurm(account, ",".join(site.partitions) or None))
+    places = [(account, ",".join(site.partitions) or None) for account in accounts or [None]]
+    for found in check_slurm_places(places):
+        yield Finding(True, found)
     answers = ask_slurm(SECONDS, site.qos)
     closed = [p for name in site.partitions if (p := answers.partitions.get(name)) and not p.takes(site.account)]
     for partition in closed:
