@@ -30,17 +30,19 @@ SECONDS_PER_MB = {
     "agglomeration": 0.09,
     "history": 0.3,
     "objects": 0.05,
-    "gather": 1.0,
-    "meshes": 1.0,
-    "gather_traces": 0.1,
-    "skeletons": 0.5,
-    "evaluation": 0.2,
-    "curve": 1.0,
+    "gather": 0.5,
+    "meshes": 0.5,
+    "gather_traces": 0.05,
+    "skeletons": 0.8,
+    "evaluation": 0.1,
+    "curve": 0.3,
 }
 """Per MB of the tables that a job reads, as they lie in memory (`table_bytes`), packs and Parquet as they lie on disk. On noise
 (128³ in blocks of 32³) and on smooth affinities (256³ in blocks of 64³): merge 0.003 to 0.018, lookup 0.002 to 0.026,
 agglomeration 0.016 to 0.033, about 0.09 for 64 blocks of 512³; history 0.01 to 0.04, 0.3 where the rows exceed memory; objects
-0.001 to 0.05."""
+0.001 to 0.05. On the demo's pieces of meshes: gather 0.37 with the coarser levels that it makes, meshes 0.01, as much as gather
+where coarser levels are left to it. On tables of 50 to 70 MB: gather_traces 0.02, skeletons 0.8 per MB of their own shard,
+evaluation 0.04 to 0.08, curve 0.23."""
 _PARQUET = 5
 """Bytes in memory per byte of a table of merges: measured 4.5."""
 
