@@ -14,7 +14,7 @@ from connectomake.atomic import canonical_json
 from connectomake.cli.app import app
 from connectomake.cli.tally import stage_files
 from connectomake.planning import resolve
-from connectomake.planning.demands import PROCESS_MB, Demands
+from connectomake.planning.demands import Demands
 from connectomake.planning.infos import info_of
 from connectomake.planning.opening import leave_plan
 from connectomake.planning.scales import Scales
@@ -22,6 +22,7 @@ from connectomake.planning.skeletons import LAYER, Skeletons
 from connectomake.planning.stages import REPORT, Stages
 from connectomake.planning.targets import Targets
 from connectomake.planning.times import SECONDS_PER_MB, SECONDS_PER_MEGAVOXEL
+from connectomake.planning.took import PROCESS_MB
 from connectomake.queueing.task import Task
 from connectomake.verify import expected
 from tests.pins.cases import ROOT
