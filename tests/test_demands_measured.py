@@ -1,0 +1,81 @@
+"""Demands against what jobs took: on a real Slurm, as control groups had it, and of functions on large tables.
+
+Figures are of 2026-11-27, `python -m tests.cluster.show` on two nodes of one core: resident MB of all processes of the job of a
+rule with the least to spare, Snakemake around the script included. A demand below them is killed; one above three times wastes.
+"""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from connectomake.layers import write_tables
+from connectomake.planning.demands import READ_TABLES, REMOTE_MB, Demands
+from connectomake.planning.skeletons import Skeletons
+from tests.pins.cases import cases
+
+CHANGES = {
+    "skeletons": {"enabled": True, "voxels_per_job": 4_000_000},
+    "report": {"enabled": True},
+    "merge": {"fan_out": 8},
+}
+DEMO = {
+    "image": 209, "affinity": 717, "components": 308, "merge": 297, "lookup": 200, "agglomeration": 293, "history": 345,
+    "segmentation": 325, "measures": 321, "objects": 203, "fragments": 319, "gather": 278, "meshes": 150, "gather_traces": 165,
+    "skeletons": 307, "ground_truth": 342, "contingency": 363, "evaluation": 162, "curve": 392, "pyramid": 309,
+    "report_run": 195, "report_blocks": 170, "report_slices": 350, "report_objects": 891,
+}  # fmt: skip
+"""MB of a job of each stage of the whole demo, everything switched on: 357 jobs, none of them repeated."""
+TRACES = {"00": 1180, "08": 410, "10": 382, "28": 362, "38": 372, "01": 210}
+"""Of groups of blocks; in the last one no cell begins."""
+LARGE = {
+    "evaluation": (52, 209), "curve": (120, 549), "gather": (175, 51), "meshes": (87, 43), "gather_traces": (33, 216),
+    "skeletons": (33, 630),
+}  # fmt: skip
+"""MB of tables, of one shard where a job holds one, and the most that a process held that worked on them."""
+
+
+@pytest.fixture(scope="module")
+def demands():
+    case = cases()["demo"]
+    config = {**case.config, **{name: {**case.config[name], **values} for name, values in CHANGES.items()}}
+    return Demands(dataclasses.replace(case, config=config).plan())
+
+
+def test_every_stage_with_a_size_of_its_process_was_measured(demands):
+    from connectomake.planning.took import PROCESS_MB
+
+    assert set(DEMO) | {"traces", "watershed"} >= PROCESS_MB.keys()
+
+
+@pytest.mark.parametrize("stage", DEMO)
+def test_a_job_of_the_demo_fits(demands, tmp_path, stage):
+    least = estimate = demands.memory(stage)
+    if stage in READ_TABLES:
+        write_tables(tmp_path / "0.h5", {})
+        least = demands.memory(stage, 1, [str(tmp_path / "0.h5")])
+    assert DEMO[stage] <= least + REMOTE_MB, "it is killed"
+    assert 3 * DEMO[stage] >= estimate + REMOTE_MB, "it keeps others waiting"
+
+
+@pytest.mark.parametrize("group", TRACES)
+def test_a_job_that_traces_a_group_of_the_demo_fits(demands, group):
+    asked = demands.memory("traces", group=Skeletons(demands.plan).tree.parse(0, group)) + REMOTE_MB
+    assert asked / 3 <= TRACES[group] <= asked
+
+
+@pytest.mark.parametrize("stage", LARGE)
+def test_what_holds_large_tables_fits(demands, tmp_path, stage):
+    megabytes, took = LARGE[stage]
+    path = Path(tmp_path / ("0.pack" if stage in {"gather", "meshes"} else "0.h5"))
+    if path.suffix == ".pack":
+        path.touch()
+        with path.open("r+b") as stream:
+            stream.truncate(megabytes << 20)
+    else:
+        write_tables(path, {"a": np.zeros(megabytes << 20, np.uint8)})
+    asked = demands.memory(stage, 1, [str(path)])
+    assert took <= asked, "it is killed"
+    if READ_TABLES[stage] > 1:
+        assert 3 * took >= asked
