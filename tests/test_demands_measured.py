@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from connectomake.layers import write_tables
-from connectomake.planning.demands import READ_TABLES, REMOTE_MB, Demands
+from connectomake.planning.demands import REMOTE_MB, Demands
 from connectomake.planning.skeletons import Skeletons
+from connectomake.planning.took import PROCESS_MB, READ_TABLES
 from tests.pins.cases import cases
 
 CHANGES = {
@@ -21,7 +22,7 @@ CHANGES = {
     "merge": {"fan_out": 8},
 }
 DEMO = {
-    "image": 209, "affinity": 717, "components": 308, "merge": 297, "lookup": 200, "agglomeration": 293, "history": 345,
+    "image": 209, "affinity": 717, "components": 469, "merge": 297, "lookup": 200, "agglomeration": 293, "history": 345,
     "segmentation": 325, "measures": 321, "objects": 203, "fragments": 319, "gather": 278, "meshes": 150, "gather_traces": 165,
     "skeletons": 307, "ground_truth": 342, "contingency": 363, "evaluation": 162, "curve": 392, "pyramid": 309,
     "report_run": 195, "report_blocks": 170, "report_slices": 350, "report_objects": 891,
@@ -43,10 +44,8 @@ def demands():
     return Demands(dataclasses.replace(case, config=config).plan())
 
 
-def test_every_stage_with_a_size_of_its_process_was_measured(demands):
-    from connectomake.planning.took import PROCESS_MB
-
-    assert set(DEMO) | {"traces", "watershed"} >= PROCESS_MB.keys()
+def test_every_stage_with_a_size_of_its_process_was_measured():
+    assert set(DEMO) | {"traces", "watershed", "info"} >= PROCESS_MB.keys()
 
 
 @pytest.mark.parametrize("stage", DEMO)

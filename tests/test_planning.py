@@ -27,7 +27,7 @@ from connectomake.meshes.parents import make_parent
 from connectomake.meshes.shards import Level, manifest
 from connectomake.objects import segment_properties, sizes
 from connectomake.octree import Adjacency, MemoryBlocks, merge_blocks, tables_for_children
-from connectomake.planning.demands import READ_TABLES, Demands
+from connectomake.planning.demands import Demands
 from connectomake.planning.facts import SourceFacts
 from connectomake.planning.mesh_tree import MeshTree
 from connectomake.planning.plan import Plan
@@ -35,7 +35,7 @@ from connectomake.planning.skeletons import Skeletons
 from connectomake.planning.stages import VERSIONS, Stages
 from connectomake.planning.targets import Targets
 from connectomake.planning.times import SECONDS_PER_MB, seconds_of
-from connectomake.planning.took import PROCESS_MB
+from connectomake.planning.took import PROCESS_MB, READ_TABLES
 from connectomake.pyramid import downsample
 from connectomake.segmentation import remap
 from connectomake.skeletons import SkeletonSpec, Traces, trace_cell

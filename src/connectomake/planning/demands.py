@@ -18,22 +18,6 @@ from connectomake.planning.times import LEAST_MINUTES, SECONDS_PER_MB, SPARE, re
 
 REMOTE_MB = 180
 """Of the Snakemake around a script on a cluster: measured 105, and up to 174 of jobs with hundreds of inputs."""
-READ_TABLES = {
-    "merge": 1.5,
-    "lookup": 0.6,
-    "agglomeration": 6.0,
-    "history": 2.5,
-    "objects": 2.5,
-    "evaluation": 4.0,
-    "curve": 3.5,
-    "gather": 0.15,
-    "meshes": 0.15,
-    "gather_traces": 6.0,
-    "skeletons": 16.0,
-}
-"""Memory per byte of the tables that a stage reads, or of its share of them (`ONE_SHARD`). Measured on noise as on smooth
-affinities: 1.0, 0.3, 5.5, 1.6 and 1.7; on tables of 50 to 170 MB: evaluation 3.4, curve 3.0, gather and meshes 0.1 (they hold
-an index of pieces, of 1.5 kB each here), gather_traces 5.4, skeletons 14."""
 
 
 def _check(stage: str) -> None:
@@ -76,10 +60,10 @@ class Demands:
             The group of blocks of a job of `traces`: one that no cell begins in has nothing to do. None: the largest.
         """
         _check(stage)
-        read = [read_bytes(path) for path in tables] if stage in READ_TABLES else []
+        read = [read_bytes(path) for path in tables] if stage in took.READ_TABLES else []
         if read and None not in read:
             sizes = [size for size in read if size is not None]
-            needed = READ_TABLES[stage] * self._share(stage) * sum(sizes)
+            needed = took.READ_TABLES[stage] * self._share(stage) * sum(sizes)
             needed = min(needed, took.HELD + took.HELD_TABLES * max(sizes)) if stage in took.RANGED else needed
         else:
             needed = self._traces(group) if stage == "traces" else self._estimate(stage)
@@ -124,15 +108,15 @@ class Demands:
             "history": self._ranged,
             "fragments": self._fragments,
             "measures": self._fragments,
-            "gather": lambda: READ_TABLES["gather"] * self._read("gather"),
-            "meshes": lambda: READ_TABLES["meshes"] * self._share("meshes") * self._read("meshes"),
-            "gather_traces": lambda: READ_TABLES["gather_traces"] * self._share("skeletons") * self._read("gather_traces"),
-            "skeletons": lambda: READ_TABLES["skeletons"] * self._share("skeletons") * self._read("skeletons"),
+            "gather": lambda: took.READ_TABLES["gather"] * self._read("gather"),
+            "meshes": lambda: took.READ_TABLES["meshes"] * self._share("meshes") * self._read("meshes"),
+            "gather_traces": lambda: took.READ_TABLES["gather_traces"] * self._share("skeletons") * self._read("gather_traces"),
+            "skeletons": lambda: took.READ_TABLES["skeletons"] * self._share("skeletons") * self._read("skeletons"),
             "ground_truth": lambda: 3 * 8 * volume_of((self.plan.chunk[0], *self.plan.block[1:])),
             "contingency": self._contingency,
             "pyramid": self._pyramid,
-            "evaluation": lambda: READ_TABLES["evaluation"] * self._read("evaluation"),
-            "curve": lambda: READ_TABLES["curve"] * self._read("curve"),
+            "evaluation": lambda: took.READ_TABLES["evaluation"] * self._read("evaluation"),
+            "curve": lambda: took.READ_TABLES["curve"] * self._read("curve"),
             "report_run": lambda: took.BLOCK_BYTES * self.plan.grid.count,
             "report_blocks": lambda: took.BLOCK_BYTES * self.plan.grid.count,
             "report_slices": lambda: took.SECTION_BYTES * math.prod(min(took.SECTION_SIDE, n) for n in self.plan.roi.shape[1:]),
@@ -217,9 +201,8 @@ class Demands:
     def _components(self) -> int:
         itemsize = np.dtype(self._probability_dtype).itemsize
         boundary = took.BOUNDARY_BYTES + itemsize if self.plan.t_boundary else 0
-        return self._voxels * (
-            took.WATERSHED_BYTES + 6 * itemsize + boundary if self.plan.watershed else took.COMPONENTS_BYTES + itemsize
-        )
+        each = took.WATERSHED_BYTES + 6 * itemsize + boundary if self.plan.watershed else took.COMPONENTS_BYTES + itemsize
+        return self._voxels * each
 
     def _image(self) -> int:
         row = volume_of((self.plan.chunk[0], *self.plan.block[1:]))

@@ -58,6 +58,22 @@ PAIRS_BYTES = 0.01
 """Per voxel, of contingency tables: about 200 pairs of labels and as many contacts in a million voxels."""
 SUPERVOXEL_BYTES = 0.2
 """Per voxel, of tables of supervoxels: up to 5,000 pairs with true objects in a million voxels."""
+READ_TABLES = {
+    "merge": 1.5,
+    "lookup": 0.6,
+    "agglomeration": 6.0,
+    "history": 2.5,
+    "objects": 2.5,
+    "evaluation": 4.0,
+    "curve": 3.5,
+    "gather": 0.15,
+    "meshes": 0.15,
+    "gather_traces": 6.0,
+    "skeletons": 16.0,
+}
+"""Memory per byte of the tables that a stage reads, or of its share of them (`ONE_SHARD`). Measured on noise as on smooth
+affinities: 1.0, 0.3, 5.5, 1.6 and 1.7; on tables of 50 to 170 MB: evaluation 3.4, curve 3.0, gather and meshes 0.1 (they hold
+an index of pieces, of 1.5 kB each here), gather_traces 5.4, skeletons 14."""
 ONE_SHARD, SKEW = ("meshes", "gather_traces", "skeletons"), 2
 """Stages that hold what belongs to one shard at a time, and how many times its share the largest one may have."""
 HELD, HELD_TABLES = 700 << 20, 4
