@@ -113,9 +113,7 @@ def memory_of_traces():
 
 def disk_of_tables(stage):
     """Disk in MB, doubled at each retry, of a job that may put aside what does not fit into its memory."""
-    return signed(
-        lambda wildcards, input, attempt: demands.disk(stage, attempt, input)
-    )
+    return signed(lambda wildcards, input, attempt: demands.disk(stage, attempt, input))
 
 
 def minutes(stage):
