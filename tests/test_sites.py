@@ -3,17 +3,21 @@
 import os
 import stat
 import time
+from types import SimpleNamespace
 
 import pytest
 from botocore.exceptions import ClientError
 from google.api_core import exceptions as google
+from snakemake.exceptions import WorkflowError
 
+import snakemake_executor_plugin_sbatch  # noqa: F401  as Snakemake does
 from connectomake.cli import main
 from connectomake.errors import ConfigError, ConnectomakeError, RunError
 from connectomake.sites import check_bucket, check_slurm, check_slurm_places, read_profile
 from connectomake.storage.check import exercise
 from connectomake.storage.google import GoogleStore
 from connectomake.storage.s3 import S3Store
+from connectomake_snakemake.cluster import check_cluster
 from tests.flow import ROOT
 from tests.s3_server import S3Server
 from tests.tiny_run import write_inputs
@@ -291,6 +295,27 @@ def test_an_environment_that_names_one_cluster(fake_slurm, monkeypatch, values):
     for name, value in values.items():
         monkeypatch.setenv(name, value)
     assert "account default" in check_slurm("default", "main")
+
+
+def workflow_of(*resources):
+    """A workflow on Slurm with a job of each of these resources, as `check_cluster` sees it."""
+    jobs = [
+        SimpleNamespace(rule=SimpleNamespace(name=str(i)), is_local=False, resources=values)
+        for i, values in enumerate(resources)
+    ]
+    dag = SimpleNamespace(needrun_jobs=lambda: jobs)
+    return SimpleNamespace(executor_plugin=SimpleNamespace(name="sbatch"), dag=dag)
+
+
+def test_a_run_asks_for_its_accounts_once_and_for_one_cluster(fake_slurm, tmp_path):
+    fake_slurm("sacctmgr", f"echo x >> {tmp_path}/calls; printf 'default\\nlab\\n'")
+    places = [{"slurm_account": a, "slurm_partition": p} for a in ("default", "lab,other", None) for p in ("main", "gpu")]
+    check_cluster(workflow_of(*places))
+    assert (tmp_path / "calls").read_text().split() == ["x"]
+    with pytest.raises(WorkflowError, match="clusters=a,b is not supported: a run has one Slurm cluster"):
+        check_cluster(workflow_of(*places, {"clusters": "a,b"}))
+    with pytest.raises(WorkflowError, match="no account 'nobody'"):
+        check_cluster(workflow_of(*places, {"slurm_account": "nobody"}))
 
 
 def test_slurm_out_of_reach(fake_slurm, monkeypatch):

@@ -40,11 +40,10 @@ def _place_of(workflow: Any, resources: Any) -> tuple[str | None, str | None]:
 
 def _check_one_cluster(resources: Any) -> None:
     """Raise an error where jobs ask for another Slurm cluster: once, instead of each."""
-    from snakemake_executor_plugin_sbatch.request import BadRequestError, refuse_clusters
-
+    plugin = sys.modules[SBATCH]  # in use, so it is there
     try:
-        refuse_clusters(resources.get)
-    except BadRequestError as error:
+        plugin.refuse_clusters(resources.get)
+    except plugin.BadRequestError as error:
         raise WorkflowError(f"{error}.") from None
 
 

@@ -17,11 +17,11 @@ from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 from snakemake_interface_executor_plugins.settings import CommonSettings, ExecutorSettingsBase
 
 from snakemake_executor_plugin_sbatch.leftovers import Left
-from snakemake_executor_plugin_sbatch.request import BadRequestError, options_of
+from snakemake_executor_plugin_sbatch.request import BadRequestError, options_of, refuse_clusters
 from snakemake_executor_plugin_sbatch.run import Run
 from snakemake_executor_plugin_sbatch.task import Task
 
-__all__ = ["Executor", "ExecutorSettings", "common_settings"]
+__all__ = ["BadRequestError", "Executor", "ExecutorSettings", "common_settings", "refuse_clusters"]
 
 ROUND_SECONDS, GLANCE_SECONDS = 2.0, 0.1  # between looks at end notes, at new jobs
 
