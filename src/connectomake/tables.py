@@ -8,8 +8,6 @@ import numpy as np
 from connectomake.compiled import lazy_njit
 from connectomake.geometry import Box
 
-PLANES = ("z0", "z1", "y0", "y1", "x0", "x1")
-
 
 @dataclass(frozen=True, slots=True)
 class ComponentTable:

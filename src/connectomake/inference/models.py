@@ -1,6 +1,5 @@
 """Loading a network: chunkflow's two forms of Python file, or TorchScript."""
 
-import hashlib
 import itertools
 import warnings
 import zipfile
@@ -87,12 +86,6 @@ def _load(model: str | Path, weights: str | Path | None, spec: InferenceSpec) ->
     module = _module_of(file, path, weights_path)
     transforms = (getattr(file, "pre_process", None), getattr(file, "post_process", None))
     return TorchNetwork(_place(module, spec, device, path), spec, device, str(path), *transforms)
-
-
-def content_hash(path: str | Path) -> str:
-    """Return the SHA-256 of a file, for the record of what a result was made with."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _module_of(file: Any, path: Path, weights: Path | None) -> torch.nn.Module:

@@ -15,7 +15,6 @@ import numpy as np
 ENTRY = struct.Struct("<QQ")
 INDEX_ROW = 24
 """Bytes for each value in the index of a minishard: id, gap before it, size."""
-GZIP_WINDOW = 31
 _SMALLEST = 18
 """Bytes of head and foot of a gzip stream."""
 DENSEST = 1032

@@ -5,10 +5,8 @@ from connectomake.octree.down import final_ids, tables_for_children
 from connectomake.octree.files import (
     FileBlocks,
     down_node,
-    read_closed,
     read_ids,
     read_passed,
-    read_summary,
     up_blocks,
     up_nodes,
     write_summary,
@@ -18,6 +16,6 @@ from connectomake.octree.summary import Members, NodeSummary, Passed
 
 __all__ = [
     "Adjacency", "BlockSource", "EdgeRule", "FileBlocks", "KeptEdges", "Members", "MemoryBlocks", "NodeSummary", "Passed",
-    "down_node", "final_ids", "lower_neighbours", "merge_blocks", "merge_nodes", "read_closed", "read_ids",
-    "read_passed", "read_summary", "tables_for_children", "up_blocks", "up_nodes", "write_summary",
+    "down_node", "final_ids", "lower_neighbours", "merge_blocks", "merge_nodes", "read_ids",
+    "read_passed", "tables_for_children", "up_blocks", "up_nodes", "write_summary",
 ]  # fmt: skip

@@ -141,20 +141,7 @@ def read_passed(path: Path) -> Passed:
     return Passed.from_arrays(read_tables(path, Passed.names()))
 
 
-def read_closed(path: Path) -> ComponentTable:
-    """Read of an up file the whole objects that ended there."""
-    return ComponentTable.from_arrays(read_tables(path, ComponentTable.names("closed")), "closed")
-
-
 def write_summary(path: Path, octree: Octree, level: int, summary: NodeSummary, record: Mapping[str, Any]) -> None:
     """Write an up file, whole or not at all."""
     slots = {f"slots/{octree.name(level - 1, child)}": slot for child, slot in summary.slots.items()}
     write_tables(path, {**summary.passed.arrays(), **summary.closed.arrays("closed"), **slots}, record)
-
-
-def read_summary(path: Path, octree: Octree, level: int, node: int) -> NodeSummary:
-    """Read a whole up file."""
-    names = _slot_names(octree, level, node)
-    arrays = read_tables(path, [*Passed.names(), *ComponentTable.names("closed"), *names])
-    slots = {child: arrays[name] for name, child in names.items()}
-    return NodeSummary(Passed.from_arrays(arrays), ComponentTable.from_arrays(arrays, "closed"), slots)

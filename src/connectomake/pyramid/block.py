@@ -11,7 +11,7 @@ from connectomake.layers import LayerSpec, ShardReader, ShardWriter
 from connectomake.pyramid import kernels
 from connectomake.pyramid.scales import child_box, coarser_box, factor_between
 
-MEAN, MODE, SPARSE = "mean", "mode", "sparse"
+MEAN, SPARSE = "mean", "sparse"
 
 
 def downsample(source: np.ndarray, factor: Vec, lead: Vec, shape: Vec, how: str) -> np.ndarray:

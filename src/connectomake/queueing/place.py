@@ -70,11 +70,6 @@ class Place:
                 continue
         return False
 
-    def lacking(self, task: Task) -> str | None:
-        """Return the first input that is not there."""
-        with explaining(self.store.url):
-            return next((path for path in task.inputs if self.store.mtime(path) is None), None)
-
     def folder(self, task_id: str) -> Path:
         """Return the folder that a job runs in."""
         return self.shared or self.scratch / f"job-{task_id}"

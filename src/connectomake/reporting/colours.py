@@ -8,7 +8,6 @@ from PIL import Image, ImageDraw, ImageFont
 
 PAPER = (255, 255, 255)
 INK = (40, 44, 52)
-_GOLDEN = 0.6180339887
 
 
 def oklch(lightness: np.ndarray, chroma: np.ndarray, hue: np.ndarray) -> np.ndarray:
@@ -27,13 +26,6 @@ def oklch(lightness: np.ndarray, chroma: np.ndarray, hue: np.ndarray) -> np.ndar
     linear = np.clip((matrix @ cones**3).T, 0, 1)
     curved: np.ndarray = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
     return curved
-
-
-def palette(count: int) -> np.ndarray:
-    """Return `count` colours (n, 3) in 0 to 1; neighbours in the list differ most."""
-    rank = np.arange(count)
-    lightness = np.array([0.72, 0.62, 0.80])[rank % 3]
-    return oklch(lightness, np.full(count, 0.155), (0.08 + rank * _GOLDEN) % 1)
 
 
 def colours_of(ids: np.ndarray) -> np.ndarray:

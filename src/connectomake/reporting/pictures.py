@@ -79,11 +79,6 @@ def largest(plan: Plan, count: int) -> list[int]:
     return [int(i) for i in overview(Targets(plan).objects, count).ids]
 
 
-def check_ids(plan: Plan, ids: list[int]) -> None:
-    """Raise a ConfigError unless the object table has all ids."""
-    _rows(plan, ids)
-
-
 def _rows(plan: Plan, ids: list[int]) -> tuple[int, dict[str, np.ndarray]]:
     """Return how many objects there are, and the boxes of some; an error if one of these does not exist."""
     path = Targets(plan).objects
