@@ -35,7 +35,7 @@ def test_every_wrong_order_is_noticed_and_named(seed, change):
         wrong = affinity[list(order)]
         if order != (0, 1, 2):
             back = [order.index(axis) for axis in range(3)]
-            assert f"take its entries {back}" in order_warning(wrong)
+            assert f"reorder some.key: take the entries {back}" in order_warning(wrong, "some.key")
             assert order_warning(wrong[back]) is None
 
 

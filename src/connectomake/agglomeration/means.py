@@ -19,7 +19,7 @@ def scale_of(dtype: np.dtype | str) -> tuple[float, float]:
     """
     name = np.dtype(dtype).name
     if name not in {"uint8", "float32"}:
-        raise ConfigError(f"agglomeration needs float32 or uint8 affinities, got {name}; set inference.dtype to one of them")
+        raise ConfigError(f"agglomeration needs float32 or uint8 affinities, got {name}; convert them")
     return (1.0, 255.0) if name == "uint8" else (2.0**24, 1.0)
 
 

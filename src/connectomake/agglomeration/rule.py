@@ -47,11 +47,10 @@ class Rule:
 
     def __post_init__(self) -> None:
         if (self.large_voxels is None) != (self.large_threshold is None):
-            raise ConfigError("agglomeration.large needs both voxels and threshold; give both or leave it out")
+            raise ConfigError("the rule for large segments needs both their voxels and a threshold; give both, or neither")
         if self.large_threshold is not None and self.threshold is not None and self.large_threshold < self.threshold:
             raise ConfigError(
-                f"agglomeration.large.threshold {self.large_threshold} is below agglomeration.threshold {self.threshold}; "
-                "raise it"
+                f"the threshold of large segments, {self.large_threshold}, is below that of all, {self.threshold}; raise it"
             )
 
     @classmethod

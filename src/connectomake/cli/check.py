@@ -175,7 +175,7 @@ def _warn_of_order(plan: "Plan", channels: "np.ndarray") -> None:
         return
     from connectomake.components.order import order_warning
 
-    warning = order_warning(channels[plan.config["segmentation"]["affinity_channels"]])
+    warning = order_warning(channels[plan.config["segmentation"]["affinity_channels"]], "segmentation.affinity_channels")
     if warning:
         print(f"! {warning}")
 

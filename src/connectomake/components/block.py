@@ -57,7 +57,7 @@ def label_block(values: np.ndarray, threshold: float, connectivity: int, box: Bo
     """
     bound = threshold_for(threshold, values.dtype)
     if connectivity not in _BUDGET:
-        raise ConfigError(f"segmentation.connectivity must be 6, 18 or 26, got {connectivity}")
+        raise ConfigError(f"the connectivity must be 6, 18 or 26, got {connectivity}")
     check_shape(values.shape, box)
     block = np.ascontiguousarray(values.view(np.uint8) if values.dtype == bool else values)
     starts, stops, parents, firsts, nan = runs.find_runs(block, bound, _BUDGET[connectivity])

@@ -40,13 +40,15 @@ def shifts(affinity: np.ndarray) -> np.ndarray:
     return found
 
 
-def order_warning(affinity: np.ndarray) -> str | None:
+def order_warning(affinity: np.ndarray, key: str = "the channels") -> str | None:
     """Return a sentence if the channels of affinities seem to be in another order than z, y, x, or to look upward.
 
     Parameters
     ----------
     affinity
         (3, z, y, x) float32 or uint8: a part of some 50 voxels a side is enough; None for less than 8 a side.
+    key
+        Where their order is said.
     """
     if min(affinity.shape[1:]) < 8:
         return None
@@ -61,6 +63,6 @@ def order_warning(affinity: np.ndarray) -> str | None:
         channels = [best.index(axis) for axis in range(3)]
         return (
             f"the affinity channels look like those of the axes {', '.join('zyx'[a] for a in best)}, not z, y, x; if so, "
-            f"reorder segmentation.affinity_channels: take its entries {channels}"
+            f"reorder {key}: take the entries {channels}"
         )
     return None

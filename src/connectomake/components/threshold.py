@@ -38,7 +38,7 @@ def threshold_for(threshold: float, dtype: np.dtype | str) -> Threshold:
     np.uint8(89)
     """
     if not 0 <= threshold < 1:
-        raise ConfigError(f"segmentation.threshold must be at least 0 and below 1, got {threshold}")
+        raise ConfigError(f"the threshold must be at least 0 and below 1, got {threshold}")
     name = np.dtype(dtype).name
     if name == "bool":
         return np.uint8(0)
@@ -46,4 +46,4 @@ def threshold_for(threshold: float, dtype: np.dtype | str) -> Threshold:
         return np.uint8(math.floor(255 * Fraction(str(float(threshold)))))
     if name == "float32":
         return np.float32(threshold)
-    raise ConfigError(f"components are made of float32 or uint8 values, got {name}; set inference.dtype to one of them")
+    raise ConfigError(f"components are made of float32 or uint8 values, got {name}; convert them")

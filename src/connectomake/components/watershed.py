@@ -47,8 +47,7 @@ class WatershedRule:
     def __post_init__(self) -> None:
         if not 0 < self.t_low < self.t_high <= 2:
             raise ConfigError(
-                f"segmentation.t_low {self.t_low} must be above 0 and below segmentation.t_high {self.t_high}, at most 2; "
-                "change one of them"
+                f"t_low {self.t_low} must be above 0 and below t_high {self.t_high}, at most 2; change one of them"
             )
 
     def bounds(self, dtype: np.dtype | str) -> tuple[Bound, Bound]:
@@ -83,7 +82,7 @@ def bound_of(threshold: float, dtype: np.dtype | str) -> Bound:
         return np.int32(math.ceil(255 * Fraction(str(float(threshold)))))
     if name == "float32":
         return max(np.float32(threshold), np.finfo(np.float32).tiny)
-    raise ConfigError(f"a watershed is made of float32 or uint8 affinities, got {name}; set inference.dtype to one of them")
+    raise ConfigError(f"a watershed is made of float32 or uint8 affinities, got {name}; convert them")
 
 
 def watershed_block(affinity: np.ndarray, high: HighPlanes, rule: WatershedRule, box: Box, roi: Box) -> BlockLabels:

@@ -80,15 +80,15 @@ class BlockGrid:
         """Number of blocks."""
         return volume_of(self.shape)
 
-    def check_count(self, most: int = MOST_BLOCKS) -> None:
-        """Raise a ConfigError if there are more blocks than can be listed."""
+    def check_count(self, most: int = MOST_BLOCKS, keys: str = "") -> None:
+        """Raise a ConfigError if there are more blocks than can be listed; `keys` of a config say what they are made from."""
         if self.count > most:
             larger = list(self.block)
             while volume_of(tuple(_ceil_div(s, b) for s, b in zip(self.roi.shape, larger, strict=True))) > most:  # type: ignore[arg-type]
                 larger = [2 * b for b in larger]
             raise ConfigError(
                 f"blocks of {list(self.block)} cut the region of interest, {self.roi}, into {self.count:,}, more than the "
-                f"{most:,} that a run can have; take a block of {larger} or so, or a smaller region (source.start, source.stop)"
+                f"{most:,} that a run can have; take a block of {larger} or so, or a smaller region{keys and f' ({keys})'}"
             )
 
     @functools.cached_property

@@ -56,10 +56,10 @@ class PatchLattice:
             raise ConfigError(f"the region of interest {self.roi} is empty: give it at least one voxel per axis")
         for name, patch, overlap in zip("zyx", self.patch, self.overlap, strict=True):
             if patch < 1:
-                raise ConfigError(f"inference.output_patch must be at least 1 along {name}, got {patch}")
+                raise ConfigError(f"the output patch must be at least 1 along {name}, got {patch}")
             if not 0 <= overlap < patch:
                 raise ConfigError(
-                    f"inference.overlap must be at least 0 and less than the output patch ({patch}) along {name}, got {overlap}"
+                    f"the overlap must be at least 0 and less than the output patch ({patch}) along {name}, got {overlap}"
                 )
 
     @property

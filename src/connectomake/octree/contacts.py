@@ -65,7 +65,7 @@ class Adjacency:
 
     def __post_init__(self) -> None:
         if self.connectivity not in {6, 18, 26}:
-            raise ConfigError(f"segmentation.connectivity must be 6, 18 or 26, got {self.connectivity}")
+            raise ConfigError(f"the connectivity must be 6, 18 or 26, got {self.connectivity}")
 
     @property
     def offsets(self) -> list[Vec]:

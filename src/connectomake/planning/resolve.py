@@ -138,7 +138,7 @@ def prepare_plan(config: dict[str, Any]) -> str | None:
         plan = sampled_plan(config)
         check_writable(plan.outdir)
         for layer in plan.layers.values():
-            layer.grid.check_count()
+            layer.grid.check_count(keys="block; source.start, source.stop")
         plan, seen = name_contents(plan, Rule(plan.config["source"]["checksum_below"]))
     except SourceError as error:
         if not path.exists():
