@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import re
 import stat
 import subprocess
 import sys
@@ -9,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
+import connectomake
 from connectomake.compiled import use_cache_of_this_source
 from connectomake.private import intruders, make_private
 
 ROOT = os.getuid() == 0
 OTHER = 12345
 AS_ROOT = pytest.mark.skipif(not ROOT, reason="only root can give folders to others")
-PRINT = "import os, connectomake; print(os.environ['NUMBA_CACHE_DIR'])"
+PRINT = "import os, connectomake.compiled as c; c.use_cache_of_this_source(); print(os.environ['NUMBA_CACHE_DIR'])"
 
 
 def cache_of(**environment):
@@ -121,3 +123,35 @@ def test_reasons(tmp_path):
     assert intruders(tmp_path / "link/b") is None, "a link of ours on the way"
     assert "is a link" in intruders(tmp_path / "link")
     assert "cannot be made" in make_private(Path("/dev/null/x"))
+
+
+WATCHED = """
+import os, sys
+before, opened = dict(os.environ), []
+sys.addaudithook(lambda event, args: opened.append((event, str(args[0]))) if event in ("open", "os.mkdir") else None)
+import connectomake, connectomake.cli.app, connectomake.planning.plan, connectomake.jobs
+assert dict(os.environ) == before, set(os.environ) ^ set(before)
+assert not [args for event, args in opened if event == "os.mkdir" and "pycache" not in args], opened
+loaded = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
+names = {os.path.abspath(path) for event, path in opened if event == "open" and path.endswith(".py")}
+assert {name for name in names if "/connectomake/" in name} <= loaded, names - loaded
+assert "numba" not in sys.modules
+import connectomake.components
+import numba
+assert os.environ["NUMBA_CACHE_DIR"] == numba.config.CACHE_DIR != "", numba.config.CACHE_DIR
+"""
+
+
+@pytest.mark.parametrize("first", ["", "import numba\n"])
+def test_the_import_has_no_side_effects(first, tmp_path):
+    """It hashed its own source, made a folder and set a variable; now that is done where compiled functions are loaded."""
+    plain = {k: v for k, v in os.environ.items() if k not in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME")} | {"HOME": str(tmp_path)}
+    code = WATCHED.replace('assert "numba" not in sys.modules\n', "") if first else WATCHED
+    subprocess.run([sys.executable, "-c", first + code], env=plain, check=True)
+    assert (tmp_path / ".cache/connectomake").is_dir()
+
+
+def test_all_compiled_functions_are_kept_there():
+    library = Path(connectomake.__file__).parent
+    direct = [path for path in library.rglob("*.py") if re.search(r"^\s*(from|import) numba\b", path.read_text(), re.MULTILINE)]
+    assert direct == [library / "compiled.py"], "take njit of connectomake.compiled"

@@ -5,15 +5,12 @@ Every block, merge table and mesh of a 3-D electron microscopy volume is a file 
 
 from typing import TYPE_CHECKING
 
-from connectomake.compiled import use_cache_of_this_source
-
 if TYPE_CHECKING:
     from pathlib import Path
 
     from connectomake.planning.plan import Plan
 
 __version__ = "0.1.0"
-use_cache_of_this_source()
 
 
 def open_run(place: "str | Path") -> "Plan":

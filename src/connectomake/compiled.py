@@ -19,6 +19,27 @@ from typing import Any
 from connectomake.private import intruders, make_private
 
 
+def njit(**options: Any) -> Callable[..., Any]:
+    """Return numba's decorator of that name, which keeps what it compiles in the folder of `use_cache_of_this_source`.
+
+    So that folder is looked for, and the source is hashed for its name, where compiled functions are loaded and nowhere else.
+    """
+    _prepare()
+    from numba import njit as decorator
+
+    return decorator(**options)
+
+
+@functools.cache
+def _prepare() -> None:
+    """Name the folder before numba is imported, which reads the name then; tell it anew where another package was first."""
+    use_cache_of_this_source()
+    if "numba" in sys.modules:
+        from numba.core.config import reload_config
+
+        reload_config()
+
+
 def lazy_njit(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function when it is first called, so that a job that never calls it does not load numba.
 
@@ -28,8 +49,6 @@ def lazy_njit(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.cache
     def compiled() -> Callable[..., Any]:
-        from numba import njit
-
         return njit(cache=True, nogil=True)(function)
 
     @functools.wraps(function)

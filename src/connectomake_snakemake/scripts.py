@@ -7,6 +7,7 @@ import os
 import sys
 from typing import Any
 
+from connectomake.compiled import use_cache_of_this_source
 from connectomake.forking.scripts import forked
 from connectomake.forking.server import Server
 from connectomake_snakemake.replaced import replace
@@ -20,5 +21,6 @@ def fork_scripts(workflow: Any, logger: Any) -> None:
     if workflow.is_main_process and os.environ.get("CONNECTOMAKE_PREFORK", "1") != "0":
         server = Server("connectomake.preloaded")
         if LOOKS_ONLY.isdisjoint(sys.argv):
+            use_cache_of_this_source()  # of the server, and of scripts that start without it
             server.start()
     replace({"snakemake.script:PythonScript.execute_script": lambda own: forked(server, own, logger.warning)}, logger.warning)

@@ -4,7 +4,8 @@ A row of the table is one cache line: pair, sum, count, smallest edge index, str
 """
 
 import numpy as np
-from numba import njit
+
+from connectomake.compiled import njit
 
 COLUMNS = 6
 _START = 1 << 12

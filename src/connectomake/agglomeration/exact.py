@@ -1,7 +1,8 @@
 """Exact comparison of means that are kept as an integer sum and a count: cross products of up to 128 bits."""
 
 import numpy as np
-from numba import njit
+
+from connectomake.compiled import njit
 
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)

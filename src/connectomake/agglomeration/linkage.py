@@ -11,9 +11,9 @@ arXiv 2106.10795.
 """
 
 import numpy as np
-from numba import njit
 
 from connectomake.agglomeration.exact import compare
+from connectomake.compiled import njit
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _HALF = np.uint64(32)

@@ -1,7 +1,8 @@
 """Joining small supervoxels along their strongest voxel edges: the kernel."""
 
 import numpy as np
-from numba import njit
+
+from connectomake.compiled import njit
 
 
 @njit(cache=True, nogil=True)

@@ -8,8 +8,8 @@ basin's smallest label is that of its first voxel.
 """
 
 import numpy as np
-from numba import njit
 
+from connectomake.compiled import njit
 from connectomake.components.runs import union
 
 NO_VOTE = 6

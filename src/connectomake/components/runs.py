@@ -6,7 +6,8 @@ two-scan labeling algorithm", IEEE Transactions on Image Processing 17, 2008), i
 """
 
 import numpy as np
-from numba import njit
+
+from connectomake.compiled import njit
 
 _FULL = np.uint64(0x0101010101010101)
 

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from connectomake.compiled import njit
 from connectomake.geometry.box import Box
 from connectomake.geometry.lattice import PatchLattice
 from connectomake.inference.bump import blend_weights

@@ -4,7 +4,8 @@ Compiled. `words` and `out` are a channel in 32-bit words: two for each sub-bloc
 """
 
 import numpy as np
-from numba import njit
+
+from connectomake.compiled import njit
 
 SIDE = 8
 """Side of a sub-block."""

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from connectomake.compiled import njit
 from connectomake.layers.segmentation_blocks import (
     FULL,
     OFFSET_BITS,

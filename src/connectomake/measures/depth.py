@@ -5,7 +5,8 @@ blocks, so neither does the point.
 """
 
 import numpy as np
-from numba import njit
+
+from connectomake.compiled import njit
 
 _STEPS = 16
 

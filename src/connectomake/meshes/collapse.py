@@ -7,8 +7,8 @@ may move within a plane, the middle of a mesh that is cut there into 2 x 2 x 2 p
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from connectomake.compiled import njit
 from connectomake.meshes.lattice import LOCKED
 from connectomake.meshes.quadrics import add, evaluate, minimum, normal
 

@@ -4,7 +4,8 @@ Source: Garland and Heckbert, *Surface simplification using quadric error metric
 """
 
 import numpy as np
-from numba import njit
+
+from connectomake.compiled import njit
 
 _REGULAR = 1e-6
 

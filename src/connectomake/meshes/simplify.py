@@ -15,8 +15,8 @@ A collapse of the edge (a, b) puts a at p and removes b and the two triangles at
 """
 
 import numpy as np
-from numba import njit
 
+from connectomake.compiled import njit
 from connectomake.meshes.collapse import NONE, CollapsibleMesh, best_end, collapse, compact, corner_lists
 from connectomake.meshes.lattice import LOCKED
 from connectomake.meshes.quadrics import add, plane_quadrics

@@ -3,7 +3,8 @@
 import dataclasses
 
 import numpy as np
-from numba import njit
+
+from connectomake.compiled import njit
 
 _OCCUPANCY_CELL = 64.0  # nm: raster in which the walks look for free space
 _MARGIN = 400.0  # nm beyond the box, so that its faces look like cuts through tissue

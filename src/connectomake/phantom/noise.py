@@ -4,7 +4,8 @@ import dataclasses
 import math
 
 import numpy as np
-from numba import njit
+
+from connectomake.compiled import njit
 
 _WARP_SPACING = (420.0, 150.0)  # nm between lattice points of the two octaves of the warp
 _WARP_SIZE = (100.0, 16.0)  # nm, largest displacement per axis

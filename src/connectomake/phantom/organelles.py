@@ -1,8 +1,8 @@
 """Mitochondria, reticulum and vesicles: chains of small tubes inside the neurites, and their distance fields."""
 
 import numpy as np
-from numba import njit
 
+from connectomake.compiled import njit
 from connectomake.phantom.centrelines import Tubes
 from connectomake.phantom.noise import Warp, unwarped
 

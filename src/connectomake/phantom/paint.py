@@ -3,8 +3,8 @@
 import dataclasses
 
 import numpy as np
-from numba import njit
 
+from connectomake.compiled import njit
 from connectomake.phantom.noise import blur, lattice, smooth_noise, voxel_noise
 
 _MEMBRANE = 84.0  # grey values, as in FIB-SEM stained with osmium

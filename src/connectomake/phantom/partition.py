@@ -1,8 +1,8 @@
 """Which neurite owns each voxel, and how far its membrane is: a weighted Voronoi diagram of tubes, gently warped."""
 
 import numpy as np
-from numba import njit
 
+from connectomake.compiled import njit
 from connectomake.phantom.centrelines import Tubes
 from connectomake.phantom.noise import WARP_REACH, Warp, warped
 

@@ -1,7 +1,8 @@
 """The neighbours of each vertex of a skeleton, and when its parts count as one: what pruning and cutting share."""
 
 import numpy as np
-from numba import njit
+
+from connectomake.compiled import njit
 
 MOST_DETOUR = 2.0
 """A branch this many times longer than what is covered is not left out, be its tip ever so near: it is bent."""

@@ -6,7 +6,8 @@ height 0.
 """
 
 import numpy as np
-from numba import njit
+
+from connectomake.compiled import njit
 
 
 @njit(cache=True, nogil=True)

@@ -10,8 +10,8 @@ loops are cut may still run out and back within that part::
 """
 
 import numpy as np
-from numba import njit
 
+from connectomake.compiled import njit
 from connectomake.skeletons.adjacency import MOST_DETOUR, WITHIN, neighbours
 
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
+from connectomake.compiled import njit
 from connectomake.skeletons.adjacency import neighbours
 from connectomake.skeletons.lattice import SkeletonSpec
 from connectomake.skeletons.paths import pop, push

@@ -9,7 +9,8 @@ Costs and lengths are integers, so that sums are exact; what is equal is decided
 """
 
 import numpy as np
-from numba import njit
+
+from connectomake.compiled import njit
 
 PENALTY, UNIT = 100000.0, 16
 """A voxel costs 1 + PENALTY (1 - r / 1.01 r_max) ^ 8 per length, in units of 1 / UNIT."""

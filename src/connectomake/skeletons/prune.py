@@ -1,8 +1,8 @@
 """Branches of whole skeletons that lead nowhere: too short, or beside a wider one in the same part of the object."""
 
 import numpy as np
-from numba import njit
 
+from connectomake.compiled import njit
 from connectomake.skeletons.adjacency import MOST_DETOUR, WITHIN, neighbours
 from connectomake.skeletons.hairpins import cut_hairpins
 from connectomake.skeletons.lattice import SkeletonSpec

@@ -3,10 +3,10 @@
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from connectomake.compiled import njit
 from connectomake.training.spec import AugmentSpec
 
 Image = NDArray[np.float32]

@@ -3,7 +3,8 @@
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from connectomake.compiled import njit
 
 IGNORE = np.uint32(0xFFFFFFFF)
 """Label of voxels that are not learned from."""

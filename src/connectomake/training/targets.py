@@ -3,9 +3,9 @@
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from connectomake.compiled import njit
 from connectomake.geometry import Vec
 from connectomake.training.resample import BOUNDARY, IGNORE
 
