@@ -82,7 +82,7 @@ def test_float_threshold_compares_as_numpy_does():
 
 @pytest.mark.parametrize("threshold", [-0.1, 1, 1.5, float("nan")])
 def test_bad_threshold_is_refused(threshold):
-    with pytest.raises(ConfigError, match=r"segmentation\.threshold"):
+    with pytest.raises(ConfigError, match="the threshold must be at least 0 and below 1, got"):
         threshold_for(threshold, "uint8")
 
 
