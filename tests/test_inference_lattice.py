@@ -62,7 +62,7 @@ def test_a_huge_region_costs_nothing() -> None:
 
 @pytest.mark.parametrize(("patch", "overlap"), [((4, 4, 4), (4, 0, 0)), ((4, 4, 4), (0, -1, 0)), ((0, 4, 4), (0, 0, 0))])
 def test_overlap_must_fit(patch: tuple[int, int, int], overlap: tuple[int, int, int]) -> None:
-    with pytest.raises(ConfigError, match="the (overlap|output patch) must be at least"):
+    with pytest.raises(ConfigError, match=r"the (overlap|output patch) must be at least"):
         PatchLattice(Box((0, 0, 0), (9, 9, 9)), patch, overlap)
 
 

@@ -2,6 +2,7 @@
 
 import h5py
 import numpy as np
+import pytest
 
 from connectomake.agglomeration import Rule, agglomerate_graph, region_graph, segments_over
 from connectomake.components import WatershedRule, watershed_block
@@ -86,6 +87,7 @@ def further_outputs(folder):
     }
 
 
+@pytest.mark.slow
 def test_a_changed_output_needs_a_raised_version(tmp_path):
     """If this fails because a stage's output is meant to change: raise its version and note the new hash here."""
     assert {(stage, VERSIONS[stage]): value for stage, value in further_outputs(tmp_path).items()} == FURTHER
@@ -95,6 +97,7 @@ def test_every_stage_has_a_golden_hash():
     assert {PARTS.get(stage, stage) for stage, _ in GOLDEN | FURTHER} == set(VERSIONS)
 
 
+@pytest.mark.slow
 def test_the_hashes_see_a_change(tmp_path, monkeypatch):
     """A few voxels of the input are others, and so is each hash."""
     before, noise = further_outputs(tmp_path), smooth_noise(SHAPE)
