@@ -27,7 +27,8 @@ def njit(**options: Any) -> Callable[..., Any]:
     _prepare()
     from numba import njit as decorator
 
-    return decorator(**options)
+    decorate: Callable[..., Any] = decorator(**options)
+    return decorate
 
 
 @functools.cache
@@ -37,7 +38,7 @@ def _prepare() -> None:
     if "numba" in sys.modules:
         from numba.core.config import reload_config
 
-        reload_config()
+        reload_config()  # type: ignore[no-untyped-call]
 
 
 def lazy_njit(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -49,7 +50,8 @@ def lazy_njit(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.cache
     def compiled() -> Callable[..., Any]:
-        return njit(cache=True, nogil=True)(function)
+        made: Callable[..., Any] = njit(cache=True, nogil=True)(function)
+        return made
 
     @functools.wraps(function)
     def call(*args: Any) -> Any:

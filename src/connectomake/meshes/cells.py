@@ -145,7 +145,9 @@ def stored_mesh(vertices: np.ndarray, faces: np.ndarray, spec: MeshSpec) -> tupl
     from connectomake.meshes.simplify import simplify  # loads numba
 
     fixed = np.where(((vertices == 0) | (vertices == extent)).any(axis=1), LOCKED, 0).astype(np.uint8)
-    return simplify(stored, faces, fixed, spec.step, spec.top, 0, float(spec.factor), spec.error(0))
+    options = (spec.step, spec.top, 0, float(spec.factor), spec.error(0))
+    simplified: tuple[np.ndarray, np.ndarray] = simplify(stored, faces, fixed, *options)
+    return simplified
 
 
 def encode(vertices: np.ndarray, faces: np.ndarray) -> bytes:

@@ -60,7 +60,8 @@ def warped(z: float, y: float, x: float, coarse: np.ndarray, fine: np.ndarray) -
 def _shift(coarse: np.ndarray, fine: np.ndarray, axis: int, z: float, y: float, x: float) -> float:
     a, b = _WARP_SPACING
     slow = smooth_noise(coarse, axis, z / a, y / a, x / a)
-    return _WARP_SIZE[0] * slow + _WARP_SIZE[1] * smooth_noise(fine, axis, z / b, y / b, x / b)
+    shift: float = _WARP_SIZE[0] * slow + _WARP_SIZE[1] * smooth_noise(fine, axis, z / b, y / b, x / b)
+    return shift
 
 
 @njit(cache=True, nogil=True)

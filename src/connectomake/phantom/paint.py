@@ -36,7 +36,8 @@ def paint(tissue: Tissue, voxel_size: tuple[float, float, float], rng: np.random
     _colour(image, tissue.owner, tissue.wall, tissue.mitochondria, tissue.membranous, shades, patches, size)
     blur(image)
     gain, offset = _sections(shape[0], rng)
-    return _exposed(image, rng.standard_normal(shape, dtype=np.float32), gain, offset)
+    exposed: np.ndarray = _exposed(image, rng.standard_normal(shape, dtype=np.float32), gain, offset)
+    return exposed
 
 
 def _shades(count: int, rng: np.random.Generator) -> np.ndarray:
@@ -98,7 +99,8 @@ def _with_membrane(value: float, to_wall: float, thick: float, dense: float, tex
     synapse = _ramp(dense, 0.55, 0.75)
     distance = to_wall / (1.0 + 0.3 * thick + 1.3 * synapse)
     dark = _MEMBRANE + 5.0 * texture + (_DENSITY - _MEMBRANE) * synapse
-    return dark + (value - dark) * _ramp(distance, _CORE, _EDGE)
+    painted: float = dark + (value - dark) * _ramp(distance, _CORE, _EDGE)
+    return painted
 
 
 @njit(cache=True, nogil=True)
@@ -111,7 +113,8 @@ def _with_mitochondrion(value: float, distance: float, to_wall: float, texture: 
     inside = _MITO + 9.0 * cristae + 3.0 * texture
     rim = 76.0 + 4.0 * texture
     body = rim + (inside - rim) * _ramp(-distance, 8.0, 24.0)
-    return body + (value - body) * _ramp(distance, -4.0, 14.0)
+    painted: float = body + (value - body) * _ramp(distance, -4.0, 14.0)
+    return painted
 
 
 @njit(cache=True, nogil=True)
@@ -120,7 +123,8 @@ def _with_reticulum(value: float, distance: float) -> float:
     if distance > 20.0:
         return value
     lumen = value + 6.0 * _ramp(-distance, 8.0, 20.0)
-    return lumen - 56.0 * (1.0 - _ramp(abs(distance), 3.0, 18.0))
+    painted: float = lumen - 56.0 * (1.0 - _ramp(abs(distance), 3.0, 18.0))
+    return painted
 
 
 @njit(cache=True, nogil=True)
