@@ -10,10 +10,10 @@ import numpy as np
 from connectomake.layers.beside import beside
 from connectomake.layers.columns import write_columns
 from connectomake.layers.records import encode_record, named
+from connectomake.pipeline.expected import expected
+from connectomake.pipeline.registry import Stages
 from connectomake.planning.infos import info_text
 from connectomake.planning.plan import Plan
-from connectomake.planning.stages import Stages
-from connectomake.verify.expected import expected
 
 MADE = 1_700_000_000
 

@@ -3,7 +3,7 @@
 import h5py
 import numpy as np
 
-from connectomake.planning.stages import Stages
+from connectomake.pipeline.registry import Stages
 from connectomake.verify import expected
 from tests.flow import Flow, smooth_noise
 

@@ -16,11 +16,11 @@ import yaml
 from connectomake.layers import read_box
 from connectomake.layers.records import _TAIL
 from connectomake.objects import read_parquet
+from connectomake.pipeline.targets import Targets
 from connectomake.planning.plan import Plan
 from connectomake.planning.resolve import resolve
 from connectomake.planning.scales import Scales
 from connectomake.planning.skeletons import Skeletons
-from connectomake.planning.targets import Targets
 
 ROOT = Path(__file__).resolve().parents[1]
 MODEL = '''
@@ -153,9 +153,9 @@ class Flow:
             found[name] = sha((self.folder / Targets(plan).evaluation()[name]).read_bytes())
         for layer, spec in ((n, s) for n in Scales(plan).layers for s in Scales(plan).specs(n)[1:]):
             found[f"{layer} {spec.scale_key}"] = sha(read_box(self.folder / plan.outdir / layer, spec, spec.roi).tobytes())
-        for path in Targets(plan).mesh_shards() if plan.meshes_enabled else []:
+        for path in map(Targets(plan).mesh_shard, range(plan.mesh_spec.sharding.count)) if plan.meshes_enabled else []:
             found[Path(path).name] = sha(without_record((self.folder / path).read_bytes()))
-        for path in Skeletons(plan).shards():
+        for path in map(Skeletons(plan).shard, Skeletons(plan).numbers) if Skeletons(plan).enabled else []:
             found["skeletons"] = sha(without_record((self.folder / path).read_bytes()))
         return found
 

@@ -17,10 +17,10 @@ from connectomake.layers.precomputed import decode_chunk
 from connectomake.layers.segmentation_codec import decode_part, encode, relabel
 from connectomake.meshes.pack import PackReader
 from connectomake.meshes.reading import MeshReader
+from connectomake.pipeline.targets import Targets
 from connectomake.planning.resolve import resolve
 from connectomake.planning.scales import Scales
 from connectomake.planning.skeletons import Skeletons
-from connectomake.planning.targets import Targets
 from connectomake.segmentation import remap_chunks
 from connectomake.skeletons.reading import SkeletonReader
 
@@ -85,7 +85,7 @@ def readers() -> Iterator[tuple[str, str, Reader]]:
     yield "merge", targets.merge(1, 0), read_tables
     yield "lookup", targets.lookup(1, 0), read_tables
     yield "traces", skeletons.traces(0, 0), read_tables
-    yield "contingency", targets.contingency(targets.contingency_nodes()[0]), read_tables
+    yield "contingency", targets.contingency(0), read_tables
     yield "objects", targets.objects, read_columns
     yield "pack", targets.pack(plan.mesh_tree.top, 0), lambda path: _pieces(path, plan)
     ids = [int(i) for i in read_columns(targets.objects)["id"]]

@@ -13,9 +13,9 @@ import boto3
 from moto.server import ThreadedMotoServer
 
 from connectomake.geometry import Box
+from connectomake.pipeline.registry import Stages
 from connectomake.planning.facts import SourceFacts
 from connectomake.planning.plan import Plan
-from connectomake.planning.stages import Stages
 from connectomake.queueing.task import Task
 from tests.tiny_run import CONFIG
 
@@ -25,25 +25,26 @@ import signal
 import sys
 import time
 from connectomake.atomic import atomic_path
-from connectomake.jobs import run
+from connectomake.jobs import guarded
 from connectomake.layers.records import encode_record
+from connectomake.pipeline.registry import Stages
 
-def main(job):
-    block = job.wildcards.block
+def main(plan):
+    block = snakemake.wildcards.block
     with open(os.environ["STARTS"], "a") as stream:
         stream.write(block + "\\n")
     if block == "bad":
         raise ValueError("no good can come of this")
     if block == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
-    read = b"".join(open(path, "rb").read() for path in job.input)
-    with atomic_path(job.output.shard) as path:
+    read = b"".join(open(path, "rb").read() for path in snakemake.input)
+    with atomic_path(snakemake.output.shard) as path:
         path.write_bytes(b"half")
         print("half-way", file=sys.stderr)
         time.sleep(float(os.environ.get("SLEEP", "0")))
-        path.write_bytes(b"whole " + block.encode() + read + encode_record(job.stages.record("components")))
+        path.write_bytes(b"whole " + block.encode() + read + encode_record(Stages(plan).record("components")))
 
-run(snakemake, main)
+guarded(snakemake, main)
 """
 LONG = 1800
 """Seconds that nothing takes, however busy the machine."""

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from connectomake.layers.records import PARQUET_KEY, encode_record
+from connectomake.pipeline.registry import Stages
+from connectomake.pipeline.targets import Targets
 from connectomake.planning.infos import info_text
-from connectomake.planning.stages import Stages
-from connectomake.planning.targets import Targets
 
 ORDER = ("image", "affinity", "components", "merge", "segmentation", "measures", "objects", "fragments", "meshes")
 

@@ -5,12 +5,10 @@ import errno
 import json
 import os
 import pickle
-import runpy
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 
 import h5py
 import imagecodecs
@@ -20,11 +18,12 @@ import torch
 
 from connectomake.geometry import Box
 from connectomake.layers import LayerSpec, write_block
+from connectomake.pipeline.registry import Stages
+from connectomake.pipeline.targets import Targets
 from connectomake.planning.resolve import prepare_plan
-from connectomake.planning.stages import Stages
-from connectomake.planning.targets import Targets
 from tests.bad_input_cases import cut, pngs
-from tests.flow import CONFIG, MODEL, ROOT, Flow
+from tests.flow import CONFIG, MODEL, Flow
+from tests.rule_jobs import do
 from tests.test_bad_input import check_sentence
 
 SHAPE = (16, 18, 20)
@@ -234,18 +233,9 @@ def run_script(flow: Flow, rule: str, after: Callable[[Path], object] | None = N
     """Run a script as a job does, but within this process."""
     prepare_plan(copy.deepcopy(flow.config))
     plan = flow.plan()
-    targets = Targets(plan)
     if after is not None:
         after(flow.folder)
-    job = SimpleNamespace(
-        rule=rule,
-        log=[],
-        config={"plan": plan.to_json()},
-        input=SimpleNamespace(image=targets.affinity_inputs(0), probability=targets.components_inputs(0)),
-        output=SimpleNamespace(shard=targets.shard(rule, 0), tables=targets.shard(rule, 0).replace(".shard", ".h5")),
-        wildcards=SimpleNamespace(block="0"),
-    )
-    runpy.run_path(str(ROOT / f"scripts/{rule}.py"), init_globals={"snakemake": job})
+    do(plan, rule, 0)
 
 
 def check_nothing_left(flow: Flow, target: str) -> None:

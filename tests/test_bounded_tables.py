@@ -36,8 +36,8 @@ from connectomake.objects import (
     write_parquet,
     write_segment_properties,
 )
+from connectomake.pipeline import checks
 from connectomake.tables import ComponentTable, MeasureTable
-from connectomake.verify import inspect
 
 ROI, VOXEL = Box.of_shape((100, 200, 300), (5, -7, 0)), (40.0, 4.0, 4.5)
 KEYS = st.lists(st.lists(st.integers(1, 60), max_size=30), max_size=8)
@@ -332,12 +332,12 @@ def test_what_is_asked_of_a_table_does_not_depend_on_row_groups(tmp_path, monkey
     assert count == len(ids)
     assert list(rows) == ["id", "inside_z", "stop_x"]
     assert all(np.array_equal(rows[name], table[name][some]) for name in rows)
-    whole = inspect.objects(str(path))
+    whole = checks.objects(str(path))
     assert list(whole) == list(table)
     assert all(np.array_equal(whole[name], table[name]) for name in table)
     write_columns(path, {name: column[np.r_[:30, 5:30]] for name, column in table.items()})
     with pytest.raises(LayerError, match="names an object twice or not in order"):
-        inspect.objects(str(path))
+        checks.objects(str(path))
 
 
 WANTED = {"ids": None, "min_voxels": 0, "max_voxels": None, "query": None}

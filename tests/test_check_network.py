@@ -1,9 +1,7 @@
 """What `check` says of networks, and that jobs do the same: refuse, run, or say that the promise is void."""
 
 import copy
-import runpy
 from pathlib import Path
-from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -14,11 +12,12 @@ from connectomake.cli import main
 from connectomake.config import normalise
 from connectomake.errors import ConfigError, ModelError
 from connectomake.layers import read_box
+from connectomake.pipeline.registry import Stages
 from connectomake.planning.resolve import prepare_plan, resolve
-from connectomake.planning.targets import Targets
 from connectomake.reporting.facts import run_rows
 from connectomake.verify.mixtures import Mixtures
-from tests.flow import CONFIG, ROOT, Flow
+from tests.flow import CONFIG, Flow
+from tests.rule_jobs import do_all
 
 SHAPE = (16, 24, 28)
 HEAD = "import torch\nfrom torch import nn\n\n\n"
@@ -79,15 +78,8 @@ def affinity(flow, block):
     config = flow.with_values(block=block, outdir=f"out_{'_'.join(map(str, block))}")
     prepare_plan(copy.deepcopy(config))
     plan = resolve(copy.deepcopy(config))
-    targets = Targets(plan)
     for rule in ("image", "affinity"):
-        for b in plan.grid.ids:
-            inputs = targets.affinity_inputs(b) if rule == "affinity" else []
-            job = SimpleNamespace(
-                rule=rule, log=[], config={"plan": plan.to_json()}, input=SimpleNamespace(image=inputs),
-                output=SimpleNamespace(shard=targets.shard(rule, b)), wildcards=SimpleNamespace(block=plan.grid.name(b)),
-            )  # fmt: skip
-            runpy.run_path(str(ROOT / f"scripts/{rule}.py"), init_globals={"snakemake": job})
+        do_all(plan, Stages(plan).rule(rule))
     return read_box(Path(plan.outdir, "affinity"), plan.layers["affinity"], plan.roi)
 
 

@@ -20,10 +20,11 @@ from connectomake.cli.proposals import proposals
 from connectomake.cli.tally import rate, stage_files
 from connectomake.config import check_config, normalise
 from connectomake.geometry import Box
+from connectomake.pipeline.registry import Stages
+from connectomake.pipeline.targets import Targets
 from connectomake.planning.facts import SourceFacts
 from connectomake.planning.plan import Plan
 from connectomake.planning.resolve import resolve
-from connectomake.planning.targets import Targets
 from tests.tiny_run import CONFIG, SHAPE, write_inputs
 
 
@@ -108,8 +109,10 @@ def test_plan_as_json(here, capsys):
 def test_nodes_and_packs_are_counted_without_listing_them(shape, block, fan_out, per_job):
     plan = make_plan(shape, block, fan_out=fan_out, per_job=per_job)
     octree, tree = plan.octree, plan.mesh_tree
-    assert estimates.octree_counts(plan) == [len(octree.nodes(level)) for level in range(1, octree.levels + 1)]
-    assert estimates.pack_counts(plan) == [len(tree.packs(level)) for level in range(tree.top + 1)]
+    assert octree.counts() == [len(octree.nodes(level)) for level in range(1, octree.levels + 1)]
+    assert tree.counts() == [len(tree.packs(level)) for level in range(tree.top + 1)]
+    for rule in Stages(plan).rules():
+        assert rule.count() == len(list(rule.items())), rule.name
 
 
 def test_a_plan_of_very_many_blocks_is_quick():

@@ -11,10 +11,10 @@ from connectomake.cli import main
 from connectomake.layers import read_record, write_columns
 from connectomake.layers.beside import beside, check_beside, check_form
 from connectomake.layers.records import comment_of
-from connectomake.planning.freshness import ENDS, is_stale
-from connectomake.planning.infos import is_info_stale
-from connectomake.planning.stages import Stages
-from connectomake.planning.targets import Targets
+from connectomake.pipeline.registry import Stages
+from connectomake.pipeline.targets import Targets
+from connectomake.planning.freshness import ENDS, is_stale, is_text_stale
+from connectomake.planning.infos import info_text
 from connectomake.verify import verify
 from tests.damage import WAYS
 from tests.every_kind import every_kind, kinds
@@ -85,7 +85,7 @@ def test_a_run_starts_and_takes_it_for_outdated(run, way):
         seen = damaged(way, [file])
         path, fingerprint = file.path, Stages(run).fingerprint(file.stage) if file.stage != "info" else ""
         if file.stage == "info":
-            stale = is_info_stale(run, os.path.relpath(Path(path).parent, run.outdir), path)
+            stale = is_text_stale(path, info_text(run, os.path.relpath(Path(path).parent, run.outdir)))
         else:
             stale = is_stale(file.beside or path, fingerprint, [path] if file.beside else [])
         assert stale == bool(seen), path

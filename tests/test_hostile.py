@@ -14,11 +14,11 @@ from connectomake.config import check_plain, load_config
 from connectomake.errors import ConfigError, ConnectomakeError, LayerError, SourceError
 from connectomake.geometry import BlockGrid, Box
 from connectomake.objects import matching
+from connectomake.pipeline.checks import properties
 from connectomake.plain import MOST_DEPTH, MOST_VALUES, TooMuchError, check_amount, check_yaml, read_json
 from connectomake.sites.profile import read_profile
 from connectomake.sources import open_source
 from connectomake.teaching import load_training
-from connectomake.verify.inspect import properties
 from connectomake.viewing.ranges import parse_range
 from tests.tiny_run import CONFIG, write_inputs
 

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from connectomake.errors import ContentError, ModelError, SourceError
-from connectomake.jobs import Job
+from connectomake.pipeline.job import Job
+from connectomake.pipeline.registry import Stages
 from connectomake.planning import content
 from connectomake.planning.content import Rule, settle
 from connectomake.planning.ledger import Ledger
 from connectomake.planning.modules import neighbours
 from connectomake.planning.plan import Plan
 from connectomake.planning.resolve import check_models, prepare_plan, resolve
-from connectomake.planning.stages import Stages
 from connectomake.sources import hashing, identity, open_source
 from connectomake.sources.identity import as_identity
 from tests.test_sources import MAKERS, volume
@@ -326,9 +326,9 @@ def test_the_head_stops_where_nobody_knows(inputs):
 
 
 def test_jobs_know_the_image_of_a_plan(inputs):
-    job = Job(resolve(copy.deepcopy(inputs)), None, None, None)
+    job = Job(Stages(resolve(copy.deepcopy(inputs))), None, None, None, None)
     flip(Path("raw.h5"), Path("raw.h5").stat().st_size // 3)
-    later = Job(resolve(copy.deepcopy(inputs)), None, None, None)
+    later = Job(Stages(resolve(copy.deepcopy(inputs))), None, None, None, None)
     assert later.plan.source.identity != job.plan.source.identity
     later.open_source()
     later.open_truth()

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from connectomake.pipeline.registry import RULES
+
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src"
 LIBRARY = SOURCE / "connectomake"
@@ -29,7 +31,9 @@ FLOORS = {
     "training",
     "config": "config",
     "planning": "planning teaching",
-    "a run in Python": "connectomake",
+    "pipeline": "pipeline",
+    "a run in Python": "run",
+    "the library": "connectomake",
     "what looks at runs and makes them": "jobs queueing sites verify viewing",
     "what is imported before a fork": "preloaded",
     "reports": "failures reporting",
@@ -44,16 +48,19 @@ STAGES = FLOORS["stages"].split()
 KNOWN = {("reporting", "cli"): "texts and counts of files move out of cli (issue 18)"}
 TORCH_USERS = {"inference", "networks", "training", "cli"}
 HEAVY = ("torch", "cloudvolume", "snakemake")
-WITHOUT_NUMBA = ("image.py", "info.py", "lookup.py", "objects.py")
-LIGHT_SCRIPTS = sorted(p.name for p in (ROOT / "scripts").glob("*.py") if p.name != "affinity.py")
+WITHOUT_NUMBA = ("image", "info", "lookup", "objects")
+LIGHT_RULES = sorted(rule for rule in RULES if rule != "affinity")
 
-# Runs the imports of a script, and nothing else of it, then tells which of the heavy packages are loaded.
-IMPORTS_OF_SCRIPT = """
-import ast, json, sys
-for script in sys.argv[2:]:
-    for node in ast.parse(open(script).read()).body:
-        if isinstance(node, (ast.Import, ast.ImportFrom)):
-            exec(compile(ast.Module([node], []), script, "exec"))
+# Imports what the jobs of rules and their scripts import, then tells which of the heavy packages are loaded.
+IMPORTS_OF_RULES = """
+import importlib, json, sys
+from connectomake.jobs import run
+from connectomake.pipeline.modules import modules_of
+for rule in sys.argv[2:]:
+    names = ["connectomake.reporting.report"] if rule.startswith("report") else modules_of(rule)
+    assert names, rule
+    for name in names:
+        importlib.import_module(name)
 print(json.dumps([name for name in json.loads(sys.argv[1]) if name in sys.modules]))
 """
 
@@ -115,9 +122,8 @@ def uses(module):
     return {".".join(p[:2]) if p[0] == "connectomake" else p[0] for p in parts}
 
 
-def loaded_by(*scripts, packages=HEAVY):
-    paths = [str(ROOT / "scripts" / name) for name in scripts]
-    command = [sys.executable, "-c", IMPORTS_OF_SCRIPT, json.dumps(packages), *paths]
+def loaded_by(*rules, packages=HEAVY):
+    command = [sys.executable, "-c", IMPORTS_OF_RULES, json.dumps(packages), *rules]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
 
@@ -158,7 +164,7 @@ def test_no_package_below_imports_snakemake(package):
 
 
 def test_the_rule_sees_imports_in_functions_and_names_as_text():
-    assert "planning" in arrows("connectomake")  # `open_run` imports it when called
+    assert "run" in arrows("connectomake")  # `open_run` imports it when called
     assert "jobs" in arrows("preloaded")  # imported by its name before the first fork
 
 
@@ -173,8 +179,8 @@ def test_only_inference_names_torch(module):
 
 
 def test_jobs_without_a_network_load_nothing_heavy():
-    if loaded_by(*LIGHT_SCRIPTS):  # one process for all; on failure one for each, to name the script
-        assert [name for name in LIGHT_SCRIPTS if loaded_by(name)] == []
+    if loaded_by(*LIGHT_RULES):  # one process for all; on failure one for each, to name the rule
+        assert [name for name in LIGHT_RULES if loaded_by(name)] == []
 
 
 def test_jobs_without_compiled_code_load_no_numba():
@@ -182,7 +188,7 @@ def test_jobs_without_compiled_code_load_no_numba():
 
 
 def test_the_probe_sees_what_is_loaded():
-    assert "torch" in loaded_by("affinity.py")
+    assert "torch" in loaded_by("affinity")
 
 
 def test_parsing_the_workflow_loads_nothing_heavy():

@@ -11,7 +11,7 @@ from connectomake.errors import ConfigError
 from connectomake.layers import read_box
 from connectomake.meshes.reading import MeshReader
 from connectomake.objects import read_parquet
-from connectomake.planning.targets import Targets
+from connectomake.pipeline.targets import Targets
 from tests.test_meshes import open_edges, signed_volume
 from tests.tiny_run import CONFIG, MODEL, make_run
 

@@ -16,7 +16,7 @@ from connectomake.cli.app import app
 from connectomake.errors import ConfigError, SourceError
 from connectomake.geometry import Box
 from connectomake.layers import read_box, read_record
-from connectomake.planning.targets import Targets
+from connectomake.pipeline.targets import Targets
 from connectomake.sources import SourceOptions, open_source, tensor
 from connectomake.sources.labels import open_labels
 from connectomake.sources.reasons import reason, way_out

@@ -13,9 +13,9 @@ import connectomake
 from connectomake.cli import main
 from connectomake.errors import ConfigError
 from connectomake.layers import read_box
+from connectomake.pipeline.targets import Targets
 from connectomake.planning.opening import NAME, leave_plan, open_run
 from connectomake.planning.resolve import plan_path
-from connectomake.planning.targets import Targets
 from tests.tiny_run import CONFIG
 
 ROOT = Path(__file__).parent.parent

@@ -10,9 +10,10 @@ from types import SimpleNamespace
 import pytest
 from benchmarks.starts import jobs, prepare, start
 
-from connectomake.jobs import Job
-from connectomake.planning.targets import Targets
+from connectomake.pipeline.job import Job, all_of, first_only
+from connectomake.pipeline.registry import Stages
 from connectomake_snakemake.tuning.own_jobs import own_only, targets_of
+from tests.rule_jobs import named
 from tests.s3_server import S3Server
 
 ROOT = Path(__file__).parents[1]
@@ -82,8 +83,9 @@ def test_the_job_of_a_high_node_is_alone(volume):
 def test_a_job_asks_a_bucket_for_its_own_files_only(volume, monkeypatch):
     folder, plan = volume
     top = plan.octree.levels
-    inputs = Targets(plan).merge_inputs(top, 0)
-    assert len(list(Targets(plan).nodes())) > len(inputs) + 10
+    merge = Stages(plan).rule("merge")
+    inputs = all_of(merge.inputs((top, 0)))["children"]
+    assert merge.count() > len(inputs) + 10
     with S3Server() as server:
         client = server.client()
         client.create_bucket(Bucket="lab")
@@ -136,19 +138,20 @@ def test_the_first_inputs_of_a_whole_run_are_known_without_the_others(volume, va
         config |= {"agglomeration": None, "segmentation": config["segmentation"] | {"min_supervoxel": 0}}
     for t_boundary in (0, 0.1):
         config["segmentation"] = config["segmentation"] | {"t_boundary": t_boundary}
-        targets = Targets(replace(plan, config=config))
-        assert targets.first_objects_inputs() == {name: paths[:1] for name, paths in targets.objects_inputs().items()}
-        assert targets.first_contingency() == targets.contingencies()[0]
-        assert [targets.first_closed(at) for at in targets.plan.thresholds] == [
-            targets.all_closed(at)[0] for at in targets.plan.thresholds
-        ]
+        whole = [rule for rule in Stages(replace(plan, config=config)).rules() if rule.reads_all]
+        assert {"objects", "report_run"} <= {rule.name for rule in whole}
+        for rule in whole:
+            found = all_of(rule.inputs(None))
+            assert first_only(rule.inputs(None)) == {name: paths[:1] for name, paths in found.items()}
 
 
 @pytest.mark.parametrize("before", ["", ".snakemake/storage/s3/lab/run/"])
-@pytest.mark.parametrize("given", [1, 3])
+@pytest.mark.parametrize("given", [1, 0])
 def test_a_job_finds_all_files_beside_the_first(volume, before, given):
     _, plan = volume
-    names = Targets(plan).all_closed()[:3]
-    job = Job(plan, None, None, None)
-    assert job.all_of(names, [before + name for name in names[:given]]) == [before + name for name in names]
-    assert job.all_of([], []) == []
+    rule = Stages(plan).rule("history")
+    names = all_of(rule.inputs(None))["closed"]
+    some = named({"closed": [before + name for name in names[: given or None]]})
+    found = Job(Stages(plan), rule, None, some, None).files("closed")
+    assert list(found.values()) == [before + name for name in names]
+    assert list(found) == list(Stages(plan).rule("agglomerate").items())

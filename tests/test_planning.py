@@ -27,15 +27,16 @@ from connectomake.meshes.parents import make_parent
 from connectomake.meshes.shards import Level, manifest
 from connectomake.objects import segment_properties, sizes
 from connectomake.octree import Adjacency, MemoryBlocks, merge_blocks, tables_for_children
+from connectomake.pipeline.job import all_of
+from connectomake.pipeline.registry import RULES, Stages, demands_name
+from connectomake.pipeline.targets import Targets
 from connectomake.planning.demands import Demands
 from connectomake.planning.facts import SourceFacts
 from connectomake.planning.mesh_tree import MeshTree
 from connectomake.planning.plan import Plan
 from connectomake.planning.skeletons import Skeletons
-from connectomake.planning.stages import VERSIONS, Stages
-from connectomake.planning.targets import Targets
 from connectomake.planning.times import SECONDS_PER_MB, seconds_of
-from connectomake.planning.took import PROCESS_MB, READ_TABLES
+from connectomake.planning.took import READ_TABLES
 from connectomake.pyramid import downsample
 from connectomake.segmentation import remap
 from connectomake.skeletons import SkeletonSpec, Traces, trace_cell
@@ -73,23 +74,26 @@ def test_image_layer_holds_the_context_that_exists():
 def test_every_target_is_made_from_targets():
     """Following inputs from the final targets ends at the source, within the fan-out."""
     targets = Targets(make_plan(merge={"fan_out": 2}, meshes={"voxels_per_job": 1}))
-    plan, grid = targets.plan, targets.plan.grid
+    plan = targets.plan
     known = set(targets.kept())
-    for block in grid.ids:
-        assert set(targets.affinity_inputs(block)) <= known
-        assert set(targets.components_inputs(block)) == {targets.shard("affinity", block)}
-        assert set(targets.segmentation_inputs(block).values()) <= known
-    for level, node in targets.nodes():
-        assert set(targets.merge_inputs(level, node)) <= known
-        assert set(targets.lookup_inputs(level, node).values()) <= known
+    for rule in Stages(plan).rules():
+        for item in rule.items():
+            read, left = inputs_of(rule, item), set(rule.outputs(item).values())
+            assert rule.stage.base == "report" or left <= known
+            assert read <= known
+            assert not read & left
     tree = plan.mesh_tree
     assert tree.top > 1
     for level in range(tree.top + 1):
         for pack in tree.packs(level):
             assert tree.parse(level, tree.name(level, pack)) == pack
-            assert level == 0 or len(targets.gather_inputs(level, pack)) <= 2
-    assert len(targets.top_packs()) <= 2
+            assert level == 0 or len(inputs_of(Stages(plan).rule("gather"), (level, pack))) <= 2
+    assert len(inputs_of(Stages(plan).rule("meshes"), 0)) <= 2
     assert len(targets.kept()) == len(known), "no target is named twice"
+
+
+def inputs_of(rule, item):
+    return {path for paths in all_of(rule.inputs(item)).values() for path in paths}
 
 
 def test_params_are_what_a_stage_reads_and_no_more():
@@ -98,7 +102,7 @@ def test_params_are_what_a_stage_reads_and_no_more():
     for name in stages.names:
         value = json.loads(stages.param(name))
         assert stages.param(name) == canonical_json(value)
-        assert value["version"] == VERSIONS[name]
+        assert value["version"] == stages.stage(name).version
     assert "threshold" not in stages.param("affinity")
     assert "min_size" not in stages.param("components")
     assert "path" not in json.loads(stages.param("image"))["source"]
@@ -116,7 +120,7 @@ def test_a_source_in_place_counts_where_it_is_read():
     plan = make_plan(kind="precomputed")
     assert "image" not in Stages(plan).names
     assert "identity" in Stages(plan).param("affinity")
-    assert Targets(plan).affinity_inputs(0) == []
+    assert inputs_of(Stages(plan).rule("affinity"), 0) == set()
 
 
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 9), st.integers(0, 5))
@@ -314,7 +318,7 @@ def test_the_last_attempt_at_a_watershed_has_room_for_noise():
 
 def test_demands_grow_with_the_attempt_and_the_block():
     small, large = Demands(make_plan()), Demands(make_plan(shape=(600, 600, 600), block=[256, 256, 256], chunk=[64, 64, 64]))
-    for stage in PROCESS_MB.keys() - {"watershed", "info"}:
+    for stage in {demands_name(rule) for rule in RULES if not rule.startswith(("report", "info"))}:
         assert small.memory(stage, 2) == 2 * small.memory(stage)
         assert large.memory(stage) >= small.memory(stage) > 0
         assert large.minutes(stage) >= small.minutes(stage) > 0
@@ -462,6 +466,7 @@ PARTS = {"watershed": "components"}
 
 
 def test_a_changed_output_needs_a_raised_version():
-    """If this fails because a stage's output is meant to change: raise its number in VERSIONS and note the new hash here."""
-    found = {(stage, VERSIONS[PARTS.get(stage, stage)]): value for stage, value in golden_outputs().items()}
+    """If this fails because a stage's output is meant to change: raise its version and note the new hash here."""
+    stages = Stages(make_plan())
+    found = {(name, stages.stage(PARTS.get(name, name)).version): value for name, value in golden_outputs().items()}
     assert found == GOLDEN

@@ -18,7 +18,7 @@ from connectomake import lock
 from connectomake.cli import main
 from connectomake.forking import processes
 from connectomake.layers import read_block, read_record, write_block
-from connectomake.planning.targets import Targets
+from connectomake.pipeline.targets import Targets
 from connectomake.verify import carry_out, expected, plan_repair, verify
 from tests.damage import WAYS
 from tests.every_kind import every_kind, kinds

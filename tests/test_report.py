@@ -15,12 +15,13 @@ from PIL import Image
 
 from connectomake.errors import ConfigError
 from connectomake.geometry import Box
-from connectomake.planning.targets import Targets
+from connectomake.pipeline.targets import Targets
+from connectomake.planning.sections import spread, window
 from connectomake.reporting import facts, pictures
 from connectomake.reporting.blocks import block_map, block_seconds, block_states
 from connectomake.reporting.colours import colours_of, nice_length
 from connectomake.reporting.render import SIZE, rendering
-from connectomake.reporting.sections import painted, spread, window
+from connectomake.reporting.sections import painted
 from tests.flow import Flow
 from tests.queue_help import call
 from tests.tiny_run import CONFIG, make_run, write_inputs

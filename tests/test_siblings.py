@@ -15,10 +15,11 @@ from connectomake.jobs import run as run_job
 from connectomake.layers import read_box, read_columns, read_record, read_tables, write_columns, write_tables
 from connectomake.layers.records import FILE, WITHIN, check_place, named, place_in
 from connectomake.meshes.pack import PackReader
+from connectomake.pipeline.job import all_of
+from connectomake.pipeline.registry import Stages
+from connectomake.pipeline.targets import Targets
 from connectomake.planning.resolve import resolve
 from connectomake.planning.scales import Scales
-from connectomake.planning.stages import Stages
-from connectomake.planning.targets import Targets
 from connectomake.verify import expected, verify
 from tests.tiny_run import CONFIG, make_run, write_inputs
 
@@ -58,6 +59,10 @@ def siblings(plan):
     return {key: paths[:2] for key, paths in found.items() if len(paths) > 1}
 
 
+def contingencies(plan):
+    return all_of(Stages(plan).rule("evaluation").inputs(None))["tables"]
+
+
 def test_every_record_names_its_file(plan):
     files = [file.path for file in expected(plan) if file.recorded and Path(file.path).exists()]
     assert [read_record(path)[FILE] for path in files] == [path.removeprefix("out/") for path in files]
@@ -85,7 +90,7 @@ def test_readers_refuse_a_sibling_under_another_name(plan):
     packs = [targets.pack(0, p) for p in plan.mesh_tree.packs(0)][:2]
     readers = {
         (targets.merge(1, 0), targets.merge(1, 1)): read_tables,
-        (targets.contingency(targets.contingency_nodes()[0]), targets.contingency(targets.contingency_nodes()[1])): read_tables,
+        tuple(contingencies(plan)[:2]): read_tables,
         (packs[0], packs[1]): lambda path: PackReader(path, plan.mesh_spec.sharding),
         (targets.shard("segmentation", 0), targets.shard("segmentation", 1)): lambda _: read_box(
             "out/segmentation", plan.layers["segmentation"], plan.grid.box(0)
@@ -134,11 +139,10 @@ def test_a_job_refuses_inputs_of_another_threshold_or_stage(plan, tmp_path, caps
             Path(wrong).write_bytes(kept)
 
 
-def test_a_job_ends_with_the_sentence(plan, tmp_path):
-    targets = Targets(plan)
-    shutil.copy(targets.contingency(targets.contingency_nodes()[1]), targets.contingency(targets.contingency_nodes()[0]))
+def test_a_job_ends_with_the_sentence(plan):
+    shutil.copy(*reversed(contingencies(plan)[:2]))
     job = SimpleNamespace(
-        rule="evaluation", log=[], config={"plan": plan.to_json()}, input=targets.contingencies(), output=[], wildcards=None
+        rule="evaluation", log=[], config={"plan": plan.to_json()}, input=contingencies(plan), output=[], wildcards=None
     )
     with pytest.raises(SystemExit):
         run_job(job, lambda _: pytest.fail("the job began"))

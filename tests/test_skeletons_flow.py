@@ -84,7 +84,7 @@ def test_a_job_opens_no_more_files_than_the_fan_out(done):
     groups = skeletons.tree.packs(0)
     assert skeletons.tree.group_bits > 0
     assert max(len(skeletons.blocks(g)) for g in groups) <= 64
-    assert len(skeletons.top_traces()) <= 64
+    assert len(skeletons.tree.packs(skeletons.tree.top)) <= 64
     assert sorted({b for g in groups for b in skeletons.tree.members(0, g)}) == list(skeletons.plan.grid.ids)
 
 

@@ -11,10 +11,10 @@ import pytest
 from connectomake.cli import main
 from connectomake.errors import ConfigError
 from connectomake.objects import read_parquet
+from connectomake.pipeline.targets import Targets
 from connectomake.planning.infos import info_text
 from connectomake.planning.resolve import resolve
 from connectomake.planning.skeletons import LAYER, Skeletons
-from connectomake.planning.targets import Targets
 from connectomake.verify import verify
 from connectomake.viewing import viewer_state
 from tests.tiny_run import CONFIG, make_run, write_inputs
@@ -70,7 +70,7 @@ def test_verify_finds_damage(run, name):
 
 def test_verify_compares_lengths(run):
     from connectomake.layers import read_tables, write_tables
-    from connectomake.planning.stages import Stages
+    from connectomake.pipeline.registry import Stages
 
     path = Skeletons(run).lengths(0)
     found = read_tables(path)
@@ -106,7 +106,7 @@ def test_commands_tell_of_them(run, capsys):
     rules = {r["rule"]: r["jobs"] for r in json.loads(call(capsys, "plan", "--json")[1])["rules"]}
     skeletons = Skeletons(run)
     assert rules["traces"] == len(skeletons.tree.packs(0))
-    assert rules["gather_traces"] == len(skeletons.all_traces()) - rules["traces"]
+    assert rules["gather_traces"] == sum(skeletons.tree.counts()) - rules["traces"]
     assert rules["skeletons"] == 1
     out = call(capsys, "progress")[1]
     assert all(name in out for name in ("traces", "gather_traces", "skeletons"))

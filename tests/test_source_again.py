@@ -15,14 +15,16 @@ from connectomake.cli import main
 from connectomake.geometry import Box
 from connectomake.layers import read_record
 from connectomake.layers.records import append_record
+from connectomake.pipeline.affinity import image_blocks
+from connectomake.pipeline.job import all_of
+from connectomake.pipeline.registry import Stages
+from connectomake.pipeline.targets import Targets
 from connectomake.planning.freshness import is_stale
 from connectomake.planning.ledger import Ledger
 from connectomake.planning.resolve import resolve
-from connectomake.planning.stages import Stages
-from connectomake.planning.targets import Targets
 from connectomake.sources.witness import Witness, differs, lines_of, united
 from connectomake.verify.source import compare, plan_of_results
-from tests.tiny_run import CONFIG
+from tests.tiny_run import CONFIG, job
 
 SHAPE = (9, 7, 8)
 
@@ -82,8 +84,8 @@ def run(copied_run):
 def outdated_by(plan, voxel):
     """The files that were made from the block of the image that holds a voxel, as far as they tell."""
     targets, image = Targets(plan), plan.layers["image"].grid.id_of_voxel(voxel)
-    affinity = {targets.shard("affinity", b) for b in plan.grid.ids if image in targets.image_blocks(b)}
-    made = [b for b in plan.grid.ids if affinity & set(targets.components_inputs(b))]
+    affinity = {targets.shard("affinity", b) for b in plan.grid.ids if image in image_blocks(plan, b)}
+    made = [b for b in plan.grid.ids if affinity & set(all_of(Stages(plan).rule("components").inputs(b))["probability"])]
     components = [name("components", b) for b in made for name in (targets.shard, targets.tables)]
     return {targets.shard("image", image), *affinity, *components}
 
@@ -202,11 +204,10 @@ def test_files_of_older_versions_cannot_tell(run, capsys):
 
 def test_components_tell_what_the_image_was_made_from(run):
     """When image and affinity are deleted, what stays still tells: the notes are handed on."""
-    from connectomake.jobs import Job
 
     targets, block = Targets(run), run.grid.ids[-1]
-    image = [targets.shard("image", b) for b in targets.image_blocks(block)]
-    noted = Job(run, None, None, None).read_by(image)
+    image = [targets.shard("image", b) for b in image_blocks(run, block)]
+    noted = job(run, Stages(run).rule("affinity"), block).image(dict(enumerate(image))).noted
     assert noted["read"]["source"] == united(map(read_record, image), "source")
     assert len(noted["read"]["source"]) == len(image)
 

@@ -14,8 +14,8 @@ from connectomake.cli import main
 from connectomake.config import normalise
 from connectomake.errors import ConfigError, SourceError
 from connectomake.geometry import Box
+from connectomake.pipeline.registry import Stages
 from connectomake.planning.resolve import resolve
-from connectomake.planning.stages import Stages
 from connectomake.sources import SourceOptions, ingest_block, open_source
 from connectomake.sources.mapping import sigmoid, to_unit
 from connectomake.sources.probability import check_probability

@@ -10,9 +10,9 @@ import pytest
 from connectomake.cli import main
 from connectomake.layers import read_block, read_record, read_tables, write_block, write_tables
 from connectomake.layers.records import append_record
+from connectomake.pipeline.registry import Stages
+from connectomake.pipeline.targets import Targets
 from connectomake.planning.resolve import resolve
-from connectomake.planning.stages import Stages
-from connectomake.planning.targets import Targets
 from connectomake.verify import expected, verify
 from connectomake.verify.deep import Sizes
 from tests.tiny_run import CONFIG, NETWORK

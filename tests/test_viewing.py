@@ -451,7 +451,7 @@ def test_unknown_objects_are_named(plan, capsys):
 def test_an_empty_segmentation_is_said(plan, tmp_path, capsys, monkeypatch):
     path = tmp_path / "objects.parquet"
     write_parquet(path, ComponentTable.empty(), plan.roi, plan.source.voxel_size)
-    monkeypatch.setattr("connectomake.planning.targets.Targets.objects", path)
+    monkeypatch.setattr("connectomake.pipeline.targets.Targets.objects", path)
     with pytest.raises(SystemExit) as end:
         main(["view", "--print-only"])
     assert end.value.code == 0

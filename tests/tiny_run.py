@@ -1,23 +1,18 @@
 """A whole small run, made by the scripts within this process: no Snakemake, no network."""
 
 import copy
-import runpy
 from pathlib import Path
-from types import SimpleNamespace
 
 import h5py
 import numpy as np
 import yaml
 
-from connectomake.jobs import Job
-from connectomake.layers import read_box, write_block
+from connectomake.layers import write_block
+from connectomake.pipeline.job import Job
+from connectomake.pipeline.registry import Stages
 from connectomake.planning.resolve import prepare_plan, resolve
-from connectomake.planning.scales import Scales
-from connectomake.planning.skeletons import LAYER, Skeletons
-from connectomake.planning.stages import Stages
-from connectomake.planning.targets import Targets
+from tests.rule_jobs import do, do_all
 
-SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 MODEL = """import torch
 
 InstantiatedModel = torch.nn.Sequential(torch.nn.Conv3d(1, 1, 1), torch.nn.Sigmoid())
@@ -58,100 +53,29 @@ def make_run(config=CONFIG):
     """Make all files of a run in the working directory; affinity is the image. Return the plan."""
     prepare_plan(copy.deepcopy(config))
     plan = resolve(copy.deepcopy(config))
-    targets = Targets(plan)
-    blocks = plan.grid.ids
-
-    def script(name, inputs, outputs, **wildcards):
-        job = SimpleNamespace(
-            rule=name, log=[], config={"plan": plan.to_json()}, input=inputs,
-            output=SimpleNamespace(**outputs), wildcards=SimpleNamespace(**wildcards),
-        )  # fmt: skip
-        runpy.run_path(str(SCRIPTS / f"{name}.py"), init_globals={"snakemake": job})
-
-    for b in plan.layers["image"].grid.ids:
-        script("image", [], {"shard": targets.shard("image", b)}, block=plan.layers["image"].grid.name(b))
-    for b in blocks:
-        image = read_box(f"{plan.outdir}/image", plan.layers["image"], plan.grid.box(b))
-        noted = Job(plan, None, None, None).read_by(targets.shard("image", i) for i in targets.image_blocks(b))
-        record = Stages(plan).record("affinity", network=NETWORK, **noted)
-        write_block(targets.shard("affinity", b), plan.layers["affinity"], b, image, record)
-        both = {"shard": targets.shard("components", b), "tables": targets.tables("components", b)}
-        script("components", SimpleNamespace(probability=targets.components_inputs(b)), both, block=plan.grid.name(b))
-    for level, node in targets.nodes():
-        children = SimpleNamespace(children=targets.merge_inputs(level, node))
-        script("merge", children, {"up": targets.merge(level, node)}, level=level, node=plan.octree.name(level, node))
-    for level, node in reversed(list(targets.nodes())):
-        inputs = targets.lookup_inputs(level, node)
-        wrapped = type("Inputs", (SimpleNamespace,), {"get": lambda self, name: getattr(self, name, None)})(**inputs)
-        script("lookup", wrapped, {"down": targets.lookup(level, node)}, level=level, node=plan.octree.name(level, node))
-    for b in blocks:
-        both = {"shard": targets.shard("segmentation", b), "halo": targets.tables("segmentation", b)}
-        script("segmentation", SimpleNamespace(**targets.segmentation_inputs(b)), both, block=plan.grid.name(b))
-    groups = plan.measure_tree
-    for group in groups.packs(0) if plan.measured else []:
-        inputs = SimpleNamespace(**targets.group_inputs(groups, group))
-        script("measures", inputs, {"tables": targets.measures(group)}, node=groups.name(0, group))
-    make_skeletons(Skeletons(plan), targets, script)
-    script("objects", SimpleNamespace(**targets.objects_inputs()), {"table": targets.objects, "properties": targets.properties})
-    make_meshes(plan, targets, script)
-    make_evaluation(plan, targets, script)
-    make_pyramids(Scales(plan), script)
-    further = [*(["segmentation/mesh"] if plan.meshes_enabled else []), *([LAYER] if Skeletons(plan).enabled else [])]
-    for layer in [*plan.layers, *further]:
-        script("info", [], {"info": f"{plan.outdir}/{layer}/info"}, layer=layer)
+    for rule in Stages(plan).rules():
+        if rule.name == "affinity":
+            for block in rule.items():
+                copy_image(plan, rule, block)
+        elif rule.stage.listed:
+            do_all(plan, rule)
+    infos = Stages(plan).rule("info")
+    for layer in {*infos.items(), *plan.layers}:
+        do(plan, infos, layer)
     return plan
 
 
-def make_evaluation(plan, targets, script):
-    if plan.truth is None:
-        return
-    truth = plan.layers["ground_truth"].grid
-    for b in truth.ids:
-        script("ground_truth", [], {"shard": targets.shard("ground_truth", b)}, block=truth.name(b))
-    for node in targets.contingency_nodes():
-        inputs = targets.contingency_inputs(node)
-        script("contingency", inputs, {"table": targets.contingency(node)}, node=plan.octree.name(1, node))
-    script("evaluation", SimpleNamespace(tables=targets.contingencies()), targets.evaluation())
+def copy_image(plan, rule, block):
+    """Make an affinity that is the image."""
+    shards = dict(rule.inputs(block)["image"])
+    image = job(plan, rule, block).image(shards)
+    record = Stages(plan).record("affinity", network=NETWORK, **image.noted)
+    write_block(rule.outputs(block)["shard"], rule.layer, block, image.read(plan.grid.box(block)), record)
 
 
-def make_pyramids(scales, script):
-    for layer in scales.layers:
-        for i, spec in enumerate(scales.specs(layer)[1:], start=1):
-            for b in spec.grid.ids:
-                names = {"layer": layer, "scale": spec.scale_key, "block": spec.grid.name(b)}
-                script("pyramid", scales.inputs(layer, i, b), {"shard": scales.shard(layer, i, b)}, **names)
-        script("thumbnail", scales.thumbnail_inputs(layer), {"picture": scales.thumbnail(layer)}, layer=layer)
-
-
-def make_meshes(plan, targets, script):
-    if not plan.meshes_enabled:
-        return
-    tree = plan.mesh_tree
-    for group in tree.packs(0):
-        inputs = SimpleNamespace(**targets.fragments_inputs(group))
-        script("fragments", inputs, {"pack": targets.pack(0, group)}, node=tree.name(0, group))
-    for level in range(1, tree.top + 1):
-        for pack in tree.packs(level):
-            inputs = SimpleNamespace(packs=targets.gather_inputs(level, pack))
-            script("gather", inputs, {"pack": targets.pack(level, pack)}, level=level, node=tree.name(level, pack))
-    for number, path in enumerate(targets.mesh_shards()):
-        script("meshes", SimpleNamespace(packs=targets.top_packs()), {"shard": path}, number=f"{number:x}")
-
-
-def make_skeletons(skeletons, targets, script):
-    if not skeletons.enabled:
-        return
-    tree = skeletons.tree
-    for group in tree.packs(0):
-        inputs = SimpleNamespace(shards=[targets.shard("segmentation", b) for b in skeletons.blocks(group)])
-        script("traces", inputs, {"traces": skeletons.traces(0, group)}, node=tree.name(0, group))
-    for level in range(1, tree.top + 1):
-        for pack in tree.packs(level):
-            inputs = SimpleNamespace(traces=skeletons.gather_inputs(level, pack))
-            script("gather_traces", inputs, {"traces": skeletons.traces(level, pack)}, level=level, node=tree.name(level, pack))
-    for number in skeletons.numbers:
-        both = {"shard": skeletons.shard(number), "lengths": skeletons.lengths(number)}
-        script("skeletons", SimpleNamespace(traces=skeletons.top_traces()), both, number=skeletons.spec.sharding.hex(number))
+def job(plan, rule, item):
+    """Return a job as its rule sees it."""
+    return Job(Stages(plan), rule, item, None, None)
 
 
 if __name__ == "__main__":  # compiles all loops, for an image to hold them

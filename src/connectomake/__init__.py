@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from connectomake.planning.plan import Plan
+    from connectomake.run import Run
 
+__all__ = ["__version__", "open_run"]
 __version__ = "0.1.0"
 
 
-def open_run(place: "str | Path") -> "Plan":
+def open_run(place: "str | Path") -> "Run":
     """Open a run that was made before, by its config or the folder of its results; its source may have moved.
 
-    See `connectomake.planning.opening.open_run`.
+    See `connectomake.run.open_run` and docs/python.md.
     """
-    from connectomake.planning import opening
+    from connectomake import run
 
-    return opening.open_run(place)
+    return run.open_run(place)

@@ -40,3 +40,7 @@ class QueueError(ConnectomakeError, RuntimeError):
 
 class StorageError(ConnectomakeError, OSError):
     """A storage cannot be reached, read or written."""
+
+
+class OtherSettingsError(LayerError):
+    """A file is whole, but not that of the config."""

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 from snakemake.exceptions import WorkflowError
 
 from connectomake.credentials import redacted
-from connectomake.planning.targets import Targets
+from connectomake.pipeline.targets import Targets
 from connectomake_snakemake.replaced import replace
 
 

@@ -6,8 +6,7 @@ from typing import Any, Protocol
 from snakemake.exceptions import WorkflowError
 
 from connectomake.errors import ConnectomakeError
-from connectomake.planning.freshness import is_stale
-from connectomake.planning.infos import is_info_stale
+from connectomake.planning.freshness import is_stale, is_text_stale
 from connectomake.planning.opening import NAME, leave_plan
 from connectomake.planning.plan import Plan
 
@@ -46,9 +45,9 @@ class Results:
         """Return whether a file is there but is damaged or was made with other settings."""
         return self._folders.has(path) and is_stale(path, fingerprint, others)
 
-    def is_info_otherwise(self, layer: str, path: str) -> bool:
-        """Return whether an info file is there but describes another layer."""
-        return is_info_stale(self.plan, layer, path)
+    def is_other_text(self, path: str, text: str) -> bool:
+        """Return whether a file whose text follows from the plan is there but says something else."""
+        return is_text_stale(path, text)
 
     def leave_plan_beside(self) -> None:
         """Leave the plan beside the results, so that a copy of them can be opened alone."""

@@ -8,7 +8,6 @@ from typing import Any
 
 from snakemake.io import IOFile
 
-from connectomake.planning.infos import info_text
 from connectomake.planning.opening import NAME
 from connectomake.planning.plan import Plan
 from connectomake.planning.stored import SHARED, StoredRun
@@ -84,9 +83,9 @@ class StoredResults(Results):
         old = path not in self._unrecorded and self.run.is_stale(path, fingerprint)
         return old or self.run.any_empty([path, *others])
 
-    def is_info_otherwise(self, layer: str, path: str) -> bool:
+    def is_other_text(self, path: str, text: str) -> bool:
         """See `Results`."""
-        return self.run is not None and self.run.is_other_text(path, info_text(self.plan, layer))
+        return self.run is not None and self.run.is_other_text(path, text)
 
     def _leave_plan(self) -> None:
         path = f"{self.plan.outdir}/{NAME}"

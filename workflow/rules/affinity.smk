@@ -4,7 +4,7 @@ if plan.inference is not None:
     rule affinity:
         """Run the network over one block: all lattice patches that meet it, blended."""
         input:
-            image=affinity_inputs,
+            inputs_of("affinity"),
         output:
             shard=intermediate(
                 "affinity",
@@ -24,4 +24,4 @@ if plan.inference is not None:
         params:
             stage=depends_on("affinity"),
         script:
-            "../../scripts/affinity.py"
+            "../../scripts/job.py"

@@ -6,7 +6,7 @@ if plan.agglomerates:
     rule agglomerate:
         """Merge the segments of an octree node that no node above can change."""
         input:
-            unpack(agglomerate_inputs),
+            inputs_of("agglomerate"),
         output:
             up=f"{plan.outdir}/agglomeration{{at}}/{{level}}/{{node}}.up.h5",
         log:
@@ -16,17 +16,17 @@ if plan.agglomerates:
         conda:
             "../../envs/connectomake.yaml"
         resources:
-            mem_mb=memory_of_tables("agglomeration"),
-            runtime=minutes_of_tables("agglomeration"),
+            mem_mb=memory("agglomerate"),
+            runtime=minutes("agglomerate"),
         params:
-            stage=depends_on_at("agglomeration"),
+            stage=depends_on("agglomerate"),
         script:
-            "../../scripts/agglomerate.py"
+            "../../scripts/job.py"
 
     rule assign:
         """Hand the ids of segments down from an octree node to its children."""
         input:
-            unpack(assign_inputs),
+            inputs_of("assign"),
         output:
             down=f"{plan.outdir}/agglomeration{{at}}/{{level}}/{{node}}.down.h5",
         log:
@@ -34,17 +34,17 @@ if plan.agglomerates:
         conda:
             "../../envs/connectomake.yaml"
         resources:
-            mem_mb=memory_of_tables("lookup"),
-            runtime=minutes_of_tables("lookup"),
+            mem_mb=memory("assign"),
+            runtime=minutes("assign"),
         params:
-            stage=depends_on_at("agglomeration"),
+            stage=depends_on("assign"),
         script:
-            "../../scripts/assign.py"
+            "../../scripts/job.py"
 
     rule history:
         """Collect the merges of all octree nodes in one table."""
         input:
-            history_inputs,
+            inputs_of("history"),
         output:
             table=f"{plan.outdir}/agglomeration{{at}}/merges.parquet",
         log:
@@ -52,10 +52,10 @@ if plan.agglomerates:
         conda:
             "../../envs/connectomake.yaml"
         resources:
-            mem_mb=memory_of_tables("history"),
-            runtime=minutes_of_tables("history"),
-            disk_mb=disk_of_tables("history"),
+            mem_mb=memory("history"),
+            runtime=minutes("history"),
+            disk_mb=disk("history"),
         params:
-            stage=depends_on_at("agglomeration"),
+            stage=depends_on("history"),
         script:
-            "../../scripts/history.py"
+            "../../scripts/job.py"

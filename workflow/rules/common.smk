@@ -7,11 +7,13 @@ from functools import cache, partial
 from connectomake.errors import ConnectomakeError
 from connectomake.planning.plan import Plan
 from connectomake.planning.resolve import plan_path, prepare_plan
+from connectomake.planning import took
 from connectomake.planning.demands import REMOTE_MB, Demands
+from connectomake.planning.times import SECONDS_PER_MB
 from connectomake.planning.scales import Scales
 from connectomake.planning.skeletons import Skeletons
-from connectomake.planning.stages import Stages
-from connectomake.planning.targets import Targets
+from connectomake.pipeline.registry import Stages, demands_name
+from connectomake.pipeline.targets import Targets
 
 HEAD = workflow.is_main_process
 
@@ -49,32 +51,9 @@ wildcard_constraints:
     at=f"(?:{'|'.join(at.replace('.', '[.]') for at in plan.thresholds)})",
 
 
-def block_of(wildcards, layer="segmentation"):
-    """The block that a wildcard names; an error if the grid has no such block."""
-    return plan.layers[layer].grid.parse(wildcards.block)
-
-
-def node_of(wildcards):
-    """Level and node that the wildcards name; an error if the octree has no such node."""
-    level = int(wildcards.level)
-    return level, plan.octree.parse(level, wildcards.node)
-
-
 def intermediate(name, path):
     """A file that is deleted when no job needs it any more, unless the config keeps it."""
     return path if plan.keeps(name) else temp(path)
-
-
-def remake_if_stale(stage, *paths, others=()):
-    """Force the job of files that are damaged or were made with other settings, where Snakemake's own metadata may be missing.
-
-    `others` have no record of their own: that of the first path tells what they should be.
-    """
-    if not HEAD:
-        return
-    fingerprint = stages.fingerprint(stage)
-    if any(is_made_otherwise(path, fingerprint, others) for path in paths):
-        workflow.dag.forcefiles.update(map(stored_name, paths))
 
 
 def around_script(attempt):
@@ -83,21 +62,19 @@ def around_script(attempt):
     return 0 if workflow.local_exec else REMOTE_MB << (attempt - 1)
 
 
-def memory(stage):
-    """Memory in MB, doubled at each retry."""
-    needed = cache(partial(demands.memory, stage))
+def memory(rule):
+    """Memory in MB, doubled at each retry; of jobs that read tables it follows from these, as soon as they are there."""
+    name = demands_name(rule)
+    if name in took.READ_TABLES:
+        return same_at_first(
+            signed(
+                lambda wildcards, input, attempt: demands.memory(name, attempt, input)
+                + around_script(attempt)
+            )
+        )
+    needed = cache(partial(demands.memory, name))
     return same_for_all(
         signed(lambda wildcards, attempt: needed(attempt) + around_script(attempt))
-    )
-
-
-def memory_of_tables(stage):
-    """The same of a job whose memory follows from the tables that it reads, as soon as these are there."""
-    return same_at_first(
-        signed(
-            lambda wildcards, input, attempt: demands.memory(stage, attempt, input)
-            + around_script(attempt)
-        )
     )
 
 
@@ -111,34 +88,24 @@ def memory_of_traces():
     )
 
 
-def disk_of_tables(stage):
+def disk(rule):
     """Disk in MB, doubled at each retry, of a job that may put aside what does not fit into its memory."""
-    return signed(lambda wildcards, input, attempt: demands.disk(stage, attempt, input))
+    return signed(lambda wildcards, input, attempt: demands.disk(rule, attempt, input))
 
 
-def minutes(stage):
-    """Time in minutes, doubled at each retry."""
-    needed = cache(partial(demands.minutes, stage))
+def minutes(rule):
+    """Time in minutes, doubled at each retry; of jobs that read tables it follows from these, as soon as they are there."""
+    name = demands_name(rule)
+    if name in SECONDS_PER_MB:
+        return same_at_first(
+            signed(
+                lambda wildcards, input, attempt: demands.minutes(name, attempt, input)
+            )
+        )
+    needed = cache(partial(demands.minutes, name))
     return same_for_all(signed(lambda wildcards, attempt: needed(attempt)))
-
-
-def minutes_of_tables(stage):
-    """The same of a job whose time follows from the tables that it reads, as soon as these are there."""
-    return same_at_first(
-        signed(lambda wildcards, input, attempt: demands.minutes(stage, attempt, input))
-    )
 
 
 def one_of(names):
     """A pattern that matches these names only."""
     return "|".join(name.replace(".", "[.]") for name in names) or "none"
-
-
-def depends_on_at(stage):
-    """The same where there may be further thresholds."""
-    return signed(lambda wildcards: stages.param(stage + wildcards.at))
-
-
-def depends_on(stage):
-    """The one param of a stage's rules: the canonical JSON of all that its result depends on."""
-    return signed(lambda wildcards: stages.param(stage))

@@ -5,7 +5,7 @@
 rule components:
     """Label the connected components within one block."""
     input:
-        probability=components_inputs,
+        inputs_of("components"),
     output:
         shard=f"{plan.outdir}/components/{SEGMENTATION_SCALE}/{{block}}.shard",
         tables=f"{plan.outdir}/components/{SEGMENTATION_SCALE}/{{block}}.h5",
@@ -21,4 +21,4 @@ rule components:
     params:
         stage=depends_on("components"),
     script:
-        "../../scripts/components.py"
+        "../../scripts/job.py"

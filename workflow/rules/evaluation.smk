@@ -5,7 +5,7 @@ if "ground_truth" in plan.layers:
     rule ground_truth:
         """Ingest one block of a ground truth that is not precomputed."""
         input:
-            ground_truth_inputs,
+            inputs_of("ground_truth"),
         output:
             shard=f"{plan.outdir}/ground_truth/{SEGMENTATION_SCALE}/{{block}}.shard",
         log:
@@ -18,7 +18,7 @@ if "ground_truth" in plan.layers:
         params:
             stage=depends_on("ground_truth"),
         script:
-            "../../scripts/ground_truth.py"
+            "../../scripts/job.py"
 
 
 if plan.truth is not None:
@@ -26,7 +26,7 @@ if plan.truth is not None:
     rule contingency:
         """Tally ground truth and segmentation over the blocks of a node."""
         input:
-            unpack(contingency_inputs),
+            inputs_of("contingency"),
         output:
             table=f"{plan.outdir}/evaluation/contingency/{{node}}.h5",
         log:
@@ -41,12 +41,12 @@ if plan.truth is not None:
         params:
             stage=depends_on("contingency"),
         script:
-            "../../scripts/contingency.py"
+            "../../scripts/job.py"
 
     rule evaluation:
         """Score the segmentation against the ground truth."""
         input:
-            tables=evaluation_inputs,
+            inputs_of("evaluation"),
         output:
             scores=targets.evaluation()["scores"],
             worst=report(
@@ -60,12 +60,12 @@ if plan.truth is not None:
         conda:
             "../../envs/connectomake.yaml"
         resources:
-            mem_mb=memory_of_tables("evaluation"),
-            runtime=minutes_of_tables("evaluation"),
+            mem_mb=memory("evaluation"),
+            runtime=minutes("evaluation"),
         params:
             stage=depends_on("evaluation"),
         script:
-            "../../scripts/evaluation.py"
+            "../../scripts/job.py"
 
 
 if plan.curved:
@@ -73,7 +73,7 @@ if plan.curved:
     rule curve:
         """Score the segmentation over thresholds of agglomeration, from the history of merges."""
         input:
-            unpack(curve_inputs),
+            inputs_of("curve"),
         output:
             table=targets.curve()["table"],
             picture=report(
@@ -87,9 +87,9 @@ if plan.curved:
         conda:
             "../../envs/connectomake.yaml"
         resources:
-            mem_mb=memory_of_tables("curve"),
-            runtime=minutes_of_tables("curve"),
+            mem_mb=memory("curve"),
+            runtime=minutes("curve"),
         params:
             stage=depends_on("curve"),
         script:
-            "../../scripts/curve.py"
+            "../../scripts/job.py"

@@ -4,7 +4,7 @@ if "image" in plan.layers:
     rule image:
         """Ingest one block of a source that is not precomputed."""
         input:
-            image_inputs,
+            inputs_of("image"),
         output:
             shard=intermediate(
                 "image", f"{plan.outdir}/image/{SEGMENTATION_SCALE}/{{block}}.shard"
@@ -21,4 +21,4 @@ if "image" in plan.layers:
         params:
             stage=depends_on("image"),
         script:
-            "../../scripts/image.py"
+            "../../scripts/job.py"

@@ -8,7 +8,7 @@ localrules:
 rule info:
     """Describe a layer to Neuroglancer and other readers of precomputed."""
     input:
-        info_inputs,
+        inputs_of("info"),
     output:
         info=f"{plan.outdir}/{{layer}}/info",
     log:
@@ -18,6 +18,6 @@ rule info:
     conda:
         "../../envs/connectomake.yaml"
     params:
-        stage=lambda wildcards: info_text(plan, wildcards.layer),
+        stage=lambda wildcards: stages.rule("info").content(wildcards.layer),
     script:
-        "../../scripts/info.py"
+        "../../scripts/job.py"

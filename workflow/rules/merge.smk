@@ -5,7 +5,7 @@
 rule merge:
     """Join what the children of an octree node have in common across their faces."""
     input:
-        children=merge_inputs,
+        inputs_of("merge"),
     output:
         up=f"{plan.outdir}/merge/{{level}}/{{node}}.up.h5",
     log:
@@ -13,18 +13,18 @@ rule merge:
     conda:
         "../../envs/connectomake.yaml"
     resources:
-        mem_mb=memory_of_tables("merge"),
-        runtime=minutes_of_tables("merge"),
+        mem_mb=memory("merge"),
+        runtime=minutes("merge"),
     params:
         stage=depends_on("merge"),
     script:
-        "../../scripts/merge.py"
+        "../../scripts/job.py"
 
 
 rule lookup:
     """Hand the final ids down from an octree node to its children."""
     input:
-        unpack(lookup_inputs),
+        inputs_of("lookup"),
     output:
         down=f"{plan.outdir}/merge/{{level}}/{{node}}.down.h5",
     log:
@@ -32,9 +32,9 @@ rule lookup:
     conda:
         "../../envs/connectomake.yaml"
     resources:
-        mem_mb=memory_of_tables("lookup"),
-        runtime=minutes_of_tables("lookup"),
+        mem_mb=memory("lookup"),
+        runtime=minutes("lookup"),
     params:
-        stage=depends_on("merge"),
+        stage=depends_on("lookup"),
     script:
-        "../../scripts/lookup.py"
+        "../../scripts/job.py"

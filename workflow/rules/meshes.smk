@@ -5,7 +5,7 @@ if plan.meshes_enabled:
     rule fragments:
         """Cut out and simplify the surfaces in all cells of a group of blocks."""
         input:
-            unpack(fragments_inputs),
+            inputs_of("fragments"),
         output:
             pack=intermediate("fragments", f"{plan.outdir}/fragments/0/{{node}}.pack"),
         log:
@@ -20,12 +20,12 @@ if plan.meshes_enabled:
         params:
             stage=depends_on("fragments"),
         script:
-            "../../scripts/fragments.py"
+            "../../scripts/job.py"
 
     rule gather:
         """Gather packs of mesh pieces into one."""
         input:
-            packs=gather_inputs,
+            inputs_of("gather"),
         output:
             pack=intermediate(
                 "fragments",
@@ -36,17 +36,17 @@ if plan.meshes_enabled:
         conda:
             "../../envs/connectomake.yaml"
         resources:
-            mem_mb=memory_of_tables("gather"),
-            runtime=minutes_of_tables("gather"),
+            mem_mb=memory("gather"),
+            runtime=minutes("gather"),
         params:
-            stage=depends_on("fragments"),
+            stage=depends_on("gather"),
         script:
-            "../../scripts/gather.py"
+            "../../scripts/job.py"
 
     rule meshes:
         """Write one file of meshes: manifests and fragments of the objects that belong to it."""
         input:
-            packs=meshes_inputs,
+            inputs_of("meshes"),
         output:
             shard=f"{plan.outdir}/segmentation/mesh/{{number}}.shard",
         log:
@@ -54,9 +54,9 @@ if plan.meshes_enabled:
         conda:
             "../../envs/connectomake.yaml"
         resources:
-            mem_mb=memory_of_tables("meshes"),
-            runtime=minutes_of_tables("meshes"),
+            mem_mb=memory("meshes"),
+            runtime=minutes("meshes"),
         params:
             stage=depends_on("meshes"),
         script:
-            "../../scripts/meshes.py"
+            "../../scripts/job.py"

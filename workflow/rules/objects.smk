@@ -5,7 +5,7 @@ if plan.measured:
     rule measures:
         """Measure the surface of the objects in a group of blocks, and find a point deep inside."""
         input:
-            unpack(measures_inputs),
+            inputs_of("measures"),
         output:
             tables=f"{plan.outdir}/objects/measures/{{node}}.h5",
         log:
@@ -20,13 +20,13 @@ if plan.measured:
         params:
             stage=depends_on("measures"),
         script:
-            "../../scripts/measures.py"
+            "../../scripts/job.py"
 
 
 rule objects:
     """List all objects: id, size, surface, box, centroid, a point inside."""
     input:
-        unpack(objects_inputs),
+        inputs_of("objects"),
     output:
         table=targets.objects,
         properties=targets.properties,
@@ -35,10 +35,10 @@ rule objects:
     conda:
         "../../envs/connectomake.yaml"
     resources:
-        mem_mb=memory_of_tables("objects"),
-        runtime=minutes_of_tables("objects"),
-        disk_mb=disk_of_tables("objects"),
+        mem_mb=memory("objects"),
+        runtime=minutes("objects"),
+        disk_mb=disk("objects"),
     params:
         stage=depends_on("objects"),
     script:
-        "../../scripts/objects.py"
+        "../../scripts/job.py"

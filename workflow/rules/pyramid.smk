@@ -5,7 +5,7 @@ if scales.layers:
     rule pyramid:
         """Make one block of a scale from the shards of the scale below."""
         input:
-            pyramid_inputs,
+            inputs_of("pyramid"),
         output:
             shard=f"{plan.outdir}/{{layer}}/{{scale}}/{{block}}.shard",
         log:
@@ -21,14 +21,14 @@ if scales.layers:
             mem_mb=memory("pyramid"),
             runtime=minutes("pyramid"),
         params:
-            stage=pyramid_depends_on,
+            stage=depends_on("pyramid"),
         script:
-            "../../scripts/pyramid.py"
+            "../../scripts/job.py"
 
     rule thumbnail:
         """Draw the middle section of a layer at a coarse scale."""
         input:
-            thumbnail_inputs,
+            inputs_of("thumbnail"),
         output:
             picture=report(
                 f"{plan.outdir}/{{layer}}/thumbnail.png",
@@ -43,9 +43,9 @@ if scales.layers:
         conda:
             "../../envs/connectomake.yaml"
         resources:
-            mem_mb=memory("pyramid"),
-            runtime=minutes("pyramid"),
+            mem_mb=memory("thumbnail"),
+            runtime=minutes("thumbnail"),
         params:
-            stage=pyramid_depends_on,
+            stage=depends_on("thumbnail"),
         script:
-            "../../scripts/thumbnail.py"
+            "../../scripts/job.py"

@@ -15,7 +15,7 @@ rule reports:
 rule report_run:
     """Write what was run, with what and how fast."""
     input:
-        report_run_inputs,
+        inputs_of("report_run"),
     output:
         page=report(
             targets.reports["page"],
@@ -36,7 +36,7 @@ rule report_run:
     resources:
         mem_mb=memory("report_run"),
     params:
-        stage=depends_on("report"),
+        stage=depends_on("report_run"),
     script:
         "../../scripts/report_run.py"
 
@@ -44,7 +44,7 @@ rule report_run:
 rule report_blocks:
     """Draw maps of the blocks."""
     input:
-        report_blocks_inputs,
+        inputs_of("report_blocks"),
     output:
         picture=report(
             targets.reports["blocks"],
@@ -59,7 +59,7 @@ rule report_blocks:
     resources:
         mem_mb=memory("report_blocks"),
     params:
-        stage=depends_on("report"),
+        stage=depends_on("report_blocks"),
     script:
         "../../scripts/report_blocks.py"
 
@@ -67,7 +67,7 @@ rule report_blocks:
 rule report_slices:
     """Draw sections: image, objects, blocks."""
     input:
-        report_slices_inputs,
+        inputs_of("report_slices"),
     output:
         picture=report(
             targets.reports["slices"],
@@ -82,7 +82,7 @@ rule report_slices:
     resources:
         mem_mb=memory("report_slices"),
     params:
-        stage=depends_on("report"),
+        stage=depends_on("report_slices"),
     script:
         "../../scripts/report_slices.py"
 
@@ -92,7 +92,7 @@ if plan.meshes_enabled:
     rule report_objects:
         """Draw the largest objects' meshes."""
         input:
-            report_objects_inputs,
+            inputs_of("report_objects"),
         output:
             picture=report(
                 targets.reports["objects"],
@@ -107,6 +107,6 @@ if plan.meshes_enabled:
         resources:
             mem_mb=memory("report_objects"),
         params:
-            stage=depends_on("report"),
+            stage=depends_on("report_objects"),
         script:
             "../../scripts/report_objects.py"

@@ -5,7 +5,7 @@
 rule segmentation:
     """Turn the local labels of one block into final ids."""
     input:
-        unpack(segmentation_inputs),
+        inputs_of("segmentation"),
     output:
         shard=f"{plan.outdir}/segmentation{{at}}/{SEGMENTATION_SCALE}/{{block}}.shard",
         halo=f"{plan.outdir}/segmentation{{at}}/{SEGMENTATION_SCALE}/{{block}}.h5",
@@ -19,6 +19,6 @@ rule segmentation:
         mem_mb=memory("segmentation"),
         runtime=minutes("segmentation"),
     params:
-        stage=depends_on_at("segmentation"),
+        stage=depends_on("segmentation"),
     script:
-        "../../scripts/segmentation.py"
+        "../../scripts/job.py"

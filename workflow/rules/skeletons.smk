@@ -5,7 +5,7 @@ if skeletons.enabled:
     rule traces:
         """Trace the skeletons in all cells of a group of blocks."""
         input:
-            shards=traces_inputs,
+            inputs_of("traces"),
         output:
             traces=intermediate("traces", f"{plan.outdir}/traces/0/{{node}}.h5"),
         log:
@@ -20,12 +20,12 @@ if skeletons.enabled:
         params:
             stage=depends_on("traces"),
         script:
-            "../../scripts/traces.py"
+            "../../scripts/job.py"
 
     rule gather_traces:
         """Gather traces of skeletons into one file."""
         input:
-            traces=gather_traces_inputs,
+            inputs_of("gather_traces"),
         output:
             traces=intermediate(
                 "traces", f"{plan.outdir}/traces/{{level,[1-9][0-9]*}}/{{node}}.h5"
@@ -35,17 +35,17 @@ if skeletons.enabled:
         conda:
             "../../envs/connectomake.yaml"
         resources:
-            mem_mb=memory_of_tables("gather_traces"),
-            runtime=minutes_of_tables("gather_traces"),
+            mem_mb=memory("gather_traces"),
+            runtime=minutes("gather_traces"),
         params:
-            stage=depends_on("traces"),
+            stage=depends_on("gather_traces"),
         script:
-            "../../scripts/gather_traces.py"
+            "../../scripts/job.py"
 
     rule skeletons:
         """Join the traces of the objects that belong to one file into whole skeletons, and measure their lengths."""
         input:
-            traces=skeletons_inputs,
+            inputs_of("skeletons"),
         output:
             shard=f"{plan.outdir}/segmentation/skeletons/{{number}}.shard",
             lengths=f"{plan.outdir}/objects/skeletons/{{number}}.h5",
@@ -56,9 +56,9 @@ if skeletons.enabled:
         conda:
             "../../envs/connectomake.yaml"
         resources:
-            mem_mb=memory_of_tables("skeletons"),
-            runtime=minutes_of_tables("skeletons"),
+            mem_mb=memory("skeletons"),
+            runtime=minutes("skeletons"),
         params:
             stage=depends_on("skeletons"),
         script:
-            "../../scripts/skeletons.py"
+            "../../scripts/job.py"

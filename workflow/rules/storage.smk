@@ -8,4 +8,4 @@ run_files = open_results(
 )
 stored_name = run_files.name
 is_made_otherwise = run_files.is_made_otherwise
-is_info_otherwise = run_files.is_info_otherwise
+is_other_text = run_files.is_other_text

@@ -80,7 +80,7 @@ def _words(filled: list[int]) -> str:
 def _counts(plan: "Plan", stage: str) -> list[int]:
     """Return how many voxels each block of a stage filled: from its file's record, or from the job's log where that is gone."""
     from connectomake.layers.records import read_record
-    from connectomake.planning.targets import Targets
+    from connectomake.pipeline.targets import Targets
 
     counts = []
     grid = plan.layers[stage].grid

@@ -46,41 +46,25 @@ def target_rows(plan: "Plan", block: int) -> list[tuple[str, str]]:
 
 
 def _targets(plan: "Plan", block: int) -> list[tuple[str, str]]:
-    from connectomake.planning.skeletons import Skeletons
-    from connectomake.planning.targets import Targets
+    from connectomake.pipeline.registry import Stages
 
-    targets = Targets(plan)
-    parent = plan.octree.parent(0, block)
-    found = [] if plan.inference is None else [("affinity", targets.shard("affinity", block))]
-    if "image" in plan.layers:
-        names = [("image", targets.shard("image", i)) for i in targets.image_blocks(block)]
-        more = len(names) - IMAGES_SHOWN
-        found = [*names[:IMAGES_SHOWN], *([("", f"and {more} more")] if more > 0 else []), *found]
-    found += [
-        ("components", targets.shard("components", block)),
-        ("their tables", targets.tables("components", block)),
-        ("merge, up", targets.merge(1, parent)),
-        ("merge, down", targets.lookup(1, parent)),
-        *_agglomeration(plan, parent),
-        ("segmentation", targets.shard("segmentation", block)),
-        ("its halo", targets.tables("segmentation", block)),
-        *((layer, targets.shard(layer, block)) for layer in targets.segmentations()[1:]),
-    ]
-    skeletons = Skeletons(plan)
-    if skeletons.enabled:
-        found.append(("traces", skeletons.traces(0, block >> skeletons.tree.group_bits)))
-    if plan.meshes_enabled:
-        found.append(("fragments", targets.pack(0, block >> plan.mesh_tree.group_bits)))
+    found = _images(plan, block)
+    for rule in Stages(plan).rules():
+        item = rule.item_of(block)
+        if item is not None and rule.shown:
+            found += [(rule.shown[name], path) for name, path in rule.outputs(item).items() if name in rule.shown]
     return found
 
 
-def _agglomeration(plan: "Plan", node: int) -> list[tuple[str, str]]:
-    from connectomake.planning.targets import Targets
+def _images(plan: "Plan", block: int) -> list[tuple[str, str]]:
+    from connectomake.pipeline.affinity import image_blocks
+    from connectomake.planning.paths import Paths
 
-    if not plan.agglomerates:
+    if "image" not in plan.layers:
         return []
-    targets = Targets(plan)
-    return [("agglomeration, up", targets.agglomerate(1, node)), ("agglomeration, down", targets.assign(1, node))]
+    names = [("image", Paths(plan).shard("image", i)) for i in image_blocks(plan, block)]
+    more = len(names) - IMAGES_SHOWN
+    return [*names[:IMAGES_SHOWN], *([("", f"and {more} more")] if more > 0 else [])]
 
 
 def _with_size(path: str) -> str:

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from connectomake.cli.estimates import DEMANDS_OF, rule_costs
+from connectomake.cli.estimates import rule_costs
+from connectomake.pipeline.registry import demands_name
 from connectomake.planning.demands import REMOTE_MB, Demands
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def asks_of(plan: "Plan", site: "Site") -> "list[Ask]":
     demands, attempts = Demands(plan), range(1, site.retries + 2)
     asks = []
     for cost in rule_costs(plan):
-        stage = DEMANDS_OF.get(cost.rule, cost.rule)
+        stage = demands_name(cost.rule)
         inference = plan.inference if cost.rule == "affinity" else None
         memory = tuple(demands.memory(stage, n) + (REMOTE_MB << (n - 1)) for n in attempts)
         asks.append(

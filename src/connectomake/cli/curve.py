@@ -56,9 +56,10 @@ def _thresholds(plan: "Plan", wanted: list[float] | None) -> list[float]:
 
 
 def _inputs(plan: "Plan") -> dict[str, str]:
-    from connectomake.planning.targets import Targets
+    from connectomake.pipeline.evaluation import curve_inputs
+    from connectomake.planning.paths import Paths
 
-    inputs = Targets(plan).curve_inputs()
+    inputs = curve_inputs(Paths(plan))
     for path in inputs.values():
         if not Path(path).exists():
             raise RunError(f"{path} is missing; run snakemake first")

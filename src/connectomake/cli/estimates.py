@@ -1,6 +1,5 @@
 """What a plan will cost: jobs, bytes, forward passes; counted from the geometry, never by listing the blocks."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -9,16 +8,12 @@ import numpy as np
 
 from connectomake.cli.proposals import RECOMPUTE_LIMIT, Proposal, proposals
 from connectomake.geometry import Vec, as_vec, volume_of
-from connectomake.geometry.morton import bit_order
+from connectomake.pipeline.registry import Stages, demands_name
+from connectomake.pipeline.reports import Reports
 from connectomake.planning.demands import Demands
-from connectomake.planning.mesh_tree import MeshTree
 from connectomake.planning.plan import Plan
-from connectomake.planning.scales import Scales
-from connectomake.planning.skeletons import Skeletons
 from connectomake.planning.times import seconds_of
 
-DEMANDS_OF = {"agglomerate": "agglomeration", "assign": "lookup", "thumbnail": "pyramid"}
-"""What the resources of a rule are named after, where not after itself."""
 DAG_SECONDS, DAG_BYTES = 2.3, 155e6
 DAG_SECONDS_PER_JOB, DAG_BYTES_PER_JOB = 0.42e-3, 7_300
 """Of the head, to begin and for each job; measured by ``python -m benchmarks dryrun`` with the rule set as it is shipped."""
@@ -57,32 +52,6 @@ class Passes:
     recompute_factor: float
 
 
-def octree_counts(plan: Plan) -> list[int]:
-    """Return the number of octree nodes per level, from level 1 up."""
-    octree = plan.octree
-    return [plan.grid.prefix_count(level * octree.bits) for level in range(1, octree.levels + 1)]
-
-
-def evaluated_nodes(plan: Plan) -> int:
-    """Return the number of level-1 nodes that meet the evaluated box: a box of the grid, so a product over the axes."""
-    box, low = plan.evaluation_box, [axis for axis, _ in bit_order(plan.grid.bits)[: plan.octree.bits]]
-    spans = zip(box.start, box.stop, plan.roi.start, plan.block, strict=True)
-    counts = []
-    for axis, (start, stop, origin, block) in enumerate(spans):
-        extent = block << low.count(axis)
-        counts.append((stop - 1 - origin) // extent - (start - origin) // extent + 1)
-    return math.prod(counts)
-
-
-def pack_counts(plan: Plan, tree: MeshTree | None = None) -> list[int]:
-    """Return the number of packs per level, from level 0 up: of meshes, or of another tree."""
-    tree = plan.mesh_tree if tree is None else tree
-    counts = [plan.grid.prefix_count(tree.group_bits)]
-    while counts[-1] > 1 << tree.bits:
-        counts.append(plan.grid.prefix_count(tree.group_bits + len(counts) * tree.bits))
-    return counts
-
-
 def layer_costs(plan: Plan) -> list[LayerCost]:
     """Return the layers of a run in the order in which they are made."""
     names = ("image", "affinity", "components", *(f"segmentation{at}" for at in plan.thresholds), "ground_truth")
@@ -100,49 +69,19 @@ def _layer_cost(plan: Plan, name: str) -> LayerCost:
 def rule_costs(plan: Plan) -> list[RuleCost]:
     """Return the rules of a run, their jobs and what a job takes."""
     demands = Demands(plan)
-    named = [(rule, jobs, DEMANDS_OF.get(rule, rule)) for rule, jobs in _jobs(plan)]
+    named = [(rule, jobs, demands_name(rule)) for rule, jobs in job_counts(plan).items()]
     return [
         RuleCost(rule, jobs, demands.memory(stage), demands.minutes(stage), _seconds(plan, rule)) for rule, jobs, stage in named
     ]
 
 
-def _jobs(plan: Plan) -> Iterator[tuple[str, int]]:
-    if "image" in plan.layers:
-        yield "image", plan.layers["image"].grid.count
-    if plan.inference is not None:
-        yield "affinity", plan.grid.count
-    yield "components", plan.grid.count
-    nodes = sum(octree_counts(plan))
-    yield from (("merge", nodes), ("lookup", nodes))
-    if plan.agglomerates:
-        times = len(plan.thresholds)
-        yield from (("agglomerate", times * nodes), ("assign", times * nodes), ("history", times))
-    yield "segmentation", len(plan.thresholds) * plan.grid.count
-    if plan.measured:
-        yield "measures", plan.grid.prefix_count(plan.measure_tree.group_bits)
-    infos = sum(cost.kept for cost in layer_costs(plan))
-    skeletons = Skeletons(plan)
-    if skeletons.enabled:
-        groups, *above = pack_counts(plan, skeletons.tree)
-        yield from (("traces", groups), ("gather_traces", sum(above)), ("skeletons", len(skeletons.numbers)))
-        infos += 1
-    yield "objects", 1
-    if plan.meshes_enabled:
-        groups, *above = pack_counts(plan)
-        yield from (("fragments", groups), ("gather", sum(above)), ("meshes", plan.mesh_spec.sharding.count))
-        infos += 1
-    if plan.truth is not None:
-        truth = plan.layers.get("ground_truth")
-        yield from (
-            ("ground_truth", truth.grid.count if truth else 0),
-            ("contingency", evaluated_nodes(plan)),
-            ("evaluation", 1),
-            ("curve", int(plan.curved)),
-        )
-    scales = Scales(plan)
-    yield "pyramid", sum(spec.grid.count for layer in scales.layers for spec in scales.specs(layer)[1:])
-    yield "thumbnail", len(scales.layers)
-    yield "info", infos
+def job_counts(plan: Plan) -> dict[str, int]:
+    """Return the jobs of each rule of a run, in the order in which rules are run; reports left out."""
+    found: dict[str, int] = {}
+    for rule in Stages(plan).rules():
+        if not isinstance(rule.stage, Reports):
+            found[rule.name] = found.get(rule.name, 0) + rule.count()
+    return found
 
 
 def _seconds(plan: Plan, rule: str) -> float | None:
@@ -204,7 +143,7 @@ def _shape_warnings(plan: Plan) -> Iterator[str]:
 
 
 def _size_warnings(plan: Plan) -> Iterator[str]:
-    jobs = sum(jobs for _, jobs in _jobs(plan))
+    jobs = sum(job_counts(plan).values())
     seconds, memory = dag_cost(jobs)
     if jobs > 100_000:
         yield (
@@ -220,6 +159,6 @@ def summary_values(plan: Plan) -> dict[str, Any]:
         "roi": {"start": plan.roi.start, "stop": plan.roi.stop, "voxels": plan.roi.volume},
         "blocks": {"grid": grid.shape, "count": grid.count, "shape": plan.block, "id_bits": grid.id_bits},
         "chunk": plan.chunk,
-        "octree": {"fan_out": 1 << plan.octree.bits, "nodes": octree_counts(plan)},
-        "mesh_packs": pack_counts(plan) if plan.meshes_enabled else [],
+        "octree": {"fan_out": 1 << plan.octree.bits, "nodes": plan.octree.counts()},
+        "mesh_packs": plan.mesh_tree.counts() if plan.meshes_enabled else [],
     }

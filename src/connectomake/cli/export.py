@@ -69,7 +69,7 @@ def _export_skeletons(plan: "Plan", object_ids: list[int] | None, where: str | N
 def _chosen(plan: "Plan", object_ids: list[int] | None, where: str | None) -> list[int]:
     """Return the ids of the objects to export, ascending."""
     from connectomake.objects import select_from
-    from connectomake.planning.targets import Targets
+    from connectomake.pipeline.targets import Targets
 
     if not object_ids and where is None:
         raise ConfigError('name the objects to export with --id ID or --where "voxels > 1e5"')

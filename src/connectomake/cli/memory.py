@@ -1,14 +1,15 @@
 """Which jobs of a run took more memory than they ask for: on a cluster that enforces it they would be killed."""
 
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 from connectomake.cli.benchmarks import job_memory
-from connectomake.cli.estimates import DEMANDS_OF
+from connectomake.errors import ConfigError
+from connectomake.pipeline.job import all_of
+from connectomake.pipeline.registry import Stages, demands_name
 from connectomake.planning.demands import Demands
 from connectomake.planning.fan_out import MB
 from connectomake.planning.plan import Plan
-from connectomake.planning.skeletons import Skeletons
-from connectomake.planning.targets import Targets
 
 MEASURED = ("image", "affinity", "components", "agglomerate", "segmentation", "measures", "fragments", "traces", "skeletons",
             "contingency", "pyramid")  # fmt: skip
@@ -30,7 +31,7 @@ def excesses(plan: Plan) -> list[Excess]:
     """Return the rules with jobs that took more memory than the first attempt of such a job asks for."""
     demands, found = Demands(plan), []
     for rule in MEASURED:
-        stage = DEMANDS_OF.get(rule, rule)
+        stage = demands_name(rule)
         over: list[tuple[float, str, float, float]] = []
         for name, took in job_memory(plan.outdir, rule):
             asked = float(MB * demands.memory(stage, 1, _tables(plan, rule, name)))
@@ -44,15 +45,14 @@ def excesses(plan: Plan) -> list[Excess]:
 
 def _tables(plan: Plan, rule: str, name: str) -> list[str]:
     """Return the tables that a job reads, by the name of its benchmark: of an octree node, ``LEVEL.NODE`` and a threshold."""
-    if rule == "skeletons":
-        return Skeletons(plan).top_traces()
-    if rule != "agglomerate":
+    if rule not in ("agglomerate", "skeletons"):
         return []
     level, _, rest = name.partition(".")
     node, separator, number = rest.partition("_")
+    wildcards = SimpleNamespace(level=level, node=node, at=f"{separator}{number}", number=name)
     try:
-        place = int(level), plan.octree.parse(int(level), node)
-    except (ValueError, KeyError):
+        found = Stages(plan).rule(rule, wildcards)
+        inputs = found.inputs(found.parse(wildcards))
+    except (ValueError, ConfigError):
         return []
-    inputs = Targets(plan).agglomerate_inputs(*place, f"{separator}{number}")
-    return [path for paths in inputs.values() for path in paths]
+    return [path for paths in all_of(inputs).values() for path in paths]

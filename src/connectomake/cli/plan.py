@@ -119,16 +119,15 @@ def _fan_out(plan: "Plan") -> str:
 
 
 def _segmentation(plan: "Plan") -> list[tuple[str, str]]:
-    from connectomake.cli.estimates import octree_counts, pack_counts
 
     section = plan.config["segmentation"]
     text = f"{section['method']} {_method(section)}, min_size {section['min_size']}"
     text += _joining(plan.config["agglomeration"], section["min_supervoxel"])
-    levels = octree_counts(plan)
+    levels = plan.octree.counts()
     tree = f"fan-out {_fan_out(plan)}, {counted(len(levels), 'level')}: "
     rows = [("segmentation", text), ("octree", tree + ", ".join(counted(n, "node") for n in levels))]
     if plan.meshes_enabled:
-        groups, *above = pack_counts(plan)
+        groups, *above = plan.mesh_tree.counts()
         cells = shape_text(plan.config["meshes"]["cell"])
         rows.append(
             (
@@ -142,13 +141,12 @@ def _segmentation(plan: "Plan") -> list[tuple[str, str]]:
 
 
 def _skeletons(plan: "Plan") -> list[tuple[str, str]]:
-    from connectomake.cli.estimates import pack_counts
     from connectomake.planning.skeletons import Skeletons
 
     skeletons = Skeletons(plan)
     if not skeletons.enabled:
         return []
-    spec, (groups, *above) = skeletons.spec, pack_counts(plan, skeletons.tree)
+    spec, (groups, *above) = skeletons.spec, skeletons.tree.counts()
     text = (
         f"cells of {shape_text(spec.cell)}, {shape_text(spec.lattice.shape)} of them; {counted(groups, 'job')} of up to "
         f"{counted(1 << skeletons.tree.group_bits, 'block')}, {sum(above):,} to gather, "

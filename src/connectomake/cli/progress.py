@@ -37,7 +37,7 @@ def progress(
         common.note(f"{common.counted(stale, 'more file')} of other settings than the config's; snakemake makes them again")
 
 
-def _watch(plan: "Plan", files: dict[str, list[str]], freshness: "Freshness") -> None:
+def _watch(plan: "Plan", files: dict[str, dict[str, str]], freshness: "Freshness") -> None:
     from rich.live import Live
 
     from connectomake.cli.tally import tallies
@@ -55,19 +55,19 @@ def _watch(plan: "Plan", files: dict[str, list[str]], freshness: "Freshness") ->
 
 def _table(plan: "Plan", found: "list[Tally]") -> "Table":
     table = common.columns_table(f"{plan.outdir}", ["stage", ""], ["files", "of", "%", "rate", "left"])
-    for t in _with_used(found):
+    for t in _with_used(plan, found):
         table.add_row(t.stage, _bar(t), f"{t.there:,}", f"{t.total:,}", f"{_percent(t):.0f}", *_pace(t))
     return table
 
 
-def _with_used(found: "list[Tally]") -> "list[Tally]":
+def _with_used(plan: "Plan", found: "list[Tally]") -> "list[Tally]":
     """Count files of temporary stages as done where the stage that uses them is."""
     from dataclasses import replace
 
+    from connectomake.cli.tally import users_of_temporary
+
     by_name = {t.stage: t for t in found}
-    users = {"affinity": "components", "fragments": "meshes", "gather": "meshes"}
-    users |= {"traces": "skeletons", "gather_traces": "skeletons"}
-    users["image"] = "affinity" if "affinity" in by_name else "components"
+    users = users_of_temporary(plan)
     out = []
     for t in found:
         user = by_name[users[t.stage]] if t.temporary else t

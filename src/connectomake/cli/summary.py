@@ -59,14 +59,14 @@ def _facts(plan: "Plan", found: "list[Tally]") -> list[tuple[str, str]]:
 
 
 def _object_rows(plan: "Plan") -> list[tuple[str, str]]:
-    from connectomake.planning.targets import Targets
+    from connectomake.pipeline.targets import Targets
 
     path = Targets(plan).objects
     if not os.path.lexists(path):
         return [("objects", "not yet counted")]
     from connectomake.objects import Overview
+    from connectomake.pipeline.checks import object_batches
     from connectomake.verify.faults import sentence
-    from connectomake.verify.inspect import object_batches
 
     found, several = Overview.none(), 0
     try:
@@ -85,7 +85,7 @@ def _object_rows(plan: "Plan") -> list[tuple[str, str]]:
 
 
 def _score_rows(plan: "Plan") -> list[tuple[str, str]]:
-    from connectomake.planning.targets import Targets
+    from connectomake.pipeline.targets import Targets
     from connectomake.verify.faults import sentence
 
     path = Targets(plan).evaluation().get("scores", "")
@@ -165,8 +165,8 @@ def _speed(voxels_per_second: float) -> str:
 
 
 def _where_to_look(plan: "Plan", config: str) -> list[tuple[str, str]]:
+    from connectomake.pipeline.targets import Targets
     from connectomake.planning.skeletons import Skeletons
-    from connectomake.planning.targets import Targets
 
     program, argument = common.program("connectomake"), [] if config == DEFAULT_CONFIG else [config]
     made = [*(["meshes"] if plan.meshes_enabled else []), *(["skeletons"] if Skeletons(plan).enabled else [])]

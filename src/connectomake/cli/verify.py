@@ -36,12 +36,13 @@ def verify(
 ) -> None:
     """Check that every file that should be there is there, opens, has the right shape and the config's settings."""
     from connectomake.cli.bar import bar
-    from connectomake.verify import STAGES
+    from connectomake.verify import stage_names
     from connectomake.verify import verify as look
 
+    known = stage_names()
     for name in stage or ():
-        if name not in STAGES:
-            raise ConfigError(f"there is no stage {name!r}; stages are {', '.join(STAGES)}")
+        if name not in known:
+            raise ConfigError(f"there is no stage {name!r}; stages are {', '.join(known)}")
     if run and not repair:
         raise ConfigError("--run goes with --repair: it runs the command that --repair prints")
     if repair and Path(config).is_dir():

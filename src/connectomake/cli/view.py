@@ -105,7 +105,7 @@ def _is_empty(plan: "Plan") -> bool:
     from pathlib import Path
 
     from connectomake.objects import overview
-    from connectomake.planning.targets import Targets
+    from connectomake.pipeline.targets import Targets
 
     path = Targets(plan).objects
     return Path(path).exists() and overview(path, 0).count == 0
@@ -116,7 +116,7 @@ def _inside(plan: "Plan", ids: list[int]) -> "Vec":
     from pathlib import Path
 
     from connectomake.objects import rows_of
-    from connectomake.planning.targets import Targets
+    from connectomake.pipeline.targets import Targets
 
     path = Targets(plan).objects
     if not Path(path).exists():

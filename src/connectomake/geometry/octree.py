@@ -35,6 +35,10 @@ class Octree:
         """Return the ids of all nodes of a level, ascending."""
         return self.grid.prefixes(level * self.bits)
 
+    def counts(self) -> list[int]:
+        """Return the number of nodes per level, from level 1 up; nothing is listed."""
+        return [self.grid.prefix_count(level * self.bits) for level in range(1, self.levels + 1)]
+
     def exists(self, level: int, node: int) -> bool:
         """Whether there is such a node. Nothing is listed: a job that asks for its own node must not wait for a million."""
         return 0 <= level <= self.levels and self.grid.has_prefix(level * self.bits, node)

@@ -54,3 +54,13 @@ def is_older_report(path: str | os.PathLike[str]) -> bool:
     with place.open("rb") as stream:
         stream.seek(max(stream.seek(0, os.SEEK_END) - len(end), 0))
         return stream.read() == end
+
+
+def is_text_stale(path: str | os.PathLike[str], text: str) -> bool:
+    """Return whether a file whose text follows from the plan exists but says something else, or cannot be read."""
+    if not os.path.lexists(path):
+        return False
+    try:
+        return Path(path).read_bytes() != text.encode()
+    except OSError:
+        return True

@@ -1,7 +1,5 @@
 """The info files of a run's layers, which follow from the plan alone."""
 
-import os
-from pathlib import Path
 from typing import Any
 
 from connectomake.atomic import canonical_json
@@ -42,13 +40,3 @@ def info_of(plan: Plan, layer: str) -> dict[str, Any]:
 def info_text(plan: Plan, layer: str) -> str:
     """Return the info of a layer as it stands in its file."""
     return canonical_json(info_of(plan, layer))
-
-
-def is_info_stale(plan: Plan, layer: str, path: str | os.PathLike[str]) -> bool:
-    """Return whether an info file exists but describes another layer, or cannot be read."""
-    if not os.path.lexists(path):
-        return False
-    try:
-        return Path(path).read_bytes() != info_text(plan, layer).encode()
-    except OSError:
-        return True

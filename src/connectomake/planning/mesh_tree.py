@@ -45,6 +45,10 @@ class MeshTree:
             level += 1
         return level
 
+    def counts(self) -> list[int]:
+        """Return the number of packs per level, from level 0 up; nothing is listed."""
+        return [self.grid.prefix_count(self._low_bits(level)) for level in range(self.top + 1)]
+
     def packs(self, level: int) -> list[int]:
         """Return the ids of a level's packs, ascending."""
         return list(self.grid.prefixes(self._low_bits(level)))

@@ -72,15 +72,6 @@ class Scales:
         child, parent = self.specs(layer)[scale - 1 : scale + 1]
         return child.grid.ids_meeting(child_box(child, parent, parent.grid.box(block)))
 
-    def inputs(self, layer: str, scale: int, block: int) -> list[str]:
-        """Return the shards that a block is made from."""
-        return [self.shard(layer, scale - 1, b) for b in self.children(layer, scale, block)]
-
-    def shards(self) -> list[str]:
-        """Return the shards of all coarser scales of all layers."""
-        scales = ((layer, i, spec) for layer in self.layers for i, spec in enumerate(self.specs(layer)) if i)
-        return [self.shard(layer, i, b) for layer, i, spec in scales for b in spec.grid.ids]
-
     def thumbnail(self, layer: str) -> str:
         """Return the thumbnail of a layer."""
         return f"{self.plan.outdir}/{layer}/thumbnail.png"
@@ -90,12 +81,3 @@ class Scales:
         scale = thumbnail_scale(self.specs(layer))
         spec = self.specs(layer)[scale]
         return scale, spec.grid.ids_meeting(section_of(spec))
-
-    def thumbnail_inputs(self, layer: str) -> list[str]:
-        """Return the shards that a thumbnail is drawn from."""
-        scale, blocks = self.thumbnail_blocks(layer)
-        return [self.shard(layer, scale, b) for b in blocks]
-
-    def final(self) -> list[str]:
-        """Return all files of the pyramids: shards and thumbnails."""
-        return [*self.shards(), *(self.thumbnail(layer) for layer in self.layers)]

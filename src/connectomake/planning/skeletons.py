@@ -81,21 +81,9 @@ class Skeletons:
         """Return the traces of a group of blocks, or of several groups."""
         return f"{self.plan.outdir}/traces/{level}/{self.tree.name(level, pack)}.h5"
 
-    def all_traces(self) -> list[str]:
-        """Return the traces of all groups, and those that they are gathered into."""
-        return [self.traces(level, pack) for level in range(self.tree.top + 1) for pack in self.tree.packs(level)]
-
     def blocks(self, group: int) -> list[int]:
         """Return the blocks whose shards a group is traced from."""
         return self.plan.grid.ids_meeting(self.spec.needed(self.tree.box(0, group)))
-
-    def gather_inputs(self, level: int, pack: int) -> list[str]:
-        """Return the traces that are gathered into one file."""
-        return [self.traces(level - 1, p) for p in self.tree.members(level, pack)]
-
-    def top_traces(self) -> list[str]:
-        """Return the traces that every shard is made from."""
-        return [self.traces(self.tree.top, p) for p in self.tree.packs(self.tree.top)]
 
     @property
     def numbers(self) -> range:
@@ -127,20 +115,3 @@ class Skeletons:
     def info(self) -> str:
         """The info of the skeletons."""
         return f"{self.plan.outdir}/{LAYER}/info"
-
-    def all_lengths(self) -> list[str]:
-        """Return the lengths of all skeletons; none if there are no skeletons."""
-        return [self.lengths(number) for number in self.numbers] if self.enabled else []
-
-    def shards(self) -> list[str]:
-        """Return all files of skeletons."""
-        return [self.shard(number) for number in self.numbers] if self.enabled else []
-
-    def final(self) -> list[str]:
-        """Return what a whole run is asked for."""
-        return [self.info, *self.shards()] if self.enabled else []
-
-    def kept(self) -> list[str]:
-        """Return what else lies there after a whole run."""
-        traces = self.all_traces() if self.enabled and self.plan.keeps("traces") else []
-        return [*traces, *self.all_lengths()]

@@ -10,8 +10,8 @@ from typing import Any
 
 import connectomake
 from connectomake.errors import ConfigError, QueueError
+from connectomake.pipeline.registry import Stages
 from connectomake.planning.plan import Plan
-from connectomake.planning.stages import Stages
 from connectomake.queueing.task import Task
 
 TRIGGERS = ("mtime", "params", "input")

@@ -1,12 +1,12 @@
 """What a worker takes: the task in a message, checked against this machine, and where its files lie."""
 
-import ast
 import contextlib
 import importlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from connectomake.errors import QueueError, StorageError
+from connectomake.pipeline.modules import modules_of
 from connectomake.queueing.bounds import outside
 from connectomake.queueing.messages import Drawn, OthersTaskError
 from connectomake.queueing.place import Place
@@ -96,7 +96,9 @@ class Reception:
                 f"a task names {key} {path!r}, outside the run's folder; "
                 f"if it may be read, work with {command('--allow', path)}"
             )
-        _preload(script)
+        for name in modules_of(task.rule):
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
         return task, self._place(task, scratch)
 
     def _place(self, task: Task, scratch: Path) -> Place:
@@ -123,13 +125,3 @@ def _open(storage: str, endpoint: str | None) -> Store:
         raise
     except Exception as error:
         raise StorageError(f"the storage {storage} cannot be used: {' '.join(str(error).split())}") from error
-
-
-def _preload(script: Path) -> None:
-    """Import what a script imports, once, so that the processes that run it need not."""
-    for node in ast.parse(script.read_text()).body:
-        names = [node.module] if isinstance(node, ast.ImportFrom) else [a.name for a in getattr(node, "names", ())]
-        for name in names:
-            if name and isinstance(node, (ast.Import, ast.ImportFrom)):
-                with contextlib.suppress(ImportError):
-                    importlib.import_module(name)

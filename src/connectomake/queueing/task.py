@@ -9,8 +9,8 @@ from typing import Any
 from connectomake import __version__
 from connectomake.atomic import canonical_json
 from connectomake.errors import ConnectomakeError, QueueError
+from connectomake.pipeline.registry import Stages
 from connectomake.planning.plan import Plan
-from connectomake.planning.stages import Stages
 from connectomake.queueing.bounds import check_paths, check_types
 from connectomake.queueing.messages import OthersTaskError
 

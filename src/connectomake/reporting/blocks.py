@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from connectomake.pipeline.affinity import image_blocks
+from connectomake.planning.paths import Paths
 from connectomake.planning.plan import Plan
-from connectomake.planning.targets import Targets
 from connectomake.reporting.colours import INK, PAPER, font
 
 STAGES = ("image", "affinity", "components", "segmentation")
@@ -24,19 +25,19 @@ _HEAD = 30
 
 def block_states(plan: Plan) -> dict[int, str]:
     """Return the last stage of each block whose file is there, ``nothing`` if none is. One look per file."""
-    targets = Targets(plan)
+    paths = Paths(plan)
     layers = [name for name in STAGES if name in plan.layers]
     states = {}
     for block in plan.grid.ids:
-        there = (name for name in reversed(layers) if _exists(targets, name, block))
+        there = (name for name in reversed(layers) if _exists(paths, name, block))
         states[block] = next(there, "nothing")
     return states
 
 
-def _exists(targets: Targets, layer: str, block: int) -> bool:
+def _exists(paths: Paths, layer: str, block: int) -> bool:
     if layer == "image":  # its grid reaches beyond the region of interest, so its ids are others
-        return all(Path(targets.shard("image", b)).exists() for b in targets.image_blocks(block))
-    return Path(targets.shard(layer, block)).exists()
+        return all(Path(paths.shard("image", b)).exists() for b in image_blocks(paths.plan, block))
+    return Path(paths.shard(layer, block)).exists()
 
 
 def block_seconds(plan: Plan) -> dict[int, dict[str, float]]:

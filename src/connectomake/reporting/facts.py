@@ -18,8 +18,8 @@ from connectomake.cli.benchmarks import measured
 from connectomake.cli.common import bytes_text, seconds_text, shape_text, voxels_text
 from connectomake.cli.tally import Tally, stage_files, tallies
 from connectomake.layers.records import comment_of
+from connectomake.pipeline.targets import Targets
 from connectomake.planning.plan import Plan
-from connectomake.planning.targets import Targets
 from connectomake.reporting.blocks import block_seconds
 
 PACKAGES = (

@@ -11,10 +11,11 @@ from connectomake.errors import ConfigError, LayerError
 from connectomake.geometry import Box
 from connectomake.layers import read_box
 from connectomake.objects import overview, rows_of
+from connectomake.pipeline.targets import Targets
 from connectomake.planning.plan import Plan
-from connectomake.planning.targets import Targets
+from connectomake.planning.sections import spread, window
 from connectomake.reporting.render import Mesh, rendering
-from connectomake.reporting.sections import Reader, section_picture, spread, stacked, window
+from connectomake.reporting.sections import Reader, section_picture, stacked
 
 
 def seen_from(plan: Plan, name: str, place: str) -> Plan:
@@ -66,12 +67,6 @@ def sections(plan: Plan, count: int = 3, at: tuple[int, int, int] | None = None)
     place, spec, image = Path(plan.outdir, "segmentation"), plan.layers["segmentation"], image_reader(plan)
     ids: Reader = lambda box: read_box(place, spec, box)  # noqa: E731
     return stacked([section_picture(box, plan.grid, plan.source.voxel_size, ids, image) for box in boxes])
-
-
-def section_blocks(plan: Plan, count: int = 3) -> list[int]:
-    """Return the blocks that `sections` shows."""
-    boxes = [window(plan.roi, z) for z in spread(plan.roi, count)]
-    return sorted({block for box in boxes for block in plan.grid.ids_meeting(box)})
 
 
 def largest(plan: Plan, count: int) -> list[int]:

@@ -8,44 +8,11 @@ from PIL import Image, ImageDraw
 from connectomake.geometry import BlockGrid, Box
 from connectomake.reporting.colours import INK, PAPER, colours_of, font, scale_bar
 
-WINDOW = 1024
-"""Voxels of a section that are shown along y and x, at most."""
 WIDTH = 760
 _TITLE = 32
 _GAP = 16
 
 Reader = Callable[[Box], np.ndarray]
-
-
-def window(roi: Box, z: int, middle: tuple[int, int] | None = None, limit: int = WINDOW) -> Box:
-    """Return the part of a section that is shown: around `middle` (y, x), or in the middle of the region.
-
-    Parameters
-    ----------
-    roi
-        Region of interest.
-    z
-        The section.
-    middle
-        Default: of the region.
-    limit
-        Voxels along y and x, at most.
-    """
-    starts, stops = [z], [z + 1]
-    for axis in (1, 2):
-        low, high = roi.start[axis], roi.stop[axis]
-        size = min(limit, high - low)
-        centre = (low + high) // 2 if middle is None else middle[axis - 1]
-        start = min(max(centre - size // 2, low), high - size)
-        starts.append(start)
-        stops.append(start + size)
-    return Box((starts[0], starts[1], starts[2]), (stops[0], stops[1], stops[2]))
-
-
-def spread(roi: Box, count: int) -> list[int]:
-    """Return the z of sections spread evenly over the region."""
-    depth = roi.shape[0]
-    return sorted({roi.start[0] + (2 * i + 1) * depth // (2 * count) for i in range(count)})
 
 
 def grey(values: np.ndarray) -> np.ndarray:

@@ -5,13 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from connectomake.errors import ConnectomakeError, LayerError
+from connectomake.errors import ConnectomakeError, OtherSettingsError
 from connectomake.trouble import in_the_way, passes
-
-
-class OtherSettingsError(LayerError):
-    """A file is whole, but not that of the config."""
-
 
 Kind = Literal["missing", "damaged", "refused", "settings", "source", "future"]
 

@@ -1,17 +1,15 @@
 """Files that do not belong: temporary ones of killed jobs, shards of another grid."""
 
 import shlex
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from connectomake.pipeline.registry import STAGES, Stages
 from connectomake.planning.plan import Plan
-from connectomake.planning.scales import Scales
 from connectomake.remains import files_below
 
-LAYERS = ("image", "affinity", "components", "segmentation", "ground_truth")
-AT_THRESHOLDS = ("agglomeration_", "segmentation_")
-OTHER_FOLDERS = ("merge", "agglomeration", "fragments", "traces")
-TEMPORARY = ("fragments", "traces")
+FOLDERS = tuple(kind.base for kind in STAGES)
+"""What the folders of a run begin with in which no other file is expected."""
 
 
 def leftovers(plan: Plan, known: Collection[str]) -> list[str]:
@@ -25,11 +23,12 @@ def leftovers(plan: Plan, known: Collection[str]) -> list[str]:
         Files that belong to the run.
     """
     parts, strays, bytes_ = [], [], 0
+    own = {*known, *_temporary(plan)}
     for entry in files_below(plan.outdir):
         if entry.name.endswith(".part"):
             parts.append(entry.path)
             bytes_ += _size(entry.path)
-        elif _is_stray(plan, entry.path, known):
+        elif _is_stray(plan, entry.path, own):
             strays.append(entry.path)
     notes = []
     if parts:
@@ -50,24 +49,15 @@ def _size(path: str) -> int:
         return 0
 
 
-def _is_stray(plan: Plan, path: str, known: Collection[str]) -> bool:
-    if path in known or not path.endswith((".shard", ".h5", ".pack")):
-        return False
-    relative = Path(path).relative_to(plan.outdir)
-    if relative.parts[0].startswith(AT_THRESHOLDS) and relative.parts[0] not in plan.layers:
-        return True
-    if relative.parts[0] in OTHER_FOLDERS:
-        return relative.parts[0] not in TEMPORARY or plan.keeps(relative.parts[0])
-    layer = relative.parts[0]
-    if layer not in plan.layers:
-        return layer in LAYERS
-    folder, stem = relative.parent.name, relative.stem
-    return not any(folder == spec.scale_key and _has(spec.grid, stem) for spec in Scales(plan).specs(layer))
+def _temporary(plan: Plan) -> Iterator[str]:
+    """Yield the files that are deleted once used, and may not be yet."""
+    for rule in Stages(plan).rules():
+        if not rule.kept:
+            yield from (path for item in rule.items() for path in rule.outputs(item).values())
 
 
-def _has(grid, name: str) -> bool:  # type: ignore[no-untyped-def]
-    try:
-        number = int(name, 16)
-    except ValueError:
+def _is_stray(plan: Plan, path: str, own: Collection[str]) -> bool:
+    if path in own or not path.endswith((".shard", ".h5", ".pack")):
         return False
-    return bool(grid.has_id(number) and grid.name(number) == name)
+    folder = Path(path).relative_to(plan.outdir).parts[0]
+    return folder.startswith(FOLDERS)

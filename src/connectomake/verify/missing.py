@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
+from connectomake.pipeline.expected import Expected
+from connectomake.pipeline.targets import Targets
 from connectomake.planning.dates import future_text, in_future
 from connectomake.planning.plan import Plan
-from connectomake.planning.targets import Targets
-from connectomake.verify.expected import Expected
 from connectomake.verify.faults import Fault
 
 FEW = 4

@@ -11,11 +11,11 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from connectomake.pipeline.expected import Expected, expected
+from connectomake.pipeline.targets import Targets
 from connectomake.planning.dates import modified
 from connectomake.planning.plan import Plan
-from connectomake.planning.targets import Targets
 from connectomake.remains import move_aside
-from connectomake.verify.expected import Expected, expected
 from connectomake.verify.faults import Report
 
 _STEP_SECONDS = 1e-3

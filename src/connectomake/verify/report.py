@@ -12,12 +12,13 @@ from typing import Any
 from connectomake.layers import read_record
 from connectomake.layers.beside import check_beside
 from connectomake.layers.records import check_content, check_place
+from connectomake.pipeline import checks
+from connectomake.pipeline.expected import Expected, expected
+from connectomake.pipeline.registry import Stages
+from connectomake.pipeline.targets import Targets
 from connectomake.planning.freshness import is_older_report
 from connectomake.planning.plan import Plan
-from connectomake.planning.stages import Stages
-from connectomake.planning.targets import Targets
-from connectomake.verify import deep, inspect
-from connectomake.verify.expected import Expected, expected
+from connectomake.verify import deep
 from connectomake.verify.faults import Fault, Report, exists
 from connectomake.verify.leftovers import leftovers
 from connectomake.verify.missing import future_faults, missing_faults
@@ -120,7 +121,7 @@ class _Run:
         elif file.spec is not None:
             deep.decode(file.spec, file.block, file.path)
         elif file.stage == "fragments":
-            inspect.pack_deep(self._plan, file.path)
+            checks.pack_deep(self._plan, file.path)
 
     def compare(self, files: Collection[Expected]) -> None:
         """Compare files with each other, as far as they are whole by themselves."""

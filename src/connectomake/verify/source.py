@@ -13,16 +13,16 @@ from typing import Literal
 
 from connectomake.errors import LayerError, SourceError
 from connectomake.layers import read_record
+from connectomake.pipeline.expected import Expected, expected
+from connectomake.pipeline.registry import Stages
 from connectomake.planning.content import Rule, accept, settle
 from connectomake.planning.facts import SourceFacts
 from connectomake.planning.ledger import Ledger
 from connectomake.planning.plan import Plan
 from connectomake.planning.resolve import place_key
-from connectomake.planning.stages import Stages
 from connectomake.planning.truth import open_truth
 from connectomake.sources.identity import as_identity
 from connectomake.sources.witness import Line, Reader, differs, lines_of
-from connectomake.verify.expected import Expected, expected
 
 What = Literal["source", "truth"]
 READERS: dict[What, tuple[str, ...]] = {

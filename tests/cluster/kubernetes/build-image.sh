@@ -67,7 +67,7 @@ library() {  # the library and the compiled form of its loops, as a layer on the
     rm -rf "$WORK/merged/$SITE/bin"
     mkdir -p "$WORK/merged/tmp/warm/tests" "$WORK/merged/opt/numba"
     cp -r "$ROOT/scripts" "$WORK/merged/tmp/warm/"
-    cp "$ROOT/tests/tiny_run.py" "$WORK/merged/tmp/warm/tests/"
+    cp "$ROOT"/tests/{tiny_run,rule_jobs}.py "$WORK/merged/tmp/warm/tests/"
     [ "${WARM:-1}" = 0 ] || quietly chroot "$WORK/merged" env HOME=/tmp USER=worker NUMBA_CACHE_DIR=/opt/numba OMP_NUM_THREADS=1 \
         sh -c 'cd /tmp/warm && /opt/venv/bin/python -m tests.tiny_run' || echo "the loops are not compiled ahead" >&2
     chmod -R a+rX,go-w "$WORK/merged/opt/numba"
@@ -83,7 +83,7 @@ stamp() {  # of the environment: its exact versions, and how it is made
 }
 
 source_stamp() {  # of the library's layer: the files that are in it or made it, and the environment below
-    (cd "$ROOT" && find pyproject.toml src scripts tests/tiny_run.py -name '*.py' -o -name '*.yaml' -o -name '*.toml' | sort \
+    (cd "$ROOT" && find pyproject.toml src scripts tests/tiny_run.py tests/rule_jobs.py -name '*.py' -o -name '*.yaml' -o -name '*.toml' | sort \
         | xargs sha256sum; cat "$1.tar.sha256"; sed -n '/^library()/,/^}/p' "$HERE/build-image.sh") | sha256sum | cut -c1-16
 }
 

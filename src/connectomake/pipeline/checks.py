@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from connectomake.errors import LayerError
+from connectomake.errors import LayerError, OtherSettingsError
 from connectomake.geometry import Vec
 from connectomake.layers import LayerSpec, ShardReader, read_batches, read_tables
 from connectomake.layers.beside import check_form
@@ -17,7 +17,6 @@ from connectomake.planning.infos import info_text
 from connectomake.planning.plan import Plan
 from connectomake.planning.skeletons import Skeletons
 from connectomake.tables import MeasureTable
-from connectomake.verify.faults import OtherSettingsError
 
 OBJECT_COLUMNS = ("id", "voxels", "start_z", "start_y", "start_x", "stop_z", "stop_y", "stop_x")
 MERGE_COLUMNS = ("kind", "a", "b", "total", "count", "index")
@@ -235,22 +234,6 @@ def pack_deep(plan: Plan, path: str) -> None:
                 reader.data(offset, int(row["size"]), int(row["checksum"]))
 
 
-def mesh_shard(plan: Plan, path: str) -> int:
-    """Follow the index of a file of meshes to every manifest; return the number of objects.
-
-    Raises
-    ------
-    LayerError
-        If the index is damaged or a manifest lies outside the file.
-    """
-    return _count_values(path, plan.mesh_spec.sharding)
-
-
-def skeleton_shard(skeletons: Skeletons, path: str) -> int:
-    """Follow the index of a file of skeletons to every skeleton; return their number."""
-    return _count_values(path, skeletons.spec.sharding)
-
-
 def skeleton_lengths(skeletons: Skeletons, number: int, path: str) -> None:
     """Read every skeleton of a file, and compare ids and lengths with the table of lengths."""
     from connectomake.skeletons.reading import SkeletonReader
@@ -262,8 +245,14 @@ def skeleton_lengths(skeletons: Skeletons, number: int, path: str) -> None:
             raise LayerError(f"{path}: object {object_id} is {found:.0f} nm long, not {nm:.0f}; delete it and rerun")
 
 
-def _count_values(path: str, sharding: IdSharding) -> int:
-    """Return how many values a file of values by object id has, all inside the file."""
+def id_shard(sharding: IdSharding, path: str) -> int:
+    """Follow the index of a file of meshes or skeletons to every object's; return their number.
+
+    Raises
+    ------
+    LayerError
+        If the index is damaged or a value lies outside the file.
+    """
     if Path(path).stat().st_size < sharding.index_bytes:
         raise LayerError(f"{path} is truncated; delete it and rerun")
     try:

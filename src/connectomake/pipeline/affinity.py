@@ -1,0 +1,102 @@
+"""The network's output: affinities or a probability."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from connectomake.errors import ConfigError
+from connectomake.pipeline.base import Inputs, Stage, each
+from connectomake.pipeline.image import Image, source_values
+from connectomake.pipeline.kinds import BlockRule
+
+if TYPE_CHECKING:
+    from connectomake.inference.spec import InferenceSpec
+    from connectomake.pipeline.job import Job
+    from connectomake.planning.plan import Plan
+
+
+class AffinityRule(BlockRule):
+    """Run the network over one block: all lattice patches that meet it, blended."""
+
+    name = "affinity"
+    keep = "affinity"
+    shown: ClassVar = {"shard": "affinity"}
+
+    def inputs(self, item: int) -> Inputs:
+        """Return the image shards around a block; none if the source is read in place."""
+        blocks = [] if self.plan.source.in_place else image_blocks(self.plan, item)
+        return {"image": each(blocks, lambda block: self.paths.shard("image", block))}
+
+    def work(self, job: "Job", item: int) -> None:
+        from connectomake.inference.engine import infer_block
+        from connectomake.inference.models import load_network, reloading
+        from connectomake.layers import ShardWriter
+        from connectomake.planning.resolve import check_models
+        from connectomake.sources import filled_fact
+
+        plan, spec, inference = self.plan, self.layer, inference_of(self.plan)
+        check_models(plan)
+        files = plan.config["inference"]["model"], plan.config["inference"]["weights"]
+        network = load_network(*files, inference)
+        if inference.void:
+            print(inference.void_note)
+        image = job.image(None if plan.source.in_place else job.files("image"))
+        with ShardWriter(job.output("shard"), spec, item, job.record(network=network.record(), **image.noted)) as writer:
+            stats = infer_block(
+                read=image.read,
+                bounds=plan.source.bounds,
+                network=network,
+                spec=inference,
+                lattice=inference.lattice(plan.roi),
+                box=spec.grid.box(item),
+                write=writer.write,
+                slab=spec.chunk[0],
+                progress=job.progress("patches"),
+                again=reloading(*files, inference),
+                probabilities=plan.probability_channels,
+            )
+            if image.source is not None:
+                writer.note(**filled_fact(image.source, spec.grid.box(item)))
+        print(stats)
+
+
+class Affinity(Stage):
+    """What the network says of every voxel; there is none if the source is the probability."""
+
+    base, version, rules = "affinity", 2, (AffinityRule,)
+
+    @property
+    def enabled(self) -> bool:
+        return self.plan.inference is not None
+
+    def upstream(self) -> list[Stage]:
+        return [] if self.plan.source.in_place else [Image(self.plan)]
+
+    def reads(self) -> dict[str, Any]:
+        plan = self.plan
+        values = {
+            "layer": asdict(plan.layers["affinity"]),
+            "inference": plan.inference.values() if plan.inference else None,
+            "model": plan.model,
+            "weights": plan.weights,
+            "bounds": asdict(plan.source.bounds),
+            **({"modules": plan.modules} if plan.modules else {}),
+        }
+        return values | ({"source": source_values(plan)} if plan.source.in_place else {})
+
+
+def image_blocks(plan: "Plan", block: int) -> list[int]:
+    """Return the blocks of the image layer that a block of the region of interest reads, in raster order."""
+    return plan.layers["image"].grid.ids_meeting(plan.read_box(block))
+
+
+def inference_of(plan: "Plan") -> "InferenceSpec":
+    """Return how the network is run.
+
+    Raises
+    ------
+    ConfigError
+        If there is none.
+    """
+    if plan.inference is None:
+        raise ConfigError("inference: there is no network in this config; name inference.model")
+    return plan.inference

@@ -1,0 +1,151 @@
+"""Agglomeration: basins become segments; once more for each further threshold."""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from connectomake.pipeline import checks
+from connectomake.pipeline.base import Inputs, Stage, each, one
+from connectomake.pipeline.kinds import DownRule, NodeRule, UpRule, WholeRule
+from connectomake.pipeline.merge import Merge, MergeRule, lower_blocks
+
+if TYPE_CHECKING:
+    from connectomake.pipeline.job import Job
+    from connectomake.planning.plan import Plan
+
+
+class AgglomerateRule(UpRule):
+    """Merge the segments of an octree node that no node above can change; pass up the others."""
+
+    name = "agglomerate"
+    demands = "agglomeration"
+
+    @property
+    def shown(self) -> dict[str, str]:  # type: ignore[override]
+        """Of the main threshold only."""
+        return {} if self.stage.variant else {"up": "agglomeration, up"}
+
+    def inputs(self, item: tuple[int, int]) -> Inputs:
+        """Return tables and ids of a node's blocks and their lower neighbours; of higher nodes what the children passed up."""
+        (level, node), at, octree = item, self.stage.variant, self.plan.octree
+        if level > 1:
+            return {"children": each(octree.children(level, node), lambda child: self.paths.agglomerate(level - 1, child, at))}
+        blocks = [*octree.children(1, node), *lower_blocks(self.plan, node)]
+        return {
+            "tables": each(blocks, lambda block: self.paths.tables("components", block)),
+            "lookups": each(lookup_nodes(self.plan, node), lambda n: self.paths.lookup(1, n)),
+        }
+
+    def outputs(self, item: tuple[int, int]) -> dict[str, str]:
+        return {"up": self.paths.agglomerate(*item, self.stage.variant)}
+
+    def work(self, job: "Job", item: tuple[int, int]) -> None:
+        from connectomake.agglomeration import FileGraph, up_blocks, up_nodes
+        from connectomake.octree import read_ids
+
+        plan, octree, (level, node) = self.plan, self.plan.octree, item
+        min_size, rule = plan.config["segmentation"]["min_size"], plan.agglomeration(self.stage.variant)
+        if level == 1:
+            lookups = job.files("lookups")
+            blocks = FileGraph(job.files("tables"), lambda b: read_ids(lookups[octree.parent(0, b)], plan.grid.name(b)))
+            up_blocks(job.output("up"), octree, node, blocks, rule, min_size, job.record())
+        else:
+            up_nodes(job.output("up"), octree, level, node, job.files("children"), rule, min_size, job.record())
+
+
+class AssignRule(DownRule):
+    """Hand the ids of segments down from an octree node to its children."""
+
+    name = "assign"
+    demands = "lookup"
+
+    @property
+    def shown(self) -> dict[str, str]:  # type: ignore[override]
+        """Of the main threshold only."""
+        return {} if self.stage.variant else {"down": "agglomeration, down"}
+
+    def inputs(self, item: tuple[int, int]) -> Inputs:
+        """Return what the node passed up itself, and what its parent passed down."""
+        (level, node), at, octree = item, self.stage.variant, self.plan.octree
+        inputs = {"own": one(self.paths.agglomerate(level, node, at))}
+        if level < octree.levels:
+            inputs["parent"] = one(self.paths.assign(level + 1, octree.parent(level, node), at))
+        return inputs
+
+    def outputs(self, item: tuple[int, int]) -> dict[str, str]:
+        return {"down": self.paths.assign(*item, self.stage.variant)}
+
+    def work(self, job: "Job", item: tuple[int, int]) -> None:
+        from connectomake.octree import down_node
+
+        down_node(job.output("down"), self.plan.octree, *item, job.file("own"), job.file_or_none("parent"), job.record())
+
+
+class HistoryRule(WholeRule):
+    """Collect the merges of all octree nodes in one table."""
+
+    name = "history"
+    final = ("table",)
+
+    def inputs(self, item: None) -> Inputs:
+        """Return what all nodes passed up."""
+        return {"closed": closed(self.plan, self.stage.variant)}
+
+    def outputs(self, item: None) -> dict[str, str]:
+        return {"table": self.paths.history(self.stage.variant)}
+
+    def look(self, name: str, item: None) -> Callable[[str], Any]:
+        return checks.history
+
+    def work(self, job: "Job", item: None) -> None:
+        from connectomake.agglomeration import write_history
+
+        write_history(job.output("table"), list(job.files("closed").values()), job.record())
+
+
+class Agglomeration(Stage):
+    """Segments at one threshold."""
+
+    base, version, rules = "agglomeration", 1, (AgglomerateRule, AssignRule, HistoryRule)
+    wildcard = "at"
+
+    @classmethod
+    def variants(cls, plan: "Plan") -> tuple[str, ...]:
+        return tuple(plan.thresholds)
+
+    @property
+    def enabled(self) -> bool:
+        return self.plan.agglomerates
+
+    def upstream(self) -> list[Stage]:
+        return [Merge(self.plan)]
+
+    def reads(self) -> dict[str, Any]:
+        options = {k: self.plan.config["segmentation"][k] for k in ("t_low", "min_supervoxel", "min_size")}
+        section = self.plan.config["agglomeration"]
+        if section is not None:
+            chosen = {k: v for k, v in section.items() if k != "thresholds"}
+            section = chosen | {"threshold": self.plan.thresholds[self.variant]}
+        return {"agglomeration": section, "segmentation": options}
+
+
+def lookup_nodes(plan: "Plan", node: int) -> list[int]:
+    """Return the level-1 nodes that hold the blocks of a level-1 node and their lower neighbours."""
+    return sorted({node} | {plan.octree.parent(0, b) for b in lower_blocks(plan, node)})
+
+
+def ids_stage(plan: "Plan", at: str = "") -> Stage:
+    """Return the stage that gives the final ids, at the threshold of a suffix."""
+    return Agglomeration(plan, at) if plan.agglomerates else Merge(plan)
+
+
+def ids_path(plan: "Plan", level: int, node: int, at: str = "") -> str:
+    """Return the look-up tables of final ids of an octree node: of segments, or where there are none, of components."""
+    paths = Merge(plan).paths
+    return paths.assign(level, node, at) if plan.agglomerates else paths.lookup(level, node)
+
+
+def closed(plan: "Plan", at: str = "") -> Iterator[tuple[Any, str]]:
+    """Yield the files of all octree nodes that hold the whole objects which ended there."""
+    stage = ids_stage(plan, at)
+    rule: NodeRule = AgglomerateRule(stage) if plan.agglomerates else MergeRule(stage)
+    return ((item, rule.outputs(item)["up"]) for item in rule.items())

@@ -1,0 +1,51 @@
+"""The image: a source that is not precomputed, ingested block by block."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from connectomake.pipeline.base import Inputs, Stage
+from connectomake.pipeline.kinds import BlockRule
+
+if TYPE_CHECKING:
+    from connectomake.pipeline.job import Job
+    from connectomake.planning.plan import Plan
+
+
+def source_values(plan: "Plan") -> dict[str, Any]:
+    """Return what the content of a source depends on, where it is ingested or read in place."""
+    s = plan.source
+    return {"identity": s.identity, "dataset": s.dataset, "scale": s.scale, "bounds": asdict(s.bounds), **s.options.chosen()}
+
+
+class ImageRule(BlockRule):
+    """Ingest one block."""
+
+    name = "image"
+    keep = "image"
+
+    def inputs(self, item: int) -> Inputs:
+        """Return nothing: the source is no file of the run."""
+        return {}
+
+    def work(self, job: "Job", item: int) -> None:
+        from connectomake.sources import ingest_block
+
+        plan = self.plan
+        probability = plan.segmented_channels if plan.inference is None else ()
+        ingest_block(job.open_source(), self.layer, item, job.output("shard"), job.record(), probability, noted=True)
+
+
+class Image(Stage):
+    """The ingested image; there is none if the source is read in place."""
+
+    base, version, rules = "image", 2, (ImageRule,)
+
+    @property
+    def enabled(self) -> bool:
+        return not self.plan.source.in_place
+
+    def upstream(self) -> list[Stage]:
+        return []
+
+    def reads(self) -> dict[str, Any]:
+        return {"layer": asdict(self.plan.layers["image"]), "source": source_values(self.plan)}

@@ -1,0 +1,156 @@
+"""The usual kinds of rules: a job per block, per octree node, per group of blocks, or one for the whole run."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from connectomake.pipeline import checks
+from connectomake.pipeline.base import Rule
+
+if TYPE_CHECKING:
+    from connectomake.layers import LayerSpec
+    from connectomake.planning.mesh_tree import MeshTree
+
+
+class BlockRule(Rule[int]):
+    """A job per block of a layer, whose shard it makes as its output ``shard``."""
+
+    @property
+    def layer(self) -> "LayerSpec":
+        """The layer."""
+        return self.plan.layers[self.stage.name]
+
+    def items(self) -> Iterable[int]:
+        """Return the blocks."""
+        return self.layer.grid.ids
+
+    def count(self) -> int:
+        """Return the number of blocks."""
+        return self.layer.grid.count
+
+    def parse(self, wildcards: Any) -> int:
+        """Return the block that the wildcard ``block`` names."""
+        return self.layer.grid.parse(wildcards.block)
+
+    def outputs(self, item: int) -> dict[str, str]:
+        """Return the block's shard."""
+        return {"shard": self.paths.shard(self.layer.name, item)}
+
+    def item_of(self, block: int) -> int | None:
+        """Return the block, where the layer has the blocks of the segmentation."""
+        return block if self.layer.grid == self.plan.grid else None
+
+    def shard_of(self, name: str, item: int) -> "tuple[LayerSpec, int] | None":
+        """Return layer and block of the shard."""
+        return (self.layer, item) if name == "shard" else None
+
+    def look(self, name: str, item: int) -> Callable[[str], Any]:
+        """Return what decodes the shard's first and last storage chunk."""
+        return partial(checks.shard, self.layer, item)
+
+
+class NodeRule(Rule[tuple[int, int]]):
+    """A job per node of the octree, all levels."""
+
+    def items(self) -> Iterator[tuple[int, int]]:
+        """Yield (level, node), from level 1 up."""
+        octree = self.plan.octree
+        for level in range(1, octree.levels + 1):
+            for node in octree.nodes(level):
+                yield level, node
+
+    def count(self) -> int:
+        """Return the number of nodes."""
+        return sum(self.plan.octree.counts())
+
+    def parse(self, wildcards: Any) -> tuple[int, int]:
+        """Return level and node that the wildcards of these names stand for."""
+        level = int(wildcards.level)
+        return level, self.plan.octree.parse(level, wildcards.node)
+
+    def item_of(self, block: int) -> tuple[int, int] | None:
+        """Return the block's parent."""
+        return 1, self.plan.octree.parent(0, block)
+
+
+class UpRule(NodeRule):
+    """What an octree node passes up."""
+
+    def look(self, name: str, item: tuple[int, int]) -> Callable[[str], Any]:
+        """Return what looks for a table of each child."""
+        return partial(checks.passed, self.plan, *item)
+
+
+class DownRule(NodeRule):
+    """What an octree node passes down."""
+
+    def look(self, name: str, item: tuple[int, int]) -> Callable[[str], Any]:
+        """Return what looks for a look-up table of each child."""
+        return partial(checks.lookup, self.plan, *item)
+
+
+class GroupRule(Rule[int]):
+    """A job per group of blocks."""
+
+    @property
+    @abstractmethod
+    def tree(self) -> "MeshTree":
+        """The groups."""
+
+    def items(self) -> Iterable[int]:
+        """Return the groups."""
+        return self.tree.packs(0)
+
+    def count(self) -> int:
+        """Return the number of groups."""
+        return self.tree.counts()[0]
+
+    def parse(self, wildcards: Any) -> int:
+        """Return the group that the wildcard ``node`` names."""
+        return self.tree.parse(0, wildcards.node)
+
+    def item_of(self, block: int) -> int | None:
+        """Return the block's group."""
+        return block >> self.tree.group_bits
+
+
+class GatherRule(Rule[tuple[int, int]]):
+    """A job per pack of several groups: the tree's levels from 1."""
+
+    @property
+    @abstractmethod
+    def tree(self) -> "MeshTree":
+        """The packs."""
+
+    def items(self) -> Iterator[tuple[int, int]]:
+        """Yield (level, pack)."""
+        for level in range(1, self.tree.top + 1):
+            for pack in self.tree.packs(level):
+                yield level, pack
+
+    def count(self) -> int:
+        """Return the number of packs."""
+        return sum(self.tree.counts()[1:])
+
+    def parse(self, wildcards: Any) -> tuple[int, int]:
+        """Return level and pack that the wildcards ``level`` and ``node`` stand for."""
+        level = int(wildcards.level)
+        return level, self.tree.parse(level, wildcards.node)
+
+
+class WholeRule(Rule[None]):
+    """One job for the whole run, or for the whole of its stage."""
+
+    reads_all: ClassVar[bool] = True
+
+    def items(self) -> Iterable[None]:
+        """Return the one job."""
+        return (None,)
+
+    def count(self) -> int:
+        """Return 1."""
+        return 1
+
+    def parse(self, wildcards: Any) -> None:
+        """Return the one job."""

@@ -1,0 +1,64 @@
+"""Measures of objects on the segmentation: surfaces, and points deep inside."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from connectomake.pipeline import checks
+from connectomake.pipeline.base import Inputs, Stage, each
+from connectomake.pipeline.kinds import GroupRule
+from connectomake.pipeline.segmentation import Segmentation
+
+if TYPE_CHECKING:
+    from connectomake.pipeline.job import Job
+    from connectomake.planning.mesh_tree import MeshTree
+    from connectomake.planning.paths import Paths
+
+
+class MeasuresRule(GroupRule):
+    """Measure the surface of the objects in a group of blocks, and find a point deep inside."""
+
+    name = "measures"
+
+    @property
+    def tree(self) -> "MeshTree":
+        return self.plan.measure_tree
+
+    def inputs(self, item: int) -> Inputs:
+        """Return the group's shards, and the halos of it and its high neighbours."""
+        return group_inputs(self.paths, self.tree, item)
+
+    def outputs(self, item: int) -> dict[str, str]:
+        return {"tables": self.paths.measures(item)}
+
+    def look(self, name: str, item: int) -> Callable[[str], Any]:
+        return checks.measures
+
+    def work(self, job: "Job", item: int) -> None:
+        from connectomake.measures import measure_blocks
+
+        plan, shards, halos = self.plan, job.files("shards"), job.files("halos")
+        measure_blocks(job.output("tables"), plan.layers["segmentation"], plan.measured_cell, shards, halos, job.record())
+
+
+class Measures(Stage):
+    """What is measured of objects."""
+
+    base, version, rules = "measures", 1, (MeasuresRule,)
+
+    @property
+    def enabled(self) -> bool:
+        return self.plan.measured
+
+    def upstream(self) -> list[Stage]:
+        return [Segmentation(self.plan)]
+
+    def reads(self) -> dict[str, Any]:
+        return {"cell": self.plan.measured_cell, "group_bits": self.plan.measure_tree.group_bits}
+
+
+def group_inputs(paths: "Paths", tree: "MeshTree", group: int) -> dict[str, Any]:
+    """Return what a group of blocks is measured or meshed from: its shards, and the halos of it and its high neighbours."""
+    return {
+        "shards": each(tree.members(0, group), lambda block: paths.shard("segmentation", block)),
+        "halos": each(tree.neighbours(group), lambda block: paths.tables("segmentation", block)),
+    }

@@ -1,0 +1,84 @@
+"""The merge of the octree: components of all blocks become whole ones, and get their ids."""
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from connectomake.geometry import lower_offsets
+from connectomake.pipeline.base import Inputs, Stage, each, one
+from connectomake.pipeline.components import Components
+from connectomake.pipeline.kinds import DownRule, UpRule
+
+if TYPE_CHECKING:
+    from connectomake.pipeline.job import Job
+    from connectomake.planning.plan import Plan
+
+
+class MergeRule(UpRule):
+    """Join what the children of an octree node have in common across their faces."""
+
+    name = "merge"
+    shown: ClassVar = {"up": "merge, up"}
+
+    def inputs(self, item: tuple[int, int]) -> Inputs:
+        """Return the children's files; of blocks also those of the blocks across their low faces."""
+        level, node = item
+        children = self.plan.octree.children(level, node)
+        if level > 1:
+            return {"children": each(children, lambda child: self.paths.merge(level - 1, child))}
+        blocks = [*children, *lower_blocks(self.plan, node)]
+        return {"children": each(blocks, lambda block: self.paths.tables("components", block))}
+
+    def outputs(self, item: tuple[int, int]) -> dict[str, str]:
+        return {"up": self.paths.merge(*item)}
+
+    def work(self, job: "Job", item: tuple[int, int]) -> None:
+        from connectomake.octree import Adjacency, KeptEdges, up_blocks, up_nodes
+
+        plan, (level, node), files = self.plan, item, job.files("children")
+        if level == 1:
+            rule = KeptEdges() if plan.watershed else Adjacency(plan.connectivity)
+            up_blocks(job.output("up"), plan.octree, node, files, rule, plan.merge_min_size, job.record())
+        else:
+            up_nodes(job.output("up"), plan.octree, level, node, files, plan.merge_min_size, job.record())
+
+
+class LookupRule(DownRule):
+    """Hand the final ids down from an octree node to its children."""
+
+    name = "lookup"
+    shown: ClassVar = {"down": "merge, down"}
+
+    def inputs(self, item: tuple[int, int]) -> Inputs:
+        """Return what the node passed up itself, and what its parent passed down."""
+        level, node = item
+        inputs = {"own": one(self.paths.merge(level, node))}
+        if level < self.plan.octree.levels:
+            inputs["parent"] = one(self.paths.lookup(level + 1, self.plan.octree.parent(level, node)))
+        return inputs
+
+    def outputs(self, item: tuple[int, int]) -> dict[str, str]:
+        return {"down": self.paths.lookup(*item)}
+
+    def work(self, job: "Job", item: tuple[int, int]) -> None:
+        from connectomake.octree import down_node
+
+        down_node(job.output("down"), self.plan.octree, *item, job.file("own"), job.file_or_none("parent"), job.record())
+
+
+class Merge(Stage):
+    """Whole components and their ids."""
+
+    base, version, rules = "merge", 1, (MergeRule, LookupRule)
+
+    def upstream(self) -> list[Stage]:
+        return [Components(self.plan)]
+
+    def reads(self) -> dict[str, Any]:
+        """Return the least size, and which blocks a node has: it decides the files, though not the result."""
+        return {"min_size": self.plan.merge_min_size, "merge": {"fan_out": 1 << self.plan.octree.bits}}
+
+
+def lower_blocks(plan: "Plan", node: int) -> list[int]:
+    """Return the blocks outside a level-1 node that it compares its blocks with."""
+    offsets, blocks = lower_offsets(plan.connectivity), plan.octree.children(1, node)
+    around = {n for b in blocks for n in plan.grid.neighbours(b, offsets)}
+    return sorted(around.difference(blocks))

@@ -1,0 +1,72 @@
+"""The object table, and the same as Neuroglancer's segment properties."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from connectomake.pipeline import checks
+from connectomake.pipeline.agglomeration import closed, ids_stage
+from connectomake.pipeline.base import Inputs, Stage, each
+from connectomake.pipeline.kinds import WholeRule
+from connectomake.pipeline.measures import Measures
+from connectomake.pipeline.skeletons import WholeSkeletons
+from connectomake.planning.skeletons import Skeletons
+
+if TYPE_CHECKING:
+    from connectomake.pipeline.job import Job
+
+
+class ObjectsRule(WholeRule):
+    """List all objects: id, size, surface, box, centroid, a point inside."""
+
+    name = "objects"
+    final = ("table", "properties")
+    beside = ("properties",)
+
+    def inputs(self, item: None) -> Inputs:
+        """Return what ended in each octree node; interiors, measures and lengths, if there are any."""
+        plan, skeletons = self.plan, Skeletons(self.plan)
+        measures = each(plan.measure_tree.packs(0), self.paths.measures) if plan.measured else ()
+        interiors = each(plan.grid.ids, lambda block: self.paths.tables("segmentation", block)) if plan.t_boundary else ()
+        lengths = each(skeletons.numbers, skeletons.lengths) if skeletons.enabled else ()
+        return {"merges": closed(plan), "interiors": interiors, "measures": measures, "lengths": lengths}
+
+    def outputs(self, item: None) -> dict[str, str]:
+        return {"table": self.paths.objects, "properties": self.paths.properties}
+
+    def look(self, name: str, item: None) -> Callable[[str], Any]:
+        return checks.properties if name == "properties" else checks.objects
+
+    def work(self, job: "Job", item: None) -> None:
+        from connectomake.layers.beside import beside
+        from connectomake.objects import ObjectFiles, write_objects
+
+        plan, skeletons = self.plan, Skeletons(self.plan)
+        found = {name: list(job.files(name).values()) for name in ("merges", "interiors", "measures", "lengths")}
+        files = ObjectFiles(
+            found["merges"],
+            found["interiors"] if plan.t_boundary else None,
+            found["measures"] if plan.measured else None,
+            found["lengths"] if skeletons.enabled else None,
+            skeletons.config["ids"] if skeletons.enabled else None,
+        )
+        table, properties = job.output("table"), job.output("properties")
+
+        def record() -> dict[str, object]:
+            return job.record(**beside(table, properties))
+
+        limit = plan.config["objects"]["properties_limit"]
+        write_objects(table, properties, files, plan.roi, plan.source.voxel_size, limit, record)
+
+
+class Objects(Stage):
+    """All objects of the run."""
+
+    base, version, rules = "objects", 2, (ObjectsRule,)
+
+    def upstream(self) -> list[Stage]:
+        measures = [Measures(self.plan)] if self.plan.measured else []
+        lengths = [WholeSkeletons(self.plan)] if Skeletons(self.plan).enabled else []
+        return [ids_stage(self.plan), *measures, *lengths]
+
+    def reads(self) -> dict[str, Any]:
+        return {"objects": self.plan.config["objects"], "voxel_size": self.plan.source.voxel_size}

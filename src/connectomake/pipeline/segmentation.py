@@ -1,0 +1,69 @@
+"""The segmentation: shards of final ids; once more for each further threshold."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from connectomake.pipeline import checks
+from connectomake.pipeline.agglomeration import ids_path, ids_stage
+from connectomake.pipeline.base import Inputs, Stage, one
+from connectomake.pipeline.kinds import BlockRule
+
+if TYPE_CHECKING:
+    from connectomake.pipeline.job import Job
+    from connectomake.planning.plan import Plan
+
+
+class SegmentationRule(BlockRule):
+    """Turn the local labels of one block into final ids."""
+
+    name = "segmentation"
+    final = ("shard",)
+
+    @property
+    def shown(self) -> dict[str, str]:  # type: ignore[override]
+        """The halo of the main one only."""
+        return {"shard": self.stage.name} if self.stage.variant else {"shard": "segmentation", "halo": "its halo"}
+
+    def inputs(self, item: int) -> Inputs:
+        """Return the block's labels, its node's look-up tables, and what is left of labels where boundaries are left out."""
+        lookup = ids_path(self.plan, 1, self.plan.octree.parent(0, item), self.stage.variant)
+        interior = {"interior": one(self.paths.tables("components", item))} if self.plan.t_boundary else {}
+        return {"components": one(self.paths.shard("components", item)), "lookup": one(lookup), **interior}
+
+    def outputs(self, item: int) -> dict[str, str]:
+        return super().outputs(item) | {"halo": self.paths.tables(self.stage.name, item)}
+
+    def look(self, name: str, item: int) -> Callable[[str], Any]:
+        return partial(checks.halo, self.plan, item) if name == "halo" else super().look(name, item)
+
+    def work(self, job: "Job", item: int) -> None:
+        from connectomake.layers import ShardReader, ShardWriter, write_tables
+        from connectomake.octree import read_ids
+        from connectomake.segmentation import interior_of_objects, remap_chunks
+
+        plan, record = self.plan, job.record()
+        labels = ShardReader(job.file("components"), plan.layers["components"], item)
+        ids = read_ids(job.file("lookup"), plan.grid.name(item))
+        with ShardWriter(job.output("shard"), self.layer, item, record) as writer:
+            halo = remap_chunks(labels, writer, self.layer, item, ids)
+        interior = interior_of_objects(job.file("interior"), ids) if plan.t_boundary else {}
+        write_tables(job.output("halo"), {**halo, **interior}, record)
+
+
+class Segmentation(Stage):
+    """Final ids of all voxels at one threshold."""
+
+    base, version, rules = "segmentation", 1, (SegmentationRule,)
+    wildcard = "at"
+
+    @classmethod
+    def variants(cls, plan: "Plan") -> tuple[str, ...]:
+        return tuple(plan.thresholds)
+
+    def upstream(self) -> list[Stage]:
+        return [ids_stage(self.plan, self.variant)]
+
+    def reads(self) -> dict[str, Any]:
+        return {"layer": asdict(self.plan.layers[self.name])}
