@@ -3,7 +3,10 @@
 import shlex
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Any
 
+from connectomake.pipeline.base import Rule
+from connectomake.pipeline.pyramid import Pyramid
 from connectomake.pipeline.registry import STAGES, Stages
 from connectomake.planning.plan import Plan
 from connectomake.remains import files_below
@@ -50,10 +53,12 @@ def _size(path: str) -> int:
 
 
 def _temporary(plan: Plan) -> Iterator[str]:
-    """Yield the files that are deleted once used, and may not be yet."""
-    for rule in Stages(plan).rules():
-        if not rule.kept:
-            yield from (path for item in rule.items() for path in rule.outputs(item).values())
+    """Yield the files that are deleted once used, and may not be yet; with their coarser scales, if they were kept once."""
+    stages = Stages(plan)
+    scales = [s for s in stages.every.values() if isinstance(s, Pyramid) and s.variant in plan.layers and not s.enabled]
+    rules: list[Rule[Any]] = [kind(stage) for stage in scales for kind in stage.rules]
+    for rule in [*(r for r in stages.rules() if not r.kept), *rules]:
+        yield from (path for item in rule.items() for path in rule.outputs(item).values())
 
 
 def _is_stray(plan: Plan, path: str, own: Collection[str]) -> bool:
