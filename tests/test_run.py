@@ -74,12 +74,13 @@ def test_meshes_and_skeletons_of_objects(run):
     wanted = MeshReader("out/segmentation/mesh", run.mesh_spec).mesh(largest)
     np.testing.assert_array_equal(vertices, wanted[0])
     np.testing.assert_array_equal(faces, wanted[1])
-    low, high = (np.array(end) * np.array(run.source.voxel_size) for end in (run.roi.start, run.roi.stop))
-    assert (vertices >= low - 1).all(), "but for the rounding of stored steps"
-    assert (vertices <= high + 1).all()
+    low = (np.array(run.roi.start) - 1) * np.array(run.source.voxel_size)  # surfaces lie half a voxel around objects
+    high = (np.array(run.roi.stop) + 1) * np.array(run.source.voxel_size)
+    assert (vertices >= low).all()
+    assert (vertices <= high).all()
     skeleton = run.skeleton(largest)
-    assert (skeleton.vertices >= low - 1).all()
-    assert (skeleton.vertices <= high + 1).all()
+    assert (skeleton.vertices >= low).all()
+    assert (skeleton.vertices <= high).all()
 
 
 def test_scores_are_those_of_the_command(run, capsys):
