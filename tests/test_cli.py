@@ -15,9 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectomake.cli import common, estimates, main
-from connectomake.cli.benchmarks import measured
 from connectomake.cli.proposals import proposals
-from connectomake.cli.tally import rate, stage_files
 from connectomake.config import check_config, normalise
 from connectomake.geometry import Box
 from connectomake.pipeline.registry import Stages
@@ -25,6 +23,9 @@ from connectomake.pipeline.targets import Targets
 from connectomake.planning.facts import SourceFacts
 from connectomake.planning.plan import Plan
 from connectomake.planning.resolve import resolve
+from connectomake.reporting.benchmarks import measured
+from connectomake.reporting.tally import rate, stage_files
+from connectomake.reporting.texts import bytes_text, counted, seconds_text, shape_text, voxels_text
 from tests.tiny_run import CONFIG, SHAPE, write_inputs
 
 
@@ -522,13 +523,13 @@ def test_summary_of_an_unfinished_run(fresh, capsys):
 
 
 def test_numbers_are_readable():
-    assert [common.bytes_text(n) for n in (0, 999, 1000, 999_960, 2.5e9)] == ["0 B", "999 B", "1.0 kB", "1.0 MB", "2.5 GB"]
-    assert common.voxels_text(27e6) == "27.0 Mvox"
-    assert [common.seconds_text(s) for s in (0.4, 45, 720, 9000, 500_000)] == ["0.4 s", "45 s", "12 min", "2.5 h", "5.8 days"]
-    assert [common.seconds_text(s) for s in (0, 0.002, 0.099, 0.1)] == ["0.0 s", "< 0.1 s", "< 0.1 s", "0.1 s"]
-    assert common.shape_text((1, 2, 3)) == "1 x 2 x 3"
-    assert common.shape_text((40.0, 4.5, 4.5)) == "40 x 4.5 x 4.5"
-    assert (common.counted(1, "block"), common.counted(1200, "block")) == ("1 block", "1,200 blocks")
+    assert [bytes_text(n) for n in (0, 999, 1000, 999_960, 2.5e9)] == ["0 B", "999 B", "1.0 kB", "1.0 MB", "2.5 GB"]
+    assert voxels_text(27e6) == "27.0 Mvox"
+    assert [seconds_text(s) for s in (0.4, 45, 720, 9000, 500_000)] == ["0.4 s", "45 s", "12 min", "2.5 h", "5.8 days"]
+    assert [seconds_text(s) for s in (0, 0.002, 0.099, 0.1)] == ["0.0 s", "< 0.1 s", "< 0.1 s", "0.1 s"]
+    assert shape_text((1, 2, 3)) == "1 x 2 x 3"
+    assert shape_text((40.0, 4.5, 4.5)) == "40 x 4.5 x 4.5"
+    assert (counted(1, "block"), counted(1200, "block")) == ("1 block", "1,200 blocks")
 
 
 @pytest.mark.slow
@@ -544,7 +545,7 @@ def test_phantom(fresh, capsys):
 
 def test_summary_counts_a_block_once_whatever_the_thresholds(here):
     from connectomake.cli.summary import _facts
-    from connectomake.cli.tally import tallies
+    from connectomake.reporting.tally import tallies
 
     section = {"agglomeration": {"threshold": 0.3, "thresholds": [0.5, 0.6]}, "segmentation": {"method": "watershed"}}
     plan = resolve({**CONFIG, **section, "inference": {**CONFIG["inference"], "channels": 3}})

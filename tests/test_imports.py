@@ -44,8 +44,6 @@ FLOORS = {
 FLOOR_OF = {package: floor for floor, packages in enumerate(FLOORS.values()) for package in packages.split()}
 NAMES = list(FLOORS)
 STAGES = FLOORS["stages"].split()
-# Arrows that still run up. Mended one: take it out here; none may be added.
-KNOWN = {("reporting", "cli"): "texts and counts of files move out of cli (issue 18)"}
 TORCH_USERS = {"inference", "networks", "training", "cli"}
 HEAVY = ("torch", "cloudvolume", "snakemake")
 WITHOUT_NUMBA = ("image", "info", "lookup", "objects")
@@ -138,17 +136,12 @@ def test_every_package_lies_on_one_floor():
 @pytest.mark.parametrize("package", FLOOR_OF)
 def test_a_package_imports_only_what_lies_below(package):
     for other, places in arrows(package).items():
-        if (package, other) not in KNOWN and other in FLOOR_OF:
+        if other in FLOOR_OF:
             ours, theirs = (NAMES[FLOOR_OF[p]] for p in (package, other))
             assert FLOOR_OF[other] < FLOOR_OF[package], (
                 f"{package} (floor {ours!r}) imports {other} (floor {theirs!r}), which does not lie below it, in "
                 f"{', '.join(places)}; move what is needed down"
             )
-
-
-@pytest.mark.parametrize(("package", "other"), KNOWN)
-def test_known_arrows_up_are_still_there(package, other):
-    assert other in arrows(package), f"{package} no longer imports {other}: take the pair out of KNOWN"
 
 
 @pytest.mark.parametrize("package", STAGES)

@@ -12,7 +12,6 @@ from typer.testing import CliRunner
 
 from connectomake.atomic import canonical_json
 from connectomake.cli.app import app
-from connectomake.cli.tally import stage_files
 from connectomake.pipeline.registry import Stages
 from connectomake.pipeline.targets import Targets
 from connectomake.planning import resolve
@@ -23,6 +22,7 @@ from connectomake.planning.skeletons import LAYER, Skeletons
 from connectomake.planning.times import SECONDS_PER_MB, SECONDS_PER_MEGAVOXEL
 from connectomake.planning.took import PROCESS_MB
 from connectomake.queueing.task import Task
+from connectomake.reporting.tally import stage_files
 from connectomake.verify import expected
 from tests.pins.cases import ROOT
 

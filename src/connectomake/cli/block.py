@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from connectomake.cli import common
-from connectomake.cli.common import DEFAULT_CONFIG, ConfigPath, shape_text
+from connectomake.cli.common import DEFAULT_CONFIG, ConfigPath
+from connectomake.reporting.texts import bytes_text, shape_text
 
 if TYPE_CHECKING:
     from connectomake.geometry import Vec
@@ -71,4 +72,4 @@ def _with_size(path: str) -> str:
     if path.startswith("and "):
         return path
     file = Path(path)
-    return f"{path}  ({common.bytes_text(file.stat().st_size)})" if file.exists() else f"{path}  (not there)"
+    return f"{path}  ({bytes_text(file.stat().st_size)})" if file.exists() else f"{path}  (not there)"

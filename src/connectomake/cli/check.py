@@ -8,9 +8,10 @@ import typer
 
 from connectomake.cli import common
 from connectomake.cli.absent import absent_sentence
-from connectomake.cli.common import DEFAULT_CONFIG, ConfigPath, bytes_text, shape_text
+from connectomake.cli.common import DEFAULT_CONFIG, ConfigPath
 from connectomake.cli.content import checked_plan
 from connectomake.errors import ConfigError
+from connectomake.reporting.texts import bytes_text, shape_text
 
 if TYPE_CHECKING:
     import numpy as np

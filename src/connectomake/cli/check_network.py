@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from connectomake.cli.common import seconds_text
 from connectomake.errors import ModelError
+from connectomake.reporting.texts import seconds_text
 
 if TYPE_CHECKING:
     from connectomake.geometry import Box

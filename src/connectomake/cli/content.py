@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from connectomake.cli import common
-from connectomake.cli.common import bytes_text
 from connectomake.errors import ConfigError
+from connectomake.reporting.texts import bytes_text, counted
 
 if TYPE_CHECKING:
     from connectomake.planning.content import Settled
@@ -96,10 +96,10 @@ def conclude(plan: "Plan", comparisons: "list[Comparison]") -> None:
 
     for found in comparisons:
         if found.unknown:
-            some = f"{common.counted(len(found.unknown), 'file')} of an older version, such as {found.unknown[0]},"
+            some = f"{counted(len(found.unknown), 'file')} of an older version, such as {found.unknown[0]},"
             common.note(f"{some} cannot tell what of {found.path} they were made from")
         elif found.settled:
-            print(f"✓ {found.path} holds the voxels that {common.counted(len(found.same), 'file')} were made from")
+            print(f"✓ {found.path} holds the voxels that {counted(len(found.same), 'file')} were made from")
     accept_contents(plan, [found for found in comparisons if found.settled])
 
 

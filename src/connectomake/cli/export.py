@@ -8,6 +8,7 @@ import typer
 from connectomake.cli import common
 from connectomake.cli.common import DEFAULT_CONFIG, ConfigPath
 from connectomake.errors import ConfigError
+from connectomake.reporting.texts import counted
 
 if TYPE_CHECKING:
     from connectomake.planning.plan import Plan
@@ -49,7 +50,7 @@ def export(
     written = 0
     for object_id in chosen:
         written += len(export_mesh(reader, object_id, folder, kind.value, lod))
-    print(f"{common.counted(len(chosen), 'mesh').replace('meshs', 'meshes')}, {common.counted(written, 'file')} in {folder}")
+    print(f"{counted(len(chosen), 'mesh').replace('meshs', 'meshes')}, {counted(written, 'file')} in {folder}")
 
 
 def _export_skeletons(plan: "Plan", object_ids: list[int] | None, where: str | None, folder: str) -> None:
@@ -63,7 +64,7 @@ def _export_skeletons(plan: "Plan", object_ids: list[int] | None, where: str | N
     reader = SkeletonReader(f"{plan.outdir}/{LAYER}", skeletons.spec)
     for object_id in chosen:
         export_swc(reader, object_id, folder)
-    print(f"{common.counted(len(chosen), 'skeleton')}, {common.counted(len(chosen), 'file')} in {folder}")
+    print(f"{counted(len(chosen), 'skeleton')}, {counted(len(chosen), 'file')} in {folder}")
 
 
 def _chosen(plan: "Plan", object_ids: list[int] | None, where: str | None) -> list[int]:

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from types import SimpleNamespace
 
-from connectomake.cli.benchmarks import job_memory
 from connectomake.errors import ConfigError
 from connectomake.pipeline.job import all_of
 from connectomake.pipeline.registry import Stages, demands_name
 from connectomake.planning.demands import Demands
 from connectomake.planning.fan_out import MB
 from connectomake.planning.plan import Plan
+from connectomake.reporting.benchmarks import job_memory
 
 MEASURED = ("image", "affinity", "components", "agglomerate", "segmentation", "measures", "fragments", "traces", "skeletons",
             "contingency", "pyramid")  # fmt: skip

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from connectomake.cli import common
+from connectomake.reporting.texts import shape_text
 
 
 def phantom(
@@ -17,4 +17,4 @@ def phantom(
     from connectomake.phantom import write_phantom
 
     write_phantom(path, shape, seed, voxel_size)
-    print(f"{path}: {common.shape_text(shape)} voxels of {common.shape_text(voxel_size)} nm, seed {seed}")
+    print(f"{path}: {shape_text(shape)} voxels of {shape_text(voxel_size)} nm, seed {seed}")

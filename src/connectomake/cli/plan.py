@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from connectomake.cli import common
-from connectomake.cli.common import DEFAULT_CONFIG, ConfigPath, bytes_text, counted, seconds_text, shape_text, voxels_text
+from connectomake.cli.common import DEFAULT_CONFIG, ConfigPath
+from connectomake.reporting.texts import bytes_text, counted, seconds_text, shape_text, voxels_text
 
 if TYPE_CHECKING:
     from rich.console import Console

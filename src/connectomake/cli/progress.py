@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from connectomake.cli import common
-from connectomake.cli.common import DEFAULT_CONFIG, ConfigPath, seconds_text
+from connectomake.cli.common import DEFAULT_CONFIG, ConfigPath
+from connectomake.reporting.texts import counted, seconds_text
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from connectomake.cli.tally import Freshness, Tally
     from connectomake.planning.plan import Plan
+    from connectomake.reporting.tally import Freshness, Tally
 
 BAR_WIDTH = 24
 SECONDS_BETWEEN_LOOKS = 2.0
@@ -23,7 +24,7 @@ def progress(
     watch: Annotated[bool, typer.Option("--watch", help="Look again every two seconds until all is done.")] = False,
 ) -> None:
     """Show how many files of each stage are there, at what rate they come, and when all will be there."""
-    from connectomake.cli.tally import Freshness, stage_files, tallies
+    from connectomake.reporting.tally import Freshness, stage_files, tallies
 
     plan = common.read_plan(config)
     files, freshness = stage_files(plan), Freshness(plan)
@@ -34,13 +35,13 @@ def progress(
     common.console().print(_table(plan, found))
     stale = sum(t.stale for t in found)
     if stale:
-        common.note(f"{common.counted(stale, 'more file')} of other settings than the config's; snakemake makes them again")
+        common.note(f"{counted(stale, 'more file')} of other settings than the config's; snakemake makes them again")
 
 
 def _watch(plan: "Plan", files: dict[str, dict[str, str]], freshness: "Freshness") -> None:
     from rich.live import Live
 
-    from connectomake.cli.tally import tallies
+    from connectomake.reporting.tally import tallies
 
     found = tallies(plan, files, freshness)
     try:
@@ -64,7 +65,7 @@ def _with_used(plan: "Plan", found: "list[Tally]") -> "list[Tally]":
     """Count files of temporary stages as done where the stage that uses them is."""
     from dataclasses import replace
 
-    from connectomake.cli.tally import users_of_temporary
+    from connectomake.reporting.tally import users_of_temporary
 
     by_name = {t.stage: t for t in found}
     users = users_of_temporary(plan)
@@ -89,7 +90,7 @@ def _bar(tally: "Tally") -> str:
 
 def _pace(tally: "Tally") -> tuple[str, str]:
     """Return the rate, and the time left or why there is none."""
-    from connectomake.cli.tally import is_active, rate
+    from connectomake.reporting.tally import is_active, rate
 
     speed = rate(tally.times)
     text = "" if speed is None else f"{speed:.3g}/s" if speed >= 1 else f"{speed * 3600:.3g}/h"

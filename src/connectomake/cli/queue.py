@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from connectomake.cli import common
-from connectomake.cli.common import DEFAULT_CONFIG, counted
+from connectomake.cli.common import DEFAULT_CONFIG
 from connectomake.credentials import redacted
 from connectomake.errors import ConfigError, QueueError
+from connectomake.reporting.texts import counted, seconds_text
 from connectomake.shell import command
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ def status(
         left = sum(opened.counts())
         gone = first - left
         seconds = left * (time.monotonic() - started) / gone if gone > 0 else None
-        _print_status(opened, "" if seconds is None else f", about {common.seconds_text(seconds)} left")
+        _print_status(opened, "" if seconds is None else f", about {seconds_text(seconds)} left")
 
 
 def _print_status(queue: "Queue", more: str = "") -> int:

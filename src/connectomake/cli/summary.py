@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from connectomake.cli import common
 from connectomake.cli.absent import filled_rows
-from connectomake.cli.common import DEFAULT_CONFIG, ConfigPath, bytes_text, seconds_text, shape_text, voxels_text
+from connectomake.cli.common import DEFAULT_CONFIG, ConfigPath
+from connectomake.reporting.texts import bytes_text, counted, seconds_text, shape_text, voxels_text
 from connectomake.shell import command
 
 if TYPE_CHECKING:
     import numpy as np
     from rich.table import Table
 
-    from connectomake.cli.tally import Tally
     from connectomake.planning.plan import Plan
+    from connectomake.reporting.tally import Tally
 
 LARGEST = 5
 
@@ -24,7 +25,7 @@ def summary(config: ConfigPath = DEFAULT_CONFIG) -> None:
     """Show what a run made: blocks, objects, speed of each stage, bytes, and where to look."""
     from rich.panel import Panel
 
-    from connectomake.cli.tally import Freshness, stage_files, tallies
+    from connectomake.reporting.tally import Freshness, stage_files, tallies
 
     plan = common.read_plan(config)
     found = tallies(plan, stage_files(plan), Freshness(plan))
@@ -44,7 +45,7 @@ def _facts(plan: "Plan", found: "list[Tally]") -> list[tuple[str, str]]:
         ("blocks", f"{whole} {blocks.total // layers:,} segmented, {shape_text(plan.grid.shape)} of {shape_text(plan.block)}"),
     ]
     if plan.source.blank_sections:
-        count = common.counted(plan.source.blank_sections, "section")
+        count = counted(plan.source.blank_sections, "section")
         rows.insert(1, ("blank", f"{count} of the source missing, read as zeros (source.missing_sections: blank)"))
     rows += filled_rows(plan) + _object_rows(plan) + _score_rows(plan)
     if plan.inference is not None and plan.inference.void:
@@ -54,7 +55,7 @@ def _facts(plan: "Plan", found: "list[Tally]") -> list[tuple[str, str]]:
         rows.append(("not finished", ", ".join(f"{t.stage} {t.there:,}/{t.total:,}" for t in missing)))
     stale = sum(t.stale for t in found)
     if stale:
-        rows.append(("out of date", f"{common.counted(stale, 'file')} of other settings than the config's, not counted here"))
+        rows.append(("out of date", f"{counted(stale, 'file')} of other settings than the config's, not counted here"))
     return rows
 
 
@@ -119,7 +120,7 @@ def _spans_blocks(plan: "Plan", table: "dict[str, np.ndarray]") -> "np.ndarray":
 
 
 def _stage_table(plan: "Plan", found: "list[Tally]") -> "Table":
-    from connectomake.cli.benchmarks import measured
+    from connectomake.reporting.benchmarks import measured
 
     table = common.columns_table(
         "", ["stage"], ["files", "size", "time of all jobs", "voxels/s per job", "most memory of a job"]
@@ -149,7 +150,7 @@ def _warn_of_memory(plan: "Plan") -> None:
 
     for e in excesses(plan):
         common.note(
-            f"{common.counted(e.jobs, 'job')} of {e.rule} took more memory than asked for, {e.name} most: "
+            f"{counted(e.jobs, 'job')} of {e.rule} took more memory than asked for, {e.name} most: "
             f"{bytes_text(e.took)} of {bytes_text(e.asked)}; a cluster that enforces memory would end it: "
             f"--set-resources {e.rule}:mem_mb={int(1.2 * e.took / MB) + 1}"
         )

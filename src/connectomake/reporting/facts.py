@@ -14,13 +14,13 @@ from typing import Any
 import yaml
 
 from connectomake import __version__
-from connectomake.cli.benchmarks import measured
-from connectomake.cli.common import bytes_text, seconds_text, shape_text, voxels_text
-from connectomake.cli.tally import Tally, stage_files, tallies
 from connectomake.layers.records import comment_of
 from connectomake.pipeline.targets import Targets
 from connectomake.planning.plan import Plan
+from connectomake.reporting.benchmarks import measured
 from connectomake.reporting.blocks import block_seconds
+from connectomake.reporting.tally import Tally, stage_files, tallies
+from connectomake.reporting.texts import bytes_text, seconds_text, shape_text, voxels_text
 
 PACKAGES = (
     "snakemake", "numpy", "numba", "torch", "tensorstore", "cloud-volume", "h5py", "pyarrow", "zmesh", "DracoPy",
