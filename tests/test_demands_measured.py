@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from connectomake.layers import write_tables
-from connectomake.planning.demands import REMOTE_MB, Demands
+from connectomake.pipeline.demands import REMOTE_MB, Demands
+from connectomake.pipeline.registry import RULES
 from connectomake.planning.skeletons import Skeletons
-from connectomake.planning.took import PROCESS_MB, READ_TABLES
 from tests.pins.cases import cases
 
 CHANGES = {
@@ -22,7 +22,7 @@ CHANGES = {
     "merge": {"fan_out": 8},
 }
 DEMO = {
-    "image": 209, "affinity": 717, "components": 469, "merge": 297, "lookup": 200, "agglomeration": 293, "history": 345,
+    "image": 209, "affinity": 717, "components": 469, "merge": 297, "lookup": 200, "agglomerate": 293, "history": 345,
     "segmentation": 325, "measures": 321, "objects": 203, "fragments": 319, "gather": 278, "meshes": 150, "gather_traces": 165,
     "skeletons": 307, "ground_truth": 342, "contingency": 363, "evaluation": 162, "curve": 392, "pyramid": 309,
     "report_run": 195, "report_blocks": 170, "report_slices": 350, "report_objects": 891,
@@ -45,13 +45,13 @@ def demands():
 
 
 def test_every_stage_with_a_size_of_its_process_was_measured():
-    assert set(DEMO) | {"traces", "watershed", "info"} >= PROCESS_MB.keys()
+    assert {*DEMO, "traces", "assign", "thumbnail", "info"} == RULES.keys(), "assign is as lookup, thumbnail as pyramid"
 
 
 @pytest.mark.parametrize("stage", DEMO)
 def test_a_job_of_the_demo_fits(demands, tmp_path, stage):
     least = estimate = demands.memory(stage)
-    if stage in READ_TABLES:
+    if RULES[stage][1].held_per_byte is not None:
         write_tables(tmp_path / "0.h5", {})
         least = demands.memory(stage, 1, [str(tmp_path / "0.h5")])
     assert DEMO[stage] <= least + REMOTE_MB, "it is killed"
@@ -60,7 +60,7 @@ def test_a_job_of_the_demo_fits(demands, tmp_path, stage):
 
 @pytest.mark.parametrize("group", TRACES)
 def test_a_job_that_traces_a_group_of_the_demo_fits(demands, group):
-    asked = demands.memory("traces", group=Skeletons(demands.plan).tree.parse(0, group)) + REMOTE_MB
+    asked = demands.memory("traces", item=Skeletons(demands.plan).tree.parse(0, group)) + REMOTE_MB
     assert asked / 3 <= TRACES[group] <= asked
 
 
@@ -76,5 +76,5 @@ def test_what_holds_large_tables_fits(demands, tmp_path, stage):
         write_tables(path, {"a": np.zeros(megabytes << 20, np.uint8)})
     asked = demands.memory(stage, 1, [str(path)])
     assert took <= asked, "it is killed"
-    if READ_TABLES[stage] > 1:
+    if (RULES[stage][1].held_per_byte or 0) > 1:
         assert 3 * took >= asked

@@ -27,22 +27,23 @@ from connectomake.meshes.parents import make_parent
 from connectomake.meshes.shards import Level, manifest
 from connectomake.objects import segment_properties, sizes
 from connectomake.octree import Adjacency, MemoryBlocks, merge_blocks, tables_for_children
+from connectomake.pipeline.demands import Demands, seconds_of
 from connectomake.pipeline.job import all_of
-from connectomake.pipeline.registry import RULES, Stages, demands_name
+from connectomake.pipeline.registry import RULES, Stages
 from connectomake.pipeline.targets import Targets
-from connectomake.planning.demands import Demands
 from connectomake.planning.facts import SourceFacts
 from connectomake.planning.mesh_tree import MeshTree
 from connectomake.planning.plan import Plan
 from connectomake.planning.skeletons import Skeletons
-from connectomake.planning.times import SECONDS_PER_MB, seconds_of
-from connectomake.planning.took import READ_TABLES
 from connectomake.pyramid import downsample
 from connectomake.segmentation import remap
 from connectomake.skeletons import SkeletonSpec, Traces, trace_cell
 from connectomake.skeletons.heal import heal, lengths_of
 from connectomake.skeletons.shards import skeletons_of
 from tests.flow import CONFIG, smooth_noise
+
+HELD_PER_BYTE = {name: rule.held_per_byte for name, (_, rule) in RULES.items() if rule.held_per_byte is not None}
+SECONDS_PER_MB = {name: rule.seconds_per_mb for name, (_, rule) in RULES.items() if rule.seconds_per_mb is not None}
 
 
 def make_plan(shape=(100, 120, 130), start=(0, 0, 0), kind="hdf5", **sections):
@@ -144,15 +145,15 @@ def test_memory_of_a_node_follows_from_the_tables_that_it_reads(tmp_path):
     plan = make_plan()
     demands, megabyte = Demands(plan), np.zeros(1 << 20, np.uint8)
     paths = [str(tmp_path / f"{i}.h5") for i in range(3)]
-    estimate = demands.memory("agglomeration", 1, paths)
-    assert estimate == demands.memory("agglomeration"), "files that are not there tell nothing"
+    estimate = demands.memory("agglomerate", 1, paths)
+    assert estimate == demands.memory("agglomerate"), "files that are not there tell nothing"
     for path in paths[:2]:
         write_tables(path, {f"edges/{i}": megabyte for i in range(50)})
-    assert demands.memory("agglomeration", 1, paths) == estimate, "one of them is still missing"
+    assert demands.memory("agglomerate", 1, paths) == estimate, "one of them is still missing"
     write_tables(paths[2], {})
-    asked = demands.memory("agglomeration", 1, paths)
-    assert asked == demands.memory("agglomeration", 1, [paths[2]]) + 6 * 100
-    assert demands.memory("agglomeration", 2, paths) == 2 * asked
+    asked = demands.memory("agglomerate", 1, paths)
+    assert asked == demands.memory("agglomerate", 1, [paths[2]]) + 6 * 100
+    assert demands.memory("agglomerate", 2, paths) == 2 * asked
     assert demands.memory("components", 1, paths) == demands.memory("components"), "its memory does not follow from tables"
 
 
@@ -178,10 +179,10 @@ def test_a_node_of_64_large_blocks_has_hours():
     """Agglomerating one took 40 minutes, and was ended after 10: now hours are asked for."""
     plan = plan_of_blocks(512, merge={"memory_mb": 10**9})
     assert plan.octree.bits == 6
-    assert Demands(plan).minutes("agglomeration") > 2 * 40 - 10
+    assert Demands(plan).minutes("agglomerate") > 2 * 40 - 10
     small = plan_of_blocks(128, 2)
-    assert Demands(small).minutes("agglomeration") <= 15
-    for stage in ("agglomeration", "history", "objects", "gather", "meshes"):
+    assert Demands(small).minutes("agglomerate") <= 15
+    for stage in ("agglomerate", "history", "objects", "gather", "meshes"):
         assert Demands(plan).minutes(stage) > Demands(small).minutes(stage)
 
 
@@ -203,7 +204,7 @@ def test_memory_of_what_joins_tables_follows_from_them(tmp_path, stage):
     demands, suffix = Demands(plan), "pack" if stage in {"gather", "meshes"} else "h5"
     paths = [str(tmp_path / f"{i}.{suffix}") for i in range(3)]
     estimate = demands.memory(stage, 1, paths)
-    assert estimate == demands.memory(stage) >= demands._process(stage), "files that are not there tell nothing"
+    assert estimate == demands.memory(stage) >= Stages(plan).rule(stage).process(), "files that are not there tell nothing"
     for path in paths:
         if suffix == "h5":
             write_tables(path, {"a": np.zeros(40 << 20, np.uint8)})
@@ -211,7 +212,7 @@ def test_memory_of_what_joins_tables_follows_from_them(tmp_path, stage):
             with Path(path).open("wb") as stream:
                 stream.truncate(40 << 20)
     less, all_ = demands.memory(stage, 1, paths[:1]), demands.memory(stage, 1, paths)
-    assert all_ - less == pytest.approx(READ_TABLES[stage] * 80, abs=2)
+    assert all_ - less == pytest.approx(HELD_PER_BYTE[stage] * 80, abs=2)
     assert demands.memory(stage, 3, paths) == 4 * all_
 
 
@@ -224,8 +225,8 @@ def test_a_job_of_one_shard_of_many_asks_for_its_share(tmp_path, stage):
         (tmp_path / "0.pack").write_bytes(bytes(160 << 20))
     else:
         write_tables(path, {"a": np.zeros(160 << 20, np.uint8)})
-    asked = Demands(plan).memory(stage, 1, [path]) - Demands(plan)._process(stage)
-    assert asked == pytest.approx(READ_TABLES[stage] * 160 * 2 / 16, abs=2)
+    asked = Demands(plan).memory(stage, 1, [path]) - Stages(plan).rule(stage).process()
+    assert asked == pytest.approx(HELD_PER_BYTE[stage] * 160 * 2 / 16, abs=2)
 
 
 def test_traces_of_a_group_without_a_cell_ask_for_the_process_alone():
@@ -233,16 +234,16 @@ def test_traces_of_a_group_without_a_cell_ask_for_the_process_alone():
     shape, cell = (272, 280, 288), {"enabled": True, "cell": [256] * 3, "voxels_per_job": 1}
     plan = make_plan(shape=shape, block=[128] * 3, chunk=[64] * 3, skeletons=cell)
     skeletons, demands = Skeletons(plan), Demands(plan)
-    asked = {group: demands.memory("traces", 1, group=group) for group in skeletons.tree.packs(0)}
+    asked = {group: demands.memory("traces", 1, item=group) for group in skeletons.tree.packs(0)}
     empty = {group for group in asked if not skeletons.blocks(group)}
     assert len(asked) == 27
     assert len(empty) == 19
-    assert {asked[group] for group in empty} == {demands._process("traces")}
+    assert {asked[group] for group in empty} == {Stages(plan).rule("traces").process()}
     assert max(asked.values()) <= demands.memory("traces")
     for group in asked.keys() - empty:
         cells = list(skeletons.spec.positions(skeletons.tree.box(0, group)))
         held = max(50 * skeletons.spec.reach(c).volume + 24 * skeletons.spec.around(c).volume for c in cells) / 2**20
-        assert demands._process("traces") + held <= asked[group] <= demands._process("traces") + held + 3
+        assert Stages(plan).rule("traces").process() + held <= asked[group] <= Stages(plan).rule("traces").process() + held + 3
 
 
 @pytest.mark.parametrize(
@@ -251,12 +252,12 @@ def test_traces_of_a_group_without_a_cell_ask_for_the_process_alone():
 def test_the_largest_cell_of_each_group_is_asked_for(side, block, cell, halo):
     section = {"enabled": True, "cell": [cell] * 3, "halo": 10.0 * halo, "voxels_per_job": 1}
     plan = make_plan(shape=(side,) * 3, block=[block] * 3, chunk=None, meshes={"enabled": False}, skeletons=section)
-    skeletons, demands = Skeletons(plan), Demands(plan)
+    skeletons, traces = Skeletons(plan), Stages(plan).rule("traces")
     for group in skeletons.tree.packs(0):
         cells = list(skeletons.spec.positions(skeletons.tree.box(0, group)))
         held = max((50 * skeletons.spec.reach(c).volume + 24 * skeletons.spec.around(c).volume for c in cells), default=0)
-        assert demands._traces(group) >= held
-        assert demands._traces(None) >= held
+        assert traces.held(group) >= held
+        assert traces.held() >= held
 
 
 @pytest.mark.parametrize("stage", ["objects", "history"])
@@ -284,14 +285,14 @@ def plan_of_blocks(side, blocks=8, **sections):
 def test_a_node_has_as_many_children_as_fit(side, t_high, memory):
     watershed = {"method": "watershed", "t_high": t_high}
     plan = plan_of_blocks(side, segmentation=watershed, merge={"memory_mb": memory})
-    bits, process = plan.octree.bits, Demands(plan)._process("agglomeration")
+    bits, process = plan.octree.bits, Stages(plan).rule("agglomerate").process()
     assert 1 <= bits <= 6
     if bits > 1:
-        assert Demands(plan).memory("agglomeration") <= memory + process + 1
+        assert Demands(plan).memory("agglomerate") <= memory + process + 1
     if bits < 6:
         wider = plan_of_blocks(side, segmentation=watershed, merge={"memory_mb": 10**9, "fan_out": 2 << bits})
         assert wider.octree.bits == bits + 1
-        assert Demands(wider).memory("agglomeration") > memory
+        assert Demands(wider).memory("agglomerate") > memory
 
 
 def test_small_runs_keep_the_fan_out_of_the_config_and_their_files():
@@ -318,16 +319,16 @@ def test_the_last_attempt_at_a_watershed_has_room_for_noise():
 
 def test_demands_grow_with_the_attempt_and_the_block():
     small, large = Demands(make_plan()), Demands(make_plan(shape=(600, 600, 600), block=[256, 256, 256], chunk=[64, 64, 64]))
-    for stage in {demands_name(rule) for rule in RULES if not rule.startswith(("report", "info"))}:
+    for stage in RULES:
         assert small.memory(stage, 2) == 2 * small.memory(stage)
         assert large.memory(stage) >= small.memory(stage) > 0
         assert large.minutes(stage) >= small.minutes(stage) > 0
 
 
-@pytest.mark.parametrize("stage", ["componets", "watershed", "pyramid_image", "thumbnail", "", "Image"])
-def test_an_unknown_stage_has_no_demands(stage):
+@pytest.mark.parametrize("stage", ["componets", "watershed", "pyramid_image", "agglomeration", "", "Image"])
+def test_an_unknown_rule_has_no_demands(stage):
     for asked in (Demands(make_plan()).memory, Demands(make_plan()).minutes):
-        with pytest.raises(ConfigError, match=f"no jobs are called '{stage}'.*known are image, affinity, components, merge"):
+        with pytest.raises(ConfigError, match=f"there is no rule '{stage}'; rules are image, affinity, components, merge"):
             asked(stage)
 
 
@@ -341,7 +342,9 @@ def test_an_unknown_stage_has_no_settings():
 def test_more_views_of_a_patch_may_take_more_time():
     large = {"shape": (600, 600, 600), "block": [256, 256, 256], "chunk": [64, 64, 64]}
     once, often = (Demands(make_plan(inference={"augment": a}, **large)) for a in ("none", 8))
-    assert seconds_of(often.plan, "affinity", 10**6) == 8 * seconds_of(once.plan, "affinity", 10**6) > 0
+    assert (
+        seconds_of(Stages(often.plan).rule("affinity"), 10**6) == 8 * seconds_of(Stages(once.plan).rule("affinity"), 10**6) > 0
+    )
     assert often.minutes("affinity") > once.minutes("affinity")
     assert often.minutes("components") == once.minutes("components")
 

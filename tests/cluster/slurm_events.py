@@ -30,17 +30,22 @@ class Job:
     state: str
 
 
-def ended_jobs(cluster: SlurmCluster, columns: str, *options: str) -> list[list[str]]:
-    """Return what accounting says of all jobs, the state in the second column: it may hear of their ends after the head."""
+def ended_jobs(cluster: SlurmCluster, columns: str, *options: str, count: int = 1) -> list[list[str]]:
+    """Return what accounting says of all jobs, at least `count`, the state in the second column: it may hear of them late."""
     rows: list[list[str]] = []
 
     def all_ended() -> bool:
         rows[:] = [line.split("|") for line in cluster.call("sacct", "-X", "-n", "-P", *options, "-o", columns).splitlines()]
-        return bool(rows) and not {row[1] for row in rows} & {"PENDING", "RUNNING", "COMPLETING"}
+        return len(rows) >= count and not {row[1] for row in rows} & {"PENDING", "RUNNING", "COMPLETING"}
 
     if not wait(all_ended, SOON):
         raise AssertionError(rows)
     return rows
+
+
+def submitted(text: str) -> int:
+    """Return how many jobs a head says that it has handed over."""
+    return sum(map(int, re.findall(r"Submitted (\d+) job\(s\)", text)))
 
 
 def jobs_in(cluster: SlurmCluster, state: str) -> list[Job]:

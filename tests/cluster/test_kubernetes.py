@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("kubernetes")
 pytest.importorskip("moto")
-from connectomake.planning.demands import REMOTE_MB
+from connectomake.pipeline.demands import REMOTE_MB
 from tests.cluster.daemons import wait
 from tests.cluster.kubernetes.build import asked_for
 from tests.cluster.kubernetes.injector import Injector, evict

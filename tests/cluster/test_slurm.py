@@ -4,14 +4,13 @@ Nothing is faked: munge, accounting, controller, two nodes, sbatch. What happens
 """
 
 import os
-import re
 import time
 from collections import Counter
 
 import pytest
 
 from tests.cluster.heads import Head
-from tests.cluster.slurm_events import ended_jobs
+from tests.cluster.slurm_events import ended_jobs, submitted
 from tests.flow import Flow
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
@@ -37,10 +36,10 @@ def test_the_same_bits_on_two_nodes(slurm, flow, expected):
     text = Head(flow, PROFILE, slurm.env, *SOON).run(LONG)
     assert flow.digests() == expected
     assert "Trying to restart" not in text
-    rows = ended_jobs(slurm, "jobid,state,nodelist")
+    rows = ended_jobs(slurm, "jobid,state,nodelist", count=submitted(text))
     assert {row[1] for row in rows} == {"COMPLETED"}
     assert {row[2] for row in rows} == set(slurm.nodes), "both nodes have worked"
-    assert len(rows) == sum(map(int, re.findall(r"Submitted (\d+) job\(s\)", text)))
+    assert len(rows) == submitted(text)
     calls = Counter(call.name for call in slurm.calls())
     print(f"{len(rows)} jobs; calls of Slurm's commands: {calls}")
     assert calls["sbatch"] < len(rows), "jobs of a rule that are ready together are one array"

@@ -13,7 +13,7 @@ from collections import Counter
 
 import pytest
 
-from connectomake.planning.demands import REMOTE_MB, Demands
+from connectomake.pipeline.demands import REMOTE_MB, Demands
 from tests.cluster import slurm_events as events
 from tests.cluster.heads import Head, times_of
 from tests.cluster.slurm import KERNEL, POLLED
@@ -172,7 +172,8 @@ def jobs_of(slurm, text):
     """What every job of a head's run asked for, and how it ended, in the order in which they were submitted."""
     run = re.search(r"Slurm jobs of this run are named (\w+)", text)[1]
     names = ("id", "state", "memory", "minutes")
-    rows = events.ended_jobs(slurm, "jobid,state,reqmem,timelimitraw", f"--name={run}", "--noconvert")
+    options = f"--name={run}", "--noconvert"
+    rows = events.ended_jobs(slurm, "jobid,state,reqmem,timelimitraw", *options, count=events.submitted(text))
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 

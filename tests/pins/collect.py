@@ -12,15 +12,13 @@ from typer.testing import CliRunner
 
 from connectomake.atomic import canonical_json
 from connectomake.cli.app import app
+from connectomake.pipeline.demands import Demands
 from connectomake.pipeline.registry import Stages
 from connectomake.pipeline.targets import Targets
 from connectomake.planning import resolve
-from connectomake.planning.demands import Demands
 from connectomake.planning.infos import info_of
 from connectomake.planning.opening import leave_plan
 from connectomake.planning.skeletons import LAYER, Skeletons
-from connectomake.planning.times import SECONDS_PER_MB, SECONDS_PER_MEGAVOXEL
-from connectomake.planning.took import PROCESS_MB
 from connectomake.queueing.task import Task
 from connectomake.reporting.tally import stage_files
 from connectomake.verify import expected
@@ -65,12 +63,10 @@ def wholes(plan):
 
 
 def demands(plan):
-    """MB at each attempt, and minutes, of all stages that resources are named after and that the plan runs."""
-    asked = Demands(plan)
-    names = {*PROCESS_MB, *SECONDS_PER_MB, *SECONDS_PER_MEGAVOXEL} - {"watershed", "info"}
-    left_out = {"traces", "gather_traces", "skeletons"} if not Skeletons(plan).enabled else set()
+    """MB at each attempt, and minutes, of all rules that the plan runs."""
+    asked, names = Demands(plan), {rule.name for rule in Stages(plan).rules()}
     values = {name: [*(asked.memory(name, n) for n in ATTEMPTS), *(asked.minutes(name, n) for n in ATTEMPTS)]
-              for name in sorted(names - left_out)}  # fmt: skip
+              for name in sorted(names)}  # fmt: skip
     return {name: "{}, {}, {} MB; {}, {}, {} min".format(*numbers) for name, numbers in values.items()}
 
 
@@ -146,7 +142,12 @@ def jobs(plan, found):
         }
         for rule, entries in found["jobs"].items()
     }
-    return {"local": found["local"], "cluster": found["cluster"], "rules": rules, "queue": queue(plan, found["queue"])}
+    return {
+        "local": found["local"],
+        "cluster": dict(sorted(found["cluster"].items())),
+        "rules": rules,
+        "queue": queue(plan, found["queue"]),
+    }
 
 
 def _joined(files):

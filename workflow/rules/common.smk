@@ -7,12 +7,10 @@ from functools import cache, partial
 from connectomake.errors import ConnectomakeError
 from connectomake.planning.plan import Plan
 from connectomake.planning.resolve import plan_path, prepare_plan
-from connectomake.planning import took
-from connectomake.planning.demands import REMOTE_MB, Demands
-from connectomake.planning.times import SECONDS_PER_MB
 from connectomake.planning.scales import Scales
 from connectomake.planning.skeletons import Skeletons
-from connectomake.pipeline.registry import Stages, demands_name
+from connectomake.pipeline.demands import REMOTE_MB, Demands
+from connectomake.pipeline.registry import RULES, Stages
 from connectomake.pipeline.targets import Targets
 
 HEAD = workflow.is_main_process
@@ -62,10 +60,17 @@ def around_script(attempt):
     return 0 if workflow.local_exec else REMOTE_MB << (attempt - 1)
 
 
-def memory(rule):
+def memory(name):
     """Memory in MB, doubled at each retry; of jobs that read tables it follows from these, as soon as they are there."""
-    name = demands_name(rule)
-    if name in took.READ_TABLES:
+    kind = RULES[name][1]
+    if kind.varies:
+        return signed(
+            lambda wildcards, attempt: demands.memory(
+                name, attempt, item=stages.rule(name, wildcards).parse(wildcards)
+            )
+            + around_script(attempt)
+        )
+    if kind.held_per_byte is not None:
         return same_at_first(
             signed(
                 lambda wildcards, input, attempt: demands.memory(name, attempt, input)
@@ -78,25 +83,14 @@ def memory(rule):
     )
 
 
-def memory_of_traces():
-    """The same of a job that traces a group of blocks: in some of them no cell begins."""
-    return signed(
-        lambda wildcards, attempt: demands.memory(
-            "traces", attempt, group=skeletons.tree.parse(0, wildcards.node)
-        )
-        + around_script(attempt)
-    )
-
-
-def disk(rule):
+def disk(name):
     """Disk in MB, doubled at each retry, of a job that may put aside what does not fit into its memory."""
-    return signed(lambda wildcards, input, attempt: demands.disk(rule, attempt, input))
+    return signed(lambda wildcards, input, attempt: demands.disk(name, attempt, input))
 
 
-def minutes(rule):
+def minutes(name):
     """Time in minutes, doubled at each retry; of jobs that read tables it follows from these, as soon as they are there."""
-    name = demands_name(rule)
-    if name in SECONDS_PER_MB:
+    if RULES[name][1].seconds_per_mb is not None:
         return same_at_first(
             signed(
                 lambda wildcards, input, attempt: demands.minutes(name, attempt, input)

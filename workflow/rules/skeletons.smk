@@ -15,7 +15,7 @@ if skeletons.enabled:
         conda:
             "../../envs/connectomake.yaml"
         resources:
-            mem_mb=memory_of_traces(),
+            mem_mb=memory("traces"),
             runtime=minutes("traces"),
         params:
             stage=depends_on("traces"),

@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from connectomake.cli.estimates import rule_costs
-from connectomake.pipeline.registry import demands_name
-from connectomake.planning.demands import REMOTE_MB, Demands
+from connectomake.pipeline.demands import REMOTE_MB, Demands
 
 if TYPE_CHECKING:
     from connectomake.planning.plan import Plan
@@ -46,14 +45,13 @@ def asks_of(plan: "Plan", site: "Site") -> "list[Ask]":
     demands, attempts = Demands(plan), range(1, site.retries + 2)
     asks = []
     for cost in rule_costs(plan):
-        stage = demands_name(cost.rule)
         inference = plan.inference if cost.rule == "affinity" else None
-        memory = tuple(demands.memory(stage, n) + (REMOTE_MB << (n - 1)) for n in attempts)
+        memory = tuple(demands.memory(cost.rule, n) + (REMOTE_MB << (n - 1)) for n in attempts)
         asks.append(
             Ask(
                 rule=cost.rule,
                 memory=_set(site, cost.rule, "mem_mb", memory),
-                minutes=_set(site, cost.rule, "runtime", tuple(demands.minutes(stage, n) for n in attempts)),
+                minutes=_set(site, cost.rule, "runtime", tuple(demands.minutes(cost.rule, n) for n in attempts)),
                 cores=inference.threads if inference is not None else 1,
                 gpu=inference is not None and inference.device.startswith("cuda"),
                 partition=site.partition_of(cost.rule),

@@ -8,11 +8,11 @@ import numpy as np
 
 from connectomake.cli.proposals import RECOMPUTE_LIMIT, Proposal, proposals
 from connectomake.geometry import Vec, as_vec, volume_of
-from connectomake.pipeline.registry import Stages, demands_name
+from connectomake.pipeline.demands import Demands, seconds_of
+from connectomake.pipeline.kinds import WholeRule
+from connectomake.pipeline.registry import Stages
 from connectomake.pipeline.reports import Reports
-from connectomake.planning.demands import Demands
 from connectomake.planning.plan import Plan
-from connectomake.planning.times import seconds_of
 
 DAG_SECONDS, DAG_BYTES = 2.3, 155e6
 DAG_SECONDS_PER_JOB, DAG_BYTES_PER_JOB = 0.42e-3, 7_300
@@ -69,9 +69,9 @@ def _layer_cost(plan: Plan, name: str) -> LayerCost:
 def rule_costs(plan: Plan) -> list[RuleCost]:
     """Return the rules of a run, their jobs and what a job takes."""
     demands = Demands(plan)
-    named = [(rule, jobs, demands_name(rule)) for rule, jobs in job_counts(plan).items()]
     return [
-        RuleCost(rule, jobs, demands.memory(stage), demands.minutes(stage), _seconds(plan, rule)) for rule, jobs, stage in named
+        RuleCost(rule, jobs, demands.memory(rule), demands.minutes(rule), _seconds(plan, rule))
+        for rule, jobs in job_counts(plan).items()
     ]
 
 
@@ -85,9 +85,11 @@ def job_counts(plan: Plan) -> dict[str, int]:
 
 
 def _seconds(plan: Plan, rule: str) -> float | None:
-    boxes = {"ground_truth": plan.evaluation_box, "contingency": plan.evaluation_box}
+    found, boxes = Stages(plan).rule(rule), {"ground_truth": plan.evaluation_box, "contingency": plan.evaluation_box}
+    if isinstance(found, WholeRule):  # of one section, or of tables
+        return None
     voxels = plan.layers["image"].roi.volume if rule == "image" else boxes.get(rule, plan.roi).volume
-    return seconds_of(plan, rule, voxels) or None
+    return seconds_of(found, voxels) or None
 
 
 def passes(plan: Plan) -> Passes | None:

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 
 from connectomake.errors import ConfigError
+from connectomake.pipeline.demands import Demands
 from connectomake.pipeline.job import all_of
-from connectomake.pipeline.registry import Stages, demands_name
-from connectomake.planning.demands import Demands
+from connectomake.pipeline.registry import Stages
 from connectomake.planning.fan_out import MB
 from connectomake.planning.plan import Plan
 from connectomake.reporting.benchmarks import job_memory
@@ -31,10 +31,9 @@ def excesses(plan: Plan) -> list[Excess]:
     """Return the rules with jobs that took more memory than the first attempt of such a job asks for."""
     demands, found = Demands(plan), []
     for rule in MEASURED:
-        stage = demands_name(rule)
         over: list[tuple[float, str, float, float]] = []
         for name, took in job_memory(plan.outdir, rule):
-            asked = float(MB * demands.memory(stage, 1, _tables(plan, rule, name)))
+            asked = float(MB * demands.memory(rule, 1, _tables(plan, rule, name)))
             if took * MB > asked:
                 over.append((took * MB / asked, name, asked, took * MB))
         if over:

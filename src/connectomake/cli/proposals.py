@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from connectomake.config import default_chunk
 from connectomake.geometry import Vec, as_vec, volume_of
 from connectomake.geometry.lattice import PatchLattice
-from connectomake.planning.demands import Demands
+from connectomake.pipeline.demands import Demands
 from connectomake.planning.plan import Plan
 
 RECOMPUTE_LIMIT = 2.0

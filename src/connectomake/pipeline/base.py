@@ -1,6 +1,7 @@
 """What a stage and a rule are."""
 
 import hashlib
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -110,8 +111,16 @@ class Rule(ABC, Generic[Item]):
     """Names of outputs without a record of their own; that of the first output holds their checksums."""
     reads_all: ClassVar[bool] = False
     """Whether a job reads files of the whole run, so that a job on a cluster names them itself: see `Inputs`."""
-    demands: ClassVar[str | None] = None
-    """What `Demands` calls its memory and time; None: as the rule."""
+    process_mb: ClassVar[int] = 100
+    """Memory of a job's process before it reads anything, with some to spare; compiled code and torch need most."""
+    held_per_byte: ClassVar[float | None] = None
+    """Memory per byte of the tables that a job reads, or of its `share` of them; None: it does not follow from them."""
+    seconds_per_mb: ClassVar[float | None] = None
+    """Seconds of one core per MB of these; None: they follow from the voxels."""
+    seconds_per_megavoxel: ClassVar[float] = 0.0
+    """Seconds of one core per 10⁶ voxels."""
+    varies: ClassVar[bool] = False
+    """Whether memory is not the same for all jobs: see `held`."""
     shown: ClassVar[Mapping[str, str]] = {}
     """What `connectomake block` calls the outputs of the job that a block belongs to."""
 
@@ -181,6 +190,38 @@ class Rule(ABC, Generic[Item]):
         """Return the job that a block belongs to, if jobs are of blocks or of groups of them."""
         return None
 
+    def process(self) -> int:
+        """Return the memory in MB of a job's process before it reads anything."""
+        return self.process_mb
+
+    def held(self, item: Item | None = None) -> float:
+        """Return the bytes that a job may hold beside its process, from the plan alone; of the largest job if none is named."""
+        return 0.0 if self.held_per_byte is None else self.held_per_byte * self.share() * self.read()
+
+    def most(self, largest: float) -> float:
+        """Return the bytes beside its process that a job takes at most, given its largest table."""
+        return math.inf
+
+    def least(self, attempt: int) -> float:
+        """Return the bytes beside its process that a job asks for at least, at its attempt."""
+        return 0.0
+
+    def read(self) -> float:
+        """Return about how many bytes of tables the largest job reads, all that its jobs share included."""
+        return 0.0
+
+    def share(self) -> float:
+        """Return the part of what a job reads that it holds at a time, at most."""
+        return 1.0
+
+    def sharers(self) -> int:
+        """Return how many jobs share what they all open."""
+        return 1
+
+    def voxels(self) -> int:
+        """Return the voxels that the largest job reads; of a block, or of a group of blocks."""
+        return block_voxels(self.plan)
+
     def shard_of(self, name: str, item: Item) -> "tuple[LayerSpec, int] | None":
         """Return layer and block of an output that is a shard of voxels."""
         return None
@@ -200,6 +241,16 @@ class Comparison:
 
     call: Callable[[str], Any]
     against: tuple[str, ...]
+
+
+def block_voxels(plan: Plan) -> int:
+    """Return the voxels of the largest block."""
+    return math.prod(min(b, r) for b, r in zip(plan.block, plan.roi.shape, strict=True))
+
+
+def group_voxels(plan: Plan, bits: int) -> int:
+    """Return the voxels of a group of blocks whose ids share all but so many bits, but for the cut at the region's end."""
+    return block_voxels(plan) << min(bits, plan.grid.id_bits)
 
 
 def one(path: str) -> Iterator[tuple[None, str]]:

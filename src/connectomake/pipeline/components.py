@@ -5,16 +5,16 @@ from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from connectomake.geometry import Vec
 from connectomake.pipeline import checks
 from connectomake.pipeline.affinity import Affinity
-from connectomake.pipeline.base import Inputs, Stage, each
+from connectomake.pipeline.base import Inputs, Stage, block_voxels, each
 from connectomake.pipeline.image import Image, source_values
 from connectomake.pipeline.kinds import BlockRule
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from connectomake.geometry import Box
     from connectomake.pipeline.job import Job
     from connectomake.planning.plan import Plan
@@ -25,6 +25,13 @@ METHOD_KEYS = {
 }
 """What is read of the config's section `segmentation`."""
 HIGH_FACES: list[Vec] = [(1, 0, 0), (0, 1, 0), (0, 0, 1)]
+COMPONENTS_BYTES, WATERSHED_BYTES = 14, 10
+"""Per voxel: labels, their table and graph; the three affinities are there twice while they are read."""
+BOUNDARY_BYTES = 6
+"""Per voxel, where boundaries are left out: strongest edges and a copy of the labels."""
+NOISE_BYTES, LAST_ATTEMPT = 280, 3
+"""Per voxel, the region graph of pure noise while it is made, a basin in every fourth voxel: measured 275. Nobody knows before
+the job whether a network is that weak, so the last attempt of the cluster profiles asks for it."""
 _MIDDLE = 32
 
 
@@ -32,6 +39,7 @@ class ComponentsRule(BlockRule):
     """Label the connected components, or the basins of a watershed with their region graph, within one block."""
 
     name = "components"
+    seconds_per_megavoxel = 0.2
     shown: ClassVar = {"shard": "components", "tables": "their tables"}
 
     def inputs(self, item: int) -> Inputs:
@@ -47,6 +55,20 @@ class ComponentsRule(BlockRule):
 
     def look(self, name: str, item: int) -> Callable[[str], Any]:
         return partial(checks.components, self.plan, item) if name == "tables" else super().look(name, item)
+
+    def process(self) -> int:
+        return 300 if self.plan.watershed else 220
+
+    def held(self, item: int | None = None) -> float:
+        plan = self.plan
+        dtype = plan.source.dtype if plan.probability is None else plan.layers[plan.probability].dtype
+        itemsize = np.dtype(dtype).itemsize
+        boundary = BOUNDARY_BYTES + itemsize if plan.t_boundary else 0
+        each = WATERSHED_BYTES + 6 * itemsize + boundary if plan.watershed else COMPONENTS_BYTES + itemsize
+        return block_voxels(plan) * each
+
+    def least(self, attempt: int) -> float:
+        return NOISE_BYTES * block_voxels(self.plan) if self.plan.watershed and attempt >= LAST_ATTEMPT else 0.0
 
     def work(self, job: "Job", item: int) -> None:
         from connectomake.components import write_block_tables
@@ -88,10 +110,8 @@ def high_blocks(plan: "Plan", block: int) -> list[int]:
     return plan.grid.neighbours(block, HIGH_FACES) if plan.watershed else []
 
 
-def above_threshold(plan: "Plan", box: "Box", read: "Callable[[Box], np.ndarray]") -> tuple[Any, "np.ndarray", dict[str, Any]]:
+def above_threshold(plan: "Plan", box: "Box", read: "Callable[[Box], np.ndarray]") -> tuple[Any, np.ndarray, dict[str, Any]]:
     """Label the components above the threshold; return result, labels and no further tables."""
-    import numpy as np
-
     from connectomake.components import label_block
 
     options = plan.config["segmentation"]
@@ -100,7 +120,7 @@ def above_threshold(plan: "Plan", box: "Box", read: "Callable[[Box], np.ndarray]
     return result, result.labels, {}
 
 
-def basins(plan: "Plan", box: "Box", read: "Callable[[Box], np.ndarray]") -> tuple[Any, "np.ndarray", dict[str, Any]]:
+def basins(plan: "Plan", box: "Box", read: "Callable[[Box], np.ndarray]") -> tuple[Any, np.ndarray, dict[str, Any]]:
     """Label the basins; return result, labels without boundaries, and the region graph."""
     import numpy as np
 
@@ -125,7 +145,7 @@ def basins(plan: "Plan", box: "Box", read: "Callable[[Box], np.ndarray]") -> tup
     return result, labels, more
 
 
-def _warn_of_order(affinity: "np.ndarray") -> None:
+def _warn_of_order(affinity: np.ndarray) -> None:
     """Write to the log if the channels of the block's middle seem to be in the wrong order."""
     from connectomake.components import order_warning
 

@@ -6,10 +6,11 @@ from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from connectomake.geometry import volume_of
 from connectomake.geometry.morton import bit_order
 from connectomake.pipeline import checks
 from connectomake.pipeline.agglomeration import Agglomeration
-from connectomake.pipeline.base import Comparison, Inputs, Rule, Stage, each, one
+from connectomake.pipeline.base import Comparison, Inputs, Rule, Stage, block_voxels, each, group_voxels, one
 from connectomake.pipeline.components import HIGH_FACES
 from connectomake.pipeline.ground_truth import GroundTruth, truth_values
 from connectomake.pipeline.kinds import WholeRule
@@ -21,11 +22,18 @@ if TYPE_CHECKING:
     from connectomake.planning.paths import Paths
     from connectomake.planning.plan import Plan
 
+TILE_VOXELS = 1 << 23
+PAIRS_BYTES, SUPERVOXEL_BYTES = 0.01, 0.2
+"""Per voxel, of contingency tables: about 200 pairs of labels and as many contacts in a million voxels; of tables of
+supervoxels: up to 5,000 pairs with true objects in a million voxels."""
+
 
 class ContingencyRule(Rule[int]):
     """Tally ground truth and segmentation over the blocks of a node."""
 
     name = "contingency"
+    process_mb = 260
+    seconds_per_megavoxel = 0.1
 
     def items(self) -> Iterator[int]:
         octree, box = self.plan.octree, self.plan.evaluation_box
@@ -65,6 +73,16 @@ class ContingencyRule(Rule[int]):
     def look(self, name: str, item: int) -> Callable[[str], Any]:
         return checks.contingency
 
+    def held(self, item: int | None = None) -> float:
+        """One tile of both labels, read and turned into integers, the face planes of a block, the tables of a node."""
+        plan, (depth, height, width) = self.plan, self.plan.block
+        faces = depth * height + depth * width + height * width
+        tile = max(volume_of(plan.chunk), min(TILE_VOXELS, block_voxels(plan)))
+        return int(40 * tile + 32 * faces + tallied_bytes(plan, self.voxels()))
+
+    def voxels(self) -> int:
+        return group_voxels(self.plan, self.plan.octree.bits)
+
     def work(self, job: "Job", item: int) -> None:
         from connectomake.evaluation.files import named_reader, shards_reader, write_contingency
         from connectomake.octree import read_ids
@@ -90,6 +108,11 @@ class EvaluationRule(WholeRule):
     """Score the segmentation against the ground truth."""
 
     name = "evaluation"
+    process_mb = 110
+    held_per_byte = 4.0
+    """Measured 3.4."""
+    seconds_per_mb = 0.1
+    """Measured 0.04 to 0.08."""
     final = ("scores", "worst", "table")
     beside = ("scores", "worst")
 
@@ -111,6 +134,9 @@ class EvaluationRule(WholeRule):
         table = self.paths.evaluation()["table"]
         return Comparison(partial(getattr(checks, name), self.plan, table), (table,))
 
+    def read(self) -> float:
+        return tallied_bytes(self.plan, self.plan.evaluation_box.volume)
+
     def work(self, job: "Job", item: None) -> None:
         from connectomake.evaluation.files import sum_contingencies, write_result
 
@@ -123,6 +149,11 @@ class CurveRule(WholeRule):
     """Score the segmentation over thresholds of agglomeration, from the history of merges."""
 
     name = "curve"
+    process_mb = 380
+    held_per_byte = 3.5
+    """Measured 3.0."""
+    seconds_per_mb = 0.3
+    """Measured 0.23."""
     final = ("table", "picture")
     beside = ("table",)
     reads_all = False
@@ -143,6 +174,9 @@ class CurveRule(WholeRule):
             return None
         inputs = curve_inputs(self.paths)
         return Comparison(partial(checks.curve, self.plan, inputs), tuple(inputs.values()))
+
+    def read(self) -> float:
+        return tallied_bytes(self.plan, self.plan.evaluation_box.volume)
 
     def work(self, job: "Job", item: None) -> None:
         from connectomake.agglomeration import read_merges, segments_over
@@ -204,6 +238,11 @@ class Curve(Stage):
 
     def reads(self) -> dict[str, Any]:
         return {"chosen": self.plan.thresholds[""], "lowest": self.plan.thresholds[self.plan.lowest]}
+
+
+def tallied_bytes(plan: "Plan", voxels: int) -> float:
+    """Return the bytes of the tallies of so many voxels."""
+    return 2 * (PAIRS_BYTES + (SUPERVOXEL_BYTES if plan.curved else 0)) * voxels
 
 
 def curve_inputs(paths: "Paths") -> dict[str, str]:

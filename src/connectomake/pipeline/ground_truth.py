@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from connectomake.geometry import volume_of
 from connectomake.pipeline.base import Inputs, Stage
 from connectomake.pipeline.kinds import BlockRule
 
@@ -15,6 +16,8 @@ class GroundTruthRule(BlockRule):
     """Ingest one block of a ground truth that is not precomputed."""
 
     name = "ground_truth"
+    process_mb = 250
+    seconds_per_megavoxel = 0.2
 
     def inputs(self, item: int) -> Inputs:
         """Return nothing: the ground truth is no file of the run."""
@@ -22,6 +25,9 @@ class GroundTruthRule(BlockRule):
 
     def item_of(self, block: int) -> None:
         """Return nothing: its blocks are those of the box that is evaluated."""
+
+    def held(self, item: int | None = None) -> float:
+        return 3 * 8 * volume_of((self.plan.chunk[0], *self.plan.block[1:]))
 
     def work(self, job: "Job", item: int) -> None:
         from connectomake.layers import ShardWriter

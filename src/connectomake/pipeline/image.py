@@ -3,6 +3,9 @@
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from connectomake.geometry import volume_of
 from connectomake.pipeline.base import Inputs, Stage
 from connectomake.pipeline.kinds import BlockRule
 
@@ -22,10 +25,17 @@ class ImageRule(BlockRule):
 
     name = "image"
     keep = "image"
+    process_mb = 260
+    seconds_per_megavoxel = 0.1
 
     def inputs(self, item: int) -> Inputs:
         """Return nothing: the source is no file of the run."""
         return {}
+
+    def held(self, item: int | None = None) -> float:
+        """Three times a row of storage chunks."""
+        row = volume_of((self.plan.chunk[0], *self.plan.block[1:]))
+        return 3 * row * self.plan.source.channels * np.dtype(self.plan.source.dtype).itemsize
 
     def work(self, job: "Job", item: int) -> None:
         from connectomake.sources import ingest_block

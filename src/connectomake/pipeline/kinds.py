@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from connectomake.pipeline import checks
-from connectomake.pipeline.base import Rule
+from connectomake.pipeline.base import Rule, group_voxels
 
 if TYPE_CHECKING:
     from connectomake.layers import LayerSpec
@@ -110,6 +110,10 @@ class GroupRule(Rule[int]):
         """Return the group that the wildcard ``node`` names."""
         return self.tree.parse(0, wildcards.node)
 
+    def voxels(self) -> int:
+        """Return the voxels of a group."""
+        return group_voxels(self.plan, self.tree.group_bits)
+
     def item_of(self, block: int) -> int | None:
         """Return the block's group."""
         return block >> self.tree.group_bits
@@ -137,6 +141,14 @@ class GatherRule(Rule[tuple[int, int]]):
         """Return level and pack that the wildcards ``level`` and ``node`` stand for."""
         level = int(wildcards.level)
         return level, self.tree.parse(level, wildcards.node)
+
+    def gathered(self) -> int:
+        """Return the voxels of the largest pack, but no more than there are."""
+        grid, tree = self.plan.grid, self.tree
+        below = grid.id_bits - tree.group_bits
+        levels = max(-(-(below - tree.bits) // tree.bits), 1)
+        bits = min(tree.group_bits + levels * tree.bits, grid.id_bits)
+        return min(group_voxels(self.plan, bits), self.plan.roi.volume)
 
 
 class WholeRule(Rule[None]):

@@ -1,10 +1,12 @@
 """Measures of objects on the segmentation: surfaces, and points deep inside."""
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from connectomake.geometry import volume_of
 from connectomake.pipeline import checks
-from connectomake.pipeline.base import Inputs, Stage, each
+from connectomake.pipeline.base import Inputs, Stage, block_voxels, each
 from connectomake.pipeline.kinds import GroupRule
 from connectomake.pipeline.segmentation import Segmentation
 
@@ -12,12 +14,15 @@ if TYPE_CHECKING:
     from connectomake.pipeline.job import Job
     from connectomake.planning.mesh_tree import MeshTree
     from connectomake.planning.paths import Paths
+    from connectomake.planning.plan import Plan
 
 
 class MeasuresRule(GroupRule):
     """Measure the surface of the objects in a group of blocks, and find a point deep inside."""
 
     name = "measures"
+    process_mb = 260
+    seconds_per_megavoxel = 0.3
 
     @property
     def tree(self) -> "MeshTree":
@@ -32,6 +37,9 @@ class MeasuresRule(GroupRule):
 
     def look(self, name: str, item: int) -> Callable[[str], Any]:
         return checks.measures
+
+    def held(self, item: int | None = None) -> float:
+        return slab_bytes(self.plan)
 
     def work(self, job: "Job", item: int) -> None:
         from connectomake.measures import measure_blocks
@@ -54,6 +62,14 @@ class Measures(Stage):
 
     def reads(self) -> dict[str, Any]:
         return {"cell": self.plan.measured_cell, "group_bits": self.plan.measure_tree.group_bits}
+
+
+def slab_bytes(plan: "Plan") -> float:
+    """Return the bytes of one slab of labels with what is cut from it, of one cell, and of an index of the pieces."""
+    thickness = math.lcm(plan.cells.cell[0], plan.chunk[0])
+    depth, height, width = (min(b, r) for b, r in zip(plan.block, plan.roi.shape, strict=True))
+    slab = volume_of((min(thickness, depth) + 2, height + 2, width + 2))
+    return 30 * slab + 40 * volume_of(plan.cells.cell) + block_voxels(plan)
 
 
 def group_inputs(paths: "Paths", tree: "MeshTree", group: int) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from connectomake.geometry import lower_offsets
 from connectomake.pipeline.base import Inputs, Stage, each, one
 from connectomake.pipeline.components import Components
 from connectomake.pipeline.kinds import DownRule, UpRule
+from connectomake.planning.fan_out import merge_bytes
 
 if TYPE_CHECKING:
     from connectomake.pipeline.job import Job
@@ -16,6 +17,11 @@ class MergeRule(UpRule):
     """Join what the children of an octree node have in common across their faces."""
 
     name = "merge"
+    process_mb = 300
+    held_per_byte = 1.5
+    """Measured 1.0, on noise as on smooth affinities."""
+    seconds_per_mb = 0.02
+    """Measured 0.003 to 0.018, of 64 blocks of noise as of smooth affinities."""
     shown: ClassVar = {"up": "merge, up"}
 
     def inputs(self, item: tuple[int, int]) -> Inputs:
@@ -29,6 +35,12 @@ class MergeRule(UpRule):
 
     def outputs(self, item: tuple[int, int]) -> dict[str, str]:
         return {"up": self.paths.merge(*item)}
+
+    def held(self, item: tuple[int, int] | None = None) -> float:
+        return merge_bytes(self.plan, self.plan.octree.bits)
+
+    def read(self) -> float:
+        return merge_bytes(self.plan, self.plan.octree.bits)
 
     def work(self, job: "Job", item: tuple[int, int]) -> None:
         from connectomake.octree import Adjacency, KeptEdges, up_blocks, up_nodes
@@ -45,6 +57,10 @@ class LookupRule(DownRule):
     """Hand the final ids down from an octree node to its children."""
 
     name = "lookup"
+    held_per_byte = 0.6
+    """Measured 0.3."""
+    seconds_per_mb = 0.03
+    """Measured 0.002 to 0.026."""
     shown: ClassVar = {"down": "merge, down"}
 
     def inputs(self, item: tuple[int, int]) -> Inputs:
@@ -57,6 +73,12 @@ class LookupRule(DownRule):
 
     def outputs(self, item: tuple[int, int]) -> dict[str, str]:
         return {"down": self.paths.lookup(*item)}
+
+    def held(self, item: tuple[int, int] | None = None) -> float:
+        return merge_bytes(self.plan, self.plan.octree.bits) // 2
+
+    def read(self) -> float:
+        return merge_bytes(self.plan, self.plan.octree.bits)
 
     def work(self, job: "Job", item: tuple[int, int]) -> None:
         from connectomake.octree import down_node

@@ -4,9 +4,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from connectomake.pipeline import checks
-from connectomake.pipeline.agglomeration import closed, ids_stage
+from connectomake.pipeline.agglomeration import RangedRule, closed, ids_stage
 from connectomake.pipeline.base import Inputs, Stage, each
-from connectomake.pipeline.kinds import WholeRule
 from connectomake.pipeline.measures import Measures
 from connectomake.pipeline.skeletons import WholeSkeletons
 from connectomake.planning.skeletons import Skeletons
@@ -15,10 +14,15 @@ if TYPE_CHECKING:
     from connectomake.pipeline.job import Job
 
 
-class ObjectsRule(WholeRule):
+class ObjectsRule(RangedRule):
     """List all objects: id, size, surface, box, centroid, a point inside."""
 
     name = "objects"
+    process_mb = 170
+    held_per_byte = 2.5
+    """Measured 1.7."""
+    seconds_per_mb = 0.05
+    """Measured 0.001 to 0.05."""
     final = ("table", "properties")
     beside = ("properties",)
 

@@ -5,9 +5,12 @@ from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
+from connectomake.geometry import volume_of
 from connectomake.pipeline import checks
 from connectomake.pipeline.affinity import Affinity
-from connectomake.pipeline.base import Inputs, Rule, Stage, each
+from connectomake.pipeline.base import Inputs, Rule, Stage, block_voxels, each
 from connectomake.pipeline.ground_truth import GroundTruth
 from connectomake.pipeline.image import Image
 from connectomake.pipeline.kinds import WholeRule
@@ -27,6 +30,8 @@ class PyramidRule(Rule[tuple[int, int]]):
     """Make one block of a scale from the shards of the scale below."""
 
     name = "pyramid"
+    process_mb = 260
+    seconds_per_megavoxel = 0.3
     final = ("shard",)
 
     @property
@@ -56,6 +61,9 @@ class PyramidRule(Rule[tuple[int, int]]):
     def look(self, name: str, item: tuple[int, int]) -> Callable[[str], Any]:
         return partial(checks.shard, Scales(self.plan).specs(self.layer)[item[0]], item[1])
 
+    def held(self, item: tuple[int, int] | None = None) -> float:
+        return joined_bytes(self.plan)
+
     def work(self, job: "Job", item: tuple[int, int]) -> None:
         from connectomake.pyramid import write_parent
 
@@ -70,7 +78,8 @@ class ThumbnailRule(WholeRule):
     name = "thumbnail"
     final = ("picture",)
     reads_all = False
-    demands = "pyramid"
+    process_mb = PyramidRule.process_mb
+    seconds_per_megavoxel = PyramidRule.seconds_per_megavoxel
 
     @property
     def layer(self) -> str:
@@ -88,12 +97,22 @@ class ThumbnailRule(WholeRule):
     def look(self, name: str, item: None) -> Callable[[str], Any]:
         return checks.picture
 
+    def held(self, item: None = None) -> float:
+        return joined_bytes(self.plan)
+
     def work(self, job: "Job", item: None) -> None:
         from connectomake.pyramid import write_thumbnail
 
         scales = Scales(self.plan)
         spec = scales.specs(self.layer)[scales.thumbnail_blocks(self.layer)[0]]
         write_thumbnail(job.output("picture"), spec, job.files("shards"), job.record())
+
+
+def joined_bytes(plan: "Plan") -> float:
+    """Return the bytes of a storage chunk, the eight or so below it, decoded and encoded, and indices of shards, mapped."""
+    layers = [plan.layers[name] for name in Scales(plan).layers]
+    voxel = max((spec.channels * np.dtype(spec.dtype).itemsize for spec in layers), default=0)
+    return 40 * volume_of(plan.chunk) * voxel + block_voxels(plan)
 
 
 class Pyramid(Stage):

@@ -38,11 +38,6 @@ RULES: dict[str, tuple[type[Stage], type[Rule[Any]]]] = {rule.name: (stage, rule
 """The rules of the workflow by name, each with its stage."""
 
 
-def demands_name(rule: str) -> str:
-    """Return what `Demands` calls memory and time of a rule's jobs."""
-    return RULES[rule][1].demands or rule
-
-
 @dataclass(frozen=True, eq=False)
 class Stages:
     """The stages of a plan.

@@ -1,5 +1,6 @@
 """Pages and pictures of a run, for ``snakemake --report``; their scripts call `connectomake.reporting`, which reads results."""
 
+import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -7,10 +8,17 @@ from connectomake.atomic import canonical_json
 from connectomake.pipeline import checks
 from connectomake.pipeline.base import Inputs, Stage, each
 from connectomake.pipeline.kinds import WholeRule
+from connectomake.pipeline.meshes import PACK_BYTES
 from connectomake.planning.sections import section_blocks
 
 if TYPE_CHECKING:
     from connectomake.pipeline.job import Job
+
+SECTION_BYTES, SECTION_SIDE, BLOCK_BYTES = 200, 1024, 1000
+"""Per voxel of a section, labels, colours and their mixture in float64; voxels along its sides, at most; per block that is
+listed."""
+DRAWN_BYTES, MOST_DRAWN = 25, 100 << 20
+"""Per byte of the meshes that are drawn, and how many bytes the largest objects are taken to have at most."""
 
 
 class ReportRule(WholeRule):
@@ -20,6 +28,9 @@ class ReportRule(WholeRule):
     """Names of the outputs, as the rule has them."""
     reports: tuple[str, ...]
     """What each shows, as `Paths.reports` has it."""
+
+    def held(self, item: None = None) -> float:
+        return BLOCK_BYTES * self.plan.grid.count
 
     def inputs(self, item: None) -> Inputs:
         """Return all that a whole run is asked for."""
@@ -41,6 +52,7 @@ class ReportRunRule(ReportRule):
     """Write what was run, with what and how fast."""
 
     name = "report_run"
+    process_mb = 200
     files = reports = ("page", "table")
     beside = ("table",)
 
@@ -49,6 +61,7 @@ class ReportBlocksRule(ReportRule):
     """Draw maps of the blocks."""
 
     name = "report_blocks"
+    process_mb = 200
     reports = ("blocks",)
 
 
@@ -56,8 +69,12 @@ class ReportSlicesRule(ReportRule):
     """Draw sections: image, objects, blocks."""
 
     name = "report_slices"
+    process_mb = 270
     reports = ("slices",)
     reads_all = False
+
+    def held(self, item: None = None) -> float:
+        return SECTION_BYTES * math.prod(min(SECTION_SIDE, n) for n in self.plan.roi.shape[1:])
 
     def inputs(self, item: None) -> Inputs:
         """Return the segmentation of the blocks that sections meet."""
@@ -69,11 +86,15 @@ class ReportObjectsRule(ReportRule):
     """Draw the largest objects' meshes."""
 
     name = "report_objects"
+    process_mb = 760
     reports = ("objects",)
 
     @property
     def enabled(self) -> bool:
         return self.plan.meshes_enabled
+
+    def held(self, item: None = None) -> float:
+        return DRAWN_BYTES * min(PACK_BYTES * self.plan.roi.volume, MOST_DRAWN)
 
     def inputs(self, item: None) -> Inputs:
         """Return the meshes and the object table."""

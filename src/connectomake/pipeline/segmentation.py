@@ -5,20 +5,27 @@ from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from connectomake.geometry import volume_of
 from connectomake.pipeline import checks
 from connectomake.pipeline.agglomeration import ids_path, ids_stage
-from connectomake.pipeline.base import Inputs, Stage, one
+from connectomake.pipeline.base import Inputs, Stage, block_voxels, one
 from connectomake.pipeline.kinds import BlockRule
 
 if TYPE_CHECKING:
     from connectomake.pipeline.job import Job
     from connectomake.planning.plan import Plan
 
+ENCODED_BYTES, INTERIOR_BYTES = 16, 4
+"""Per voxel of a storage chunk: what its encoding can take at most, twice. Per voxel, where boundaries are left out: what is
+left of each label."""
+
 
 class SegmentationRule(BlockRule):
     """Turn the local labels of one block into final ids."""
 
     name = "segmentation"
+    process_mb = 250
+    seconds_per_megavoxel = 0.2
     final = ("shard",)
 
     @property
@@ -37,6 +44,11 @@ class SegmentationRule(BlockRule):
 
     def look(self, name: str, item: int) -> Callable[[str], Any]:
         return partial(checks.halo, self.plan, item) if name == "halo" else super().look(name, item)
+
+    def held(self, item: int | None = None) -> float:
+        """One storage chunk, encoded, before and after, and the component shard, which is mapped; what is left of labels."""
+        interior = INTERIOR_BYTES if self.plan.t_boundary else 0
+        return ENCODED_BYTES * volume_of(self.plan.chunk) + (2 + interior) * block_voxels(self.plan)
 
     def work(self, job: "Job", item: int) -> None:
         from connectomake.layers import ShardReader, ShardWriter, write_tables

@@ -1,0 +1,135 @@
+"""Memory, time and disk of jobs: what each rule says of itself, with what clusters need to be told beside."""
+
+import functools
+import math
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from connectomake.layers import table_bytes
+from connectomake.pipeline.base import Rule
+from connectomake.pipeline.registry import Stages
+from connectomake.planning.fan_out import MB
+from connectomake.planning.plan import Plan
+
+REMOTE_MB = 180
+"""Of the Snakemake around a script on a cluster: measured 105, and up to 174 of jobs with hundreds of inputs."""
+SPARE, LEAST_MINUTES = 3, 10
+"""Clusters kill what exceeds its time: jobs ask for so many times what they should take, and for at least so long."""
+LEAST_DISK_MB, DISK_TABLES = 200, 4
+"""Disk of a job that puts tables aside: so much, and so many times its tables: they may be brought to it, it puts their rows
+aside, twice where it turns pairs of keys, and writes its own."""
+_PARQUET = 5
+"""Bytes in memory per byte of a table of merges: measured 4.5."""
+
+
+@dataclass(frozen=True, eq=False)
+class Demands:
+    """Memory and disk in MB and time in minutes of one job; `attempt` doubles each at each retry.
+
+    An unknown rule is a ConfigError.
+
+    Parameters
+    ----------
+    plan
+        The plan.
+    """
+
+    plan: Plan
+
+    @functools.cached_property
+    def _stages(self) -> Stages:
+        return Stages(self.plan)
+
+    def memory(self, rule: str, attempt: int = 1, tables: Iterable[str] = (), item: Any = None) -> int:
+        """Return the memory in MB that a job may take.
+
+        Parameters
+        ----------
+        rule
+            The rule.
+        attempt
+            1 for the first one; each further one gets double.
+        tables
+            Files that the job reads. Where its memory follows from them (`Rule.held_per_byte`) and all are there and say how
+            large their arrays are, it is that; else an estimate from the block, which a weak network's many basins exceed.
+        item
+            The job, where memory varies among jobs; None: the largest.
+        """
+        found = self._stages.rule(rule)
+        sizes = None if found.held_per_byte is None else sizes_of(tables)
+        if sizes and found.held_per_byte is not None:
+            held = min(found.held_per_byte * found.share() * sum(sizes), found.most(max(sizes)))
+        else:
+            held = found.held(item)
+        asked = (found.process() + math.ceil(held / MB)) << (attempt - 1)
+        least = found.least(attempt)
+        return max(asked, found.process() + math.ceil(least / MB)) if least else asked
+
+    def minutes(self, rule: str, attempt: int = 1, tables: Iterable[str] = ()) -> int:
+        """Return the time in minutes that a job may take: generous, for clusters kill what exceeds it.
+
+        Parameters
+        ----------
+        rule, attempt
+            See `memory`.
+        tables
+            Files that the job reads. Where its time follows from them (`Rule.seconds_per_mb`) and all are there and say how
+            large they are, it is that; else an estimate from the voxels.
+        """
+        found = self._stages.rule(rule)
+        if found.seconds_per_mb is None:
+            seconds = seconds_of(found, found.voxels())
+        else:
+            seconds = found.seconds_per_mb * _read(found, tables) / found.sharers() / MB
+        return (LEAST_MINUTES + math.ceil(SPARE * seconds / 60)) << (attempt - 1)
+
+    def disk(self, rule: str, attempt: int = 1, tables: Iterable[str] = ()) -> int:
+        """Return the disk in MB that a job may take which puts tables aside.
+
+        That is what it reads, where that is brought to it, what it puts aside and sorts, and what it writes.
+        """
+        read = _read(self._stages.rule(rule), tables)
+        return LEAST_DISK_MB + math.ceil(DISK_TABLES * read / MB) << (attempt - 1)
+
+
+def seconds_of(rule: Rule[Any], voxels: int) -> float:
+    """Return about how many seconds of one core a rule takes for so many voxels, 0 where it does not follow them."""
+    return rule.seconds_per_megavoxel * voxels / 1e6
+
+
+def _read(rule: Rule[Any], tables: Iterable[str]) -> float:
+    """Return the bytes of the files that a job reads, where all are there and tell; else an estimate."""
+    sizes = sizes_of(tables)
+    return float(sum(sizes)) if sizes else rule.read()
+
+
+def sizes_of(paths: Iterable[str]) -> list[int] | None:
+    """Return the bytes that files have in memory; None if there are none, or one is not there or does not say."""
+    sizes = [read_bytes(path) for path in paths]
+    known = [size for size in sizes if size is not None]
+    return known if known and len(known) == len(sizes) else None
+
+
+def read_bytes(path: str | os.PathLike[str]) -> int | None:
+    """Return how many bytes a job reads of a file, see `Rule.seconds_per_mb`; None if it is not there, or does not say.
+
+    Tables count as they lie in memory (`table_bytes`), packs and Parquet as they lie on disk.
+    """
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    if str(path).endswith(".pack"):
+        return found.st_size
+    if str(path).endswith(".parquet"):
+        return _PARQUET * found.st_size
+    return _table_bytes(os.fspath(path), found.st_mtime_ns, found.st_size)
+
+
+@functools.lru_cache(1 << 20)
+def _table_bytes(path: str, _time: int, _size: int) -> int | None:
+    """Return `table_bytes` of a file; schedulers ask for memory and time, and more than once."""
+    return table_bytes(path)
