@@ -8,9 +8,8 @@ NAMES_ALL = HEAD or PROVIDER
 def inputs_of(name):
     """The input function of a rule: it checks the wildcards and names the files that the job reads.
 
-    Of a rule that reads files of the whole run, Snakemake gets all on the head, or where it must bring them, else the first only:
-    the start of a job that reads a file of each of 16,000 nodes would take longer than the job. The head has seen that all are
-    there.
+    Where it reads files of the whole run, Snakemake gets all on the head, or where it must bring them, else the first only. The
+    start of a job that reads a file of each of 16,000 nodes would take longer than the job. The head has seen that all are there.
     """
 
     @signed
