@@ -120,6 +120,11 @@ def config_of(url, dataset):
     }  # fmt: skip
 
 
+def job_of_image(config):
+    """What the script of the first block's job gets."""
+    return SimpleNamespace(rule="image", log=[], input=[], output=[], wildcards=SimpleNamespace(block="0"), config=config)
+
+
 @pytest.mark.parametrize("how", ["user", "query"])
 def test_the_plan_holds_no_secret_and_jobs_read_all_the_same(server, tmp_path, monkeypatch, how):
     monkeypatch.chdir(tmp_path)
@@ -131,7 +136,7 @@ def test_the_plan_holds_no_secret_and_jobs_read_all_the_same(server, tmp_path, m
     assert f"http://{server}/a.h5" in everything
     credentials._known.clear()  # a job is another process
     seen = []
-    job = SimpleNamespace(rule="x", log=[], input={}, output={}, wildcards={}, config={**config, **stored})
+    job = job_of_image({**config, **stored})
     run(job, lambda made: seen.append(made.open_source().read(Box.of_shape((16, 16, 16))).max()))
     assert seen == [255]
     assert Plan.from_json(stored["plan"]).to_json()["source"]["path"] == f"http://{server}/a.h5"
@@ -164,7 +169,7 @@ def test_a_traceback_in_a_log(server, tmp_path, monkeypatch, capsys):
         raise ValueError(f"cannot reach http://ann:{SECRET}@{server}/a.h5?token={SECRET}&x=1")
 
     with pytest.raises(SystemExit):
-        run(SimpleNamespace(rule="x", log=[], input={}, output={}, wildcards={}, config={**config, **stored}), fails)
+        run(job_of_image({**config, **stored}), fails)
     log = capsys.readouterr().err
     assert f"cannot reach http://***@{server}/a.h5?token=***&x=1" in log
     assert SECRET not in log
@@ -206,7 +211,7 @@ def test_a_report_shows_no_secret(tmp_path, monkeypatch):
     from snakemake.report import ConfigfileRecord
 
     monkeypatch.setattr(ConfigfileRecord, "__post_init__", ConfigfileRecord.__post_init__)
-    assert "before_report(targets, exists)" in (ROOT / "workflow/rules/reporting.smk").read_text()
+    assert "before_report(targets, " in (ROOT / "workflow/rules/reporting.smk").read_text()
     targets = SimpleNamespace(plan=SimpleNamespace(outdir="out"), reported=list, reports={})
     monkeypatch.setattr("sys.argv", ["snakemake", "--report=page.html"])
     before_report(targets, pytest.fail)

@@ -17,9 +17,10 @@ from connectomake.errors import ConfigError, SourceError
 from connectomake.geometry import Box
 from connectomake.layers import read_box, read_record
 from connectomake.pipeline.targets import Targets
-from connectomake.sources import SourceOptions, open_source, tensor
+from connectomake.sources import SourceOptions, open_source
 from connectomake.sources.labels import open_labels
 from connectomake.sources.reasons import reason, way_out
+from connectomake.storage import kvstore
 from tests import chunk_writers
 from tests.test_peer_files import IMAGE, LABELS, cloudvolume, cloudvolume_shards, h5py_virtual, without, zarr_python
 from tests.tiny_run import CONFIG, SHAPE, make_run, write_inputs
@@ -257,10 +258,10 @@ def bucket():
     with S3Server() as server, pytest.MonkeyPatch.context() as patch:
         for key, value in server.environment.items():
             patch.setenv(key, value)
-        tensor._s3_options.cache_clear()
+        kvstore._s3_options.cache_clear()
         server.client().create_bucket(Bucket="layers")
         yield server
-    tensor._s3_options.cache_clear()
+    kvstore._s3_options.cache_clear()
 
 
 @pytest.mark.parametrize(("suffix", "encoding"), [(".gz", "gzip"), (".br", "br"), (".zstd", "zstd")])

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from connectomake.errors import SourceError
 from connectomake.geometry import Box
 from connectomake.layers import LayerSpec, read_block, read_record, write_block
-from connectomake.sources import Source, ingest_block, is_url, open_source, resolve_local, tensor
+from connectomake.sources import Source, ingest_block, is_url, open_source, resolve_local
+from connectomake.storage import kvstore
 
 SIZE = (40.0, 4.0, 8.0)
 SHAPE = (13, 11, 9)
@@ -277,13 +278,13 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
               "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-1"}  # fmt: skip
     for key, value in values.items():
         monkeypatch.setenv(key, value)
-    tensor._s3_options.cache_clear()
+    kvstore._s3_options.cache_clear()
     import boto3
 
     client = boto3.client("s3")
     client.create_bucket(Bucket="bucket")
     yield client
-    tensor._s3_options.cache_clear()
+    kvstore._s3_options.cache_clear()
     server.stop()
 
 

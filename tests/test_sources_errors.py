@@ -19,6 +19,7 @@ from connectomake.errors import ConfigError, ConnectomakeError, SourceError
 from connectomake.geometry import Box
 from connectomake.layers import LayerSpec
 from connectomake.sources import SourceOptions, ingest_block, open_source, tensor
+from connectomake.storage import kvstore
 
 SIZE = (8.0, 8.0, 8.0)
 VOLUME = np.random.default_rng(0).integers(0, 255, (6, 20, 20), dtype=np.uint8)
@@ -251,11 +252,11 @@ def test_no_answer(silent_server: str, scheme: str, monkeypatch: pytest.MonkeyPa
     for key, value in {"AWS_ENDPOINT_URL": f"http://{silent_server}", "AWS_ACCESS_KEY_ID": "a"}.items():
         monkeypatch.setenv(key, value)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
-    tensor._s3_options.cache_clear()
+    kvstore._s3_options.cache_clear()
     began = time.monotonic()
     with pytest.raises(SourceError, match="cannot be reached") as caught:
         open_source(f"{scheme}://{silent_server}/x" if scheme == "http" else "s3://bucket/x")
-    tensor._s3_options.cache_clear()
+    kvstore._s3_options.cache_clear()
     one_sentence(caught.value)
     assert time.monotonic() - began < 5
 
