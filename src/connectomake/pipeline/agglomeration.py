@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from connectomake.pipeline import checks
-from connectomake.pipeline.base import Inputs, Stage, block_voxels, each, one
+from connectomake.pipeline.base import Inputs, Stage, block_voxels, each
 from connectomake.pipeline.kinds import DownRule, NodeRule, UpRule, WholeRule
-from connectomake.pipeline.merge import LookupRule, Merge, MergeRule, lower_blocks
-from connectomake.planning.fan_out import TABLE_BYTES, agglomeration_bytes, merge_bytes
+from connectomake.pipeline.merge import Merge, MergeRule, lower_blocks
+from connectomake.planning.fan_out import TABLE_BYTES, agglomeration_bytes
 
 if TYPE_CHECKING:
     from connectomake.pipeline.job import Job
@@ -73,34 +73,17 @@ class AssignRule(DownRule):
     """Hand the ids of segments down from an octree node to its children."""
 
     name = "assign"
-    held_per_byte, seconds_per_mb = LookupRule.held_per_byte, LookupRule.seconds_per_mb
 
     @property
     def shown(self) -> dict[str, str]:  # type: ignore[override]
         """Of the main threshold only."""
         return {} if self.stage.variant else {"down": "agglomeration, down"}
 
-    def inputs(self, item: tuple[int, int]) -> Inputs:
-        """Return what the node passed up itself, and what its parent passed down."""
-        (level, node), at, octree = item, self.stage.variant, self.plan.octree
-        inputs = {"own": one(self.paths.agglomerate(level, node, at))}
-        if level < octree.levels:
-            inputs["parent"] = one(self.paths.assign(level + 1, octree.parent(level, node), at))
-        return inputs
+    def up(self, level: int, node: int) -> str:
+        return self.paths.agglomerate(level, node, self.stage.variant)
 
-    def outputs(self, item: tuple[int, int]) -> dict[str, str]:
-        return {"down": self.paths.assign(*item, self.stage.variant)}
-
-    def held(self, item: tuple[int, int] | None = None) -> float:
-        return merge_bytes(self.plan, self.plan.octree.bits) // 2
-
-    def read(self) -> float:
-        return merge_bytes(self.plan, self.plan.octree.bits)
-
-    def work(self, job: "Job", item: tuple[int, int]) -> None:
-        from connectomake.octree import down_node
-
-        down_node(job.output("down"), self.plan.octree, *item, job.file("own"), job.file_or_none("parent"), job.record())
+    def down(self, level: int, node: int) -> str:
+        return self.paths.assign(level, node, self.stage.variant)
 
 
 class RangedRule(WholeRule):

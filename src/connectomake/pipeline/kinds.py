@@ -6,10 +6,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from connectomake.pipeline import checks
-from connectomake.pipeline.base import Rule, group_voxels
+from connectomake.pipeline.base import Inputs, Rule, group_voxels, one
+from connectomake.planning.fan_out import merge_bytes
 
 if TYPE_CHECKING:
     from connectomake.layers import LayerSpec
+    from connectomake.pipeline.job import Job
     from connectomake.planning.mesh_tree import MeshTree
 
 
@@ -83,11 +85,46 @@ class UpRule(NodeRule):
 
 
 class DownRule(NodeRule):
-    """What an octree node passes down."""
+    """Look-up tables that an octree node passes down, from what it passed up and what its parent passed down."""
+
+    held_per_byte = 0.6
+    """Measured 0.3."""
+    seconds_per_mb = 0.03
+    """Measured 0.002 to 0.026."""
+
+    @abstractmethod
+    def up(self, level: int, node: int) -> str:
+        """Return what a node passed up."""
+
+    @abstractmethod
+    def down(self, level: int, node: int) -> str:
+        """Return what a node passes down."""
+
+    def inputs(self, item: tuple[int, int]) -> Inputs:
+        """Return what the node passed up itself, and what its parent passed down."""
+        level, node = item
+        inputs = {"own": one(self.up(level, node))}
+        if level < self.plan.octree.levels:
+            inputs["parent"] = one(self.down(level + 1, self.plan.octree.parent(level, node)))
+        return inputs
+
+    def outputs(self, item: tuple[int, int]) -> dict[str, str]:
+        return {"down": self.down(*item)}
 
     def look(self, name: str, item: tuple[int, int]) -> Callable[[str], Any]:
         """Return what looks for a look-up table of each child."""
         return partial(checks.lookup, self.plan, *item)
+
+    def held(self, item: tuple[int, int] | None = None) -> float:
+        return merge_bytes(self.plan, self.plan.octree.bits) // 2
+
+    def read(self) -> float:
+        return merge_bytes(self.plan, self.plan.octree.bits)
+
+    def work(self, job: "Job", item: tuple[int, int]) -> None:
+        from connectomake.octree import down_node
+
+        down_node(job.output("down"), self.plan.octree, *item, job.file("own"), job.file_or_none("parent"), job.record())
 
 
 class GroupRule(Rule[int]):

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from connectomake.geometry import lower_offsets
-from connectomake.pipeline.base import Inputs, Stage, each, one
+from connectomake.pipeline.base import Inputs, Stage, each
 from connectomake.pipeline.components import Components
 from connectomake.pipeline.kinds import DownRule, UpRule
 from connectomake.planning.fan_out import merge_bytes
@@ -57,33 +57,13 @@ class LookupRule(DownRule):
     """Hand the final ids down from an octree node to its children."""
 
     name = "lookup"
-    held_per_byte = 0.6
-    """Measured 0.3."""
-    seconds_per_mb = 0.03
-    """Measured 0.002 to 0.026."""
     shown: ClassVar = {"down": "merge, down"}
 
-    def inputs(self, item: tuple[int, int]) -> Inputs:
-        """Return what the node passed up itself, and what its parent passed down."""
-        level, node = item
-        inputs = {"own": one(self.paths.merge(level, node))}
-        if level < self.plan.octree.levels:
-            inputs["parent"] = one(self.paths.lookup(level + 1, self.plan.octree.parent(level, node)))
-        return inputs
+    def up(self, level: int, node: int) -> str:
+        return self.paths.merge(level, node)
 
-    def outputs(self, item: tuple[int, int]) -> dict[str, str]:
-        return {"down": self.paths.lookup(*item)}
-
-    def held(self, item: tuple[int, int] | None = None) -> float:
-        return merge_bytes(self.plan, self.plan.octree.bits) // 2
-
-    def read(self) -> float:
-        return merge_bytes(self.plan, self.plan.octree.bits)
-
-    def work(self, job: "Job", item: tuple[int, int]) -> None:
-        from connectomake.octree import down_node
-
-        down_node(job.output("down"), self.plan.octree, *item, job.file("own"), job.file_or_none("parent"), job.record())
+    def down(self, level: int, node: int) -> str:
+        return self.paths.lookup(level, node)
 
 
 class Merge(Stage):

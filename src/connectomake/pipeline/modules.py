@@ -12,7 +12,7 @@ def modules_of(rule: str) -> list[str]:
     """Return the modules that the work of a rule imports, by name, as its code says; none of a rule that is not known."""
     if rule not in RULES:
         return []
-    kind = RULES[rule][1]
+    kind = next(kind for kind in RULES[rule][1].__mro__ if "work" in vars(kind))
     tree = ast.parse(inspect.getsource(sys.modules[kind.__module__]))
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}

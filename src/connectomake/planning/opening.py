@@ -16,29 +16,7 @@ NAME = "plan.json"
 
 
 def open_run(place: str | Path) -> Plan:
-    """Open a run that was made before: neither source nor model is looked at.
-
-    Parameters
-    ----------
-    place
-        The run's config, from the working directory of the run; or the folder of its results, wherever it was copied to.
-
-    Returns
-    -------
-    Plan
-        Its `outdir` is where the results lie, its `layers` are what `connectomake.layers.read_box` takes.
-
-    Raises
-    ------
-    ConfigError
-        If no run of this config was made here, or the folder holds the results of none.
-
-    Examples
-    --------
-    >>> plan = open_run("results/demo")  # doctest: +SKIP
-    >>> plan.grid.count  # doctest: +SKIP
-    27
-    """
+    """Return the plan of a run that was made before; see `connectomake.run.open_run`, which gives ways to its results, too."""
     path = Path(place)
     return _plan_of_folder(path) if path.is_dir() else earlier_plan(load_config(path))
 
