@@ -11,8 +11,8 @@ from torch import nn
 from connectomake.errors import ModelError
 from connectomake.inference.models import load_network
 from connectomake.inference.spec import InferenceSpec
+from connectomake.networks.error_summary import error_summary
 from connectomake.networks.weights import fit, state_dict_of
-from connectomake.networks.words import first_words
 from tests.test_models import expected, image, write
 
 VALUES: dict[str, Any] = {"patch": (4, 8, 8), "output_patch": (4, 8, 8), "overlap": (1, 2, 2)}
@@ -239,4 +239,4 @@ def test_weights_that_load_model_cannot_fit_are_named(tmp_path: Path) -> None:
     ],
 )
 def test_the_sentence_that_names_the_cause(said: str, sentence: str) -> None:
-    assert first_words(RuntimeError(said)) == sentence
+    assert error_summary(RuntimeError(said)) == sentence

@@ -35,13 +35,13 @@ class View:
     order: tuple[int, ...]
     flipped: tuple[bool, ...]
 
-    def look(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    def apply(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return a batch (n, c, z, y, x) as the view has it."""
         turned = np.transpose(batch, (0, 1, *(a + 2 for a in self.order)))
         return np.ascontiguousarray(turned[self._steps])
 
-    def back(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Undo `look`."""
+    def undo(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Undo `apply`."""
         inverse = np.argsort(self.order)
         return np.transpose(batch[self._steps], (0, 1, *(a + 2 for a in inverse)))
 
@@ -115,7 +115,7 @@ class AugmentedNetwork:
         total = np.zeros((len(batch), self.spec.channels, *self.spec.output_patch), np.float32)
         counts = np.zeros(total.shape[1:], np.float32)
         for view in self._views:
-            answer = view.back(self.network.forward_whole(view.look(batch)))
+            answer = view.undo(self.network.forward_whole(view.apply(batch)))
             for channel, source, shift in self._channels(view):
                 into, cut = _cuts(answer.shape[2:], self.spec.output_patch, shift)
                 total[:, channel][into] += answer[:, source][cut]

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from connectomake.errors import ModelError
-from connectomake.networks.words import first_words
+from connectomake.networks.error_summary import error_summary
 
 PYTORCH_NAMES = ("load_model", "InstantiatedModel")
 UNIVERSAL_NAME = "PatchInferencer"
@@ -117,7 +117,7 @@ def guarded(action: Callable[[], Any], path: Path, doing: str, hint: str = "") -
     except (Exception, SystemExit) as error:  # the file is the user's: it may raise anything
         frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == path.absolute()]
         where = f" in line {frames[-1].lineno}" if frames else ""
-        raise ModelError(f"{path}: {doing} failed{where}: {type(error).__name__}: {first_words(error)}{hint}") from error
+        raise ModelError(f"{path}: {doing} failed{where}: {type(error).__name__}: {error_summary(error)}{hint}") from error
 
 
 def form_of(module: ModuleType, path: Path, kind: str) -> str:

@@ -16,8 +16,8 @@ from connectomake.inference.chance import other_chance
 from connectomake.inference.modelfile import UNIVERSAL_NAME, anew, form_of, guarded, import_model_file
 from connectomake.inference.networks import TorchNetwork, UniversalNetwork, configure_torch
 from connectomake.inference.spec import InferenceSpec
+from connectomake.networks.error_summary import error_summary
 from connectomake.networks.weights import fit, read_state_dict
-from connectomake.networks.words import first_words
 
 SCRIPT_SUFFIXES = (".pt", ".pth", ".ts")
 
@@ -144,9 +144,9 @@ def _why_no_script(path: Path, error: BaseException) -> str:
     if not zipfile.is_zipfile(path):
         with path.open("rb") as file:
             if file.read(2) == b"PK":
-                return f"is damaged ({first_words(error)}): copy it again"
+                return f"is damaged ({error_summary(error)}): copy it again"
     elif any(Path(name).name == "constants.pkl" for name in zipfile.ZipFile(path).namelist()):
-        return f"is TorchScript, but cannot be loaded: {first_words(error)}: save it with torch {torch.__version__} or older"
+        return f"is TorchScript, but cannot be loaded: {error_summary(error)}: save it with torch {torch.__version__} or older"
     return (
         "is not TorchScript; a state dict goes to inference.weights, beside the Python file of its network as inference.model"
     )

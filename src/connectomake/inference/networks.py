@@ -13,8 +13,8 @@ from connectomake.inference.constant import CONSTANT_WAY_OUT, constant_patches
 from connectomake.inference.processing import PreProcess, Transform, as_tensor
 from connectomake.inference.spec import InferenceSpec
 from connectomake.networks.device import prepare_device
+from connectomake.networks.error_summary import error_summary
 from connectomake.networks.precision import lowered, precision_on
-from connectomake.networks.words import first_words
 
 
 def configure_torch(spec: InferenceSpec) -> torch.device:
@@ -128,7 +128,7 @@ class _Base:
         except Exception as error:  # the network is the user's: whatever it raises is about the model
             raise ModelError(
                 f"{self.path}: the network failed on a batch of shape {tuple(batch.shape)} (n, c, z, y, x): "
-                f"{type(error).__name__}: {first_words(error)}; {self._way_out(error, batch)}"
+                f"{type(error).__name__}: {error_summary(error)}; {self._way_out(error, batch)}"
             ) from error
 
     def _way_out(self, error: Exception, batch: NDArray[np.float32]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from connectomake.errors import ModelError
-from connectomake.networks.words import first_words
+from connectomake.networks.error_summary import error_summary
 from connectomake.networks.wrappers import unwrapped
 
 _NESTED = (
@@ -47,7 +47,7 @@ def read_checkpoint(path: Path) -> Any:
             f"{path}: holds Python objects other than tensors, which may run code when read: save network.state_dict() instead"
         ) from error
     except Exception as error:  # damaged bytes raise whatever the reader trips over
-        raise ModelError(f"{path}: cannot be read as torch weights ({first_words(error)}): save it again") from error
+        raise ModelError(f"{path}: cannot be read as torch weights ({error_summary(error)}): save it again") from error
 
 
 def state_dict_of(content: Any, path: Path) -> dict[str, torch.Tensor]:

@@ -7,7 +7,7 @@ _CAUSE = re.compile(r"^(?:[A-Za-z_]\w*\.)*[A-Za-z_]*(?:Error|Exception)(?::\s*|$
 _INTERPRETER = "TorchScript interpreter"
 
 
-def first_words(error: BaseException) -> str:
+def error_summary(error: BaseException) -> str:
     """Return the sentence of a library's or model file's complaint that names the cause.
 
     This is the first, but TorchScript's interpreter begins with where it was and ends with the cause; and where a line ends
