@@ -19,7 +19,7 @@ class SourceFacts:
     path, dataset, scale
         As in the config.
     kind
-        ``precomputed``, ``hdf5``, ``tiff``, ``png``, ``jpeg``, ``zarr`` or ``n5``.
+        Name of the format, see `connectomake.sources.formats`.
     bounds
         Where the source has voxels.
     channels, dtype

@@ -1,13 +1,14 @@
-"""Where images come from: precomputed, HDF5, TIFF, PNG, JPEG, Zarr and N5, all read as boxes in z, y, x."""
+"""Where images come from: all formats (`connectomake.sources.formats`) are read as boxes in z, y, x."""
 
 from collections.abc import Sequence
 
 from connectomake.credentials import hidden
 from connectomake.errors import ConfigError, ConnectomakeError, SourceError
+from connectomake.sources.formats import BY_NAME, Format
 from connectomake.sources.ingest import filled_fact, ingest_block
 from connectomake.sources.mapping import mapped
 from connectomake.sources.options import DEFAULTS, SourceOptions
-from connectomake.sources.paths import STACKS, find_kind, is_url, resolve_local, split_kind
+from connectomake.sources.paths import find_kind, is_url, resolve_local, split_kind
 from connectomake.sources.probability import probabilities
 from connectomake.sources.reasons import reason
 from connectomake.sources.source import Source
@@ -54,12 +55,12 @@ def open_source(
         raise ConfigError("source.path is empty; name the image")
     path = hidden(path)
     kind, place = split_kind(resolve_local(path, "."))
-    kind = kind or find_kind(place)
+    form = BY_NAME[kind or find_kind(place)]
     if not is_url(place) and split_archive(place):
         place = archive_root(place)[1]
-    _refuse_spare(kind, dataset, scale, path)
+    form.check_keys(dataset, scale, path)
     try:
-        return mapped(_open(kind, place, dataset, scale, voxel_size, options), options)
+        return mapped(_open(form, place, dataset, scale, voxel_size, options), options)
     except ConnectomakeError:
         raise
     except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
@@ -68,42 +69,19 @@ def open_source(
 
 
 def _open(
-    kind: str,
+    form: Format,
     place: str,
     dataset: str | None,
     scale: int | str | None,
     voxel_size: Sequence[float] | None,
     options: SourceOptions,
 ) -> Source:
-    """Open a source of a known kind."""
-    if kind == "hdf5":
-        from connectomake.sources.hdf5 import open_hdf5
-
-        return open_hdf5(place, dataset, voxel_size, options)
-    if kind == "precomputed":
-        from connectomake.sources.precomputed import open_precomputed
-
-        return open_precomputed(place, scale, voxel_size, options)
-    if kind == "zarr":
-        from connectomake.sources.zarr import open_zarr
-
-        return open_zarr(place, dataset, scale, voxel_size, options)
-    if kind == "n5":
-        from connectomake.sources.n5 import open_n5
-
-        return open_n5(place, dataset, voxel_size, options)
-    from connectomake.sources import pictures, tiff
+    """Open a source of a known format; of pictures, axes and offset are as the user says."""
+    if not form.stack:
+        return form.open(place, dataset, scale, voxel_size, options)
     from connectomake.sources.stack_axes import placed
     from connectomake.sources.tiff_size import stored_size
 
-    open_stack = {"png": pictures.open_png, "jpeg": pictures.open_jpeg, "tiff": tiff.open_tiff}[kind]
-    stored = stored_size(place) if kind == "tiff" else None
-    source = open_stack(place, stored if voxel_size is None else voxel_size, options)
+    stored = stored_size(place) if form.name == "tiff" else None
+    source = form.open(place, dataset, scale, stored if voxel_size is None else voxel_size, options)
     return placed(source, options, voxel_size, stored)
-
-
-def _refuse_spare(kind: str, dataset: str | None, scale: int | str | None, path: str) -> None:
-    if dataset and kind in ("precomputed", *STACKS):
-        raise ConfigError(f"source.dataset {dataset} has no meaning for {path}, which is {kind}; leave it out")
-    if scale is not None and kind in ("hdf5", *STACKS, "n5"):
-        raise ConfigError(f"source.scale {scale} has no meaning for {path}, which is {kind}; leave it out")

@@ -7,8 +7,8 @@ import numpy as np
 
 from connectomake.errors import ConfigError, SourceError
 from connectomake.geometry import Box, Vec
+from connectomake.sources.formats import BY_NAME
 from connectomake.sources.options import DEFAULTS, SourceOptions
-from connectomake.sources.paths import STACKS
 from connectomake.sources.places import alike, check_places
 from connectomake.sources.source import UNSIZED, Source, VoxelSize
 
@@ -36,7 +36,7 @@ class Labels:
     @property
     def tile(self) -> Vec | None:
         """Shape of a box that reads well; None: whole sections do."""
-        return None if self.source.kind in STACKS else (128, 256, 256)
+        return None if BY_NAME[self.source.kind].stack else (128, 256, 256)
 
     def called(self, names: dict[str, str]) -> "Labels":
         """Return the same labels; errors of their reading name other keys: see `Source.called`."""

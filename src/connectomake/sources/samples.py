@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from connectomake.geometry import Box, Vec
-from connectomake.sources.paths import STACKS
+from connectomake.sources.formats import BY_NAME
 from connectomake.sources.source import Source
 
 _Y = (3, 6, 1, 4, 7, 2, 5, 0)
@@ -60,7 +60,7 @@ def take_samples(source: Source, roi: Box, chunk: Vec) -> Samples:
     SourceError
         If one cannot be read.
     """
-    size = _OF_SECTIONS if source.kind in STACKS else tuple(min(a, b) for a, b in zip(chunk, _LARGEST, strict=True))
+    size = _OF_SECTIONS if BY_NAME[source.kind].stack else tuple(min(a, b) for a, b in zip(chunk, _LARGEST, strict=True))
     boxes = spread_boxes(roi, size)  # type: ignore[arg-type]
     return Samples(tuple(boxes), tuple(source.read(box) for box in boxes))
 

@@ -50,7 +50,7 @@ class Source:
     path
         As the user wrote it; named in errors.
     kind
-        ``precomputed``, ``hdf5``, ``tiff``, ``png``, ``jpeg``, ``zarr`` or ``n5``.
+        Name of the format, see `connectomake.sources.formats`.
     bounds
         The voxels that exist, in absolute z, y, x. They begin at the offset that the format, the file's metadata or the user
         names, which may be negative; else at 0.
