@@ -26,7 +26,7 @@ def rows_of(name: str, what: str, steps: int, changes: dict[str, Any]) -> list[R
     """Train a few steps of a config of ``configs/training`` with changes."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from connectomake.phantom import make_phantom
-    from connectomake.teaching import load_training
+    from connectomake.train_from_config import load_training
     from connectomake.training.run import train
     from connectomake.training.volumes import TrainingVolume, as_labels
 

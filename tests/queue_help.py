@@ -14,8 +14,8 @@ from moto.server import ThreadedMotoServer
 
 from connectomake.geometry import Box
 from connectomake.pipeline.registry import Stages
-from connectomake.planning.facts import SourceFacts
 from connectomake.planning.plan import Plan
+from connectomake.planning.source_info import SourceInfo
 from connectomake.queueing.task import Task
 from tests.tiny_run import CONFIG
 
@@ -56,7 +56,7 @@ def make_plan(**values):
     from connectomake.config import normalise
 
     config = normalise({**CONFIG, "inference": None, **values})
-    facts = SourceFacts("raw.h5", "raw", None, "hdf5", Box.of_shape((16, 16, 16)), 1, "uint8", (20.0, 10.0, 10.0), "x")
+    facts = SourceInfo("raw.h5", "raw", None, "hdf5", Box.of_shape((16, 16, 16)), 1, "uint8", (20.0, 10.0, 10.0), "x")
     return Plan(config, facts)
 
 

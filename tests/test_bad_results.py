@@ -18,7 +18,7 @@ from connectomake.pipeline.registry import Stages
 from connectomake.pipeline.targets import Targets
 from connectomake.planning.resolve import resolve
 from connectomake.verify import expected
-from connectomake.verify.faults import Report
+from connectomake.verify.faults import VerifyReport
 from connectomake.verify.report import _Run
 from tests.bad_input_cases import cut
 from tests.test_bad_input import check_sentence, tree
@@ -167,7 +167,7 @@ def test_any_flipped_bit_is_found_or_without_effect(plan):
             spoilt = bytearray(data)
             spoilt[place] ^= 1 << int(rng.integers(8))
             path.write_bytes(spoilt)
-            run = _Run(plan, Report(), True)
+            run = _Run(plan, VerifyReport(), True)
             run.look(file)
             found[kind] += bool(run.report.problems)
             assert all(p.isprintable() and file.path in p and "rerun" in p for p in run.report.problems)

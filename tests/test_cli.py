@@ -20,11 +20,11 @@ from connectomake.config import check_config, normalise
 from connectomake.geometry import Box
 from connectomake.pipeline.registry import Stages
 from connectomake.pipeline.targets import Targets
-from connectomake.planning.facts import SourceFacts
 from connectomake.planning.plan import Plan
 from connectomake.planning.resolve import resolve
+from connectomake.planning.source_info import SourceInfo
 from connectomake.reporting.benchmarks import measured
-from connectomake.reporting.tally import rate, stage_files
+from connectomake.reporting.stage_files import rate, stage_files
 from connectomake.reporting.texts import bytes_text, counted, seconds_text, shape_text, voxels_text
 from tests.tiny_run import CONFIG, SHAPE, write_inputs
 
@@ -65,7 +65,7 @@ def make_plan(shape, block, chunk=None, start=(0, 0, 0), patch=(20, 40, 40), ove
         "meshes": {"cell": list(block), "voxels_per_job": per_job}, "merge": {"fan_out": fan_out},
     })  # fmt: skip
     check_config(config)
-    facts = SourceFacts("s", None, 0, "hdf5", Box.of_shape(shape, start), 1, "uint8", (40.0, 4.0, 4.0), "x")
+    facts = SourceInfo("s", None, 0, "hdf5", Box.of_shape(shape, start), 1, "uint8", (40.0, 4.0, 4.0), "x")
     return Plan(config, facts)
 
 
@@ -545,7 +545,7 @@ def test_phantom(fresh, capsys):
 
 def test_summary_counts_a_block_once_whatever_the_thresholds(here):
     from connectomake.cli.summary import _facts
-    from connectomake.reporting.tally import tallies
+    from connectomake.reporting.stage_files import tallies
 
     section = {"agglomeration": {"threshold": 0.3, "thresholds": [0.5, 0.6]}, "segmentation": {"method": "watershed"}}
     plan = resolve({**CONFIG, **section, "inference": {**CONFIG["inference"], "channels": 3}})

@@ -15,8 +15,8 @@ from skimage.metrics import adapted_rand_error, variation_of_information
 from connectomake.cli import main
 from connectomake.errors import RunError, SourceError
 from connectomake.evaluation import (
+    Contingency,
     Overlap,
-    Tally,
     blocks_of,
     csv_text,
     curve_of,
@@ -219,7 +219,7 @@ def test_a_curve_becomes_a_table_and_a_picture(tmp_path):
 
 
 def test_supervoxels_without_a_segment_of_their_own_stay():
-    pairs = Tally(np.array([[1, 0], [1, 5], [1, 9]], np.uint64), np.array([1, 2, 3]), np.array([0, 1, 2]))
+    pairs = Contingency(np.array([[1, 0], [1, 5], [1, 9]], np.uint64), np.array([1, 2, 3]), np.array([0, 1, 2]))
     found = relabelled(pairs, np.array([9], np.uint64), np.array([5], np.uint64))
     assert found.keys.tolist() == [[1, 0], [1, 5]]
     assert found.count.tolist() == [1, 5]

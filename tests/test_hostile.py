@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import yaml
 
+from connectomake.bounded_text import MOST_DEPTH, MOST_VALUES, TooLargeError, check_amount, check_yaml, read_json
 from connectomake.config import check_plain, load_config
 from connectomake.errors import ConfigError, ConnectomakeError, LayerError, SourceError
 from connectomake.geometry import BlockGrid, Box
 from connectomake.objects import matching
 from connectomake.pipeline.checks import properties
-from connectomake.plain import MOST_DEPTH, MOST_VALUES, TooMuchError, check_amount, check_yaml, read_json
-from connectomake.sites.profile import read_profile
+from connectomake.preflight.profile import read_profile
 from connectomake.sources import open_source
-from connectomake.teaching import load_training
+from connectomake.train_from_config import load_training
 from connectomake.viewing.ranges import parse_range
 from tests.tiny_run import CONFIG, write_inputs
 
@@ -54,7 +54,7 @@ def test_aliases_that_are_few_are_read(tmp_path):
     path.write_text("a: &a [1, 2]\nb: *a\nc: {d: *a, e: &e x, f: *e}\n")
     assert load_config(path) == {"a": [1, 2], "b": [1, 2], "c": {"d": [1, 2], "e": "x", "f": "x"}}
     check_yaml("a: &a [" + "1, " * (MOST_VALUES // 2 - 5) + "1]\nb: *a")
-    with pytest.raises(TooMuchError):
+    with pytest.raises(TooLargeError):
         check_yaml("a: &a [" + "1, " * (MOST_VALUES // 2) + "1]\nb: *a")
 
 

@@ -20,22 +20,22 @@ MODULES = {path.relative_to(LIBRARY).as_posix(): path for path in sorted(LIBRARY
 # From the ground up. A package (or a module beside the packages) imports what lies on lower floors, nothing of its own floor,
 # nothing above; so there is no cycle, and no stage imports another. `connectomake` is the file `__init__.py` of the library.
 FLOORS = {
-    "ground": "credentials plain private shell",
+    "ground": "bounded_text credentials private_folder shell",
     "errors": "compiled errors forking",
-    "trouble": "geometry remains trouble",
+    "the operating system": "geometry os_errors stale_files",
     "files": "atomic networks tables",
     "stores": "storage",
-    "layers": "layers lock phantom shipped",
+    "layers": "layers lock phantom source_archive",
     "sources": "sources",
     "stages": "agglomeration components evaluation inference measures meshes objects octree pyramid segmentation skeletons "
     "training",
     "config": "config",
-    "planning": "planning teaching",
+    "planning": "planning train_from_config",
     "pipeline": "pipeline",
     "a run in Python": "run",
     "the library": "connectomake",
-    "what looks at runs and makes them": "jobs queueing sites verify viewing",
-    "what is imported before a fork": "preloaded",
+    "what looks at runs and makes them": "jobs preflight queueing verify viewing",
+    "what is imported before a fork": "preload",
     "reports": "failures reporting",
     "commands": "cli",
     "heads": "connectomake_heads",
@@ -158,7 +158,7 @@ def test_no_package_below_imports_snakemake(package):
 
 def test_the_rule_sees_imports_in_functions_and_names_as_text():
     assert "run" in arrows("connectomake")  # `open_run` imports it when called
-    assert "jobs" in arrows("preloaded")  # imported by its name before the first fork
+    assert "jobs" in arrows("preload")  # imported by its name before the first fork
 
 
 @pytest.mark.parametrize("module", MODULES)

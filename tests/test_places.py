@@ -10,7 +10,7 @@ import pytest
 from connectomake.cli import main
 from connectomake.errors import ConfigError
 from connectomake.planning.resolve import prepare_plan, resolve
-from connectomake.teaching import open_volumes
+from connectomake.train_from_config import open_volumes
 
 SIZE = [40.0, 8.0, 4.0]
 SHAPE = (16, 32, 32)

@@ -31,10 +31,10 @@ from connectomake.pipeline.demands import Demands, seconds_of
 from connectomake.pipeline.job import all_of
 from connectomake.pipeline.registry import RULES, Stages
 from connectomake.pipeline.targets import Targets
-from connectomake.planning.facts import SourceFacts
-from connectomake.planning.mesh_tree import MeshTree
+from connectomake.planning.group_tree import GroupTree
 from connectomake.planning.plan import Plan
 from connectomake.planning.skeletons import Skeletons
+from connectomake.planning.source_info import SourceInfo
 from connectomake.pyramid import downsample
 from connectomake.segmentation import remap
 from connectomake.skeletons import SkeletonSpec, Traces, trace_cell
@@ -50,7 +50,7 @@ def make_plan(shape=(100, 120, 130), start=(0, 0, 0), kind="hdf5", **sections):
     config = copy.deepcopy(CONFIG)
     for name, value in sections.items():
         config[name] = {**config.get(name, {}), **value} if isinstance(value, dict) else value
-    facts = SourceFacts("raw.h5", "raw", None, kind, Box.of_shape(shape, start), 1, "uint8", (20.0, 10.0, 10.0), "abc")
+    facts = SourceInfo("raw.h5", "raw", None, kind, Box.of_shape(shape, start), 1, "uint8", (20.0, 10.0, 10.0), "abc")
     config = normalise(config)
     check_config(config)
     return Plan(config, facts, "m" * 64, None)
@@ -133,7 +133,7 @@ def test_default_chunks_are_legal(z, y, x, k):
 @given(st.tuples(*[st.integers(1, 9)] * 3), st.integers(1, 5000), st.integers(1, 4))
 def test_mesh_tree_holds_every_block_once(shape, voxels, bits):
     grid = BlockGrid(Box.of_shape(shape), (1, 1, 1))
-    tree = MeshTree.of(grid, voxels, bits)
+    tree = GroupTree.of(grid, voxels, bits)
     blocks = [b for pack in tree.packs(0) for b in tree.members(0, pack)]
     assert sorted(blocks) == list(grid.ids)
     assert len(tree.packs(tree.top)) <= 1 << bits

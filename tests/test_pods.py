@@ -351,7 +351,7 @@ def test_memory_beside_the_jobs_own_is_added(run):
 def test_sources_are_fetched_without_snakemake_first():
     deploy = f"python -m snakemake --deploy-sources s3://b/x.tar.xz {'ab' * 32} --default-storage-prefix s3://b/run"
     command = f"{deploy} && python -m snakemake --snakefile Snakefile"
-    quick = f"python -m connectomake.shipped s3://b/x.tar.xz {'ab' * 32}"
+    quick = f"python -m connectomake.source_archive s3://b/x.tar.xz {'ab' * 32}"
     assert with_quick_sources(command) == f"{{ {quick} || {deploy}; }} && python -m snakemake --snakefile Snakefile"
     assert with_quick_sources(command.replace("s3://", "gcs://")) == command.replace("s3://", "gcs://")
 

@@ -15,7 +15,7 @@ from connectomake.forking.server import Server
 
 @pytest.fixture(scope="module")
 def server():
-    return Server("connectomake.preloaded")
+    return Server("connectomake.preload")
 
 
 def run(server, tmp_path, text, name="script.py"):

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from connectomake.errors import QueueError, StorageError
-from connectomake.queueing.child import stand_in
 from connectomake.queueing.messages import KEY, OthersTaskError, read_message
 from connectomake.queueing.queues import open_queue
 from connectomake.queueing.task import Named, Task
+from connectomake.queueing.task_process import stand_in
 from connectomake.storage.stores import open_store
 from tests.queue_help import (
     LONG,

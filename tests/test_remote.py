@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from connectomake.errors import ConfigError, SourceError
 from connectomake.geometry import Box
 from connectomake.layers.records import encode_record
-from connectomake.planning.stored import StoredRun, unshipped
-from connectomake.shipped import unpack
+from connectomake.planning.bucket_records import BucketRecords, unshipped
+from connectomake.source_archive import unpack
 from connectomake.sources import find_kind, open_source
 from connectomake.storage.client import s3_client
 from connectomake.storage.listing import list_gs, list_s3
@@ -153,7 +153,7 @@ class FakeStore:
 
             return read
 
-        return StoredRun(objects, fetch, (noted or {}).get, tmp_path / cache, "shared.json")
+        return BucketRecords(objects, fetch, (noted or {}).get, tmp_path / cache, "shared.json")
 
 
 def test_objects_made_with_other_settings_are_stale(tmp_path):

@@ -146,8 +146,8 @@ def test_the_page_works_offline(plan):
 
 def test_a_run_elsewhere_is_read_there(plan):
     name = Targets(plan).objects
-    assert pictures.seen_from(plan, name, name) is plan
-    assert pictures.seen_from(plan, name, f"x/y/{name}").outdir == "x/y/out"
+    assert pictures.relocated(plan, name, name) is plan
+    assert pictures.relocated(plan, name, f"x/y/{name}").outdir == "x/y/out"
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from connectomake.cli import common, summary
-from connectomake.planning.stored import _why_unshipped
+from connectomake.planning.bucket_records import _why_unshipped
 from connectomake.shell import command
 from tests.queue_help import make_plan
 

@@ -13,7 +13,7 @@ from connectomake.forking import slate
 from connectomake.forking.scripts import JobFailedError, forked
 from connectomake.forking.server import Server
 from connectomake.layers import write_tables
-from connectomake.queueing import child
+from connectomake.queueing import task_process
 
 SCRIPT = """
 import os, signal
@@ -81,9 +81,9 @@ def test_the_queues_process(tmp_path, monkeypatch):
         slate.reading("merge/1/0.up.h5")
         os.kill(os.getpid(), signal.SIGSEGV)
 
-    monkeypatch.setattr(child, "_make", make)
+    monkeypatch.setattr(task_process, "_make", make)
     page = slate.new_page()
-    pid, alive = child.start(None, None, tmp_path, page)
+    pid, alive = task_process.start(None, None, tmp_path, page)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     os.close(alive)
     text = slate.told(page, code)

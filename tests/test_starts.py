@@ -15,13 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from connectomake import lock, remains
+from connectomake import lock, stale_files
 from connectomake.atomic import atomic_path, final_path, temporary_name, write_text
 from connectomake.errors import RunError
 from connectomake.forking import processes
 from connectomake.lock import Holder
 from connectomake.planning.dates import future_text, in_future
-from connectomake.remains import remove_left
+from connectomake.stale_files import remove_abandoned
 from tests.flow import CONFIG, Flow
 
 OTHER = "0123abcd"
@@ -57,7 +57,7 @@ def token(machine=None, boot=None):
 
 def test_names_tell_who_writes(tmp_path):
     path = temporary_name(tmp_path / "0.up.h5")
-    named = remains.PART.fullmatch(path.name)
+    named = stale_files.PART.fullmatch(path.name)
     assert (named["name"], int(named["process"])) == ("0.up.h5", os.getpid())
     assert named["token"].startswith(processes.machine() + processes.boot())
     assert final_path(path) == tmp_path / "0.up.h5"
@@ -90,7 +90,7 @@ def test_only_what_nobody_writes_is_removed(tmp_path):
         path.write_bytes(b"of somebody")
     (folder / ".d.1.0a1b2c3d.part").mkdir()
     (folder / f".l.{gone}.{token()}.part").symlink_to(stay[0])
-    removed = remove_left(tmp_path, tmp_path / "none")
+    removed = remove_abandoned(tmp_path, tmp_path / "none")
     assert (removed.files, removed.bytes) == (len(left), 4 * len(left))
     assert not [path for path in left if path.exists()]
     assert all(path.exists() for path in stay)
@@ -100,7 +100,7 @@ def test_only_what_nobody_writes_is_removed(tmp_path):
 def test_what_is_written_now_stays(tmp_path):
     with atomic_path(tmp_path / "x") as temporary:
         temporary.write_bytes(b"half")
-        assert remove_left(tmp_path).files == 0
+        assert remove_abandoned(tmp_path).files == 0
     assert (tmp_path / "x").read_bytes() == b"half"
 
 

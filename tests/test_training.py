@@ -23,17 +23,17 @@ from connectomake.geometry import Box
 from connectomake.inference.models import load_network
 from connectomake.inference.spec import InferenceSpec
 from connectomake.networks.rsunet import RSUNet, load_rsunet, save_rsunet
-from connectomake.teaching import load_training, open_volumes, reporter, teach
+from connectomake.train_from_config import load_training, open_volumes, reporter, train_from_config
 from connectomake.training.batch import Batch
-from connectomake.training.grey import blur, vary_grey
-from connectomake.training.learner import Learner
+from connectomake.training.intensity_augmentation import augment_intensity, blur
+from connectomake.training.object_intensity import MEMBRANE, _closed, shift_object_intensity
 from connectomake.training.resample import BOUNDARY, IGNORE, _as_cut, _resample, resample
 from connectomake.training.run import train
 from connectomake.training.samples import Prefetch, Sampler, validation_samples
-from connectomake.training.shape import draw_shape
+from connectomake.training.spatial_transform import draw_spatial_transform
 from connectomake.training.spec import AugmentSpec, TrainingSpec, offsets_of
 from connectomake.training.targets import CUT, JOINED, LEAST_SHARE, UNKNOWN, affinities, erode
-from connectomake.training.tint import MEMBRANE, _closed, tint_objects
+from connectomake.training.trainer import Trainer
 from connectomake.training.volumes import TrainingVolume, as_labels
 
 MODELS = Path(__file__).parent.parent / "models"
@@ -160,14 +160,14 @@ def test_beyond_the_volume_the_image_is_mirrored_and_nothing_is_learned():
 def test_a_shifted_section_moves_in_the_image_alone_or_with_all_after_it():
     image, labels = tissue((8, 8, 8))
     out, out_labels = np.empty((8, 8, 8), np.float32), np.empty((8, 8, 8), np.uint32)
-    slips, none, still = np.zeros((8, 2)), np.zeros((3, 1, 1, 1)), np.zeros((8, 2))
-    slips[3] = (0, 2)
-    resample(image, labels, np.full(3, 3.5), np.eye(3), none, slips, still, out, out_labels)
+    shifts, none, still = np.zeros((8, 2)), np.zeros((3, 1, 1, 1)), np.zeros((8, 2))
+    shifts[3] = (0, 2)
+    resample(image, labels, np.full(3, 3.5), np.eye(3), none, shifts, still, out, out_labels)
     np.testing.assert_array_equal(out_labels, labels)
     np.testing.assert_array_equal(out[3, :, :6], image[3, :, 2:])
     np.testing.assert_array_equal(out[4], image[4])
-    slips[3:] = (0, 2)
-    resample(image, labels, np.full(3, 3.5), np.eye(3), none, slips, slips, out, out_labels)
+    shifts[3:] = (0, 2)
+    resample(image, labels, np.full(3, 3.5), np.eye(3), none, shifts, shifts, out, out_labels)
     np.testing.assert_array_equal(out_labels[3:, :, :6], labels[3:, :, 2:])
     np.testing.assert_array_equal(out[3:, :, :6], image[3:, :, 2:])
 
@@ -179,9 +179,9 @@ def test_zoom_and_turns_keep_image_and_labels_together():
     augment = AugmentSpec(rotate=1, zoom=0.2, bend=1, misaligned=0)
     agreed = []
     for _ in range(5):
-        shape = draw_shape(augment, (16, 16, 16), rng)
+        shape = draw_spatial_transform(augment, (16, 16, 16), rng)
         out, out_labels = np.empty((16, 16, 16), np.float32), np.empty((16, 16, 16), np.uint32)
-        resample(image, labels, np.full(3, 19.5), shape.matrix, shape.bend, shape.slips, shape.label_slips, out, out_labels)
+        resample(image, labels, np.full(3, 19.5), shape.matrix, shape.warp, shape.shifts, shape.label_shifts, out, out_labels)
         agreed.append(((out > 100) == (out_labels > 0)).mean())
     assert min(agreed) > 0.85
 
@@ -189,8 +189,8 @@ def test_zoom_and_turns_keep_image_and_labels_together():
 @pytest.mark.parametrize("name", ["brightness", "contrast", "gamma", "noise", "blur", "cut_out", "missing", "section_jitter"])
 def test_each_variation_of_grey_changes_the_image_when_on_and_only_then(name):
     image = (tissue((12, 12, 12))[0] / 255).astype(np.float32)
-    np.testing.assert_allclose(vary_grey(image.copy(), STILL, np.random.default_rng(1)), image, atol=1e-6)
-    varied = vary_grey(image.copy(), replace(STILL, **{name: 1.0}), np.random.default_rng(1))
+    np.testing.assert_allclose(augment_intensity(image.copy(), STILL, np.random.default_rng(1)), image, atol=1e-6)
+    varied = augment_intensity(image.copy(), replace(STILL, **{name: 1.0}), np.random.default_rng(1))
     assert varied.shape == image.shape
     assert varied.dtype == np.float32
     assert np.isfinite(varied).all()
@@ -209,7 +209,7 @@ def test_tinted_objects_are_darker_or_brighter_as_a_whole():
     image, labels = halves()
     steps = []
     for seed in range(20):
-        tinted = tint_objects(image, labels, replace(STILL, tint=1.0), np.random.default_rng(seed))
+        tinted = shift_object_intensity(image, labels, replace(STILL, tint=1.0), np.random.default_rng(seed))
         assert (tinted.shape, tinted.dtype) == (image.shape, np.float32)
         left, right = tinted[..., :5], tinted[..., -5:]
         np.testing.assert_allclose(left, left[0, 0, 0], atol=1e-5)
@@ -223,7 +223,7 @@ def test_membranes_fade_in_places_of_some_tinted_samples():
     image, labels = halves()
     faded = []
     for seed in range(20):
-        tinted = tint_objects(image, labels, replace(STILL, tint=1.0), np.random.default_rng(seed))
+        tinted = shift_object_intensity(image, labels, replace(STILL, tint=1.0), np.random.default_rng(seed))
         beside = (tinted[:, :, 8] + tinted[:, :, 21]) / 2
         faded.append(float((tinted[:, :, 14:16].mean(axis=2) > beside - 0.15).mean()))
     assert sum(f == 0 for f in faded) >= 4
@@ -274,7 +274,7 @@ def test_what_takes_membranes_away_is_the_grey_closing():
 def test_without_tint_nothing_is_drawn_so_earlier_trainings_come_out_the_same():
     image, labels = halves()
     rng = np.random.default_rng(3)
-    assert tint_objects(image, labels, STILL, rng) is image
+    assert shift_object_intensity(image, labels, STILL, rng) is image
     assert rng.random() == np.random.default_rng(3).random()
 
 
@@ -282,7 +282,7 @@ def test_voxels_to_be_ignored_keep_their_grey():
     image, labels = halves()
     labels[:, :, 16:] = IGNORE
     for seed in range(5):
-        tinted = tint_objects(image, labels, replace(STILL, tint=1.0), np.random.default_rng(seed))
+        tinted = shift_object_intensity(image, labels, replace(STILL, tint=1.0), np.random.default_rng(seed))
         np.testing.assert_allclose(tinted[..., -4:], image[..., -4:], atol=1e-6)
 
 
@@ -363,7 +363,7 @@ def test_shipped_trainings_are_valid(path):
 
 def trained(folder, **changes):
     folder.mkdir(exist_ok=True)
-    path = teach(config_of(folder, **changes), lambda line: None)
+    path = train_from_config(config_of(folder, **changes), lambda line: None)
     return torch.load(path, weights_only=True)["state_dict"]
 
 
@@ -417,7 +417,7 @@ def test_it_learns_and_leaves_weights_log_and_pictures(tmp_path):
     said = []
     still = asdict(STILL)
     config = config_of(tmp_path, steps=60, augment=still, optimizer={"learning_rate": 0.02, "warm_up": 5, "average": 0.9})
-    path = teach(config, said.append)
+    path = train_from_config(config, said.append)
     rows = rows_of(tmp_path)
     losses = [float(row["loss"]) for row in rows]
     assert np.mean(losses[-5:]) < 0.75 * losses[0]
@@ -526,7 +526,7 @@ def test_wrong_input_is_told_in_one_sentence(tmp_path, name):
     if key == "initial_weights":
         value = str(tmp_path / value)
         save_rsunet(tmp_path / "other.pt", RSUNet(1, 3, (2, 3), (2, 2, 2)))
-        spoilt = Learner(TrainingSpec.from_config(load_training(config_of(tmp_path))), torch.device("cpu")).network
+        spoilt = Trainer(TrainingSpec.from_config(load_training(config_of(tmp_path))), torch.device("cpu")).network
         next(iter(spoilt.parameters())).data[0] = math.nan
         save_rsunet(tmp_path / "nan.pt", spoilt)
     path = changed(tmp_path, key, value)
@@ -543,7 +543,7 @@ def test_wrong_input_is_told_in_one_sentence(tmp_path, name):
         below[1, 2, 3] = -7
         file["below"] = below
     with pytest.raises(error, match=text) as caught:
-        teach(path, lambda line: None)
+        train_from_config(path, lambda line: None)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out/weights.pt").exists()
 
@@ -557,7 +557,7 @@ def test_gaps_of_a_stack_are_named_with_the_key_of_the_volume(tmp_path, part):
             Image.fromarray(section).save(stack / f"s{z:04d}.png")
     path = changed(tmp_path, f"volumes.0.{part}", {"path": str(stack)})
     with pytest.raises(SourceError, match=rf"gaps: 5 missing .* or set volumes\[0\].{part}.missing_sections: blank to read"):
-        teach(path, lambda line: None)
+        train_from_config(path, lambda line: None)
     changed(tmp_path, f"volumes.0.{part}", {"path": str(stack), "missing_sections": "blank"})
     told = []
     (volume,) = open_volumes(load_training(path), told.append)
@@ -594,18 +594,18 @@ def test_training_and_inference_see_the_same_image(tmp_path, dtype, span):
 @pytest.mark.slow
 def test_a_loss_that_is_not_finite_ends_the_training_and_the_checkpoint_stays(tmp_path, monkeypatch):
     path = config_of(tmp_path)
-    teach(path, lambda line: None)
+    train_from_config(path, lambda line: None)
     kept = (tmp_path / "out/checkpoint.pt").read_bytes(), (tmp_path / "out/weights.pt").read_bytes()
     changed(tmp_path, "steps", load_training(path)["steps"] + 5)
     monkeypatch.setattr(Batch, "loss", lambda batch, outputs: outputs.sum() * math.nan)
     with pytest.raises(RunError, match=r"the loss of step \d+ is nan, so the training ends here; the last checkpoint stays"):
-        teach(path, lambda line: None)
+        train_from_config(path, lambda line: None)
     assert kept == ((tmp_path / "out/checkpoint.pt").read_bytes(), (tmp_path / "out/weights.pt").read_bytes())
 
 
 def test_what_the_network_will_see_is_said_before_the_first_step(tmp_path):
     lines = []
-    teach(config_of(tmp_path), lines.append)
+    train_from_config(config_of(tmp_path), lines.append)
     assert re.search(
         r"volumes\[0\] .*which the network sees as 0[.\d]* to [.\d]+; \d+ objects in \d+ % of the voxels", lines[0]
     )
@@ -635,28 +635,28 @@ def test_a_checkpoint_of_other_voxels_is_refused(tmp_path):
     with h5py.File(tmp_path / "volume.h5", "r+") as file:
         file["raw"][12, 10, 11] ^= 1
     with pytest.raises(RunError, match=r"made from other voxels than volumes\[0\] holds now; delete .*out to begin anew"):
-        teach(str(path), lambda line: None)
+        train_from_config(str(path), lambda line: None)
     with h5py.File(tmp_path / "volume.h5", "r+") as file:
         file["raw"][12, 10, 11] ^= 1
-    teach(str(path), lambda line: None)
+    train_from_config(str(path), lambda line: None)
 
 
 def test_an_edited_volume_is_another_lesson(tmp_path, monkeypatch):
-    from connectomake.planning.lessons import changed_lessons
-    from connectomake.teaching import load_training
+    from connectomake.planning.training_inputs import changed_inputs
+    from connectomake.train_from_config import load_training
 
     monkeypatch.chdir(tmp_path)
     config = load_training(config_of(tmp_path))
-    assert changed_lessons(config) == {}
+    assert changed_inputs(config) == {}
     (tmp_path / "volume.h5").touch()
-    assert changed_lessons(config) == {}
+    assert changed_inputs(config) == {}
     with h5py.File(tmp_path / "volume.h5", "r+") as file:
         file["labels"][12, 10, 11] += 1
-    first = changed_lessons(config)
+    first = changed_inputs(config)
     assert set(first) == {"volumes[0].image", "volumes[0].labels"}, "both lie in one file"
-    assert changed_lessons(config) == first
-    assert changed_lessons({**config, "initial_weights": "gone.pt"}) == first
+    assert changed_inputs(config) == first
+    assert changed_inputs({**config, "initial_weights": "gone.pt"}) == first
     (tmp_path / "first.pt").write_bytes(b"1")
-    assert changed_lessons({**config, "initial_weights": "first.pt"}) == first
+    assert changed_inputs({**config, "initial_weights": "first.pt"}) == first
     (tmp_path / "first.pt").write_bytes(b"2")
-    assert set(changed_lessons({**config, "initial_weights": "first.pt"})) == {*first, "initial_weights"}
+    assert set(changed_inputs({**config, "initial_weights": "first.pt"})) == {*first, "initial_weights"}

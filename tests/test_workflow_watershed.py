@@ -19,7 +19,7 @@ from connectomake.agglomeration import Rule, agglomerate_graph, read_merges, reg
 from connectomake.agglomeration.files import canonical
 from connectomake.cli import main
 from connectomake.components import interior, watershed
-from connectomake.evaluation import Tally, both_scores, thresholds_of
+from connectomake.evaluation import Contingency, both_scores, thresholds_of
 from connectomake.objects import read_parquet
 from tests.flow import CONFIG, Flow, sha, without_record
 from tests.test_workflow import wait_for
@@ -270,7 +270,7 @@ def test_a_curve_over_thresholds(flow, monkeypatch, capsys):
         segments, _ = agglomerate_graph(region_graph(labels, affinity), np.bincount(labels.ravel()), rule)
         pairs = np.stack([truth[box].ravel().astype(np.uint64), segments[labels][box].ravel()], axis=-1)
         keys, count = np.unique(pairs[pairs[:, 0] > 0], axis=0, return_counts=True)
-        scores = both_scores(Tally(keys, count, count))
+        scores = both_scores(Contingency(keys, count, count))
         for kind, values in scores.items():
             assert [float(row[f"{kind}.{k}"]) for k in asdict(values)] == [float(v) for v in asdict(values).values()]
     monkeypatch.chdir(flow.folder)

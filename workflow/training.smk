@@ -8,9 +8,9 @@ from snakemake.utils import min_version
 
 from connectomake.atomic import canonical_json
 from connectomake.errors import ConnectomakeError
-from connectomake.planning.lessons import changed_lessons
-from connectomake.remains import remove_left
-from connectomake.teaching import load_training
+from connectomake.planning.training_inputs import changed_inputs
+from connectomake.stale_files import remove_abandoned
+from connectomake.train_from_config import load_training
 
 min_version("9.0")
 
@@ -25,7 +25,7 @@ except ConnectomakeError as error:
     raise WorkflowError(str(error)) from None
 
 OUTDIR = training["outdir"]
-CHANGED = changed_lessons(training)  # nothing, unless volumes were edited in place
+CHANGED = changed_inputs(training)  # nothing, unless volumes were edited in place
 for name in CHANGED:
     logger.warning(f"{name} has changed since it was first learned from")
 ARRAYS = [v[part]["path"] for v in training["volumes"] for part in ("image", "labels")]
@@ -33,7 +33,7 @@ ARRAYS = [v[part]["path"] for v in training["volumes"] for part in ("image", "la
 
 onstart:
     if workflow.is_main_process:
-        remove_left(OUTDIR)  # temporary files of killed jobs
+        remove_abandoned(OUTDIR)  # temporary files of killed jobs
 
 
 localrules:

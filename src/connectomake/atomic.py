@@ -11,7 +11,7 @@ from typing import Any
 
 from connectomake.errors import ConnectomakeError
 from connectomake.forking import processes
-from connectomake.trouble import in_the_way
+from connectomake.os_errors import storage_error
 
 _TEMPORARY = re.compile(r"\.(.+)\.\d+\.[0-9a-f]{8,}\.part")
 
@@ -57,7 +57,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def temporary_name(final: Path) -> Path:
-    """Return a name beside a file that no other process takes, and that tells which process took it: see `remains`."""
+    """Return a name beside a file that no other process takes, and that tells which process took it: see `stale_files`."""
     return final.with_name(f".{final.name}.{os.getpid()}.{processes.machine()}{processes.boot()}{secrets.token_hex(4)}.part")
 
 
@@ -65,7 +65,7 @@ def _refused(final: Path, temporary: Path, error: BaseException) -> Exception | 
     """Return our error for what the system refused while the file was written; None where another file is meant."""
     named = getattr(error, "filename", None)
     own = not isinstance(named, str | bytes) or Path(os.fsdecode(named)) in (temporary, final, *final.parents)
-    return in_the_way(final, error, "written") if own else None
+    return storage_error(final, error, "written") if own else None
 
 
 def final_path(path: str | os.PathLike[str]) -> Path:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from connectomake.private import intruders, make_private
+from connectomake.private_folder import intruders, make_private
 
 
 def njit(**options: Any) -> Callable[..., Any]:

@@ -18,10 +18,10 @@ from connectomake.credentials import hide_all, redacted
 from connectomake.errors import ConnectomakeError
 from connectomake.forking import slate
 from connectomake.forking.logs import ERROR_MARK, UNEXPECTED_MARK
+from connectomake.os_errors import storage_error
 from connectomake.pipeline.job import Job, check_inputs
 from connectomake.pipeline.registry import Stages
 from connectomake.planning.plan import Plan
-from connectomake.trouble import in_the_way
 
 
 def run(snakemake: Any, main: Callable[[Job], None] | None = None) -> None:
@@ -67,7 +67,7 @@ def guarded(snakemake: Any, body: Callable[[Plan], None]) -> None:
 
 def system_refuses(error: OSError) -> str:
     """Return the sentence on what the system refused to a job."""
-    known = in_the_way(error.filename or "a file", error, "used")
+    known = storage_error(error.filename or "a file", error, "used")
     return f"{error.filename or 'a file'}: {error.strerror or error}; check it, then rerun" if known is None else str(known)
 
 

@@ -14,9 +14,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from connectomake.atomic import temporary_name
+from connectomake.bounded_text import read_json
 from connectomake.errors import RunError
 from connectomake.forking import processes
-from connectomake.plain import read_json
 
 NAME = ".connectomake.lock"
 _TRIES = 5

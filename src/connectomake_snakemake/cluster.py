@@ -19,7 +19,7 @@ def check_cluster(workflow: Any) -> None:
     """Raise an error, in one sentence, where no job could be submitted."""
     if getattr(workflow.executor_plugin, "name", None) not in ("sbatch", "slurm"):
         return
-    from connectomake.sites import check_slurm_places  # only here: what else looks at sites takes long to import
+    from connectomake.preflight import check_slurm_places  # only here: what else looks at sites takes long to import
 
     jobs = {job.rule.name: job for job in workflow.dag.needrun_jobs() if not job.is_local}
     places = {_place_of(workflow, job.resources) for job in jobs.values()}

@@ -67,7 +67,7 @@ class Inventory:
             cache.size[above + path] = found.size
         cache.exists_in_storage.has_inventory.add(self.root)
 
-    def answer(self, item: Any) -> Stored | None:
+    def stored(self, item: Any) -> Stored | None:
         """Return what the store says of an object. A job asks once for what is there, the head anew each second."""
         asked, known = getattr(item, "_answer", (0.0, None))
         recent = time.monotonic() - asked < SECONDS
@@ -85,9 +85,9 @@ class Inventory:
         said = {
             "inventory": instead(inventory),
             "get_inventory_parent": instead(lambda item: self.root),  # noqa: ARG005
-            "exists": instead(_telling(lambda item: self.answer(item) is not None)),
-            "mtime": instead(lambda item: self.answer(item).time),  # type: ignore[union-attr]
-            "size": instead(lambda item: self.answer(item).size),  # type: ignore[union-attr]
+            "exists": instead(_telling(lambda item: self.stored(item) is not None)),
+            "mtime": instead(lambda item: self.stored(item).time),  # type: ignore[union-attr]
+            "size": instead(lambda item: self.stored(item).size),  # type: ignore[union-attr]
             "store_object": lambda own: _telling(_forgetting(own)),
             "retrieve_object": _telling,
             "remove": lambda own: _telling(_forgetting(own)),

@@ -75,7 +75,7 @@ def open_results(workflow: Any, plan: Plan, folders: Folders, logger: Any, unrec
     """
     if not workflow.storage_settings.default_storage_provider:
         return Results(workflow, plan, folders, logger)
-    from connectomake.planning.stored import unshipped
+    from connectomake.planning.bucket_records import unshipped
     from connectomake_snakemake.inventory import take_inventory
     from connectomake_snakemake.stored_results import StoredResults
 

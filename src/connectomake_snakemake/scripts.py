@@ -19,7 +19,7 @@ def fork_scripts(workflow: Any, logger: Any) -> None:
     """Run Python scripts in forks; a failed one is told by the sentence of its log, wherever it runs."""
     server = None
     if workflow.is_main_process and os.environ.get("CONNECTOMAKE_PREFORK", "1") != "0":
-        server = Server("connectomake.preloaded")
+        server = Server("connectomake.preload")
         if LOOKS_ONLY.isdisjoint(sys.argv):
             use_cache_of_this_source()  # of the server, and of scripts that start without it
             server.start()

@@ -16,7 +16,7 @@ from connectomake.errors import ConnectomakeError
 from connectomake.failures import Failure, table_of
 from connectomake.lock import release, take
 from connectomake.planning.dates import future_text, in_future
-from connectomake.remains import move_aside, remove_left
+from connectomake.stale_files import move_aside, remove_abandoned
 from connectomake_snakemake.cluster import check_cluster
 
 
@@ -68,7 +68,7 @@ def _lock(workflow: Any, outdir: str) -> None:
 
 def _remove_remains(outdir: str, plans: str | Path, logger: Any) -> None:
     """Remove temporary files that no job writes to any more."""
-    removed = remove_left(outdir, plans)
+    removed = remove_abandoned(outdir, plans)
     if removed.files:
         logger.info(f"Removed {removed.files:,} temporary file(s) of killed jobs, {removed.bytes / 1e6:.1f} MB.")
 

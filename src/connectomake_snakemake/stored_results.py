@@ -8,9 +8,9 @@ from typing import Any
 
 from snakemake.io import IOFile
 
+from connectomake.planning.bucket_records import SHARED, BucketRecords
 from connectomake.planning.opening import NAME
 from connectomake.planning.plan import Plan
-from connectomake.planning.stored import SHARED, StoredRun
 from connectomake.storage.google import GoogleStore
 from connectomake.storage.listing import LISTERS, STORES, Listed
 from connectomake.storage.s3 import S3Store
@@ -67,14 +67,14 @@ class StoredResults(Results):
     def _list(self) -> Listed:
         return LISTERS[self.provider](self._client, self._prefix, self.plan.outdir)
 
-    def _listed(self) -> StoredRun | None:
+    def _listed(self) -> BucketRecords | None:
         """List the run's bucket once."""
         if self.provider not in LISTERS:
             return None
         objects, fetch = self._list()
         name = hashlib.sha256(f"{self._prefix}/{self.plan.outdir}".encode()).hexdigest()[:16]
         cache = f".connectomake/records-{name}.json"
-        return StoredRun(objects, fetch, self._noted_time, cache, f"{self.plan.outdir}/{SHARED}")
+        return BucketRecords(objects, fetch, self._noted_time, cache, f"{self.plan.outdir}/{SHARED}")
 
     def is_made_otherwise(self, path: str, fingerprint: str, others: Sequence[str] = ()) -> bool:
         """See `Results`."""

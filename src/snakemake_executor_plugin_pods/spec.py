@@ -13,7 +13,7 @@ GRACE_SECONDS = 2  # an output is whole or absent, so there is nothing to put in
 
 def with_quick_sources(command: str) -> str:
     """Fetch the workflow's sources with a small program of the library, and start Snakemake for it only if that fails."""
-    return _DEPLOY.sub(r"{ \1 -m connectomake.shipped \2 \3 || \g<0>; }", command)
+    return _DEPLOY.sub(r"{ \1 -m connectomake.source_archive \2 \3 || \g<0>; }", command)
 
 
 class _Job:

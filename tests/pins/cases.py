@@ -8,9 +8,9 @@ import yaml
 
 from connectomake.config import check_config, normalise
 from connectomake.geometry import Box
-from connectomake.planning.facts import SourceFacts
 from connectomake.planning.modules import file_hash, neighbours
 from connectomake.planning.plan import Plan
+from connectomake.planning.source_info import SourceInfo
 from connectomake.sources import SourceOptions
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,7 +60,7 @@ class Case:
     def _facts(self, section, path, kind, channels, dtype, identity):
         offset = section["offset"]
         bounds = Box.of_shape(self.shape, self.start if offset is None else tuple(offset))
-        return SourceFacts(
+        return SourceInfo(
             path, section["dataset"], section["scale"], kind, bounds, channels, dtype, self.voxel_size, identity,
             SourceOptions.of(section),
         )  # fmt: skip

@@ -20,7 +20,7 @@ from connectomake.planning.infos import info_of
 from connectomake.planning.opening import leave_plan
 from connectomake.planning.skeletons import LAYER, Skeletons
 from connectomake.queueing.task import Task
-from connectomake.reporting.tally import stage_files
+from connectomake.reporting.stage_files import stage_files
 from connectomake.verify import expected
 from tests.pins.cases import ROOT
 

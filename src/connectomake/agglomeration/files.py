@@ -14,7 +14,7 @@ import numpy as np
 from connectomake.agglomeration.blocks import GraphBlocks
 from connectomake.agglomeration.graph import Edges
 from connectomake.agglomeration.history import merges_in_order
-from connectomake.agglomeration.node import Open, Up, agglomerate_blocks, agglomerate_nodes
+from connectomake.agglomeration.node import OpenSegments, Up, agglomerate_blocks, agglomerate_nodes
 from connectomake.agglomeration.rule import Rule
 from connectomake.agglomeration.solve import MEAN, SMALL, Merges, concat
 from connectomake.geometry import Octree
@@ -50,10 +50,10 @@ def up_nodes(
     return up
 
 
-def read_open(path: Path) -> tuple[Open, Edges]:
+def read_open(path: Path) -> tuple[OpenSegments, Edges]:
     """Read of an up file what the parent needs."""
-    arrays = read_tables(path, [*Open.names(), *Edges.names("edges")])
-    return Open.from_arrays(arrays), Edges.from_arrays(arrays, "edges")
+    arrays = read_tables(path, [*OpenSegments.names(), *Edges.names("edges")])
+    return OpenSegments.from_arrays(arrays), Edges.from_arrays(arrays, "edges")
 
 
 def _write(path: Path, octree: Octree, level: int, up: Up, record: Mapping[str, Any]) -> None:

@@ -21,7 +21,7 @@ from connectomake.tables import ComponentTable
 
 
 @dataclass(frozen=True, slots=True)
-class Open:
+class OpenSegments:
     """Segments that a node leaves open, by name.
 
     Parameters
@@ -51,7 +51,7 @@ class Open:
         return [*ComponentTable.names("open"), *(f"open/{f.name}" for f in fields(cls) if f.name != "table")]
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Open":
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "OpenSegments":
         """Pick the columns out of named arrays."""
         columns = {f.name: arrays[f"open/{f.name}"] for f in fields(cls) if f.name != "table"}
         return cls(**columns, table=ComponentTable.from_arrays(arrays, "open"))
@@ -79,7 +79,7 @@ class Up:
         What was merged here.
     """
 
-    open: Open
+    open: OpenSegments
     edges: Edges
     closed: ComponentTable
     slots: dict[int, np.ndarray]
@@ -128,7 +128,7 @@ def agglomerate_blocks(octree: Octree, node: int, blocks: GraphBlocks, rule: Rul
 
 
 def agglomerate_nodes(
-    octree: Octree, level: int, node: int, children: Mapping[int, tuple[Open, Edges]], rule: Rule, min_size: int
+    octree: Octree, level: int, node: int, children: Mapping[int, tuple[OpenSegments, Edges]], rule: Rule, min_size: int
 ) -> Up:
     """Agglomerate what the children of a node above level 1 left open; see `agglomerate_blocks`."""
     order = octree.children(level, node)
@@ -164,16 +164,16 @@ def _decide(elements: _Elements, edges: Edges, slots: Mapping[int, np.ndarray], 
     u, v = _find(elements.name, edges.u), _find(elements.name, edges.v)
     inside = (u >= 0) & (v >= 0)
     found = solve(edges.take(inside).between(u[inside], v[inside]), elements.regions, rule)
-    names = _names(elements, found.cluster, len(found.needed))
+    names = _names(elements, found.cluster, len(found.passed_up))
     group = _groups(elements, found)
-    order = np.flatnonzero(found.needed)
+    order = np.flatnonzero(found.passed_up)
     order = order[np.argsort(names[order])]
     row = _rows(order, group, len(names))
     closed, slot = _close(elements, found.cluster, group, row, len(order), min_size)
     table = elements.table.take(row[found.cluster] >= 0)
     table = table.grouped(row[found.cluster[row[found.cluster] >= 0]], len(order))
-    regions = found.regions
-    opened = Open(names[order], regions.first[order], regions.voxels[order], regions.voted[order], group[order], table)
+    first, size, decided = (column[order] for column in (found.regions.first, found.regions.voxels, found.regions.decided))
+    opened = OpenSegments(names[order], first, size, decided, group[order], table)
     outside = edges.take(~inside)
     passed = Edges.concat([_renamed(found.edges, names), outside.between(outside.u, outside.v)])
     by_label = np.append(slot, np.uint32(0))  # -1 is background
@@ -201,7 +201,7 @@ def _groups(elements: _Elements, found: Solution) -> np.ndarray:
     from connectomake.agglomeration.small import unite
 
     pairs = np.concatenate([found.votes, found.cluster[elements.same].reshape(-1, 2)])
-    return np.asarray(unite(len(found.needed), np.ascontiguousarray(pairs, np.int64)))
+    return np.asarray(unite(len(found.passed_up), np.ascontiguousarray(pairs, np.int64)))
 
 
 def _rows(order: np.ndarray, group: np.ndarray, count: int) -> np.ndarray:

@@ -39,7 +39,7 @@ class Regions:
     first: np.ndarray
     voxels: np.ndarray
     boundary: np.ndarray
-    voted: np.ndarray
+    decided: np.ndarray
 
     @classmethod
     def whole(cls, first: np.ndarray, voxels: np.ndarray) -> "Regions":
@@ -86,7 +86,7 @@ class Solution:
     cluster
         (n,) int64: number of the cluster that each region is in.
     regions
-        The clusters; `boundary` says which are open, `voted` which are decided.
+        The clusters; `boundary` says which are open, `decided` which are decided.
     edges
         Between clusters (u, v are their numbers), as far as they still matter.
     needed
@@ -100,7 +100,7 @@ class Solution:
     cluster: np.ndarray
     regions: Regions
     edges: Edges
-    needed: np.ndarray
+    passed_up: np.ndarray
     votes: np.ndarray
     merges: Merges
 
@@ -120,11 +120,11 @@ def solve(edges: Edges, regions: Regions, rule: Rule) -> Solution:
     cluster, joined, small_edges, undecided, small = _join_small(edges, regions, rule)
     frozen = joined.boundary | _with_neighbours(small_edges, undecided, rule)
     merged, linked, linked_edges, means = _link(small_edges, joined, frozen, rule)
-    votes, absorbed, needed, kept = _absorb(linked_edges, linked, rule)
+    votes, absorbed, passed_up, kept = _absorb(linked_edges, linked, rule)
     settled = Regions(
-        linked.first, linked.voxels, linked.boundary, linked.voted | ~(linked.boundary | _waiting(kept, linked, rule))
+        linked.first, linked.voxels, linked.boundary, linked.decided | ~(linked.boundary | _waiting(kept, linked, rule))
     )
-    return Solution(merged[cluster], settled, kept, needed, votes, concat([small, means, absorbed]))
+    return Solution(merged[cluster], settled, kept, passed_up, votes, concat([small, means, absorbed]))
 
 
 def _join_small(edges: Edges, regions: Regions, rule: Rule) -> tuple[np.ndarray, Regions, Edges, np.ndarray, Merges]:
@@ -179,7 +179,7 @@ def _link(edges: Edges, regions: Regions, frozen: np.ndarray, rule: Rule) -> tup
     cluster, clusters = _numbered(roots(parent), first, size, regions)
     still = np.zeros(len(clusters.first), bool)
     still[cluster[frozen]] = True
-    linked = Regions(clusters.first, clusters.voxels, still, clusters.voted)
+    linked = Regions(clusters.first, clusters.voxels, still, clusters.decided)
     return cluster, linked, _mattering(edges, cluster, linked, rule), merges
 
 
@@ -203,7 +203,7 @@ def _numbered(root: np.ndarray, first: np.ndarray, size: np.ndarray, regions: Re
     """Number clusters by their roots; flags hold for a cluster if they hold for one of its regions."""
     kept, cluster = np.unique(root, return_inverse=True)
     flags = np.zeros((2, len(kept)), bool)
-    for flag, column in zip(flags, (regions.boundary, regions.voted), strict=True):
+    for flag, column in zip(flags, (regions.boundary, regions.decided), strict=True):
         flag[cluster[column]] = True
     return cluster, Regions(first[kept], size[kept], *flags)
 
@@ -218,7 +218,7 @@ def _waiting(edges: Edges, regions: Regions, rule: Rule) -> np.ndarray:
 
 
 def _voters(regions: Regions, rule: Rule) -> np.ndarray:
-    return ~regions.boundary & ~regions.voted & (regions.voxels < np.uint64(rule.absorb))  # type: ignore[no-any-return]
+    return ~regions.boundary & ~regions.decided & (regions.voxels < np.uint64(rule.absorb))  # type: ignore[no-any-return]
 
 
 def _absorb(edges: Edges, regions: Regions, rule: Rule) -> tuple[np.ndarray, Merges, np.ndarray, Edges]:
@@ -234,12 +234,12 @@ def _absorb(edges: Edges, regions: Regions, rule: Rule) -> tuple[np.ndarray, Mer
         keys = np.sort(regions.first[votes], axis=1)
         kinds = np.full(len(rows), ABSORBED, np.uint8)
         merges = Merges(kinds, keys[:, 0], keys[:, 1], edges.total[rows], edges.count[rows], edges.index[rows])
-    asks = waiting | (regions.boundary & (regions.voxels < np.uint64(rule.absorb)))
+    undecided = waiting | (regions.boundary & (regions.voxels < np.uint64(rule.absorb)))
     both_open = regions.boundary[ends].all(axis=1)
-    kept = np.logical_or(both_open, asks[ends].any(axis=1))
-    needed = regions.boundary | waiting
-    needed[ends[kept].ravel()] = True
-    return votes, merges, needed, edges.take(kept)
+    kept = np.logical_or(both_open, undecided[ends].any(axis=1))
+    passed_up = regions.boundary | waiting
+    passed_up[ends[kept].ravel()] = True
+    return votes, merges, passed_up, edges.take(kept)
 
 
 def _no_merges() -> Merges:

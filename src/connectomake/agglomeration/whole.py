@@ -35,8 +35,8 @@ def agglomerate_graph(edges: Edges, voxels: np.ndarray, rule: Rule) -> tuple[np.
     one = np.uint64(1)
     regions = Regions.whole(keys, np.asarray(voxels[1:]).astype(np.uint64))
     found = solve(edges.between(edges.u - one, edges.v - one), regions, rule)
-    group = unite(len(found.needed), np.ascontiguousarray(found.votes, np.int64))[found.cluster]
-    smallest = np.full(len(found.needed), len(voxels), np.uint64)
+    group = unite(len(found.passed_up), np.ascontiguousarray(found.votes, np.int64))[found.cluster]
+    smallest = np.full(len(found.passed_up), len(voxels), np.uint64)
     np.minimum.at(smallest, group, keys)
     return np.concatenate([np.zeros(1, np.uint64), smallest[group]]), found.merges
 

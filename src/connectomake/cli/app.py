@@ -24,7 +24,7 @@ from connectomake.cli.view import view
 from connectomake.cli.where import where
 from connectomake.credentials import redacted
 from connectomake.errors import ConnectomakeError
-from connectomake.trouble import in_the_way
+from connectomake.os_errors import storage_error
 
 app = typer.Typer(
     name="connectomake",
@@ -90,7 +90,7 @@ def main(args: list[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        known = in_the_way(error.filename or "a file", error, "used")
+        known = storage_error(error.filename or "a file", error, "used")
         _fail(str(known or f"{error.filename or 'a file'}: {error.strerror or error}"))
 
 

@@ -6,14 +6,14 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
-Report: TypeAlias = Callable[[int, int], None]
+ProgressCallback: TypeAlias = Callable[[int, int], None]
 """Takes how many are done and of how many."""
 
 SECONDS_BETWEEN_LINES = 10.0
 
 
 @contextlib.contextmanager
-def bar(what: str) -> Iterator[Report]:
+def bar(what: str) -> Iterator[ProgressCallback]:
     """Show progress on stderr while the block runs.
 
     Parameters
@@ -33,7 +33,7 @@ def bar(what: str) -> Iterator[Report]:
         yield lambda done, total: shown.update(task, completed=done, total=total)
 
 
-def _lines(what: str) -> Report:
+def _lines(what: str) -> ProgressCallback:
     started = written = time.monotonic()
 
     def report(done: int, total: int) -> None:

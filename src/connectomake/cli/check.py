@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from connectomake.geometry import Box
     from connectomake.planning.plan import Plan
-    from connectomake.sites import Site
+    from connectomake.preflight import Site
     from connectomake.sources import Source
 
 
@@ -68,7 +68,7 @@ def _site(profile: str, storage: str, endpoint: str) -> "Site":
     """Return what the profile says of the place of the run; options come first."""
     import dataclasses
 
-    from connectomake.sites import Site, read_profile
+    from connectomake.preflight import Site, read_profile
 
     site = read_profile(profile) if profile else Site()
     return dataclasses.replace(site, storage=storage or site.storage, endpoint=endpoint or site.endpoint)
@@ -76,7 +76,7 @@ def _site(profile: str, storage: str, endpoint: str) -> "Site":
 
 def _check_site(site: "Site", plan: "Plan", probe: bool) -> None:
     from connectomake.cli.check_slurm import check_slurm_site, is_slurm
-    from connectomake.sites import check_bucket
+    from connectomake.preflight import check_bucket
 
     if is_slurm(site):
         for finding in check_slurm_site(site, plan, probe):

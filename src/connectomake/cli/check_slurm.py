@@ -8,21 +8,21 @@ from connectomake.pipeline.demands import REMOTE_MB, Demands
 
 if TYPE_CHECKING:
     from connectomake.planning.plan import Plan
-    from connectomake.sites import Site
-    from connectomake.sites.finding import Finding
-    from connectomake.sites.slurm_fit import Ask
+    from connectomake.preflight import Site
+    from connectomake.preflight.finding import Finding
+    from connectomake.preflight.slurm_fit import Ask
 
 
 def is_slurm(site: "Site") -> bool:
     """Whether a profile sends jobs to Slurm."""
-    from connectomake.sites.slurm_look import EXECUTORS
+    from connectomake.preflight.slurm_look import EXECUTORS
 
     return site.executor in EXECUTORS
 
 
 def check_slurm_site(site: "Site", plan: "Plan", probe: bool) -> "Iterator[Finding]":
     """Yield what a look at the site finds, see `look_at_slurm`."""
-    from connectomake.sites.slurm_look import look_at_slurm
+    from connectomake.preflight.slurm_look import look_at_slurm
 
     paths = {"the folder of results": plan.outdir} if site.storage is None else {}
     if "://" not in plan.source.path:
@@ -40,7 +40,7 @@ def asks_of(plan: "Plan", site: "Site") -> "list[Ask]":
     site
         The profile: its retries, its partitions, its ``set-resources``.
     """
-    from connectomake.sites.slurm_fit import Ask
+    from connectomake.preflight.slurm_fit import Ask
 
     demands, attempts = Demands(plan), range(1, site.retries + 2)
     asks = []

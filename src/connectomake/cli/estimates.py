@@ -54,7 +54,7 @@ class Passes:
 
 def layer_costs(plan: Plan) -> list[LayerCost]:
     """Return the layers of a run in the order in which they are made."""
-    names = ("image", "affinity", "components", *(f"segmentation{at}" for at in plan.thresholds), "ground_truth")
+    names = ("image", "affinity", "components", *(f"segmentation{suffix}" for suffix in plan.thresholds), "ground_truth")
     order = [name for name in names if name in plan.layers]
     return [_layer_cost(plan, name) for name in order]
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from connectomake.planning.plan import Plan
-    from connectomake.reporting.tally import Freshness, Tally
+    from connectomake.reporting.stage_files import Freshness, StageFiles
 
 BAR_WIDTH = 24
 SECONDS_BETWEEN_LOOKS = 2.0
@@ -24,7 +24,7 @@ def progress(
     watch: Annotated[bool, typer.Option("--watch", help="Look again every two seconds until all is done.")] = False,
 ) -> None:
     """Show how many files of each stage are there, at what rate they come, and when all will be there."""
-    from connectomake.reporting.tally import Freshness, stage_files, tallies
+    from connectomake.reporting.stage_files import Freshness, stage_files, tallies
 
     plan = common.read_plan(config)
     files, freshness = stage_files(plan), Freshness(plan)
@@ -41,7 +41,7 @@ def progress(
 def _watch(plan: "Plan", files: dict[str, dict[str, str]], freshness: "Freshness") -> None:
     from rich.live import Live
 
-    from connectomake.reporting.tally import tallies
+    from connectomake.reporting.stage_files import tallies
 
     found = tallies(plan, files, freshness)
     try:
@@ -54,18 +54,18 @@ def _watch(plan: "Plan", files: dict[str, dict[str, str]], freshness: "Freshness
         return
 
 
-def _table(plan: "Plan", found: "list[Tally]") -> "Table":
+def _table(plan: "Plan", found: "list[StageFiles]") -> "Table":
     table = common.columns_table(f"{plan.outdir}", ["stage", ""], ["files", "of", "%", "rate", "left"])
     for t in _with_used(plan, found):
         table.add_row(t.stage, _bar(t), f"{t.there:,}", f"{t.total:,}", f"{_percent(t):.0f}", *_pace(t))
     return table
 
 
-def _with_used(plan: "Plan", found: "list[Tally]") -> "list[Tally]":
+def _with_used(plan: "Plan", found: "list[StageFiles]") -> "list[StageFiles]":
     """Count files of temporary stages as done where the stage that uses them is."""
     from dataclasses import replace
 
-    from connectomake.reporting.tally import users_of_temporary
+    from connectomake.reporting.stage_files import users_of_temporary
 
     by_name = {t.stage: t for t in found}
     users = users_of_temporary(plan)
@@ -79,18 +79,18 @@ def _with_used(plan: "Plan", found: "list[Tally]") -> "list[Tally]":
     return out
 
 
-def _percent(tally: "Tally") -> float:
+def _percent(tally: "StageFiles") -> float:
     return 100.0 if tally.done else min(100 * tally.there / tally.total, 99.0)
 
 
-def _bar(tally: "Tally") -> str:
+def _bar(tally: "StageFiles") -> str:
     full = int(BAR_WIDTH * tally.there / tally.total)
     return "█" * full + "░" * (BAR_WIDTH - full)
 
 
-def _pace(tally: "Tally") -> tuple[str, str]:
+def _pace(tally: "StageFiles") -> tuple[str, str]:
     """Return the rate, and the time left or why there is none."""
-    from connectomake.reporting.tally import is_active, rate
+    from connectomake.reporting.stage_files import is_active, rate
 
     speed = rate(tally.times)
     text = "" if speed is None else f"{speed:.3g}/s" if speed >= 1 else f"{speed * 3600:.3g}/h"

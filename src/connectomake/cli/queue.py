@@ -60,7 +60,7 @@ def fill(
     """Put the missing and outdated targets of a rule into a queue: those whose inputs are there."""
     from connectomake.planning.plan import Plan
     from connectomake.queueing.files import share
-    from connectomake.queueing.missing import find_workflow, missing
+    from connectomake.queueing.pending import find_workflow, pending_tasks
     from connectomake.queueing.queues import open_queue
     from connectomake.storage.stores import open_store
 
@@ -75,7 +75,7 @@ def fill(
     storage = storage.rstrip("/") if storage else None
     store = open_store(storage, endpoint) if storage else None
     opened = open_queue(queue, create or queue.startswith("fq://"), queue_endpoint)
-    found = missing(rule, config, find_workflow(workflow), storage, endpoint, [target])
+    found = pending_tasks(rule, config, find_workflow(workflow), storage, endpoint, [target])
     if not found.tasks and found.waiting:
         raise QueueError(f"no target of {rule} can be made yet: {_waiting(found.waiting, found.before)}; fill those first")
     if not found.tasks:
@@ -134,7 +134,7 @@ def work(
     processes: Annotated[int, typer.Option("--processes", "-j", help="Workers to start on this machine.", min=1)] = 1,
 ) -> None:
     """Draw tasks and make them, until the queue holds none, leased ones included; Ctrl-C releases the current one."""
-    from connectomake.queueing.missing import find_workflow
+    from connectomake.queueing.pending import find_workflow
     from connectomake.queueing.queues import open_queue
     from connectomake.queueing.reception import Options
     from connectomake.queueing.worker import Worker

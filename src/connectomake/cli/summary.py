@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from connectomake.planning.plan import Plan
-    from connectomake.reporting.tally import Tally
+    from connectomake.reporting.stage_files import StageFiles
 
 LARGEST = 5
 
@@ -25,7 +25,7 @@ def summary(config: ConfigPath = DEFAULT_CONFIG) -> None:
     """Show what a run made: blocks, objects, speed of each stage, bytes, and where to look."""
     from rich.panel import Panel
 
-    from connectomake.reporting.tally import Freshness, stage_files, tallies
+    from connectomake.reporting.stage_files import Freshness, stage_files, tallies
 
     plan = common.read_plan(config)
     found = tallies(plan, stage_files(plan), Freshness(plan))
@@ -36,7 +36,7 @@ def summary(config: ConfigPath = DEFAULT_CONFIG) -> None:
     out.print(common.facts_table(_where_to_look(plan, config)))
 
 
-def _facts(plan: "Plan", found: "list[Tally]") -> list[tuple[str, str]]:
+def _facts(plan: "Plan", found: "list[StageFiles]") -> list[tuple[str, str]]:
     blocks = next(t for t in found if t.stage == "segmentation")
     layers = _layers(plan, "segmentation")  # a block counts as done where all thresholds have it
     whole = "all" if blocks.done else f"{blocks.there // layers:,} of"
@@ -119,7 +119,7 @@ def _spans_blocks(plan: "Plan", table: "dict[str, np.ndarray]") -> "np.ndarray":
     return spans
 
 
-def _stage_table(plan: "Plan", found: "list[Tally]") -> "Table":
+def _stage_table(plan: "Plan", found: "list[StageFiles]") -> "Table":
     from connectomake.reporting.benchmarks import measured
 
     table = common.columns_table(

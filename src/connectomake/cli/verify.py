@@ -16,7 +16,7 @@ from connectomake.errors import ConfigError, RunError
 
 if TYPE_CHECKING:
     from connectomake.planning.plan import Plan
-    from connectomake.verify import Report
+    from connectomake.verify import VerifyReport
 
 
 def verify(
@@ -69,7 +69,7 @@ def verify(
     sys.exit(_repair(plan, report, config, run))
 
 
-def _repair(plan: "Plan", report: "Report", config: str, run: bool) -> int:
+def _repair(plan: "Plan", report: "VerifyReport", config: str, run: bool) -> int:
     """Remove and date anew, name the command, and run it if that is wanted; return the exit code."""
     from connectomake.verify import carry_out, plan_repair
 

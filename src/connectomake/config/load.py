@@ -6,11 +6,11 @@ import math
 from importlib import resources
 from typing import Any
 
+from connectomake.bounded_text import TooLargeError, check_amount
 from connectomake.config.messages import message_of, shown
 from connectomake.config.quoted import meant
 from connectomake.credentials import hide_all
 from connectomake.errors import ConfigError
-from connectomake.plain import TooMuchError, check_amount
 
 RUN, TRAINING = "schema.yaml", "training.yaml"
 """The schemas: of a run's config, and of a training's."""
@@ -51,7 +51,7 @@ def check_plain(value: Any) -> None:
     """
     try:
         check_amount(value)
-    except TooMuchError as error:
+    except TooLargeError as error:
         raise ConfigError(f"the config is none of ours: {error}; correct it") from error
     _check_values(value, "")
 

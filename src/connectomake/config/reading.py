@@ -5,8 +5,8 @@ import io
 from pathlib import Path
 from typing import Any
 
+from connectomake.bounded_text import TooLargeError, check_yaml, read_text
 from connectomake.errors import ConfigError
-from connectomake.plain import TooMuchError, check_yaml, read_text
 
 _TYPES = {list: "a list", str: "a text", int: "a number", float: "a number", bool: "true or false"}
 
@@ -29,7 +29,7 @@ def load_config(path: str | Path) -> dict[str, Any]:
         value = yaml.load(stream, _loader())  # noqa: S506  (a SafeLoader)
     except OSError as error:
         raise ConfigError(f"config {path} cannot be read ({error.strerror}); name a YAML file") from error
-    except TooMuchError as error:
+    except TooLargeError as error:
         raise ConfigError(f"config {path} is no config of ours: {error}; correct it, or name another file") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"config {path} is not UTF-8 text; save it as such, or name a YAML file") from error

@@ -1,5 +1,6 @@
 """How well a segmentation fits a ground truth: sparse contingency tables, summed exactly, and the scores from them."""
 
+from connectomake.evaluation.contingency import Contingency, Overlap
 from connectomake.evaluation.curve import (
     Point,
     csv_text,
@@ -13,11 +14,28 @@ from connectomake.evaluation.curve import (
 from connectomake.evaluation.report import WORST_COLUMNS, result_of, worst_rows
 from connectomake.evaluation.scores import Scores, both_scores, coverage_of, scores_of
 from connectomake.evaluation.stream import overlap_of
-from connectomake.evaluation.tally import Overlap, Tally
 from connectomake.evaluation.tiles import blocks_of, tile_of_chunks, tiles_of
 
 __all__ = [
-    "WORST_COLUMNS", "Overlap", "Point", "Scores", "Tally",
-    "blocks_of", "both_scores", "coverage_of", "csv_text", "curve_of", "curve_rows", "overlap_of", "point_of", "relabelled",
-    "result_of", "scores_of", "thresholds_of", "tile_of_chunks", "tiles_of", "worst_rows", "write_picture",
+    "WORST_COLUMNS",
+    "Contingency",
+    "Overlap",
+    "Point",
+    "Scores",
+    "blocks_of",
+    "both_scores",
+    "coverage_of",
+    "csv_text",
+    "curve_of",
+    "curve_rows",
+    "overlap_of",
+    "point_of",
+    "relabelled",
+    "result_of",
+    "scores_of",
+    "thresholds_of",
+    "tile_of_chunks",
+    "tiles_of",
+    "worst_rows",
+    "write_picture",
 ]  # fmt: skip

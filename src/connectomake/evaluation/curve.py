@@ -11,8 +11,8 @@ import numpy as np
 
 from connectomake.atomic import atomic_path
 from connectomake.errors import RunError
+from connectomake.evaluation.contingency import Contingency
 from connectomake.evaluation.scores import Scores, both_scores, coverage_of
-from connectomake.evaluation.tally import Tally
 from connectomake.layers.records import append_record
 
 PathLike = str | os.PathLike[str]
@@ -36,7 +36,7 @@ class Point:
     where_segmented: Scores
 
 
-def relabelled(pairs: Tally, supervoxels: np.ndarray, segments: np.ndarray) -> Tally:
+def relabelled(pairs: Contingency, supervoxels: np.ndarray, segments: np.ndarray) -> Contingency:
     """Return the table of segments from that of supervoxels.
 
     Parameters
@@ -60,10 +60,10 @@ def relabelled(pairs: Tally, supervoxels: np.ndarray, segments: np.ndarray) -> T
     place[place == len(known)] = 0
     named = known[place] == keys[:, 1] if len(known) else np.zeros(len(keys), bool)
     keys[named, 1] = new[place[named]]
-    return Tally.summed([Tally(keys, pairs.count, pairs.first)], 2)
+    return Contingency.summed([Contingency(keys, pairs.count, pairs.first)], 2)
 
 
-def curve_of(pairs: Tally, mappings: Mappings) -> list[Point]:
+def curve_of(pairs: Contingency, mappings: Mappings) -> list[Point]:
     """Return the scores at each threshold.
 
     Parameters
@@ -85,7 +85,7 @@ def thresholds_of(lowest: float, chosen: float) -> list[float]:
     return sorted({lowest, chosen, *evenly})
 
 
-def point_of(pairs: Tally, threshold: float) -> Point:
+def point_of(pairs: Contingency, threshold: float) -> Point:
     """Return the scores of a table of segments."""
     return Point(float(threshold), coverage_of(pairs), **both_scores(pairs))
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from connectomake.atomic import write_text
+from connectomake.evaluation.contingency import Overlap
 from connectomake.evaluation.curve import Mappings, csv_text, curve_of, curve_rows, point_of, write_picture
 from connectomake.evaluation.report import WORST_COLUMNS, result_of, worst_rows
 from connectomake.evaluation.stream import ROWS_KEPT, Reader, overlap_of
-from connectomake.evaluation.tally import Overlap
 from connectomake.evaluation.tiles import tile_of_chunks
 from connectomake.geometry import Box
 from connectomake.layers import LayerSpec, read_box, read_tables, write_tables

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from connectomake.errors import RunError
+from connectomake.evaluation.contingency import Overlap
 from connectomake.evaluation.scores import both_scores, coverage_of
-from connectomake.evaluation.tally import Overlap
 from connectomake.evaluation.worst import Fault, Part, worst_mergers, worst_splits
 from connectomake.geometry import Box
 from connectomake.layers.precomputed import xyz

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from connectomake.evaluation.tally import Tally
+from connectomake.evaluation.contingency import Contingency
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Scores:
     adapted_rand_error: float | None
 
 
-def scores_of(pairs: Tally) -> Scores:
+def scores_of(pairs: Contingency) -> Scores:
     """Return the scores of a table of voxels per (true object, segment); no label has a special meaning here."""
     total = int(pairs.count.sum())
     truth, found = (sums_by(pairs, column) for column in (0, 1))
@@ -58,7 +58,7 @@ def scores_of(pairs: Tally) -> Scores:
     return Scores(total, len(truth), len(found), split, merge, split + merge, rand_split, rand_merge, error)
 
 
-def both_scores(pairs: Tally) -> dict[str, Scores]:
+def both_scores(pairs: Contingency) -> dict[str, Scores]:
     """Return the scores with the two treatments of voxels that the segmentation leaves 0.
 
     Returns
@@ -70,13 +70,13 @@ def both_scores(pairs: Tally) -> dict[str, Scores]:
     return {"all_voxels": scores_of(pairs), "where_segmented": scores_of(pairs.take(pairs.keys[:, 1] != 0))}
 
 
-def coverage_of(pairs: Tally) -> float | None:
+def coverage_of(pairs: Contingency) -> float | None:
     """Return the share of the voxels with ground truth that have a segment."""
     total = int(pairs.count.sum())
     return int(pairs.count[pairs.keys[:, 1] != 0].sum()) / total if total else None
 
 
-def sums_by(pairs: Tally, column: int) -> np.ndarray:
+def sums_by(pairs: Contingency, column: int) -> np.ndarray:
     """Return the voxels per label of a column, ascending by label."""
     _, row = np.unique(pairs.keys[:, column], return_inverse=True)
     sums = np.zeros(int(row.max()) + 1 if len(row) else 0, np.int64)

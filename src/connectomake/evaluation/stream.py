@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from connectomake.evaluation import kernels
-from connectomake.evaluation.tally import Overlap, Tally
+from connectomake.evaluation.contingency import Contingency, Overlap
 from connectomake.evaluation.tiles import tiles_of
 from connectomake.geometry import Box, Vec
 
@@ -64,9 +64,9 @@ class _Block:
         self._read, self._box, self._bounds, self._read_supervoxels = read, box, bounds, read_supervoxels
         shapes = [tuple(1 if a == axis else n for a, n in enumerate(box.shape)) for axis in range(3)]
         self._planes = [(np.zeros(s, np.uint64), np.zeros(s, np.uint64)) for s in shapes]
-        self._pairs: list[Tally] = []
-        self._contacts: list[Tally] = []
-        self._supervoxels: list[Tally] = []
+        self._pairs: list[Contingency] = []
+        self._contacts: list[Contingency] = []
+        self._supervoxels: list[Contingency] = []
 
     def overlap(self, tile: Vec | None) -> Overlap:
         """Return the block's overlap."""
@@ -75,16 +75,19 @@ class _Block:
             self._shrink()
         for axis in range(3):
             self._add_beyond(axis)
-        pairs, contacts = Tally.summed(self._pairs, 2), Tally.summed(self._contacts, 4)
+        pairs, contacts = Contingency.summed(self._pairs, 2), Contingency.summed(self._contacts, 4)
         split = int(np.searchsorted(contacts.keys[:, 0], 1))
         splits, mergers = _without_kind(contacts, 0, split), _without_kind(contacts, split, len(contacts))
-        return Overlap(pairs, splits, mergers, Tally.summed(self._supervoxels, 2))
+        return Overlap(pairs, splits, mergers, Contingency.summed(self._supervoxels, 2))
 
     def _shrink(self) -> None:
         if sum(map(len, self._pairs)) + sum(map(len, self._contacts)) > ROWS_KEPT:
-            self._pairs, self._contacts = [Tally.summed(self._pairs, 2)], [Tally.summed(self._contacts, 4)]
+            self._pairs, self._contacts = (
+                [Contingency.summed(self._pairs, 2)],
+                [Contingency.summed(self._contacts, 4)],
+            )
         if sum(map(len, self._supervoxels)) > ROWS_KEPT:
-            self._supervoxels = [Tally.summed(self._supervoxels, 2)]
+            self._supervoxels = [Contingency.summed(self._supervoxels, 2)]
 
     def _add(self, box: Box) -> None:
         labels = self._read(box)
@@ -133,15 +136,15 @@ def _moved(box: Box, axis: int, position: int) -> Box:
     return Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
 
 
-def _without_kind(contacts: Tally, start: int, stop: int) -> Tally:
+def _without_kind(contacts: Contingency, start: int, stop: int) -> Contingency:
     rows = contacts.take(np.arange(start, stop))
-    return Tally(rows.keys[:, 1:], rows.count, rows.first)
+    return Contingency(rows.keys[:, 1:], rows.count, rows.first)
 
 
-def _rows(kernel: Callable[..., Any], given: tuple[Any, ...], lines: int, width: int, labels: int) -> Iterator[Tally]:
+def _rows(kernel: Callable[..., Any], given: tuple[Any, ...], lines: int, width: int, labels: int) -> Iterator[Contingency]:
     """Call a kernel until it has seen all lines; yield its rows, equal ones added up."""
     capacity, line = _CAPACITY + kernels.rows_wanted(width), 0
     keys, count, first = np.empty((capacity, labels), np.uint64), np.empty(capacity, np.int64), np.empty(capacity, np.int64)
     while line < lines:
         rows, line = kernel(*given, line, keys, count, first)
-        yield Tally.summed([Tally(keys[:rows], count[:rows], first[:rows])], labels)
+        yield Contingency.summed([Contingency(keys[:rows], count[:rows], first[:rows])], labels)

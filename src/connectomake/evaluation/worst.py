@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from connectomake.evaluation.tally import Overlap, Tally
+from connectomake.evaluation.contingency import Contingency, Overlap
 
 PARTS_SHOWN = 5
 
@@ -62,7 +62,7 @@ def worst_mergers(overlap: Overlap, number: int) -> list[Fault]:
     return _worst(overlap.pairs, overlap.mergers, 1, number)
 
 
-def _worst(pairs: Tally, contacts: Tally, whole: int, number: int) -> list[Fault]:
+def _worst(pairs: Contingency, contacts: Contingency, whole: int, number: int) -> list[Fault]:
     both = pairs.take(pairs.keys[:, 1] != 0)
     both = both.take(np.lexsort((both.keys[:, 1 - whole], both.keys[:, whole])))
     if not len(both):
@@ -85,7 +85,7 @@ def _worst(pairs: Tally, contacts: Tally, whole: int, number: int) -> list[Fault
     ]
 
 
-def _parts(both: Tally, contacts: Tally, whole: int, start: int, count: int) -> tuple[Part, ...]:
+def _parts(both: Contingency, contacts: Contingency, whole: int, start: int, count: int) -> tuple[Part, ...]:
     rows = np.arange(start, start + count)
     rows = rows[np.lexsort((both.keys[rows, 1 - whole], -both.count[rows]))][:PARTS_SHOWN]
     label = both.keys[start, whole]
@@ -94,7 +94,7 @@ def _parts(both: Tally, contacts: Tally, whole: int, start: int, count: int) -> 
     return tuple(_part(both.keys[r, 1 - whole], int(both.count[r]), int(both.first[r]), inside) for r in rows)
 
 
-def _part(label: np.uint64, voxels: int, first: int, inside: Tally) -> Part:
+def _part(label: np.uint64, voxels: int, first: int, inside: Contingency) -> Part:
     rows = np.flatnonzero((inside.keys[:, 1:] == label).any(axis=1))
     if not len(rows):
         return Part(int(label), voxels, first, None)

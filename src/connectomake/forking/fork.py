@@ -31,7 +31,7 @@ Handlers = Mapping[int, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class ExitStatus:
     """How a script ended, and what the kernel measured of its process and the processes that it waited for.
 
     Parameters
@@ -56,7 +56,7 @@ class Ended:
     written_mb: float
 
     @classmethod
-    def of(cls, status: int, usage: resource.struct_rusage, seconds: float) -> "Ended":
+    def of(cls, status: int, usage: resource.struct_rusage, seconds: float) -> "ExitStatus":
         """Take what ``os.wait4`` gives."""
         return cls(
             os.waitstatus_to_exitcode(status),

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from connectomake.forking import slate
-from connectomake.forking.fork import Ended
+from connectomake.forking.fork import ExitStatus
 from connectomake.forking.logs import last_error
 from connectomake.forking.server import Server
 
@@ -58,7 +58,7 @@ def forked(server: Server | None, execute_script: Execute, warn: Callable[[str],
     return run
 
 
-def _note(record: Any, seconds: float, ended: Ended) -> None:
+def _note(record: Any, seconds: float, ended: ExitStatus) -> None:
     """Fill a benchmark record with what the kernel measured; Snakemake's own way looks at the process twice a second."""
     record.running_time, record.data_collected = seconds, True
     record.max_rss, record.io_in, record.io_out = ended.rss_mb, ended.read_mb, ended.written_mb

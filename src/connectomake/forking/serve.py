@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from connectomake.forking import slate
-from connectomake.forking.fork import Ended, Handlers, run_script, start
+from connectomake.forking.fork import ExitStatus, Handlers, run_script, start
 
 _MESSAGE_BYTES = 1 << 18
 _HANDLERS: Handlers = {signal.SIGCHLD: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
@@ -83,7 +83,7 @@ def _reap(running: dict[int, _Running]) -> None:
             script = running.pop(child, None)
             if script is None:
                 continue
-            took = Ended.of(status, usage, time.monotonic() - script.since)
+            took = ExitStatus.of(status, usage, time.monotonic() - script.since)
             with script.page as page:
                 slate.told(page, took.code)
             with contextlib.suppress(OSError):

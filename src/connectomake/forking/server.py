@@ -20,7 +20,7 @@ import subprocess
 import sys
 import threading
 
-from connectomake.forking.fork import Ended
+from connectomake.forking.fork import ExitStatus
 
 PATIENCE_SECONDS = 10.0
 
@@ -66,7 +66,7 @@ class Server:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self._process.wait(PATIENCE_SECONDS)
 
-    def run(self, script: str) -> Ended:
+    def run(self, script: str) -> ExitStatus:
         """Run a script and wait for it; if the server dies meanwhile, run it once more, in a new one.
 
         A script that ran already makes the same files again; each is renamed when it is whole.
@@ -91,7 +91,7 @@ class Server:
         except ConnectionError:
             return self._run(script)
 
-    def _run(self, script: str) -> Ended:
+    def _run(self, script: str) -> ExitStatus:
         control = self._started()
         ours, theirs = socket.socketpair()
         try:
@@ -104,7 +104,7 @@ class Server:
         except ConnectionError:
             self._forget(control)
             raise
-        return Ended(**json.loads(reply))
+        return ExitStatus(**json.loads(reply))
 
     def _ask(self, control: socket.socket, script: str, reply: socket.socket) -> None:
         message = json.dumps({"script": os.path.abspath(script), "folder": os.getcwd(), "environment": dict(os.environ)})  # noqa: PTH100, PTH109

@@ -8,8 +8,8 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+from connectomake.bounded_text import read_json
 from connectomake.errors import LayerError
-from connectomake.plain import read_json
 
 KEY = "beside"
 _PIECE = 1 << 20

@@ -16,7 +16,7 @@ from connectomake.forking import slate
 from connectomake.layers.parquet_seal import MAGIC, check_footer, seal
 from connectomake.layers.records import PARQUET_CHECKSUMS_KEY, PARQUET_KEY, checksum_head, checksum_of, named
 from connectomake.layers.spill import Spool
-from connectomake.trouble import in_the_way
+from connectomake.os_errors import storage_error
 
 _GROUP = 1 << 20
 _PIECE = 1 << 20
@@ -205,4 +205,4 @@ def _damaged(path: str | os.PathLike[str], error: Exception) -> Exception:
         return error
     if isinstance(error, FileNotFoundError):
         return LayerError(f"{path} is missing; run snakemake to make it")
-    return in_the_way(path, error) or LayerError(f"{path} is corrupted; delete it and rerun")
+    return storage_error(path, error) or LayerError(f"{path} is corrupted; delete it and rerun")

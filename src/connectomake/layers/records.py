@@ -19,10 +19,10 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from connectomake.atomic import canonical_json, final_path
+from connectomake.bounded_text import read_json
 from connectomake.errors import LayerError
 from connectomake.layers.parquet_seal import check_all, check_footer
-from connectomake.plain import read_json
-from connectomake.trouble import in_the_way
+from connectomake.os_errors import storage_error
 
 MAGIC = b"cmkRecrd"
 PARQUET_KEY = b"connectomake"
@@ -230,7 +230,7 @@ def _read_parquet_record(stream: Any, path: str | os.PathLike[str]) -> dict[str,
         return _as_record(metadata[PARQUET_KEY])
     except Exception as error:  # a damaged footer makes Arrow raise whatever it trips over
         text = f"{path} is missing, damaged or not made by connectomake; delete it and rerun"
-        raise in_the_way(path, error) or LayerError(text) from error
+        raise storage_error(path, error) or LayerError(text) from error
 
 
 def _read_comment(stream: Any, path: str | os.PathLike[str]) -> dict[str, Any]:

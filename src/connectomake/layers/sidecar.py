@@ -12,7 +12,7 @@ from connectomake.errors import LayerError
 from connectomake.forking import slate
 from connectomake.layers.records import append_record, check_place, checksum_of, read_record
 from connectomake.layers.shard_file import DENSEST
-from connectomake.trouble import in_the_way
+from connectomake.os_errors import storage_error
 
 CHECKSUM, COUNT = "crc32", "tables"
 TABLE_BYTES = "table_bytes"
@@ -96,7 +96,7 @@ def read_tables(path: str | os.PathLike[str], names: Iterable[str] | None = None
     except MemoryError:
         raise
     except Exception as error:  # damaged bytes make HDF5 raise whatever it trips over
-        raise in_the_way(path, error) or LayerError(f"{path} is corrupted; delete it and rerun") from error
+        raise storage_error(path, error) or LayerError(f"{path} is corrupted; delete it and rerun") from error
 
 
 def _checked(name: str, dataset: Any) -> np.ndarray:

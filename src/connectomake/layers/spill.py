@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from connectomake.trouble import in_the_way
+from connectomake.os_errors import storage_error
 
 ROWS_HELD = 1 << 20
 """Rows of one range that are in memory at a time."""
@@ -196,4 +196,4 @@ def _written(path: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise in_the_way(path, error, "written") or error from error
+        raise storage_error(path, error, "written") or error from error

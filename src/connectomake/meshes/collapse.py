@@ -22,14 +22,14 @@ class CollapsibleMesh(NamedTuple):
     positions: np.ndarray  # (n, 3) float64, nm
     quadrics: np.ndarray  # (n, 11) float64
     fixed: np.ndarray  # (n,) uint8: which coordinates stay
-    drift: np.ndarray  # (n,) float64: how far the surface may have moved, nm
+    max_shift: np.ndarray  # (n,) float64: how far the surface may have moved, nm
     version: np.ndarray  # (n,) int64: changes with the vertex
     faces: np.ndarray  # (m, 3) int32
     alive: np.ndarray  # (m,) bool
     head: np.ndarray  # (n,) int32: first corner (3 * triangle + place) of each vertex
-    chain: np.ndarray  # (3 m,) int32: next corner of the same vertex
+    next_corner: np.ndarray  # (3 m,) int32: next corner of the same vertex
     mark: np.ndarray  # (n,) int64: scratch
-    stamp: np.ndarray  # (1,) int64: scratch
+    counter: np.ndarray  # (1,) int64: the last value set in `mark`
     step: np.ndarray  # (3,) float64, nm
     top: float
     middle: float  # plane that no triangle crosses, on each axis; 0: none
@@ -40,12 +40,12 @@ class CollapsibleMesh(NamedTuple):
 def corner_lists(faces, count):  # type: ignore[no-untyped-def]
     """Chain the corners (3 * triangle + place) of every vertex into a list."""
     head = np.full(count, NONE, np.int32)
-    chain = np.full(3 * len(faces), NONE, np.int32)
+    next_corner = np.full(3 * len(faces), NONE, np.int32)
     for corner in range(3 * len(faces) - 1, -1, -1):
         vertex = faces[corner // 3, corner % 3]
-        chain[corner] = head[vertex]
+        next_corner[corner] = head[vertex]
         head[vertex] = corner
-    return head, chain
+    return head, next_corner
 
 
 @njit(cache=True, nogil=True)
@@ -114,8 +114,8 @@ def place_collapse(m, a, b):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def _keeps_topology(m, a, b):  # type: ignore[no-untyped-def]
     """Whether the edge has two triangles, its ends just their two other corners in common, and the rest does not fold."""
-    m.stamp[0] += 3
-    seen = m.stamp[0]
+    m.counter[0] += 3
+    seen = m.counter[0]
     shared = around = common = 0
     corner = m.head[a]
     while corner != NONE:
@@ -127,7 +127,7 @@ def _keeps_topology(m, a, b):  # type: ignore[no-untyped-def]
                 if other != b and m.mark[other] != seen:
                     m.mark[other] = seen
                     around += 1
-        corner = m.chain[corner]
+        corner = m.next_corner[corner]
     corner = m.head[b]
     while corner != NONE:
         t, place = corner // 3, corner % 3
@@ -139,7 +139,7 @@ def _keeps_topology(m, a, b):  # type: ignore[no-untyped-def]
                 common += m.mark[other] == seen
                 around += m.mark[other] != seen
                 m.mark[other] = seen + 2 if m.mark[other] == seen else seen + 1
-        corner = m.chain[corner]
+        corner = m.next_corner[corner]
     return shared == 2 and common == 2 and around > 2
 
 
@@ -152,7 +152,7 @@ def _makes_chord(m, locked, gone, mark):  # type: ignore[no-untyped-def]
     corner = m.head[gone]
     while corner != NONE:
         t, place = corner // 3, corner % 3
-        corner = m.chain[corner]
+        corner = m.next_corner[corner]
         if not m.alive[t]:
             continue
         for turn in (1, 2):
@@ -178,7 +178,7 @@ def _shift(m, a, b, x, y, z):  # type: ignore[no-untyped-def]
     while corner != NONE:
         t, place = corner // 3, corner % 3
         u, w = m.faces[t, (place + 1) % 3], m.faces[t, (place + 2) % 3]
-        corner = m.chain[corner]
+        corner = m.next_corner[corner]
         if not m.alive[t]:
             continue
         nx, ny, nz = normal(m.positions, a, u, w)
@@ -209,7 +209,7 @@ def _merge(m, a, b):  # type: ignore[no-untyped-def]
     for vertex in (a, b):
         corner = m.head[vertex]
         while corner != NONE:
-            following = m.chain[corner]
+            following = m.next_corner[corner]
             t, place = corner // 3, corner % 3
             if m.alive[t]:
                 if vertex == a and b in (m.faces[t, (place + 1) % 3], m.faces[t, (place + 2) % 3]):
@@ -219,11 +219,11 @@ def _merge(m, a, b):  # type: ignore[no-untyped-def]
                     m.faces[t, place] = a
                     first = corner if first == NONE else first
                     if last != NONE:
-                        m.chain[last] = corner
+                        m.next_corner[last] = corner
                     last = corner
             corner = following
     if last != NONE:
-        m.chain[last] = NONE
+        m.next_corner[last] = NONE
     m.head[a], m.head[b] = first, NONE
     return dropped
 
@@ -233,21 +233,21 @@ def collapse(m, a, b):  # type: ignore[no-untyped-def]
     """Collapse (a, b) into a if topology and limit allow; return the number of triangles dropped."""
     if not _keeps_topology(m, a, b):
         return 0
-    if m.fixed[a] == LOCKED and _makes_chord(m, a, b, m.stamp[0] + 1):
+    if m.fixed[a] == LOCKED and _makes_chord(m, a, b, m.counter[0] + 1):
         return 0
-    if m.fixed[b] == LOCKED and _makes_chord(m, b, a, m.stamp[0]):
+    if m.fixed[b] == LOCKED and _makes_chord(m, b, a, m.counter[0]):
         return 0
     cost, x, y, z = place_collapse(m, a, b)
     if cost == np.inf:
         return 0
-    moved = max(_shift(m, a, b, x, y, z), _shift(m, b, a, x, y, z)) + max(m.drift[a], m.drift[b])
+    moved = max(_shift(m, a, b, x, y, z), _shift(m, b, a, x, y, z)) + max(m.max_shift[a], m.max_shift[b])
     if moved > m.limit:
         return 0
     dropped = _merge(m, a, b)
     m.positions[a, 0], m.positions[a, 1], m.positions[a, 2] = x, y, z
     for i in range(11):
         m.quadrics[a, i] += m.quadrics[b, i]
-    m.drift[a], m.fixed[a] = moved, m.fixed[a] | m.fixed[b]
+    m.max_shift[a], m.fixed[a] = moved, m.fixed[a] | m.fixed[b]
     m.version[a] += 1
     m.version[b] += 1 << 40
     return dropped

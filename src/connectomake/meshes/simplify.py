@@ -65,7 +65,7 @@ def _sweep(m, limit, left, target):  # type: ignore[no-untyped-def]
                 cost = _cost(m, a, other, limit) if m.version[other] == before[other] else np.inf
                 if cost < best:
                     best, partner = cost, other
-            corner = m.chain[corner]
+            corner = m.next_corner[corner]
         if partner != NONE:
             left -= collapse(m, a, partner)
     return left
@@ -123,10 +123,10 @@ def simplify(
     """
     count, target = len(vertices), len(faces) / factor
     positions, corners = vertices.astype(np.float64) * step, faces.copy()
-    head, chain = corner_lists(corners, count)
+    head, next_corner = corner_lists(corners, count)
     m = CollapsibleMesh(
         positions, plane_quadrics(positions, corners), fixed.copy(), np.zeros(count, np.float64), np.zeros(count, np.int64),
-        corners, np.ones(len(faces), np.bool_), head, chain, np.zeros(count, np.int64), np.zeros(1, np.int64),
+        corners, np.ones(len(faces), np.bool_), head, next_corner, np.zeros(count, np.int64), np.zeros(1, np.int64),
         step, float(top), float(middle), float(limit),
     )  # fmt: skip
     _sweeps(m, limit, len(faces), target)

@@ -2,20 +2,12 @@
 
 from connectomake.octree.contacts import Adjacency, BlockSource, EdgeRule, KeptEdges, MemoryBlocks, lower_neighbours
 from connectomake.octree.down import final_ids, tables_for_children
-from connectomake.octree.files import (
-    FileBlocks,
-    down_node,
-    read_ids,
-    read_passed,
-    up_blocks,
-    up_nodes,
-    write_summary,
-)
+from connectomake.octree.files import FileBlocks, down_node, read_boundary, read_ids, up_blocks, up_nodes, write_summary
 from connectomake.octree.merge import merge_blocks, merge_nodes
-from connectomake.octree.summary import Members, NodeSummary, Passed
+from connectomake.octree.summary import BoundaryMembers, BoundaryState, NodeSummary
 
 __all__ = [
-    "Adjacency", "BlockSource", "EdgeRule", "FileBlocks", "KeptEdges", "Members", "MemoryBlocks", "NodeSummary", "Passed",
-    "down_node", "final_ids", "lower_neighbours", "merge_blocks", "merge_nodes", "read_ids",
-    "read_passed", "tables_for_children", "up_blocks", "up_nodes", "write_summary",
+    "Adjacency", "BlockSource", "BoundaryMembers", "BoundaryState", "EdgeRule", "FileBlocks", "KeptEdges", "MemoryBlocks",
+    "NodeSummary", "down_node", "final_ids", "lower_neighbours", "merge_blocks", "merge_nodes", "read_boundary", "read_ids",
+    "tables_for_children", "up_blocks", "up_nodes", "write_summary",
 ]  # fmt: skip

@@ -22,7 +22,7 @@ from connectomake.layers import read_tables, write_tables
 from connectomake.octree.contacts import EdgeRule
 from connectomake.octree.down import tables_for_children
 from connectomake.octree.merge import merge_blocks, merge_nodes
-from connectomake.octree.summary import NodeSummary, Passed
+from connectomake.octree.summary import BoundaryState, NodeSummary
 from connectomake.tables import ComponentTable
 
 Path: TypeAlias = str | os.PathLike[str]
@@ -93,7 +93,7 @@ def up_nodes(
     record: Mapping[str, Any],
 ) -> NodeSummary:
     """Merge a node above level 1 and write its up file; `files` are its children's up files, by id."""
-    children = {child: read_passed(files[child]) for child in octree.children(level, node)}
+    children = {child: read_boundary(files[child]) for child in octree.children(level, node)}
     summary = merge_nodes(octree, level, node, children, min_size)
     write_summary(output, octree, level, summary, record)
     return summary
@@ -136,9 +136,9 @@ def read_ids(path: Path, child: str) -> np.ndarray:
     return read_tables(path, [f"ids/{child}"])[f"ids/{child}"]
 
 
-def read_passed(path: Path) -> Passed:
+def read_boundary(path: Path) -> BoundaryState:
     """Read of an up file what the parent needs."""
-    return Passed.from_arrays(read_tables(path, Passed.names()))
+    return BoundaryState.from_arrays(read_tables(path, BoundaryState.names()))
 
 
 def write_summary(path: Path, octree: Octree, level: int, summary: NodeSummary, record: Mapping[str, Any]) -> None:

@@ -17,7 +17,7 @@ from connectomake.compiled import lazy_njit
 from connectomake.errors import RunError
 from connectomake.geometry import Box, Octree
 from connectomake.octree.contacts import BlockSource, EdgeRule
-from connectomake.octree.summary import Members, NodeSummary, Passed
+from connectomake.octree.summary import BoundaryMembers, BoundaryState, NodeSummary
 from connectomake.tables import ComponentTable, touching, voxel_of_key
 
 
@@ -101,7 +101,7 @@ def merge_blocks(octree: Octree, node: int, blocks: BlockSource, rule: EdgeRule,
     return NodeSummary(_passed(sets, members, out_element, out_key), sets.closed, _block_slots(sets, outer, kept_rows))
 
 
-def merge_nodes(octree: Octree, level: int, node: int, children: Mapping[int, Passed], min_size: int) -> NodeSummary:
+def merge_nodes(octree: Octree, level: int, node: int, children: Mapping[int, BoundaryState], min_size: int) -> NodeSummary:
     """Merge what the children of a node above level 1 pass up.
 
     Parameters
@@ -132,7 +132,7 @@ def merge_nodes(octree: Octree, level: int, node: int, children: Mapping[int, Pa
     sets = _close(place, table, pairs, ComponentTable.empty())
     on_face = touching(members.start, members.stop, place.box, place.roi)
     row = sets.slot[members.set[on_face]].astype(np.int64) - 1
-    kept = Members(members.key[on_face], row, members.start[on_face], members.stop[on_face])
+    kept = BoundaryMembers(members.key[on_face], row, members.start[on_face], members.stop[on_face])
     slots = {child: sets.slot[a:b] for child, a, b in zip(order, bases[:-1], bases[1:], strict=True)}
     return NodeSummary(_passed(sets, kept, element[~inside], key[~inside]), sets.closed, slots)
 
@@ -190,11 +190,11 @@ def _ranks(order: np.ndarray) -> np.ndarray:
     return ranks
 
 
-def _member_table(sets: _Sets, table: ComponentTable, place: _Place) -> Members:
+def _member_table(sets: _Sets, table: ComponentTable, place: _Place) -> BoundaryMembers:
     """List the elements that touch the node's outer boundary, by key."""
     rows = np.flatnonzero(table.touches(place.box, place.roi))
     rows = rows[np.argsort(table.key[rows])]
-    return Members(table.key[rows], sets.slot[rows].astype(np.int64) - 1, table.start[rows], table.stop[rows])
+    return BoundaryMembers(table.key[rows], sets.slot[rows].astype(np.int64) - 1, table.start[rows], table.stop[rows])
 
 
 def _block_slots(sets: _Sets, outer: Mapping[int, _Outer], kept: Mapping[int, tuple[int, np.ndarray]]) -> dict[int, np.ndarray]:
@@ -210,23 +210,23 @@ def _block_slots(sets: _Sets, outer: Mapping[int, _Outer], kept: Mapping[int, tu
     return slots
 
 
-def _passed(sets: _Sets, members: Members, element: np.ndarray, key: np.ndarray) -> Passed:
+def _passed(sets: _Sets, members: BoundaryMembers, element: np.ndarray, key: np.ndarray) -> BoundaryState:
     """Say the pairs to the outside by set, sorted and each once."""
     row = sets.slot[element].astype(np.int64) - 1
     order = np.lexsort((key, row))
     row, key = row[order], key[order]
     new = np.ones(len(row), bool)
     new[1:] = (row[1:] != row[:-1]) | (key[1:] != key[:-1])
-    return Passed(sets.open, members, row[new], key[new])
+    return BoundaryState(sets.open, members, row[new], key[new])
 
 
-def _join_members(parts: list[Passed], bases: np.ndarray) -> Members:
+def _join_members(parts: list[BoundaryState], bases: np.ndarray) -> BoundaryMembers:
     """Put the members of all children together, by key; `set` becomes the element."""
     key = np.concatenate([p.members.key for p in parts])
     element = np.concatenate([p.members.set + b for p, b in zip(parts, bases[:-1], strict=True)])
     start, stop = (np.concatenate([getattr(p.members, f) for p in parts]) for f in ("start", "stop"))
     order = np.argsort(key)
-    return Members(key[order], element[order], start[order], stop[order])
+    return BoundaryMembers(key[order], element[order], start[order], stop[order])
 
 
 def _inside(key: np.ndarray, box: Box, roi: Box) -> np.ndarray:
@@ -236,7 +236,7 @@ def _inside(key: np.ndarray, box: Box, roi: Box) -> np.ndarray:
     return np.asarray(inside.all(axis=1))
 
 
-def _find(members: Members, key: np.ndarray, name: str, level: int) -> np.ndarray:
+def _find(members: BoundaryMembers, key: np.ndarray, name: str, level: int) -> np.ndarray:
     """Return the elements that block components of these keys belong to."""
     if not len(key):
         return np.zeros(0, np.int64)

@@ -9,7 +9,7 @@ from connectomake.tables import ComponentTable
 
 
 @dataclass(frozen=True, slots=True)
-class Members:
+class BoundaryMembers:
     """Block components that touch a node's outer boundary, so that nodes outside may name them.
 
     Parameters
@@ -33,7 +33,7 @@ class Members:
 
 
 @dataclass(frozen=True, slots=True)
-class Passed:
+class BoundaryState:
     """What a node passes up to its parent.
 
     Parameters
@@ -48,20 +48,20 @@ class Passed:
     """
 
     open: ComponentTable
-    members: Members
+    members: BoundaryMembers
     pair_set: np.ndarray
     pair_key: np.ndarray
 
     @classmethod
     def names(cls) -> list[str]:
         """Return the names of all arrays in a file."""
-        members = [f"members/{f.name}" for f in fields(Members)]
+        members = [f"members/{f.name}" for f in fields(BoundaryMembers)]
         return [*ComponentTable.names("open"), *members, "pairs/set", "pairs/key"]
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Passed":
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "BoundaryState":
         """Pick the parts out of named arrays."""
-        members = Members(**{f.name: arrays[f"members/{f.name}"] for f in fields(Members)})
+        members = BoundaryMembers(**{f.name: arrays[f"members/{f.name}"] for f in fields(BoundaryMembers)})
         return cls(ComponentTable.from_arrays(arrays, "open"), members, arrays["pairs/set"], arrays["pairs/key"])
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -86,6 +86,6 @@ class NodeSummary:
         1 + number of open sets + row of `closed`.
     """
 
-    passed: Passed
+    passed: BoundaryState
     closed: ComponentTable
     slots: dict[int, np.ndarray]

@@ -37,9 +37,11 @@ class AgglomerateRule(UpRule):
 
     def inputs(self, item: tuple[int, int]) -> Inputs:
         """Return tables and ids of a node's blocks and their lower neighbours; of higher nodes what the children passed up."""
-        (level, node), at, octree = item, self.stage.variant, self.plan.octree
+        (level, node), suffix, octree = item, self.stage.variant, self.plan.octree
         if level > 1:
-            return {"children": each(octree.children(level, node), lambda child: self.paths.agglomerate(level - 1, child, at))}
+            return {
+                "children": each(octree.children(level, node), lambda child: self.paths.agglomerate(level - 1, child, suffix))
+            }
         blocks = [*octree.children(1, node), *lower_blocks(self.plan, node)]
         return {
             "tables": each(blocks, lambda block: self.paths.tables("components", block)),
@@ -160,19 +162,19 @@ def lookup_nodes(plan: "Plan", node: int) -> list[int]:
     return sorted({node} | {plan.octree.parent(0, b) for b in lower_blocks(plan, node)})
 
 
-def ids_stage(plan: "Plan", at: str = "") -> Stage:
+def ids_stage(plan: "Plan", suffix: str = "") -> Stage:
     """Return the stage that gives the final ids, at the threshold of a suffix."""
-    return Agglomeration(plan, at) if plan.agglomerates else Merge(plan)
+    return Agglomeration(plan, suffix) if plan.agglomerates else Merge(plan)
 
 
-def ids_path(plan: "Plan", level: int, node: int, at: str = "") -> str:
+def ids_path(plan: "Plan", level: int, node: int, suffix: str = "") -> str:
     """Return the look-up tables of final ids of an octree node: of segments, or where there are none, of components."""
     paths = Merge(plan).paths
-    return paths.assign(level, node, at) if plan.agglomerates else paths.lookup(level, node)
+    return paths.assign(level, node, suffix) if plan.agglomerates else paths.lookup(level, node)
 
 
-def closed(plan: "Plan", at: str = "") -> Iterator[tuple[Any, str]]:
+def closed(plan: "Plan", suffix: str = "") -> Iterator[tuple[Any, str]]:
     """Yield the files of all octree nodes that hold the whole objects which ended there."""
-    stage = ids_stage(plan, at)
+    stage = ids_stage(plan, suffix)
     rule: NodeRule = AgglomerateRule(stage) if plan.agglomerates else MergeRule(stage)
     return ((item, rule.outputs(item)["up"]) for item in rule.items())

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from connectomake.bounded_text import read_json
 from connectomake.errors import LayerError, OtherSettingsError
 from connectomake.geometry import Vec
 from connectomake.layers import LayerSpec, ShardReader, read_batches, read_tables
 from connectomake.layers.beside import check_form
 from connectomake.layers.id_shards import IdSharding, read_minishard
-from connectomake.plain import read_json
 from connectomake.planning.infos import info_text
 from connectomake.planning.plan import Plan
 from connectomake.planning.skeletons import Skeletons

@@ -184,7 +184,7 @@ class CurveRule(WholeRule):
         from connectomake.evaluation.files import read_contingency, write_curve
 
         plan, merges = self.plan, read_merges(job.file("history"))
-        chosen, lowest = (plan.thresholds[at] or 0.0 for at in ("", plan.lowest))
+        chosen, lowest = (plan.thresholds[suffix] or 0.0 for suffix in ("", plan.lowest))
         mappings = segments_over(merges, thresholds_of(lowest, chosen), plan.agglomeration().dtype)
         output, overlap = {name: job.output(name) for name in ("table", "picture")}, read_contingency(job.file("tallies"))
         write_curve(output, overlap, mappings, chosen, plan.config["evaluation"], job.record())

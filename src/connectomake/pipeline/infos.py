@@ -23,7 +23,7 @@ class InfoRule(Rule[str]):
 
     def items(self) -> Iterator[str]:
         plan = self.plan
-        always = {"components", "ground_truth", *(f"segmentation{at}" for at in plan.thresholds)}
+        always = {"components", "ground_truth", *(f"segmentation{suffix}" for suffix in plan.thresholds)}
         yield from (name for name in plan.layers if name in always or plan.keeps(name))
         if plan.meshes_enabled:
             yield MESH_LAYER

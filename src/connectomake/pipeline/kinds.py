@@ -12,7 +12,7 @@ from connectomake.planning.fan_out import merge_bytes
 if TYPE_CHECKING:
     from connectomake.layers import LayerSpec
     from connectomake.pipeline.job import Job
-    from connectomake.planning.mesh_tree import MeshTree
+    from connectomake.planning.group_tree import GroupTree
 
 
 class BlockRule(Rule[int]):
@@ -132,7 +132,7 @@ class GroupRule(Rule[int]):
 
     @property
     @abstractmethod
-    def tree(self) -> "MeshTree":
+    def tree(self) -> "GroupTree":
         """The groups."""
 
     def items(self) -> Iterable[int]:
@@ -161,7 +161,7 @@ class GatherRule(Rule[tuple[int, int]]):
 
     @property
     @abstractmethod
-    def tree(self) -> "MeshTree":
+    def tree(self) -> "GroupTree":
         """The packs."""
 
     def items(self) -> Iterator[tuple[int, int]]:

@@ -12,7 +12,7 @@ from connectomake.pipeline.segmentation import Segmentation
 
 if TYPE_CHECKING:
     from connectomake.pipeline.job import Job
-    from connectomake.planning.mesh_tree import MeshTree
+    from connectomake.planning.group_tree import GroupTree
     from connectomake.planning.paths import Paths
     from connectomake.planning.plan import Plan
 
@@ -25,7 +25,7 @@ class MeasuresRule(GroupRule):
     seconds_per_megavoxel = 0.3
 
     @property
-    def tree(self) -> "MeshTree":
+    def tree(self) -> "GroupTree":
         return self.plan.measure_tree
 
     def inputs(self, item: int) -> Inputs:
@@ -72,7 +72,7 @@ def slab_bytes(plan: "Plan") -> float:
     return 30 * slab + 40 * volume_of(plan.cells.cell) + block_voxels(plan)
 
 
-def group_inputs(paths: "Paths", tree: "MeshTree", group: int) -> dict[str, Any]:
+def group_inputs(paths: "Paths", tree: "GroupTree", group: int) -> dict[str, Any]:
     """Return what a group of blocks is measured or meshed from: its shards, and the halos of it and its high neighbours."""
     return {
         "shards": each(tree.members(0, group), lambda block: paths.shard("segmentation", block)),

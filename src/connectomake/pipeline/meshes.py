@@ -15,7 +15,7 @@ from connectomake.pipeline.skeletons import SKEW
 
 if TYPE_CHECKING:
     from connectomake.pipeline.job import Job
-    from connectomake.planning.mesh_tree import MeshTree
+    from connectomake.planning.group_tree import GroupTree
 
 PACK_BYTES = 0.2
 """Per voxel of the region, of mesh pieces."""
@@ -31,7 +31,7 @@ class FragmentsRule(GroupRule):
     seconds_per_megavoxel = 10.0
 
     @property
-    def tree(self) -> "MeshTree":
+    def tree(self) -> "GroupTree":
         return self.plan.mesh_tree
 
     def inputs(self, item: int) -> Inputs:
@@ -69,7 +69,7 @@ class GatherFragmentsRule(GatherRule):
     """Measured 0.37 with the coarser levels that it makes."""
 
     @property
-    def tree(self) -> "MeshTree":
+    def tree(self) -> "GroupTree":
         return self.plan.mesh_tree
 
     def inputs(self, item: tuple[int, int]) -> Inputs:

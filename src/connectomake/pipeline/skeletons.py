@@ -16,7 +16,7 @@ from connectomake.planning.skeletons import Skeletons
 
 if TYPE_CHECKING:
     from connectomake.pipeline.job import Job
-    from connectomake.planning.mesh_tree import MeshTree
+    from connectomake.planning.group_tree import GroupTree
 
 TRACE_BYTES = 0.5
 """Per voxel of the region: one skeleton's voxel in 50 where objects are thin and dense, 22 bytes each; measured."""
@@ -37,7 +37,7 @@ class TracesRule(GroupRule):
     varies = True
 
     @property
-    def tree(self) -> "MeshTree":
+    def tree(self) -> "GroupTree":
         return Skeletons(self.plan).tree
 
     def inputs(self, item: int) -> Inputs:
@@ -89,7 +89,7 @@ class GatherTracesRule(GatherRule):
     """Measured 0.02."""
 
     @property
-    def tree(self) -> "MeshTree":
+    def tree(self) -> "GroupTree":
         return Skeletons(self.plan).tree
 
     def inputs(self, item: tuple[int, int]) -> Inputs:

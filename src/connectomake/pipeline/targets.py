@@ -24,7 +24,7 @@ class Targets(Paths):
 
     def segmentations(self) -> list[str]:
         """Return the layers of final ids: the main one first, then one for each further threshold."""
-        return [f"segmentation{at}" for at in self.plan.thresholds]
+        return [f"segmentation{suffix}" for suffix in self.plan.thresholds]
 
     def infos(self) -> list[str]:
         """Return the info of everything that a run leaves."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from connectomake.atomic import canonical_json, write_text
-from connectomake.plain import read_json
+from connectomake.bounded_text import read_json
 
 FOLDER = ".connectomake/sources"
 FORMAT = 1

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from connectomake.atomic import write_json
+from connectomake.bounded_text import read_json
 from connectomake.config import load_config, normalise
 from connectomake.errors import ConfigError
-from connectomake.plain import read_json
 from connectomake.planning.plan import Plan
 
 NAME = "plan.json"

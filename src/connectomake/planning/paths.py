@@ -44,17 +44,17 @@ class Paths:
         """Return the look-up tables that an octree node passes down."""
         return f"{self.plan.outdir}/merge/{level}/{self.plan.octree.name(level, node)}.down.h5"
 
-    def agglomerate(self, level: int, node: int, at: str = "") -> str:
+    def agglomerate(self, level: int, node: int, suffix: str = "") -> str:
         """Return what an octree node leaves open of the region graph, at the threshold of a suffix."""
-        return f"{self.plan.outdir}/agglomeration{at}/{level}/{self.plan.octree.name(level, node)}.up.h5"
+        return f"{self.plan.outdir}/agglomeration{suffix}/{level}/{self.plan.octree.name(level, node)}.up.h5"
 
-    def assign(self, level: int, node: int, at: str = "") -> str:
+    def assign(self, level: int, node: int, suffix: str = "") -> str:
         """Return the look-up tables of segments that an octree node passes down."""
-        return f"{self.plan.outdir}/agglomeration{at}/{level}/{self.plan.octree.name(level, node)}.down.h5"
+        return f"{self.plan.outdir}/agglomeration{suffix}/{level}/{self.plan.octree.name(level, node)}.down.h5"
 
-    def history(self, at: str = "") -> str:
+    def history(self, suffix: str = "") -> str:
         """Return the table of all merges of the agglomeration."""
-        return f"{self.plan.outdir}/agglomeration{at}/merges.parquet"
+        return f"{self.plan.outdir}/agglomeration{suffix}/merges.parquet"
 
     def pack(self, level: int, pack: int) -> str:
         """Return a pack of mesh pieces."""

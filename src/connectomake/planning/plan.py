@@ -10,9 +10,9 @@ from connectomake.geometry import BlockGrid, Box, CellLattice, Octree, Vec, as_v
 from connectomake.inference.context import reflected_box
 from connectomake.inference.spec import InferenceSpec
 from connectomake.layers import LayerSpec
-from connectomake.planning.facts import SourceFacts
 from connectomake.planning.fan_out import fan_out_bits, octree_bits
-from connectomake.planning.mesh_tree import MeshTree
+from connectomake.planning.group_tree import GroupTree
+from connectomake.planning.source_info import SourceInfo
 
 if TYPE_CHECKING:
     from connectomake.agglomeration.rule import Rule
@@ -41,10 +41,10 @@ class Plan:
     """
 
     config: dict[str, Any]
-    source: SourceFacts
+    source: SourceInfo
     model: str | None = None
     weights: str | None = None
-    truth: SourceFacts | None = None
+    truth: SourceInfo | None = None
     modules: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -65,8 +65,8 @@ class Plan:
         """
         if value.get("format") != FORMAT:
             raise ConfigError(f"the plan has format {value.get('format')}, this version reads {FORMAT}; rerun on the head")
-        truth = None if value["truth"] is None else SourceFacts.from_json(value["truth"])
-        source, modules = SourceFacts.from_json(value["source"]), value.get("modules", {})
+        truth = None if value["truth"] is None else SourceInfo.from_json(value["truth"])
+        source, modules = SourceInfo.from_json(value["source"]), value.get("modules", {})
         return cls(value["config"], source, value["model"], value["weights"], truth, modules)
 
     @property
@@ -147,19 +147,19 @@ class Plan:
     @functools.cached_property
     def lowest(self) -> str:
         """The suffix of the lowest threshold, whose history of merges holds those of all others."""
-        return min(self.thresholds, key=lambda at: self.thresholds[at] or 0)
+        return min(self.thresholds, key=lambda suffix: self.thresholds[suffix] or 0)
 
     @property
     def curved(self) -> bool:
         """Whether scores are drawn over thresholds of agglomeration."""
         return self.truth is not None and self.config["agglomeration"] is not None
 
-    def agglomeration(self, at: str = "") -> "Rule":
+    def agglomeration(self, suffix: str = "") -> "Rule":
         """Return how basins are joined, at the threshold of a suffix."""
         from connectomake.agglomeration.rule import Rule
 
         dtype = self.source.dtype if self.probability is None else self.layers[self.probability].dtype
-        return Rule.from_config(self.config["agglomeration"] or {}, self.config["segmentation"], self.thresholds[at], dtype)
+        return Rule.from_config(self.config["agglomeration"] or {}, self.config["segmentation"], self.thresholds[suffix], dtype)
 
     @property
     def merge_min_size(self) -> int:
@@ -206,8 +206,8 @@ class Plan:
         specs = [
             self._layer("components", "uint32", 1, "segmentation", "compressed_segmentation"),
             *(
-                self._layer(f"segmentation{at}", "uint64", 1, "segmentation", "compressed_segmentation")
-                for at in self.thresholds
+                self._layer(f"segmentation{suffix}", "uint64", 1, "segmentation", "compressed_segmentation")
+                for suffix in self.thresholds
             ),
         ]
         if self.inference is not None:
@@ -269,14 +269,14 @@ class Plan:
         return CellLattice(self.roi, as_vec(self.config["meshes"]["cell"]))
 
     @functools.cached_property
-    def mesh_tree(self) -> MeshTree:
+    def mesh_tree(self) -> GroupTree:
         """Groups of blocks that are meshed in one job, and how their pieces are gathered."""
-        return MeshTree.of(self.grid, int(self.config["meshes"]["voxels_per_job"]), fan_out_bits(self))
+        return GroupTree.of(self.grid, int(self.config["meshes"]["voxels_per_job"]), fan_out_bits(self))
 
     @functools.cached_property
-    def measure_tree(self) -> MeshTree:
+    def measure_tree(self) -> GroupTree:
         """Groups of blocks that are measured in one job: more than are meshed, since that takes much longer."""
-        return MeshTree.of(self.grid, VOXELS_PER_MEASURING_JOB, fan_out_bits(self))
+        return GroupTree.of(self.grid, VOXELS_PER_MEASURING_JOB, fan_out_bits(self))
 
     @functools.cached_property
     def mesh_spec(self) -> "MeshSpec":

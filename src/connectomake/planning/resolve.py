@@ -8,13 +8,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from connectomake.atomic import canonical_json, write_json
+from connectomake.bounded_text import read_json
 from connectomake.config import check_channels, check_config, check_plain, normalise
 from connectomake.errors import ConfigError, ModelError, SourceError
-from connectomake.plain import read_json
 from connectomake.planning.content import Rule, Settled, files_text, settle
-from connectomake.planning.facts import SourceFacts
 from connectomake.planning.modules import file_hash, neighbours
 from connectomake.planning.plan import Plan
+from connectomake.planning.source_info import SourceInfo
 from connectomake.planning.truth import check_truth, truth_facts
 from connectomake.sources import Source, SourceOptions, is_url, open_source, resolve_local
 from connectomake.sources.identity import as_identity
@@ -94,12 +94,12 @@ def name_contents(plan: Plan, rule: Rule) -> tuple[Plan, dict[str, Settled]]:
     return replace(plan, source=_named(plan.source, seen), truth=truth), seen
 
 
-def _named(facts: SourceFacts, seen: dict[str, Settled]) -> SourceFacts:
+def _named(facts: SourceInfo, seen: dict[str, Settled]) -> SourceInfo:
     cheap, name = str(facts.identity), seen[place_key(facts)].identity
     return replace(facts, identity=name, sampled="" if name == cheap else cheap)
 
 
-def place_key(facts: SourceFacts) -> str:
+def place_key(facts: SourceInfo) -> str:
     """Return what the notes on a volume are found by."""
     return canonical_json([resolve_local(facts.path, "."), facts.dataset, facts.scale])
 
@@ -204,9 +204,9 @@ def _open(section: dict[str, Any]) -> Source:
     )
 
 
-def _source_facts(section: dict[str, Any], source: Source) -> SourceFacts:
+def _source_facts(section: dict[str, Any], source: Source) -> SourceInfo:
     z, y, x = (float(v) for v in source.voxel_size)
-    return SourceFacts(
+    return SourceInfo(
         section["path"], section["dataset"], section["scale"], source.kind, source.bounds, source.channels,
         str(source.dtype), (z, y, x), source.identity, SourceOptions.of(section), source.blank_sections,
         notes=source.notes,

@@ -10,7 +10,7 @@ from connectomake.geometry import as_vec
 from connectomake.geometry.grid import number_of
 from connectomake.geometry.morton import bit_order
 from connectomake.planning.fan_out import fan_out_bits
-from connectomake.planning.mesh_tree import MeshTree
+from connectomake.planning.group_tree import GroupTree
 from connectomake.planning.plan import Plan
 
 if TYPE_CHECKING:
@@ -54,18 +54,18 @@ class Skeletons:
         )  # fmt: skip
 
     @functools.cached_property
-    def tree(self) -> MeshTree:
+    def tree(self) -> GroupTree:
         """Groups of blocks that are traced in one job, and how their traces are gathered.
 
         A group is as large as its voxels allow and the shards that its cells meet, which are no more than the fan-out; a group
         has at least one block.
         """
         bits = fan_out_bits(self.plan)
-        tree = MeshTree.of(self.plan.grid, int(self.config["voxels_per_job"]), bits)
+        tree = GroupTree.of(self.plan.grid, int(self.config["voxels_per_job"]), bits)
         group_bits = tree.group_bits
         while group_bits and self.shards_met(group_bits) > 1 << bits:
             group_bits -= 1
-        return MeshTree(self.plan.grid, group_bits, bits)
+        return GroupTree(self.plan.grid, group_bits, bits)
 
     def shards_met(self, group_bits: int) -> int:
         """Return the most shards that the cells of one group meet: its blocks, and those around that their halos reach."""

@@ -3,8 +3,8 @@
 from typing import Any
 
 from connectomake.errors import ConfigError, ConnectomakeError, SourceError
-from connectomake.planning.facts import SourceFacts
 from connectomake.planning.plan import Plan
+from connectomake.planning.source_info import SourceInfo
 from connectomake.sources import Source, SourceOptions
 from connectomake.sources.labels import Labels, open_labels
 from connectomake.sources.places import alike, check_places
@@ -18,7 +18,7 @@ KEYS = {
 }  # fmt: skip
 
 
-def truth_facts(section: dict[str, Any] | None, source: Source) -> SourceFacts | None:
+def truth_facts(section: dict[str, Any] | None, source: Source) -> SourceInfo | None:
     """Return what the plan keeps of the ground truth; its bounds are in the source's coordinates.
 
     Parameters
@@ -38,7 +38,7 @@ def truth_facts(section: dict[str, Any] | None, source: Source) -> SourceFacts |
     labels = open_truth(section)
     _check_fit(labels, section, source)
     z, y, x = (float(v) for v in source.voxel_size)
-    return SourceFacts(
+    return SourceInfo(
         section["ground_truth"], section["dataset"], section["scale"], labels.source.kind, labels.bounds, 1, "uint64",
         (z, y, x), labels.source.identity, SourceOptions.of(section),
         labels.source.blank_sections, notes=labels.source.notes,

@@ -7,7 +7,7 @@ import time
 from types import FrameType
 
 from connectomake.errors import QueueError
-from connectomake.forking.fork import Ended, end
+from connectomake.forking.fork import ExitStatus, end
 from connectomake.queueing.messages import Drawn
 from connectomake.queueing.queues import Queue
 
@@ -38,7 +38,7 @@ class Stop:
             select.select([self.reads], [], [], seconds)
 
 
-def watch(pid: int, alive: int, queue: Queue, drawn: Drawn, seconds: int, stop: Stop) -> tuple[Ended, str | None]:
+def watch(pid: int, alive: int, queue: Queue, drawn: Drawn, seconds: int, stop: Stop) -> tuple[ExitStatus, str | None]:
     """Wait for a process and renew the lease of what it makes; end it when this process is asked to stop.
 
     Parameters
@@ -68,7 +68,7 @@ def watch(pid: int, alive: int, queue: Queue, drawn: Drawn, seconds: int, stop: 
         end(pid, alive)
     os.close(alive)
     _, status, usage = os.wait4(pid, 0)
-    return Ended.of(status, usage, time.monotonic() - started), trouble
+    return ExitStatus.of(status, usage, time.monotonic() - started), trouble
 
 
 def _renew(queue: Queue, drawn: Drawn, seconds: int) -> str | None:

@@ -9,8 +9,8 @@ from connectomake.errors import QueueError, StorageError
 from connectomake.pipeline.modules import modules_of
 from connectomake.queueing.bounds import outside
 from connectomake.queueing.messages import Drawn, OthersTaskError
-from connectomake.queueing.place import Place
 from connectomake.queueing.task import Task, plan_hash
+from connectomake.queueing.task_files import TaskFiles
 from connectomake.shell import command
 from connectomake.storage.stores import FolderStore, Store, open_store
 
@@ -64,9 +64,9 @@ class Reception:
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._places: dict[tuple[str | None, str | None], Place] = {}
+        self._places: dict[tuple[str | None, str | None], TaskFiles] = {}
 
-    def take(self, drawn: Drawn, scratch: Path) -> tuple[Task, Place]:
+    def take(self, drawn: Drawn, scratch: Path) -> tuple[Task, TaskFiles]:
         """Return the task of a message, checked, and where its files lie.
 
         Raises
@@ -101,13 +101,13 @@ class Reception:
                 importlib.import_module(name)
         return task, self._place(task, scratch)
 
-    def _place(self, task: Task, scratch: Path) -> Place:
+    def _place(self, task: Task, scratch: Path) -> TaskFiles:
         storage = self._options.storage or task.storage
         endpoint = self._options.endpoint or task.endpoint
         if (storage, endpoint) not in self._places:
             home = Path.cwd()
             store = _open(storage, endpoint) if storage else FolderStore(f"file://{home}")
-            self._places[storage, endpoint] = Place(store, None if storage else home, home, self._options.workflow, scratch)
+            self._places[storage, endpoint] = TaskFiles(store, None if storage else home, home, self._options.workflow, scratch)
         return self._places[storage, endpoint]
 
 

@@ -11,14 +11,14 @@ from pathlib import Path
 from connectomake.atomic import write_text
 from connectomake.errors import QueueError, StorageError
 from connectomake.forking import slate
-from connectomake.forking.fork import Ended
-from connectomake.queueing import child
+from connectomake.forking.fork import ExitStatus
+from connectomake.queueing import task_process
 from connectomake.queueing.lease import Stop, watch
 from connectomake.queueing.messages import Drawn, OthersTaskError
-from connectomake.queueing.place import Place
 from connectomake.queueing.queues import Queue
 from connectomake.queueing.reception import Options, Reception
 from connectomake.queueing.task import Task
+from connectomake.queueing.task_files import TaskFiles
 from connectomake.shell import command
 
 UNFIT_AFTER = 3
@@ -27,7 +27,7 @@ _HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_loa
 
 
 @dataclass(slots=True)
-class Tally:
+class WorkerStats:
     """What a worker did: tasks made, found made already, given up, failed since the last success; refused, put aside."""
 
     made: int = 0
@@ -54,7 +54,7 @@ class Worker:
     def __init__(self, queue: Queue, options: Options, say: Callable[[str], None]) -> None:
         self._queue, self._options, self._say = queue, options, say
         self._stop = Stop()
-        self._tally = Tally()
+        self._stats = WorkerStats()
         self._reception = Reception(options)
         self._started = time.monotonic()
         self._first: int | None = None
@@ -76,7 +76,7 @@ class Worker:
         self._stop.watch()
         with tempfile.TemporaryDirectory(prefix="connectomake-worker-") as scratch:
             self._work(Path(scratch))
-        tally = self._tally
+        tally = self._stats
         others = ((tally.found, "were made already"), (tally.refused, "refused"), (tally.aside, "put aside"))
         more = "".join(f", {number} {what}" for number, what in others if number)
         self._say(f"ended: {tally.made} made{more}, {len(tally.given_up)} given up")
@@ -124,16 +124,16 @@ class Worker:
                 self._make(drawn, task, place)
                 return
             self._queue.finish(drawn)
-            self._tally.found += 1
+            self._stats.found += 1
             self._say(f"{task.name}: made already")
 
     def _refuse(self, drawn: Drawn, reason: str) -> None:
         self._queue.refuse(drawn, reason)
-        self._tally.refused += 1
+        self._stats.refused += 1
         self._say_once(f"a task was REFUSED and left to other workers: {reason}")
 
     def _set_aside(self, drawn: Drawn, reason: str) -> None:
-        self._tally.aside += 1
+        self._stats.aside += 1
         try:
             self._queue.set_aside(drawn, reason)
         except QueueError as error:
@@ -148,10 +148,10 @@ class Worker:
             self._said.add(text)
             self._say(text)
 
-    def _make(self, drawn: Drawn, task: Task, place: Place) -> None:
-        folder = place.folder(str(self._tally.made + len(self._tally.failing)))
+    def _make(self, drawn: Drawn, task: Task, place: TaskFiles) -> None:
+        folder = place.folder(str(self._stats.made + len(self._stats.failing)))
         page = slate.new_page()
-        pid, alive = child.start(task, place, folder, page)
+        pid, alive = task_process.start(task, place, folder, page)
         try:
             ended, trouble = watch(pid, alive, self._queue, drawn, self._options.lease, self._stop)
             if ended.code < 0 and not self._stop.number:
@@ -160,7 +160,9 @@ class Worker:
         finally:
             place.tidy(task, folder, pid)
 
-    def _conclude(self, drawn: Drawn, task: Task, place: Place, folder: Path, ended: Ended, trouble: str | None) -> None:
+    def _conclude(
+        self, drawn: Drawn, task: Task, place: TaskFiles, folder: Path, ended: ExitStatus, trouble: str | None
+    ) -> None:
         if trouble:
             self._say(f"{task.name}: its lease could not be renewed: {trouble}")
         if ended.code == 0:
@@ -168,8 +170,8 @@ class Worker:
             with _warning(self._say):
                 place.publish_notes(task, folder)
             self._queue.finish(drawn)
-            self._tally.made += 1
-            self._tally.failing.clear()
+            self._stats.made += 1
+            self._stats.failing.clear()
             self._say(f"{task.name}: made in {ended.seconds:.1f} s{self._outlook()}")
         elif self._stop.number:
             self._queue.renew(drawn, 0)
@@ -177,25 +179,25 @@ class Worker:
         else:
             self._failed(drawn, task, place, folder, ended)
 
-    def _failed(self, drawn: Drawn, task: Task, place: Place, folder: Path, ended: Ended) -> None:
+    def _failed(self, drawn: Drawn, task: Task, place: TaskFiles, folder: Path, ended: ExitStatus) -> None:
         how = f"exit code {ended.code}" if ended.code >= 0 else f"signal {-ended.code}{_hint(-ended.code)}"
         self._say(f"{task.name}: FAILED, {how}, draw {drawn.draws} of {self._options.tries}{_last_line(folder, task)}")
         with _warning(self._say):
             place.publish_notes(task, folder)
         if drawn.draws >= self._options.tries:
             self._queue.finish(drawn)
-            self._tally.given_up.append(task.name)
+            self._stats.given_up.append(task.name)
             self._say(f"{task.name}: GIVEN UP after {drawn.draws} draws; its files are still missing, its log is {_log(task)}")
         else:
             self._queue.renew(drawn, self._options.retry)
-        self._tally.failing.add(task.name)
-        if len(self._tally.failing) >= UNFIT_AFTER:
+        self._stats.failing.add(task.name)
+        if len(self._stats.failing) >= UNFIT_AFTER:
             raise QueueError(
-                f"{UNFIT_AFTER} tasks failed in a row ({', '.join(sorted(self._tally.failing))}); is something wrong with this "
+                f"{UNFIT_AFTER} tasks failed in a row ({', '.join(sorted(self._stats.failing))}); is something wrong with this "
                 "machine? They are back in the queue"
             )
 
-    def _note(self, task: Task, folder: Path, ended: Ended) -> None:
+    def _note(self, task: Task, folder: Path, ended: ExitStatus) -> None:
         """Note time and memory as Snakemake does."""
         if task.benchmark is None:
             return

@@ -19,7 +19,7 @@ from connectomake.pipeline.targets import Targets
 from connectomake.planning.plan import Plan
 from connectomake.reporting.benchmarks import measured
 from connectomake.reporting.blocks import block_seconds
-from connectomake.reporting.tally import Tally, stage_files, tallies
+from connectomake.reporting.stage_files import StageFiles, stage_files, tallies
 from connectomake.reporting.texts import bytes_text, seconds_text, shape_text, voxels_text
 
 PACKAGES = (
@@ -41,7 +41,7 @@ def stage_rows(plan: Plan) -> list[list[str]]:
     return [_stage_row(plan, tally) for tally in tallies(plan, stage_files(plan))]
 
 
-def _stage_row(plan: Plan, tally: Tally) -> list[str]:
+def _stage_row(plan: Plan, tally: StageFiles) -> list[str]:
     files = f"{tally.there:,}" if tally.done or tally.temporary else f"{tally.there:,} of {tally.total:,}"
     row = [tally.stage, files, bytes_text(tally.bytes)]
     timed = measured(plan.outdir, tally.stage)

@@ -18,7 +18,7 @@ from connectomake.reporting.render import Mesh, rendering
 from connectomake.reporting.sections import Reader, section_picture, stacked
 
 
-def seen_from(plan: Plan, name: str, place: str) -> Plan:
+def relocated(plan: Plan, name: str, place: str) -> Plan:
     """Return the plan with its folder where a job finds it: jobs of a run in a bucket get copies in another folder.
 
     Parameters

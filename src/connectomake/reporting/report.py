@@ -8,7 +8,7 @@ from connectomake.planning.plan import Plan
 from connectomake.reporting.blocks import block_map
 from connectomake.reporting.colours import save
 from connectomake.reporting.facts import page, stages_csv
-from connectomake.reporting.pictures import largest, objects, sections, seen_from
+from connectomake.reporting.pictures import largest, objects, relocated, sections
 
 
 def run_page(job: Job) -> None:
@@ -39,4 +39,4 @@ def objects_picture(job: Job) -> None:
 def _plan_seen_by(job: Job, name: str) -> Plan:
     """Return the plan with its folder where the job finds it, which the first input under a name tells."""
     first = next(path for _, path in iter(job.rule.inputs(job.item)[name]))
-    return seen_from(job.plan, first, str(job.input[0]))
+    return relocated(job.plan, first, str(job.input[0]))

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from connectomake.bounded_text import read_json as parse
 from connectomake.errors import SourceError
-from connectomake.plain import read_json as parse
 from connectomake.sources.paths import is_url
 from connectomake.sources.reasons import reason, way_out
 from connectomake.sources.urls import split_archive

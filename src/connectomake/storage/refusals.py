@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 
 from connectomake.errors import ConnectomakeError, StorageError
-from connectomake.trouble import PathLike, in_the_way
+from connectomake.os_errors import PathLike, storage_error
 
 _STAYS = "rerun: what is done stays"
 _STORE = (
@@ -83,7 +83,7 @@ def naming(place: str, path: PathLike) -> Iterator[None]:
     except ConnectomakeError:
         raise
     except Exception as error:
-        known = in_the_way(path, error, "read or written") or of_store(place, error)
+        known = storage_error(path, error, "read or written") or of_store(place, error)
         if known is None:
             raise
         raise known from error

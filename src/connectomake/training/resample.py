@@ -44,14 +44,14 @@ def _trilinear(values: Any, z: float, y: float, x: float) -> float:
 
 
 @njit(cache=True, nogil=True)
-def _bend_along_row(bend: Any, z: float, y: float, row: Any) -> None:
+def _warp_row(warp: Any, z: float, y: float, row: Any) -> None:
     """Fill row (3, c) with the displacements between control points at (z, y), which lie within them."""
-    z0, y0 = min(int(z), bend.shape[1] - 2), min(int(y), bend.shape[2] - 2)
+    z0, y0 = min(int(z), warp.shape[1] - 2), min(int(y), warp.shape[2] - 2)
     wz, wy = z - z0, y - y0
     for k in range(3):
-        for i in range(bend.shape[3]):
-            low = bend[k, z0, y0, i] * (1 - wy) + bend[k, z0, y0 + 1, i] * wy
-            high = bend[k, z0 + 1, y0, i] * (1 - wy) + bend[k, z0 + 1, y0 + 1, i] * wy
+        for i in range(warp.shape[3]):
+            low = warp[k, z0, y0, i] * (1 - wy) + warp[k, z0, y0 + 1, i] * wy
+            high = warp[k, z0 + 1, y0, i] * (1 - wy) + warp[k, z0 + 1, y0 + 1, i] * wy
             row[k, i] = low * (1 - wz) + high * wz
 
 
@@ -65,7 +65,7 @@ def _nearest(labels: Any, z: float, y: float, x: float) -> Any:
 
 
 def resample(
-    image: Any, labels: Any, centre: Any, matrix: Any, bend: Any, slips: Any, label_slips: Any, out: Any, out_labels: Any
+    image: Any, labels: Any, centre: Any, matrix: Any, warp: Any, shifts: Any, label_shifts: Any, out: Any, out_labels: Any
 ) -> None:
     """Fill a patch from a volume.
 
@@ -92,14 +92,14 @@ def resample(
     out_labels
         (z, y, x) uint32.
     """
-    if bend.shape[1] == 1 and not slips.any() and not label_slips.any():
+    if warp.shape[1] == 1 and not shifts.any() and not label_shifts.any():
         cut = _as_cut(image.shape, centre, matrix, out.shape)
         if cut is not None:
             slices, axes, steps = cut
             out[...] = image[slices].transpose(axes)[steps]
             out_labels[...] = labels[slices].transpose(axes)[steps]
             return
-    _resample(image, labels, centre, matrix, bend, slips, label_slips, out, out_labels)
+    _resample(image, labels, centre, matrix, warp, shifts, label_shifts, out, out_labels)
 
 
 def _as_cut(
@@ -124,23 +124,23 @@ def _as_cut(
 
 @njit(cache=True, nogil=True)
 def _resample(
-    image: Any, labels: Any, centre: Any, matrix: Any, bend: Any, slips: Any, label_slips: Any, out: Any, out_labels: Any
+    image: Any, labels: Any, centre: Any, matrix: Any, warp: Any, shifts: Any, label_shifts: Any, out: Any, out_labels: Any
 ) -> None:
     depth, height, width = out.shape
     m = matrix
-    a, b, c = bend.shape[1:]
+    a, b, c = warp.shape[1:]
     sz, sy, sx = (a - 1) / max(depth - 1, 1), (b - 1) / max(height - 1, 1), (c - 1) / max(width - 1, 1)
     bz = by = bx = 0.0
     row = np.empty((3, c))
     for z in range(depth):
         pz = z - (depth - 1) / 2
-        dy, dx = slips[z, 0] - label_slips[z, 0], slips[z, 1] - label_slips[z, 1]
+        dy, dx = shifts[z, 0] - label_shifts[z, 0], shifts[z, 1] - label_shifts[z, 1]
         for y in range(height):
-            py = y - (height - 1) / 2 + label_slips[z, 0]
+            py = y - (height - 1) / 2 + label_shifts[z, 0]
             if a > 1:
-                _bend_along_row(bend, z * sz, y * sy, row)
+                _warp_row(warp, z * sz, y * sy, row)
             for x in range(width):
-                px = x - (width - 1) / 2 + label_slips[z, 1]
+                px = x - (width - 1) / 2 + label_shifts[z, 1]
                 if a > 1:
                     i = min(int(x * sx), c - 2)
                     w = x * sx - i

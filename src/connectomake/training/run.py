@@ -14,20 +14,20 @@ from connectomake.networks.rsunet import save_rsunet
 from connectomake.training.batch import Batch
 from connectomake.training.checkpoint import load_checkpoint, save_checkpoint, settings_text
 from connectomake.training.journal import Journal
-from connectomake.training.learner import Learner
 from connectomake.training.samples import Prefetch, Sampler, validation_samples
 from connectomake.training.spec import TrainingSpec
+from connectomake.training.trainer import Trainer
 from connectomake.training.volumes import TrainingVolume
 
 CHECKPOINT = "checkpoint.pt"
 WEIGHTS = "weights.pt"
 ALL_CHANNELS = "all_channels.pt"
 
-Report: TypeAlias = Callable[[int, int, float, float, float], None]
+StepCallback: TypeAlias = Callable[[int, int, float, float, float], None]
 """Takes step, steps, loss, seconds per step and the fraction of them spent waiting for samples."""
 
 
-def train(config: dict[str, Any], volumes: Sequence[TrainingVolume], report: Report | None = None) -> Path:
+def train(config: dict[str, Any], volumes: Sequence[TrainingVolume], report: StepCallback | None = None) -> Path:
     """Train a network, going on from a checkpoint if there is one, and return the path of its weights.
 
     Parameters
@@ -72,7 +72,7 @@ class _Run:
         self.spec = TrainingSpec.from_config(config)
         self.sampler = Sampler(volumes, self.spec)
         self.held_out = [Batch.of([sample]) for sample in validation_samples(volumes, self.spec)]
-        self.learner = Learner(self.spec, prepare_device(self.spec.device, self.spec.threads, "device"))
+        self.learner = Trainer(self.spec, prepare_device(self.spec.device, self.spec.threads, "device"))
         self.journal = Journal(self.folder, [])
         self.seconds = 0.0
         self.history: list[list[int]] = []  # from which step on which number of steps was wanted
@@ -91,7 +91,7 @@ class _Run:
         if not self.history or self.history[-1][1] != self.spec.steps:
             self.history.append([self.learner.step, self.spec.steps])
 
-    def go(self, report: Report | None) -> None:
+    def go(self, report: StepCallback | None) -> None:
         spec = self.spec
         self._prefetch = Prefetch(self._batch, self.learner.step, spec.steps, spec.workers or self._workers())
         while self.learner.step < spec.steps:
@@ -151,7 +151,7 @@ class _Run:
         self._recent = []
 
     def _export(self) -> None:
-        for name, network in ((WEIGHTS, self.learner.product()), (ALL_CHANNELS, self.learner.averaged)):
+        for name, network in ((WEIGHTS, self.learner.inference_network()), (ALL_CHANNELS, self.learner.averaged)):
             with atomic_path(self.folder / name) as temporary:
                 save_rsunet(temporary, network)
 

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectomake.geometry import Box
-from connectomake.training.grey import vary_grey
+from connectomake.training.intensity_augmentation import augment_intensity
+from connectomake.training.object_intensity import shift_object_intensity
 from connectomake.training.resample import BOUNDARY, IGNORE, resample
-from connectomake.training.shape import Shape, draw_shape
+from connectomake.training.spatial_transform import SpatialTransform, draw_spatial_transform
 from connectomake.training.spec import TrainingSpec
 from connectomake.training.targets import affinities
-from connectomake.training.tint import tint_objects
 from connectomake.training.volumes import TrainingVolume
 
 Item = TypeVar("Item")
@@ -67,13 +67,13 @@ class Sampler:
     def sample(self, number: int) -> Sample:
         """Return the sample of this number."""
         rng = np.random.Generator(np.random.Philox(key=[self.spec.seed, number]))
-        shape = draw_shape(self.spec.augment, self.spec.patch, rng)
+        shape = draw_spatial_transform(self.spec.augment, self.spec.patch, rng)
         image, labels = self._cut(shape, rng)
-        image = tint_objects(image, labels, self.spec.augment, rng)
-        image = vary_grey(image, self.spec.augment, rng)
+        image = shift_object_intensity(image, labels, self.spec.augment, rng)
+        image = augment_intensity(image, self.spec.augment, rng)
         return Sample(image, *affinities(labels, self.spec.offsets, self.spec.eroded))
 
-    def _cut(self, shape: Shape, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.uint32]]:
+    def _cut(self, shape: SpatialTransform, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.uint32]]:
         """Return image and labels at a random place where enough is labelled, or at the last one tried."""
         out, out_labels = np.empty(self.spec.patch, np.float32), np.empty(self.spec.patch, np.uint32)
         for _ in range(TRIES):
@@ -82,7 +82,17 @@ class Sampler:
             half = np.array(self.spec.patch) / 2
             centre = rng.uniform(half, np.array(image.shape) - half) - 0.5
             centre = np.where(np.array(self.spec.patch) % 2 == 0, np.floor(centre) + 0.5, np.round(centre))
-            resample(image, labels, centre, shape.matrix, shape.bend, shape.slips, shape.label_slips, out, out_labels)
+            resample(
+                image,
+                labels,
+                centre,
+                shape.matrix,
+                shape.warp,
+                shape.shifts,
+                shape.label_shifts,
+                out,
+                out_labels,
+            )
             known = np.count_nonzero(out_labels != IGNORE)
             if known >= LEAST_LABELLED * out_labels.size and np.any((out_labels != BOUNDARY) & (out_labels != IGNORE)):
                 break

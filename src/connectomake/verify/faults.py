@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from connectomake.errors import ConnectomakeError, OtherSettingsError
-from connectomake.trouble import in_the_way, passes
+from connectomake.os_errors import is_transient, storage_error
 
 Kind = Literal["missing", "damaged", "refused", "settings", "source", "future"]
 
@@ -36,7 +36,7 @@ class Fault:
 
 
 @dataclass
-class Report:
+class VerifyReport:
     """What was found.
 
     Parameters
@@ -61,7 +61,7 @@ class Report:
     def add(self, path: str, error: Exception, also: Iterable[str] = ()) -> None:
         """Note what is wrong with a file, whatever was raised while it was read."""
         text = sentence(path, error)
-        kind: Kind = "settings" if isinstance(error, OtherSettingsError) else "refused" if passes(error) else "damaged"
+        kind: Kind = "settings" if isinstance(error, OtherSettingsError) else "refused" if is_transient(error) else "damaged"
         self.faults.append(Fault(path, text if path in text else f"{path}: {text}", kind, tuple(also)))
 
 
@@ -71,8 +71,8 @@ def sentence(path: str, error: Exception) -> str:
         return f"{path} is a folder where a file should be; move it away and rerun"
     if isinstance(error, ConnectomakeError):
         return str(error)
-    if passes(error):
-        return str(in_the_way(path, error))
+    if is_transient(error):
+        return str(storage_error(path, error))
     if isinstance(error, PermissionError):
         return f"{path} cannot be read ({error.strerror or error}); make it readable, or delete it and rerun"
     reason = " ".join(str(error).split()) or type(error).__name__

@@ -9,7 +9,7 @@ from connectomake.pipeline.base import Rule
 from connectomake.pipeline.pyramid import Pyramid
 from connectomake.pipeline.registry import STAGES, Stages
 from connectomake.planning.plan import Plan
-from connectomake.remains import files_below
+from connectomake.stale_files import files_below
 
 FOLDERS = tuple(kind.base for kind in STAGES)
 """What the folders of a run begin with in which no other file is expected."""

@@ -15,8 +15,8 @@ from connectomake.pipeline.expected import Expected, expected
 from connectomake.pipeline.targets import Targets
 from connectomake.planning.dates import modified
 from connectomake.planning.plan import Plan
-from connectomake.remains import move_aside
-from connectomake.verify.faults import Report
+from connectomake.stale_files import move_aside
+from connectomake.verify.faults import VerifyReport
 
 _STEP_SECONDS = 1e-3
 
@@ -44,7 +44,7 @@ class Repair:
     targets: str
 
 
-def plan_repair(plan: Plan, report: Report) -> Repair:
+def plan_repair(plan: Plan, report: VerifyReport) -> Repair:
     """Say what is to be removed and dated anew, given what verification found."""
     files = {file.path: file for file in expected(plan)}
     kinds: dict[str, set[str]] = {}

@@ -19,7 +19,7 @@ from connectomake.pipeline.targets import Targets
 from connectomake.planning.freshness import is_older_report
 from connectomake.planning.plan import Plan
 from connectomake.verify import deep
-from connectomake.verify.faults import Fault, Report, exists
+from connectomake.verify.faults import Fault, VerifyReport, exists
 from connectomake.verify.leftovers import leftovers
 from connectomake.verify.missing import future_faults, missing_faults
 from connectomake.verify.mixtures import Mixtures
@@ -34,7 +34,7 @@ def verify(
     progress: Progress | None = None,
     command: Callable[[str], str] = "snakemake --profile profiles/local {}".format,
     repair: str = "connectomake verify --repair",
-) -> Report:
+) -> VerifyReport:
     """Look at every file that should be there.
 
     Parameters
@@ -55,7 +55,7 @@ def verify(
     base = Stages(plan).base
     found = ((f, exists(f.path)) for f in expected(plan) if stages is None or base(f.stage) in stages)
     files = {f: there for f, there in found if there or f.needed}
-    run = _Run(plan, Report(), every_chunk)
+    run = _Run(plan, VerifyReport(), every_chunk)
     for done, (file, there) in enumerate(files.items(), start=1):
         run.report.checked += 1
         if there:
@@ -72,7 +72,7 @@ def verify(
 
 
 class _Run:
-    def __init__(self, plan: Plan, report: Report, every_chunk: bool) -> None:
+    def __init__(self, plan: Plan, report: VerifyReport, every_chunk: bool) -> None:
         self.report = report
         self.mixtures = Mixtures()
         self._plan = plan

@@ -16,10 +16,10 @@ from connectomake.layers import read_record
 from connectomake.pipeline.expected import Expected, expected
 from connectomake.pipeline.registry import Stages
 from connectomake.planning.content import Rule, accept, settle
-from connectomake.planning.facts import SourceFacts
 from connectomake.planning.ledger import Ledger
 from connectomake.planning.plan import Plan
 from connectomake.planning.resolve import place_key
+from connectomake.planning.source_info import SourceInfo
 from connectomake.planning.truth import open_truth
 from connectomake.sources.identity import as_identity
 from connectomake.sources.witness import Line, Reader, differs, lines_of
@@ -138,7 +138,7 @@ def accept_contents(plan: Plan, comparisons: Iterable[Comparison], ledger: Ledge
         accept(place_key(facts), as_identity(now.identity), facts.identity, rule.ledger)
 
 
-def _facts(plan: Plan, what: What) -> SourceFacts | None:
+def _facts(plan: Plan, what: What) -> SourceInfo | None:
     return plan.source if what == "source" else plan.truth
 
 

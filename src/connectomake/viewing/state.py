@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from connectomake.bounded_text import read_json
 from connectomake.geometry import Vec
 from connectomake.layers.precomputed import xyz
-from connectomake.plain import read_json
 from connectomake.planning.plan import Plan
 from connectomake.planning.skeletons import Skeletons
 from connectomake.sources.paths import is_url, resolve_local, split_kind

@@ -14,13 +14,13 @@ from connectomake_snakemake.tuning import folders, is_tried, measures, own_jobs
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def signed(function: Function) -> Function:
+def with_signature(function: Function) -> Function:
     """Note a function's parameters on it: Snakemake asks for them many times per job, and to work them out takes long."""
     overwrite_function_params(function, signature(function).parameters)
     return function
 
 
-def remembered(get_source: Callable[..., Any]) -> Callable[..., Any]:
+def cached_get_source(get_source: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap Snakemake's way to a script's text, so that it opens each script once and not for every job."""
     known: dict[tuple[str, Any], Any] = {}
 
@@ -51,7 +51,7 @@ def tune(workflow: Any) -> folders.Folders:
     """
     known = folders.Folders()
     measures.replace()
-    replace({"snakemake.resources:Resource.evaluate": signed})  # through which Snakemake calls resource functions
+    replace({"snakemake.resources:Resource.evaluate": with_signature})  # through which Snakemake calls resource functions
     if workflow.is_main_process:
         _tune_head(workflow, known)
     else:
@@ -62,7 +62,7 @@ def tune(workflow: Any) -> folders.Folders:
 def _tune_head(workflow: Any, known: folders.Folders) -> None:
     gc.set_threshold(1_000_000, 50, 100)  # the graph of jobs is large and stays
     replace({"snakemake.iocontainers:AttributeGuard.__new__": instead(staticmethod(shared_guard))})
-    replace({"snakemake.script:get_source": remembered})
+    replace({"snakemake.script:get_source": cached_get_source})
     replace({"snakemake.sourcecache:SourceCache.exists": cache})
     if not is_tried():
         return

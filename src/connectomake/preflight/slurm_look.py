@@ -6,14 +6,14 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from connectomake.sites.disks import look_at_disks, time_files
-from connectomake.sites.finding import Finding
-from connectomake.sites.probe import probe
-from connectomake.sites.profile import Site
-from connectomake.sites.slurm import SECONDS, check_slurm_places
-from connectomake.sites.slurm_answers import ask_slurm
-from connectomake.sites.slurm_findings import look_at_settings
-from connectomake.sites.slurm_fit import Ask, look_at_fit
+from connectomake.preflight.disks import look_at_disks, time_files
+from connectomake.preflight.finding import Finding
+from connectomake.preflight.probe import probe
+from connectomake.preflight.profile import Site
+from connectomake.preflight.slurm import SECONDS, check_slurm_places
+from connectomake.preflight.slurm_answers import ask_slurm
+from connectomake.preflight.slurm_findings import look_at_settings
+from connectomake.preflight.slurm_fit import Ask, look_at_fit
 
 EXECUTORS = ("sbatch", "slurm")
 """Snakemake executors that submit to Slurm: this repository's, and the stock one."""

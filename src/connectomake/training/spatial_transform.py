@@ -10,25 +10,25 @@ from numpy.typing import NDArray
 from connectomake.geometry import Vec
 from connectomake.training.spec import AugmentSpec
 
-BEND_SPACING = 20
+WARP_SPACING = 20
 """Voxels between the control points of an elastic displacement, or fewer."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class SpatialTransform:
     """Where the voxels of a sample come from; see `connectomake.training.resample.resample`."""
 
     matrix: NDArray[np.float64]
-    bend: NDArray[np.float64]
-    slips: NDArray[np.float64]
-    label_slips: NDArray[np.float64]
+    warp: NDArray[np.float64]
+    shifts: NDArray[np.float64]
+    label_shifts: NDArray[np.float64]
 
 
-def draw_shape(spec: AugmentSpec, patch: Vec, rng: Generator) -> Shape:
+def draw_spatial_transform(spec: AugmentSpec, patch: Vec, rng: Generator) -> SpatialTransform:
     """Draw the geometry of one sample."""
     matrix = _permutation(spec, rng) @ _rotation(spec, rng) @ _zoom(spec, rng)
-    slips, label_slips = _slips(spec, patch[0], rng)
-    return Shape(matrix, _bend(spec, patch, rng), slips, label_slips)
+    shifts, label_shifts = _shifts(spec, patch[0], rng)
+    return SpatialTransform(matrix, _warp(spec, patch, rng), shifts, label_shifts)
 
 
 def _permutation(spec: AugmentSpec, rng: Generator) -> NDArray[np.float64]:
@@ -62,20 +62,20 @@ def _zoom(spec: AugmentSpec, rng: Generator) -> NDArray[np.float64]:
     return np.diag(np.exp(rng.uniform(-log, log) * 0.7 + rng.uniform(-log, log, 3) * 0.3))
 
 
-def _bend(spec: AugmentSpec, patch: Vec, rng: Generator) -> NDArray[np.float64]:
+def _warp(spec: AugmentSpec, patch: Vec, rng: Generator) -> NDArray[np.float64]:
     if spec.bend == 0:
         return np.zeros((3, 1, 1, 1))
-    points = [max(-(-p // BEND_SPACING), 1) + 1 for p in patch]
+    points = [max(-(-p // WARP_SPACING), 1) + 1 for p in patch]
     return rng.normal(0, spec.bend * rng.random(), (3, *points))
 
 
-def _slips(spec: AugmentSpec, depth: int, rng: Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    slips, label_slips = np.zeros((depth, 2)), np.zeros((depth, 2))
+def _shifts(spec: AugmentSpec, depth: int, rng: Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    shifts, label_shifts = np.zeros((depth, 2)), np.zeros((depth, 2))
     if depth > 1 and rng.random() < spec.misaligned:
         section, shift = rng.integers(1, depth), rng.normal(0, 3, 2).round()
         if rng.random() < 0.5:
-            slips[section:] = shift
-            label_slips[section:] = shift
+            shifts[section:] = shift
+            label_shifts[section:] = shift
         else:
-            slips[section] = shift
-    return slips, label_slips
+            shifts[section] = shift
+    return shifts, label_shifts

@@ -18,7 +18,7 @@ PAUSE_FACTOR = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class StageFiles:
     """One stage: its files, those that are there, those of them that were made with other settings, bytes and times.
 
     `temporary` tells whether the stage's files are deleted once used.
@@ -86,7 +86,7 @@ def users_of_temporary(plan: Plan) -> dict[str, str]:
     return users
 
 
-def tallies(plan: Plan, files: dict[str, dict[str, str]], freshness: Freshness | None = None) -> list[Tally]:
+def tallies(plan: Plan, files: dict[str, dict[str, str]], freshness: Freshness | None = None) -> list[StageFiles]:
     """Count the files of each stage that are there, and, with `freshness`, that were made with the settings of today."""
     there = _listing(name for names in files.values() for name in names)
     return [_tally(plan, rule, names, there, freshness) for rule, names in files.items()]
@@ -108,14 +108,14 @@ def _listing(names: Iterable[str]) -> dict[str, os.stat_result]:
 
 def _tally(
     plan: Plan, rule: str, names: dict[str, str], there: dict[str, os.stat_result], freshness: Freshness | None
-) -> Tally:
+) -> StageFiles:
     present = [name for name in names if name in there]
     fresh = [n for n in present if freshness is None or freshness.is_fresh(names[n], n, there[n], len(there))]
     stats = [there[name] for name in fresh]
     keep = RULES[rule][1].keep
     temporary = keep is not None and not plan.keeps(keep)
     times = tuple(sorted(s.st_mtime for s in stats))
-    return Tally(rule, len(names), len(stats), len(present) - len(fresh), sum(s.st_size for s in stats), times, temporary)
+    return StageFiles(rule, len(names), len(stats), len(present) - len(fresh), sum(s.st_size for s in stats), times, temporary)
 
 
 def rate(times: tuple[float, ...]) -> float | None:

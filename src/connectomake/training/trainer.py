@@ -57,7 +57,7 @@ def check_weights(state: Mapping[str, Any], what: str, way_out: str) -> None:
             raise ModelError(f"{what}: {name} holds values that are not finite; {way_out}")
 
 
-class Learner:
+class Trainer:
     """A network, its optimiser and the moving average of its weights and statistics.
 
     Parameters
@@ -183,7 +183,7 @@ class Learner:
         self.optimizer.load_state_dict(state["optimizer"])
         torch.set_rng_state(state["random"])
 
-    def product(self) -> Any:
+    def inference_network(self) -> Any:
         """Return the network to be used: averaged weights, nearest affinities only, with a sigmoid, on the CPU."""
         network: Any = RSUNet(1, len(NEAREST), **self.spec.network, sigmoid=True)
         state = {name: value.to("cpu", copy=True) for name, value in self.averaged.state_dict().items()}

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from connectomake.training.grey import blur
+from connectomake.training.intensity_augmentation import blur
 from connectomake.training.resample import BOUNDARY, IGNORE
 from connectomake.training.spec import AugmentSpec
 
@@ -18,7 +18,7 @@ MEMBRANE = 5
 """Dark things thinner than so many voxels are taken away where membranes fade."""
 
 
-def tint_objects(image: Image, labels: NDArray[np.uint32], spec: AugmentSpec, rng: Generator) -> Image:
+def shift_object_intensity(image: Image, labels: NDArray[np.uint32], spec: AugmentSpec, rng: Generator) -> Image:
     """Return an image (z, y, x) in which, with probability `tint`, each object is darker or brighter than it was.
 
     In half of those, membranes are taken away in a few round places, before the objects are tinted.

@@ -44,7 +44,7 @@ def files_below(folder: str | os.PathLike[str]) -> Iterator["os.DirEntry[str]"]:
             yield entry
 
 
-def is_left(entry: "os.DirEntry[str]") -> bool:
+def is_abandoned(entry: "os.DirEntry[str]") -> bool:
     """Whether a file is a temporary one that no job writes to any more, as far as can be known."""
     named = PART.fullmatch(entry.name) if entry.name.endswith(".part") else None
     if named is None or not entry.is_file(follow_symlinks=False):
@@ -67,10 +67,10 @@ def _has_ended(process: int, written: float) -> bool:
     return began is not None and began > written + _SLACK_SECONDS
 
 
-def remove_left(*folders: str | os.PathLike[str]) -> Removed:
+def remove_abandoned(*folders: str | os.PathLike[str]) -> Removed:
     """Remove the temporary files below some folders that no job writes to any more."""
     files = bytes_ = 0
-    for entry in (entry for folder in folders for entry in files_below(folder) if is_left(entry)):
+    for entry in (entry for folder in folders for entry in files_below(folder) if is_abandoned(entry)):
         try:
             size = entry.stat(follow_symlinks=False).st_size
             Path(entry.path).unlink()

@@ -12,9 +12,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from connectomake.errors import RunError
-from connectomake.sites.finding import Finding
-from connectomake.sites.profile import Site
-from connectomake.sites.slurm_answers import run
+from connectomake.preflight.finding import Finding
+from connectomake.preflight.profile import Site
+from connectomake.preflight.slurm_answers import run
 
 QUEUE_SECONDS = 600.0
 """How long the job may wait in the queue before the probe gives up."""

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from connectomake.sites.finding import Finding
-from connectomake.sites.profile import Site
-from connectomake.sites.slurm_answers import Answers, Partition, limit_of, minutes_of
+from connectomake.preflight.finding import Finding
+from connectomake.preflight.profile import Site
+from connectomake.preflight.slurm_answers import Answers, Partition, limit_of, minutes_of
 
 SCRIPT_BYTES = 4 * 1024 * 1024
 """The longest batch script that Slurm takes, unless `max_script_size` says otherwise."""

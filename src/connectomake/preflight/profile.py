@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
+from connectomake.bounded_text import check_yaml, read_text
 from connectomake.errors import ConfigError
-from connectomake.plain import check_yaml, read_text
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from connectomake.atomic import write_json
+from connectomake.bounded_text import read_json
 from connectomake.errors import LayerError
 from connectomake.layers.records import read_record_of
-from connectomake.plain import read_json
 from connectomake.planning.plan import Plan
 from connectomake.shell import command
 from connectomake.storage.ranges import Fetch, RangedFile
@@ -28,7 +28,7 @@ RECORDED = (".shard", ".h5", ".pack", ".parquet")
 SHIPPED_BYTES = 10_000_000
 
 
-class StoredRun:
+class BucketRecords:
     """What lies in a bucket of a run.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Which blocks are meshed in one job, and how the pieces of all jobs come together."""
+"""Groups of blocks that one job meshes, traces or measures, and the tree that gathers their results."""
 
 import functools
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ from connectomake.geometry.grid import number_of
 
 
 @dataclass(frozen=True)
-class MeshTree:
-    """Packs of mesh pieces: level 0 is written per group of blocks, higher levels gather up to a fan-out of packs.
+class GroupTree:
+    """A tree of packs: level 0 has one per group of blocks, higher levels gather up to a fan-out of packs.
 
-    The top level has at most fan-out packs, so that a job writing a mesh file opens no more.
+    The top level has at most fan-out packs, so a job that writes a mesh or skeleton file opens no more.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class MeshTree:
     bits: int
 
     @classmethod
-    def of(cls, grid: BlockGrid, voxels_per_job: int, bits: int) -> "MeshTree":
+    def of(cls, grid: BlockGrid, voxels_per_job: int, bits: int) -> "GroupTree":
         """Choose the largest groups that stay within `voxels_per_job` voxels and the fan-out; at least one block."""
         blocks = max(voxels_per_job // volume_of(grid.block), 1)
         return cls(grid, min(blocks.bit_length() - 1, bits, max(grid.id_bits - 1, 0)), bits)
@@ -82,4 +82,4 @@ class MeshTree:
         pack = number_of(name)
         if 0 <= level <= self.top and self.grid.has_prefix(self._low_bits(level), pack) and self.name(level, pack) == name:
             return pack
-        raise ConfigError(f"mesh pack {name!r} of level {level} does not exist: there are levels 0 to {self.top}")
+        raise ConfigError(f"block group {name!r} of level {level} does not exist: there are levels 0 to {self.top}")

@@ -12,8 +12,8 @@ from typing import Any, NoReturn
 from connectomake.errors import ConnectomakeError
 from connectomake.forking import fork
 from connectomake.forking.fork import end_with
-from connectomake.queueing.place import Place
 from connectomake.queueing.task import Named, Task
+from connectomake.queueing.task_files import TaskFiles
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def stand_in(task: Task) -> StandIn:
     )  # fmt: skip
 
 
-def start(task: Task, place: Place, folder: Path, page: mmap.mmap) -> tuple[int, int]:
+def start(task: Task, place: TaskFiles, folder: Path, page: mmap.mmap) -> tuple[int, int]:
     """Fork the process; return its id, and a descriptor that reads as closed once it has ended; see `slate` for the page."""
     reads, writes = os.pipe()
     parent = os.getpid()
@@ -73,7 +73,7 @@ _HANDLERS: fork.Handlers = {signal.SIGINT: signal.SIG_IGN, signal.SIGTERM: _stop
 """Ctrl-C is for the worker; when that asks its job to end, temporary files go first."""
 
 
-def _make(task: Task, place: Place, folder: Path) -> int:
+def _make(task: Task, place: TaskFiles, folder: Path) -> int:
     streams = os.dup(1), os.dup(2)
     try:
         place.prepare(task, folder)

@@ -8,7 +8,7 @@ import numpy as np
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class Contingency:
     """Rows of labels with a count and the first place, ascending by labels, each combination once.
 
     Parameters
@@ -26,12 +26,12 @@ class Tally:
     first: np.ndarray
 
     @classmethod
-    def empty(cls, labels: int) -> "Tally":
+    def empty(cls, labels: int) -> "Contingency":
         """Return the tally without rows, of so many labels."""
         return cls(np.zeros((0, labels), np.uint64), np.zeros(0, np.int64), np.zeros(0, np.int64))
 
     @classmethod
-    def summed(cls, parts: Iterable["Tally"], labels: int) -> "Tally":
+    def summed(cls, parts: Iterable["Contingency"], labels: int) -> "Contingency":
         """Return all rows of the parts, those with equal labels as one: counts add up, the smallest place stays."""
         given = [cls.empty(labels), *parts]
         keys, count, first = (np.concatenate([getattr(p, f.name) for p in given]) for f in fields(cls))
@@ -44,9 +44,9 @@ class Tally:
         starts = np.flatnonzero(new)
         return cls(keys[starts], np.add.reduceat(count[order], starts), np.minimum.reduceat(first[order], starts))
 
-    def take(self, rows: np.ndarray) -> "Tally":
+    def take(self, rows: np.ndarray) -> "Contingency":
         """Return some rows, by index or mask."""
-        return Tally(self.keys[rows], self.count[rows], self.first[rows])
+        return Contingency(self.keys[rows], self.count[rows], self.first[rows])
 
     def arrays(self, prefix: str) -> dict[str, np.ndarray]:
         """Return the columns by the names they have in a file."""
@@ -72,10 +72,10 @@ class Overlap:
         Voxels per (true object, supervoxel), from which the pairs at any threshold follow; empty where there are none.
     """
 
-    pairs: Tally
-    splits: Tally
-    mergers: Tally
-    supervoxels: Tally = field(default_factory=lambda: Tally.empty(2))
+    pairs: Contingency
+    splits: Contingency
+    mergers: Contingency
+    supervoxels: Contingency = field(default_factory=lambda: Contingency.empty(2))
 
     LABELS: ClassVar[Mapping[str, int]] = {"pairs": 2, "splits": 3, "mergers": 3, "supervoxels": 2}
 
@@ -83,12 +83,12 @@ class Overlap:
     def summed(cls, parts: Iterable["Overlap"]) -> "Overlap":
         """Return the sum of all parts."""
         given = list(parts)
-        return cls(*(Tally.summed((getattr(p, name) for p in given), n) for name, n in cls.LABELS.items()))
+        return cls(*(Contingency.summed((getattr(p, name) for p in given), n) for name, n in cls.LABELS.items()))
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Overlap":
         """Pick the tallies out of named arrays."""
-        return cls(*(Tally(**{f.name: arrays[f"{name}/{f.name}"] for f in fields(Tally)}) for name in cls.LABELS))
+        return cls(*(Contingency(**{f.name: arrays[f"{name}/{f.name}"] for f in fields(Contingency)}) for name in cls.LABELS))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return all columns by the names they have in a file."""

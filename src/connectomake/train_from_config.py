@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from connectomake.training.volumes import TrainingVolume
 
 
-def teach(path: str, say: Callable[[str], None]) -> Path:
+def train_from_config(path: str, say: Callable[[str], None]) -> Path:
     """Train as a config file says, from its last checkpoint on, and return the path of the weights.
 
     Parameters

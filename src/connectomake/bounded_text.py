@@ -15,7 +15,7 @@ MOST_VALUES = 100_000
 MOST_DEPTH = 50
 
 
-class TooMuchError(ValueError):
+class TooLargeError(ValueError):
     """A text is larger, deeper or stands for more values than any of ours."""
 
 
@@ -30,7 +30,7 @@ def read_json(text: str | bytes | bytearray) -> Any:
     try:
         return json.loads(text)
     except RecursionError:
-        raise TooMuchError("it is nested too deeply") from None
+        raise TooLargeError("it is nested too deeply") from None
 
 
 def read_text(path: str | os.PathLike[str]) -> str:
@@ -46,7 +46,7 @@ def read_text(path: str | os.PathLike[str]) -> str:
     with Path(path).open("rb") as stream:
         data = stream.read(MOST_BYTES + 1)
     if len(data) > MOST_BYTES:
-        raise TooMuchError(f"it is larger than {MOST_BYTES // 1_000_000} MB")
+        raise TooLargeError(f"it is larger than {MOST_BYTES // 1_000_000} MB")
     return data.decode()
 
 
@@ -69,7 +69,7 @@ def check_yaml(text: str) -> None:
         anchor: Any = getattr(event, "anchor", None)
         if isinstance(event, yaml.AliasEvent):
             if anchor in (name for name, _ in opened):
-                raise TooMuchError(f"*{anchor} contains itself")
+                raise TooLargeError(f"*{anchor} contains itself")
             count += sizes.get(anchor, 1)
         elif isinstance(event, yaml.CollectionStartEvent):
             opened.append((anchor, count))
@@ -107,6 +107,6 @@ def check_amount(value: Any) -> None:
 
 def _check(count: int, depth: int) -> None:
     if count > MOST_VALUES:
-        raise TooMuchError(f"it stands for more than {MOST_VALUES:,} values")
+        raise TooLargeError(f"it stands for more than {MOST_VALUES:,} values")
     if depth > MOST_DEPTH:
-        raise TooMuchError(f"it is nested more than {MOST_DEPTH} levels deep")
+        raise TooLargeError(f"it is nested more than {MOST_DEPTH} levels deep")

@@ -11,13 +11,13 @@ import pytest
 from connectomake.cli import main
 from connectomake.cli.check_slurm import asks_of
 from connectomake.errors import ConfigError, RunError
-from connectomake.sites.disks import look_at_disks, mount_of, time_files
-from connectomake.sites.probe import _clock, probe
-from connectomake.sites.profile import Site, read_profile
-from connectomake.sites.slurm_answers import Answers, ask_slurm, minutes_of, read_nodes, read_partitions, read_settings
-from connectomake.sites.slurm_findings import look_at_settings
-from connectomake.sites.slurm_fit import Ask, look_at_fit
-from connectomake.sites.slurm_look import look_at_slurm
+from connectomake.preflight.disks import look_at_disks, mount_of, time_files
+from connectomake.preflight.probe import _clock, probe
+from connectomake.preflight.profile import Site, read_profile
+from connectomake.preflight.slurm_answers import Answers, ask_slurm, minutes_of, read_nodes, read_partitions, read_settings
+from connectomake.preflight.slurm_findings import look_at_settings
+from connectomake.preflight.slurm_fit import Ask, look_at_fit
+from connectomake.preflight.slurm_look import look_at_slurm
 from tests.flow import ROOT, Flow
 
 RECORDED = Path(__file__).parent / "slurm_answers"

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class SourceFacts:
+class SourceInfo:
     """What the plan keeps of the source, so that no job has to open it to know the grid.
 
     Parameters
@@ -65,7 +65,7 @@ class SourceFacts:
         return {**facts, "voxel_size": list(self.voxel_size), "notes": list(self.notes), "options": options, **box}
 
     @classmethod
-    def from_json(cls, value: dict[str, Any]) -> "SourceFacts":
+    def from_json(cls, value: dict[str, Any]) -> "SourceInfo":
         """Make the facts from what `to_json` gave."""
         facts = dict(value)
         bounds = Box(as_vec(facts.pop("start")), as_vec(facts.pop("stop")))

@@ -13,7 +13,7 @@ ALL = Rule(below=1 << 62, deep=True)
 """Volumes are read into memory to learn from them: they can be read for their checksums, too."""
 
 
-def changed_lessons(config: dict[str, Any], rule: Rule = ALL) -> dict[str, str]:
+def changed_inputs(config: dict[str, Any], rule: Rule = ALL) -> dict[str, str]:
     """Return what the contents of a training's volumes are called, by key, as far as they are not what was first seen there.
 
     Parameters

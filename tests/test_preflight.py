@@ -13,7 +13,7 @@ from snakemake.exceptions import WorkflowError
 import snakemake_executor_plugin_sbatch  # noqa: F401  as Snakemake does
 from connectomake.cli import main
 from connectomake.errors import ConfigError, ConnectomakeError, RunError
-from connectomake.sites import check_bucket, check_slurm, check_slurm_places, read_profile
+from connectomake.preflight import check_bucket, check_slurm, check_slurm_places, read_profile
 from connectomake.storage.check import exercise
 from connectomake.storage.google import GoogleStore
 from connectomake.storage.s3 import S3Store

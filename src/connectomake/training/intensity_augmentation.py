@@ -12,7 +12,7 @@ from connectomake.training.spec import AugmentSpec
 Image = NDArray[np.float32]
 
 
-def vary_grey(image: Image, spec: AugmentSpec, rng: Generator) -> Image:
+def augment_intensity(image: Image, spec: AugmentSpec, rng: Generator) -> Image:
     """Return an image (z, y, x) in [0, 1], or about it, with other grey values."""
     image = _blurred(image, spec, rng)
     image = _tone(image, spec, rng)

@@ -5,8 +5,8 @@ import operator
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from connectomake.sites.finding import Finding
-from connectomake.sites.slurm_answers import Answers, Nodes, Partition, limit_of
+from connectomake.preflight.finding import Finding
+from connectomake.preflight.slurm_answers import Answers, Nodes, Partition, limit_of
 
 SMALLER = "take smaller blocks (`connectomake plan`), or a partition with larger nodes (set-resources in the profile)"
 

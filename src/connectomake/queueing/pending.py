@@ -19,7 +19,7 @@ _LISTER = "workflow/list_jobs.py"
 
 
 @dataclass(frozen=True, slots=True)
-class Missing:
+class PendingTasks:
     """The missing targets of a rule.
 
     Parameters
@@ -52,14 +52,14 @@ def find_workflow(folder: str | None = None) -> Path:
     raise ConfigError(f"there is no connectomake workflow in {places[0]}; name a checkout of the repository: --workflow DIR")
 
 
-def missing(
+def pending_tasks(
     rule: str,
     config: str,
     workflow: Path,
     storage: str | None = None,
     endpoint: str | None = None,
     options: list[str] | None = None,
-) -> Missing:
+) -> PendingTasks:
     """Ask Snakemake which jobs of a rule it would run.
 
     Parameters
@@ -94,7 +94,7 @@ def missing(
     fingerprints = _Fingerprints(Plan.from_json(json.loads(json.dumps(found["plan"]))))
     common = {"rule": rule, "script": found["script"], "plan": found["plan"], "storage": storage, "endpoint": endpoint}
     tasks = [Task(**common, **job, fingerprint=fingerprints.get(job["stage"])) for job in found["ready"]]
-    return Missing(tasks, found["waiting"], found["missing"])
+    return PendingTasks(tasks, found["waiting"], found["missing"])
 
 
 class _Fingerprints:

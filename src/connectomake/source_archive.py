@@ -1,6 +1,6 @@
 """Unpack the workflow's sources that Snakemake put into a bucket, without starting Snakemake: a second less per pod.
 
-python -m connectomake.shipped s3://BUCKET/…/snakemake-workflow-sources.SHA256.tar.xz SHA256
+python -m connectomake.source_archive s3://BUCKET/…/snakemake-workflow-sources.SHA256.tar.xz SHA256
 """
 
 import hashlib

@@ -12,7 +12,7 @@ import pytest
 
 import connectomake
 from connectomake.compiled import use_cache_of_this_source
-from connectomake.private import intruders, make_private
+from connectomake.private_folder import intruders, make_private
 
 ROOT = os.getuid() == 0
 OTHER = 12345

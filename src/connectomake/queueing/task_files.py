@@ -17,7 +17,7 @@ _LONG_TAIL = 1 << 22
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class TaskFiles:
     """The files of a run, as one worker reaches them.
 
     Parameters
@@ -90,9 +90,9 @@ class Place:
 
     def publish(self, task: Task, folder: Path) -> None:
         """Bring a job's outputs to where they belong, or only see to it that they are younger than the inputs."""
-        missing = [path for path in task.outputs if not (folder / path).exists()]
-        if missing:
-            raise RunError(f"the script of {task.rule} ended well but did not write {missing[0]}")
+        pending_tasks = [path for path in task.outputs if not (folder / path).exists()]
+        if pending_tasks:
+            raise RunError(f"the script of {task.rule} ended well but did not write {pending_tasks[0]}")
         if self.shared is None:
             with explaining(self.store.url):
                 for path in task.outputs:

@@ -41,7 +41,7 @@ _WAYS = {
 }
 
 
-def number_of(error: BaseException) -> int | None:
+def errno_of(error: BaseException) -> int | None:
     """Return the system's number of an error, also where a library only says it in its text; None if it is no system's."""
     if isinstance(error, OSError) and error.errno in _WAYS | {errno.ENOSPC: ""}:
         return error.errno
@@ -52,12 +52,12 @@ def number_of(error: BaseException) -> int | None:
     return found
 
 
-def passes(error: BaseException) -> bool:
+def is_transient(error: BaseException) -> bool:
     """Whether an error is one of the machine's or a file server's that may pass: the file may be whole."""
-    return number_of(error) in {errno.EMFILE, errno.ENFILE, *(getattr(errno, n, None) for n in _FAILING)} - {None}
+    return errno_of(error) in {errno.EMFILE, errno.ENFILE, *(getattr(errno, n, None) for n in _FAILING)} - {None}
 
 
-def in_the_way(path: PathLike, error: BaseException, doing: str = "read") -> StorageError | None:
+def storage_error(path: PathLike, error: BaseException, doing: str = "read") -> StorageError | None:
     """Return the error to raise for what the system refused; None if it refused nothing, so the file may be damaged.
 
     Parameters
@@ -69,7 +69,7 @@ def in_the_way(path: PathLike, error: BaseException, doing: str = "read") -> Sto
     doing
         ``read`` or ``written``.
     """
-    number = number_of(error)
+    number = errno_of(error)
     if number is None:
         return None
     said = os.strerror(number)

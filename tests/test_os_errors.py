@@ -11,11 +11,11 @@ from connectomake import atomic
 from connectomake.atomic import write_text
 from connectomake.errors import ConnectomakeError, LayerError, SourceError, StorageError
 from connectomake.layers import read_tables, write_columns, write_tables
+from connectomake.os_errors import is_transient, storage_error
 from connectomake.planning.freshness import is_stale
 from connectomake.storage.ranges import explained
 from connectomake.storage.refusals import of_store
-from connectomake.trouble import in_the_way, passes
-from connectomake.verify.faults import Report
+from connectomake.verify.faults import VerifyReport
 from tests.s3_server import S3Server
 
 WRITERS = {
@@ -50,7 +50,7 @@ def test_what_the_system_refuses_names_the_file(tmp_path, monkeypatch, number, w
 def test_a_real_full_disk():
     """Writes to /dev/full fail as those to a full disk."""
     error = _error_of(lambda: Path("/dev/full").write_bytes(b"x" * 10**6))
-    assert "/dev/full cannot be written" in str(in_the_way("/dev/full", error, "written"))
+    assert "/dev/full cannot be written" in str(storage_error("/dev/full", error, "written"))
 
 
 def _error_of(action):
@@ -61,8 +61,8 @@ def _error_of(action):
 
 def test_libraries_that_only_say_it_in_words(tmp_path):
     for text in ("[Errno 28] Can't write data", "unable to flush: errno = 28, error message = 'No space left on device'"):
-        assert "its disk is full" in str(in_the_way(tmp_path / "x", RuntimeError(text)))
-    assert in_the_way(tmp_path / "x", ValueError("bad magic")) is None
+        assert "its disk is full" in str(storage_error(tmp_path / "x", RuntimeError(text)))
+    assert storage_error(tmp_path / "x", ValueError("bad magic")) is None
 
 
 def test_errors_of_other_files_keep_their_names(tmp_path):
@@ -92,8 +92,8 @@ def test_a_failing_disk_is_no_damage(tmp_path, monkeypatch):
     monkeypatch.setattr("h5py.File", refuse)
     with pytest.raises(StorageError, match="disk or file server fails") as caught:
         read_tables(path)
-    assert passes(caught.value)
-    report = Report()
+    assert is_transient(caught.value)
+    report = VerifyReport()
     report.add(str(path), caught.value)
     assert [fault.kind for fault in report.faults] == ["refused"]
     assert not is_stale(tmp_path / "none", "f")
