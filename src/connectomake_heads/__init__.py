@@ -38,7 +38,7 @@ class Note:
         return bool(self.born) and _born(self.pid) == self.born
 
     def write(self, folder: Path) -> None:
-        """Put the note into a folder, whole or not at all."""
+        """Atomically put the note into a folder."""
         folder.mkdir(parents=True, exist_ok=True)
         part = folder / f".{self.run}.part"
         part.write_text(json.dumps(asdict(self)))

@@ -64,7 +64,7 @@ def memory(name):
     """Memory in MB, doubled at each retry; of jobs that read tables it follows from these, as soon as they are there."""
     kind = RULES[name][1]
     if kind.varies:
-        return with_signature(
+        return with_params(
             lambda wildcards, attempt: demands.memory(
                 name, attempt, item=stages.rule(name, wildcards).parse(wildcards)
             )
@@ -72,32 +72,34 @@ def memory(name):
         )
     if kind.held_per_byte is not None:
         return same_at_first(
-            with_signature(
+            with_params(
                 lambda wildcards, input, attempt: demands.memory(name, attempt, input)
                 + around_script(attempt)
             )
         )
     needed = cache(partial(demands.memory, name))
     return same_for_all(
-        with_signature(lambda wildcards, attempt: needed(attempt) + around_script(attempt))
+        with_params(lambda wildcards, attempt: needed(attempt) + around_script(attempt))
     )
 
 
 def disk(name):
     """Disk in MB, doubled at each retry, of a job that may put aside what does not fit into its memory."""
-    return with_signature(lambda wildcards, input, attempt: demands.disk(name, attempt, input))
+    return with_params(
+        lambda wildcards, input, attempt: demands.disk(name, attempt, input)
+    )
 
 
 def minutes(name):
     """Time in minutes, doubled at each retry; of jobs that read tables it follows from these, as soon as they are there."""
     if RULES[name][1].seconds_per_mb is not None:
         return same_at_first(
-            with_signature(
+            with_params(
                 lambda wildcards, input, attempt: demands.minutes(name, attempt, input)
             )
         )
     needed = cache(partial(demands.minutes, name))
-    return same_for_all(with_signature(lambda wildcards, attempt: needed(attempt)))
+    return same_for_all(with_params(lambda wildcards, attempt: needed(attempt)))
 
 
 def one_of(names):

@@ -12,7 +12,7 @@ def inputs_of(name):
     start of a job that reads a file of each of 16,000 nodes would take longer than the job. The head has seen that all are there.
     """
 
-    @with_signature
+    @with_params
     def inputs(wildcards):
         made_by = stages.rule(name, wildcards)
         item = made_by.parse(wildcards)
@@ -41,6 +41,6 @@ def remake_if_otherwise(rule, item):
 
 def depends_on(name):
     """The one param of a rule: the canonical JSON of all that its result depends on."""
-    return with_signature(
+    return with_params(
         lambda wildcards: stages.param(stages.rule(name, wildcards).stage.name)
     )

@@ -18,5 +18,5 @@ def block_tables(result: BlockLabels) -> dict[str, np.ndarray]:
 def write_block_tables(
     path: str | os.PathLike[str], result: BlockLabels, record: Mapping[str, Any], more: Mapping[str, np.ndarray] | None = None
 ) -> None:
-    """Write the block's file, with `more` datasets if there are, whole or not at all."""
+    """Atomically write the block's file, with `more` datasets if there are."""
     write_tables(path, {**block_tables(result), **(more or {})}, record)

@@ -25,7 +25,7 @@ _PIECE = 1 << 20
 def write_columns(
     path: str | os.PathLike[str], columns: Mapping[str, np.ndarray], record: Mapping[str, Any] | None = None
 ) -> None:
-    """Write columns (n,) as Parquet, with checksums and a record in its metadata; whole or not at all.
+    """Atomically write columns (n,) as Parquet, with checksums and a record in its metadata.
 
     Parameters
     ----------

@@ -22,7 +22,7 @@ from connectomake.layers.spec import LayerSpec
 
 
 class ShardWriter:
-    """Write one block as one shard, chunk by chunk, whole or not at all.
+    """Atomically write one block as one shard, chunk by chunk.
 
     Use as a context manager; when the body raises, nothing is left.
 

@@ -22,7 +22,7 @@ TABLE_BYTES = "table_bytes"
 def write_tables(
     path: str | os.PathLike[str], tables: Mapping[str, np.ndarray], record: Mapping[str, Any] | None = None
 ) -> None:
-    """Write arrays as datasets of an HDF5 file, with checksums, and a record behind them; whole or not at all.
+    """Atomically write arrays as datasets of an HDF5 file, with checksums, and a record behind them.
 
     Parameters
     ----------

@@ -64,7 +64,7 @@ def measure_blocks(
     halos: Mapping[int, PathLike],
     record: dict[str, Any] | None = None,
 ) -> None:
-    """Write the measures of a group of blocks; whole or not at all. One slab of one block is in memory at a time.
+    """Atomically write the measures of a group of blocks. One slab of one block is in memory at a time.
 
     Parameters
     ----------

@@ -49,7 +49,7 @@ def mesh_fragments(
     keep: np.ndarray | None = None,
     record: dict[str, Any] | None = None,
 ) -> None:
-    """Write the pack of a group of blocks; whole or not at all. One slab of one block is in memory at a time.
+    """Atomically write the pack of a group of blocks. One slab of one block is in memory at a time.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ LEGACY = "legacy"
 
 
 def export_mesh(reader: MeshReader, object_id: int, folder: str | os.PathLike[str], kind: str, lod: int = 0) -> list[Path]:
-    """Write one object's mesh; each file whole or not at all.
+    """Atomically write one object's mesh; each file.
 
     Parameters
     ----------

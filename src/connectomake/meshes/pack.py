@@ -193,7 +193,7 @@ def write_pack(
     cells: Cells,
     record: dict[str, Any] | None = None,
 ) -> None:
-    """Write fragments of level 0, coming in any order, and what coarser ones follow from them; whole or not at all.
+    """Atomically write fragments of level 0, coming in any order, and what coarser ones follow from them.
 
     The data passes through an unnamed file, so that only the index is in memory.
 
@@ -225,7 +225,7 @@ def merge_packs(
     cells: Cells,
     record: dict[str, Any] | None = None,
 ) -> None:
-    """Merge packs into one, with the coarser fragments whose children lay in several; whole or not at all.
+    """Atomically merge packs into one, with the coarser fragments whose children lay in several.
 
     Fragments are copied from file to file; in memory are the index of one shard, and that of the new fragments.
 

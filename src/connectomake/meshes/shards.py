@@ -73,7 +73,7 @@ def mesh_shard(
     packs: Sequence[str | os.PathLike[str]],
     record: dict[str, Any] | None = None,
 ) -> int:
-    """Write one mesh shard from packs; whole or not at all. A shard without objects is a valid file too.
+    """Atomically write one mesh shard from packs. A shard without objects is a valid file too.
 
     Coarser fragments whose children lay in several packs are made here.
 

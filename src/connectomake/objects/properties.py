@@ -58,5 +58,5 @@ def _float32(name: str, values: np.ndarray) -> dict[str, Any]:
 def write_segment_properties(
     path: str | os.PathLike[str], table: ComponentTable, limit: int, numbers: Mapping[str, np.ndarray] | None = None
 ) -> None:
-    """Write the ``info`` file of a segment properties folder, whole or not at all."""
+    """Atomically write the ``info`` file of a segment properties folder."""
     write_json(path, segment_properties(table, limit, numbers))

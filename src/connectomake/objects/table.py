@@ -208,7 +208,7 @@ def write_parquet(
     lengths: np.ndarray | None = None,
     first: np.ndarray | None = None,
 ) -> None:
-    """Write the object table, whole or not at all; equal tables and records give equal bytes.
+    """Atomically write the object table; equal tables and records give equal bytes.
 
     Columns: ``id`` and ``voxels`` (uint64); ``volume_um3`` and, if measured, ``surface_um2`` (float64), the area of the mesh
     before simplification; with skeletons ``skeleton_um`` (float64), the length of all branches, 0 without a skeleton;

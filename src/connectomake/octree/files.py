@@ -142,6 +142,6 @@ def read_boundary(path: Path) -> BoundaryState:
 
 
 def write_summary(path: Path, octree: Octree, level: int, summary: NodeSummary, record: Mapping[str, Any]) -> None:
-    """Write an up file, whole or not at all."""
+    """Atomically write an up file."""
     slots = {f"slots/{octree.name(level - 1, child)}": slot for child, slot in summary.slots.items()}
     write_tables(path, {**summary.passed.arrays(), **summary.closed.arrays("closed"), **slots}, record)

@@ -63,7 +63,7 @@ def scale_bar(picture: Image.Image, corner: tuple[int, int], pixels_per_nm: floa
 
 
 def save(picture: Image.Image, path: str | Path, record: dict[str, Any] | None = None) -> None:
-    """Write a picture as PNG in 256 colours, which keeps it small, with a record behind it; whole or not at all."""
+    """Atomically write a picture as PNG in 256 colours, which keeps it small, with a record behind it."""
     from connectomake.atomic import atomic_path
     from connectomake.layers.records import append_record
 

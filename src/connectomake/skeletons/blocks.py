@@ -25,7 +25,7 @@ def trace_blocks(
     keep: np.ndarray | None = None,
     record: dict[str, Any] | None = None,
 ) -> None:
-    """Trace the cells that begin in a box of blocks; write them whole or not at all. One cell's voxels are in memory at a time.
+    """Trace the cells that begin in a box of blocks; write them atomically. One cell's voxels are in memory at a time.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ _SHARDS = "shards"
 
 
 def write_traces(path: PathLike, traces: Traces, sharding: IdSharding, record: dict[str, Any] | None = None) -> None:
-    """Write a table, apart by the shards that its objects belong to; whole or not at all."""
+    """Atomically write a table, apart by the shards that its objects belong to."""
     of_voxel, of_object = sharding.shards(traces.id), sharding.shards(traces.size_id)
     present = np.union1d(of_voxel, of_object).astype(np.int64)
     tables = {_SHARDS: present}
@@ -71,5 +71,5 @@ class _Gathered(Mapping[str, np.ndarray]):
 
 
 def gather_traces(path: PathLike, paths: Sequence[PathLike], record: dict[str, Any] | None = None) -> None:
-    """Write the contents of several files as one; whole or not at all. One shard's are in memory at a time."""
+    """Atomically write the contents of several files as one. One shard's are in memory at a time."""
     write_tables(path, _Gathered(paths), record)

@@ -60,7 +60,7 @@ class SkeletonReader:
 
 
 def export_swc(reader: SkeletonReader, object_id: int, folder: PathLike) -> Path:
-    """Write one object's skeleton as ``ID.swc``, in µm, whole or not at all, and return the file.
+    """Atomically write one object's skeleton as ``ID.swc``, in µm, and return the file.
 
     SWC has lines ``number type x y z radius parent``. Each piece is a tree that begins with parent -1 at its widest vertex;
     parents come before children; the type is 0, undefined.

@@ -107,7 +107,7 @@ def without_dust(traces: Traces, min_voxels: int) -> Traces:
 def skeleton_shard(
     path: PathLike, lengths: PathLike, spec: SkeletonSpec, shard: int, files: Iterable[PathLike], record: dict[str, Any]
 ) -> int:
-    """Write one skeleton shard, and the lengths of its skeletons; each whole or not at all.
+    """Atomically write one skeleton shard, and the lengths of its skeletons.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ FORM = "connectomake training 1"
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Write a checkpoint of tensors and plain containers, whole or not at all."""
+    """Atomically write a checkpoint of tensors and plain containers."""
     with atomic_path(path) as temporary:
         torch.save({"form": FORM, **content}, temporary)
 

@@ -14,7 +14,7 @@ from connectomake_snakemake.tuning import folders, is_tried, measures, own_jobs
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def with_signature(function: Function) -> Function:
+def with_params(function: Function) -> Function:
     """Note a function's parameters on it: Snakemake asks for them many times per job, and to work them out takes long."""
     overwrite_function_params(function, signature(function).parameters)
     return function
@@ -51,7 +51,7 @@ def tune(workflow: Any) -> folders.Folders:
     """
     known = folders.Folders()
     measures.replace()
-    replace({"snakemake.resources:Resource.evaluate": with_signature})  # through which Snakemake calls resource functions
+    replace({"snakemake.resources:Resource.evaluate": with_params})  # through which Snakemake calls resource functions
     if workflow.is_main_process:
         _tune_head(workflow, known)
     else:
