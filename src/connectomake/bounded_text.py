@@ -40,7 +40,7 @@ def read_text(path: str | os.PathLike[str]) -> str:
     ------
     OSError, UnicodeDecodeError
         If it cannot be read, or is not UTF-8.
-    TooMuchError
+    TooLargeError
         If it is larger.
     """
     with Path(path).open("rb") as stream:
@@ -55,7 +55,7 @@ def check_yaml(text: str) -> None:
 
     Raises
     ------
-    TooMuchError
+    TooLargeError
         If it is not, or a value contains itself.
     yaml.YAMLError
         If it is no YAML.
@@ -88,7 +88,7 @@ def check_amount(value: Any) -> None:
 
     Raises
     ------
-    TooMuchError
+    TooLargeError
         If they are not.
     """
     stack: list[tuple[Iterator[Any], int]] = [(iter([value]), 0)]

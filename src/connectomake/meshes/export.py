@@ -12,7 +12,7 @@ LEGACY = "legacy"
 
 
 def export_mesh(reader: MeshReader, object_id: int, folder: str | os.PathLike[str], kind: str, lod: int = 0) -> list[Path]:
-    """Atomically write one object's mesh; each file.
+    """Atomically write each file of one object's mesh.
 
     Parameters
     ----------

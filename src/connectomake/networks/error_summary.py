@@ -15,7 +15,7 @@ def error_summary(error: BaseException) -> str:
 
     Examples
     --------
-    >>> first_words(ValueError("no luck. Try again"))
+    >>> error_summary(ValueError("no luck. Try again"))
     'no luck'
     """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no message"]
