@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from connectomake.errors import ModelError
-from connectomake.inference.networks import TorchNetwork, UniversalNetwork
+from connectomake.inference.networks import TorchNetwork, UniversalNetwork, as_array
 from connectomake.inference.spec import InferenceSpec
 
 ORDERS: dict[str, tuple[tuple[int, ...], ...]] = {
@@ -35,19 +36,18 @@ class View:
     order: tuple[int, ...]
     flipped: tuple[bool, ...]
 
-    def apply(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    def apply(self, batch: torch.Tensor) -> torch.Tensor:
         """Return a batch (n, c, z, y, x) as the view has it."""
-        turned = np.transpose(batch, (0, 1, *(a + 2 for a in self.order)))
-        return np.ascontiguousarray(turned[self._steps])
+        return batch.permute(0, 1, *(a + 2 for a in self.order)).flip(self._reversed).contiguous()
 
-    def undo(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    def undo(self, batch: torch.Tensor) -> torch.Tensor:
         """Undo `apply`."""
-        inverse = np.argsort(self.order)
-        return np.transpose(batch[self._steps], (0, 1, *(a + 2 for a in inverse)))
+        inverse = sorted(range(3), key=self.order.__getitem__)
+        return batch.flip(self._reversed).permute(0, 1, *(a + 2 for a in inverse))
 
     @property
-    def _steps(self) -> Any:
-        return (..., *(slice(None, None, -1 if f else 1) for f in self.flipped))
+    def _reversed(self) -> list[int]:
+        return [axis + 2 for axis, flipped in enumerate(self.flipped) if flipped]
 
 
 def views(augment: str) -> Iterator[View]:
@@ -98,6 +98,11 @@ class AugmentedNetwork:
         self._views = list(views(spec.augment))
 
     @property
+    def device(self) -> torch.device:
+        """Where the network's weights are."""
+        return self.network.device
+
+    @property
     def once(self) -> TorchNetwork:
         """The network that is asked about one view of a patch."""
         return self.network
@@ -112,16 +117,21 @@ class AugmentedNetwork:
 
     def forward(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run (n, c, z, y, x) float32 of the input patch; return the mean (n, c, z, y, x) float32 of the output patch."""
-        total = np.zeros((len(batch), self.spec.channels, *self.spec.output_patch), np.float32)
-        counts = np.zeros(total.shape[1:], np.float32)
+        return as_array(self.answer(torch.from_numpy(batch)))
+
+    def answer(self, batch: torch.Tensor) -> torch.Tensor:
+        """Run a batch as `forward` does, but take a tensor and return one on the network's device."""
+        batch = batch.to(self.device)
+        shape = (self.spec.channels, *self.spec.output_patch)
+        total = torch.zeros((len(batch), *shape), dtype=torch.float32, device=self.device)
+        counts = torch.zeros(shape, dtype=torch.float32, device=self.device)
         for view in self._views:
-            answer = view.undo(self.network.forward_whole(view.apply(batch)))
+            answer = view.undo(self.network.answer_whole(view.apply(batch)))
             for channel, source, shift in self._channels(view):
-                into, cut = _cuts(answer.shape[2:], self.spec.output_patch, shift)
+                into, cut = _cuts(tuple(answer.shape[2:]), self.spec.output_patch, shift)
                 total[:, channel][into] += answer[:, source][cut]
                 counts[channel][into[1:]] += 1
-        total /= counts
-        return total
+        return total.div_(counts)
 
     def _channels(self, view: View) -> Iterator[tuple[int, int, tuple[int, ...]]]:
         """Yield for each channel where the view has it, and by how much it moves along each axis."""

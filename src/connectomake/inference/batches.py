@@ -8,17 +8,34 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from connectomake.inference.backend import Backend
 from connectomake.inference.bump import blend_weights
 from connectomake.inference.chance import Askable, check_repeatable
 from connectomake.inference.constant import is_constant
-from connectomake.inference.context import scale_into
+from connectomake.inference.host import window
 from connectomake.inference.spec import InferenceSpec
 
 _COMPARED, _OFTEN = 4, 128
 """The forward pass whose answer is compared, and how many passes make a second comparison, after the last, cheap."""
 
-Answer: TypeAlias = tuple[NDArray[np.float32], NDArray[np.int64]]
-"""An output patch (c, z, y, x) and its place, the first voxel in the volume."""
+Answer: TypeAlias = tuple[Any, NDArray[np.int64]]
+"""An output patch (c, z, y, x) on the backend's side, and its place, the first voxel in the volume."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The image of one row of patches in z, over the whole width and height of a block's patches.
+
+    Parameters
+    ----------
+    image
+        (c, z, y, x) in the host's memory.
+    there
+        The same on the backend's side.
+    """
+
+    image: NDArray[Any]
+    there: Any
 
 
 class Network(Askable, Protocol):
@@ -34,16 +51,22 @@ class Network(Askable, Protocol):
 
 @dataclass(slots=True)
 class InferenceStats:
-    """What the inference of a block took: patches, forward passes, and seconds of wall time by part."""
+    """What the inference of a block took: patches, forward passes, and seconds of wall time by part.
+
+    Reading and writing run beside the network; what of their time it had to wait for is counted apart. On a CUDA device the
+    forward passes' seconds are the device's.
+    """
 
     patches: int = 0
     constant: int = 0
     passes: int = 0
     batch: int = 1
     read_seconds: float = 0.0
+    read_wait_seconds: float = 0.0
     forward_seconds: float = 0.0
     compare_seconds: float = 0.0
     write_seconds: float = 0.0
+    write_wait_seconds: float = 0.0
     seconds: float = 0.0
 
 
@@ -55,6 +78,8 @@ class Batches:
     ----------
     network
         What is asked.
+    backend
+        Through which it is asked.
     spec
         Patches, channels, batch, what becomes of constant patches.
     stats
@@ -66,25 +91,26 @@ class Batches:
     """
 
     network: Network
+    backend: Backend
     spec: InferenceSpec
     stats: InferenceStats
     total: int
     again: Callable[[], Askable] | None = None
-    _batch: NDArray[np.float32] | None = None
+    _batch: Any = None
     _filled: int = 0
     _waiting: list[tuple[NDArray[np.int64], int | None]] = field(default_factory=list)
     _compared: bool = False
 
-    def put(self, image: NDArray[Any], start: NDArray[np.int64]) -> Iterator[Answer]:
-        """Take a patch (c, z, y, x) of the image and its place; yield what is ready."""
-        if self.spec.constant is not None and is_constant(image):
+    def put(self, row: Row, corner: tuple[int, int], start: NDArray[np.int64]) -> Iterator[Answer]:
+        """Take the patch of a row at `corner` (y, x), and its place in the volume; yield what is ready."""
+        batch = self._room(row.image.shape[0])
+        if self.spec.constant is not None and is_constant(window(row.image, corner, tuple(batch.shape))):
             self.stats.constant += 1
             self._waiting.append((start, None))
             if not self._filled:
                 yield from self._answers(None)
             return
-        batch = self._room(image.shape)
-        scale_into(batch[self._filled], image)
+        self.backend.load(batch, self._filled, row.there, corner)
         self._waiting.append((start, self._filled))
         self._filled += 1
         if self._filled == len(batch):
@@ -93,41 +119,42 @@ class Batches:
     def rest(self) -> Iterator[Answer]:
         """Yield what still waits, after the last patch."""
         batch = self._batch
-        if batch is not None and self._filled:
+        if self._filled:
             batch[self._filled :] = batch[self._filled - 1]
             yield from self._answers(self._forward(batch))
-        if batch is not None and (not self._compared or self.stats.passes >= _OFTEN):
+        if self.stats.passes and (not self._compared or self.stats.passes >= _OFTEN):
             self._compare(batch, 0, None, 2 if self.stats.passes == 1 else 0)
 
-    def _room(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    def _room(self, channels: int) -> Any:
         if self._batch is None:
-            self.stats.batch = self.network.steady_batch(shape[0])
-            self._batch = np.zeros((self.stats.batch, *shape), np.float32)
+            self.stats.batch = self.network.steady_batch(channels)
+            self._batch = self.backend.new_batch((self.stats.batch, channels, *self.spec.patch))
         return self._batch
 
-    def _forward(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        began = time.perf_counter()
-        outputs = self.network.forward(batch)
-        self.stats.forward_seconds += time.perf_counter() - began
+    def _forward(self, batch: Any) -> Any:
+        outputs = self.backend.forward(batch)
         self.stats.passes += 1
         if self.stats.passes == min(_COMPARED, -(-self.total // len(batch))):
             self._compare(batch, self._filled - 1, outputs, int(self.stats.passes == 1))
         return outputs
 
-    def _compare(self, batch: NDArray[np.float32], place: int, outputs: NDArray[np.float32] | None, noise: int) -> None:
+    def _compare(self, batch: Any, place: int, outputs: Any, noise: int) -> None:
         self._compared = True
         if self.again is not None:
             began = time.perf_counter()
-            check_repeatable(self.network, self.again, batch, place, outputs, noise)
+            said = None if outputs is None else self.backend.as_array(outputs)
+            check_repeatable(self.network, self.again, self.backend.as_array(batch), place, said, noise)
             self.stats.compare_seconds += time.perf_counter() - began
 
-    def _answers(self, outputs: NDArray[np.float32] | None) -> Iterator[Answer]:
+    def _answers(self, outputs: Any) -> Iterator[Answer]:
         for start, place in self._waiting:
             yield self._constant_output() if outputs is None or place is None else outputs[place], start
         self._waiting.clear()
         self._filled = 0
 
-    def _constant_output(self) -> NDArray[np.float32]:
+    def _constant_output(self) -> Any:
         shape = (self.spec.channels, *self.spec.output_patch)
         output = np.full(shape, self.spec.constant, np.float32)
-        return output * blend_weights(self.spec.output_patch, self.spec.overlap) if self.network.weighted else output
+        if self.network.weighted:
+            output *= blend_weights(self.spec.output_patch, self.spec.overlap)
+        return self.backend.as_output(output)

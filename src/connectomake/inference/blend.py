@@ -1,6 +1,6 @@
 """Weighted sums of patches in a rolling slab, and their division by the lattice's sum of weights."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -127,6 +127,14 @@ class SlabBlender:
         """Add an output patch (c, z, y, x) whose first voxel lies at `start` (z, y, x in the volume)."""
         z, y, x = (int(s) - low for s, low in zip(start, self.box.start, strict=True))
         _add(self._total, patch, self.weights, z, y, x, self._done, self.box.shape[0], self.weighted)
+
+    def new_slab(self, planes: int, dtype: str) -> NDArray[Any]:
+        """Return planes (c, z, y, x) to be finished."""
+        return np.empty((len(self._total), planes, *self.box.shape[1:]), dtype)
+
+    def fetch(self, slab: NDArray[Any]) -> Callable[[], NDArray[Any]]:
+        """Return what returns a finished slab."""
+        return lambda: slab
 
     def finish(self, out: NDArray[Any], at: int, planes: int) -> None:
         """Write the next finished planes into `out` (c, z, y, x) from its plane `at`, and forget their sums.

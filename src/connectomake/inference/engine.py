@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from connectomake.errors import ModelError, RunError
 from connectomake.geometry.box import Box, Vec
 from connectomake.geometry.lattice import PatchLattice
-from connectomake.inference.batches import Answer, Batches, InferenceStats, Network
-from connectomake.inference.blend import SlabBlender
+from connectomake.inference.backend import Backend, Blender, backend_of
+from connectomake.inference.batches import Answer, Batches, InferenceStats, Network, Row
 from connectomake.inference.chance import Askable
 from connectomake.inference.context import Reader, check_finite, read_reflected
+from connectomake.inference.queues import ReadAhead, WriteBehind
 from connectomake.inference.spec import InferenceSpec
 from connectomake.inference.values import BadOutputError, complaint
 
@@ -38,6 +39,7 @@ class _Job:
     stats: InferenceStats
     again: Callable[[], Askable] | None
     probabilities: frozenset[int]
+    backend: Backend
 
 
 def infer_block(
@@ -52,13 +54,15 @@ def infer_block(
     progress: Progress | None = None,
     again: Callable[[], Askable] | None = None,
     probabilities: Iterable[int] = (),
+    backend: Backend | None = None,
 ) -> InferenceStats:
     """Run the network over one block and hand its output on slab by slab.
 
     Every lattice patch whose output meets the block is computed, weighted with the bump function, summed in lattice
     order in float32 and divided by the sum of the lattice's weights. What a voxel becomes depends on the lattice, the
-    image and the network, not on the block. Memory is one row of input patches in the image's dtype, one row of output
-    patches in float32, one slab, and one batch.
+    image and the network, not on the block. The next row of patches is read and the last slab written while the network runs,
+    each in a thread. Memory is two rows of input patches in the image's dtype, one row of output patches in float32, two
+    slabs, and one batch.
 
     Parameters
     ----------
@@ -85,6 +89,8 @@ def infer_block(
         forward pass per block (of two more in blocks of many). None does not compare.
     probabilities
         Channels of a float32 output that must lie in 0 to 1; of uint8 all must.
+    backend
+        Where patches are cut and blended; default that of the network's device.
 
     Raises
     ------
@@ -97,7 +103,20 @@ def infer_block(
     if not lattice.roi.contains(box) or box.empty:
         raise RunError(f"the block {box} is not inside the region of interest {lattice.roi}")
     stats = InferenceStats()
-    job = _Job(read, bounds, network, spec, lattice, box, write, slab, stats, again, frozenset(probabilities))
+    job = _Job(
+        read,
+        bounds,
+        network,
+        spec,
+        lattice,
+        box,
+        write,
+        slab,
+        stats,
+        again,
+        frozenset(probabilities),
+        backend or backend_of(network),
+    )
     _run(job, progress)
     return stats
 
@@ -117,51 +136,51 @@ def _blend(job: _Job) -> Iterator[int]:
     """Run all patches of the block, yielding how many are done after each."""
     network = job.network
     checked = range(job.spec.channels) if job.spec.dtype == "uint8" else job.probabilities
-    blender = SlabBlender(job.lattice, job.box, job.spec.channels, network.weighted, checked)
-    slabs = _SlabWriter(job, blender)
+    blender = job.backend.blender(job.lattice, job.box, job.spec.channels, network.weighted, checked)
     starts = job.lattice.patches_meeting(job.box)
+    rows, behind = ReadAhead(_rows(job, starts)), WriteBehind(lambda box, planes: job.write(box, planes()))
     try:
-        for done, (output, start) in enumerate(_outputs(job, starts), start=1):
-            slabs.advance(int(start[0]) - job.box.start[0])
-            blender.add(output, start)
-            yield done
-        slabs.advance(job.box.shape[0])
+        with behind, rows:
+            slabs = _SlabWriter(job, blender, behind)
+            for done, (output, start) in enumerate(_outputs(job, starts, rows), start=1):
+                slabs.advance(int(start[0]) - job.box.start[0])
+                blender.add(output, start)
+                yield done
+            slabs.advance(job.box.shape[0])
     except BadOutputError as bad:
         read = lambda box: read_reflected(job.read, box, job.bounds)  # noqa: E731
         raise ModelError(complaint(bad, network, job.spec, job.lattice, read)) from None
+    stats = job.stats
+    stats.read_seconds, stats.read_wait_seconds = rows.busy_seconds, rows.waited_seconds
+    stats.write_seconds, stats.write_wait_seconds = behind.busy_seconds, behind.waited_seconds
+    stats.forward_seconds = job.backend.forward_seconds()
 
 
-def _outputs(job: _Job, starts: NDArray[np.int64]) -> Iterator[Answer]:
+def _outputs(job: _Job, starts: NDArray[np.int64], rows: Iterable[NDArray[Any]]) -> Iterator[Answer]:
     """Yield each patch's output and place, in lattice order."""
-    batches = Batches(job.network, job.spec, job.stats, len(starts), job.again)
-    for image, start in _inputs(job, starts):
-        yield from batches.put(image, start)
+    batches = Batches(job.network, job.backend, job.spec, job.stats, len(starts), job.again)
+    origin = starts.min(axis=0)
+    planes = np.flatnonzero(np.diff(starts[:, 0], prepend=starts[0, 0] - 1))
+    for image, row_starts in zip(rows, np.split(starts, planes[1:]), strict=False):  # `rows` is asked once more, for its end
+        row = Row(image, job.backend.upload(image))
+        del image
+        for start in row_starts:
+            _, y, x = (int(v) for v in start - origin)
+            yield from batches.put(row, (y, x), start)
+        del row
     yield from batches.rest()
 
 
-def _inputs(job: _Job, starts: NDArray[np.int64]) -> Iterator[tuple[NDArray[Any], NDArray[np.int64]]]:
-    """Yield each patch's input, cut from the image that is read once per row of patches in z."""
-    margin, patch = job.spec.margin, job.spec.patch
-    origin = starts.min(axis=0) - margin
-    stop = starts.max(axis=0) - margin + patch
-    image: NDArray[Any] | None = None
-    plane: int | None = None
-    for start in starts:
-        low = start - margin
-        if image is None or low[0] != plane:
-            plane = int(low[0])
-            image = None  # before the next is read: never two in memory
-            image = _read_row(job, Box(_vec((plane, *origin[1:])), _vec((plane + patch[0], *stop[1:]))))
-        _, y, x = low - origin
-        yield image[:, :, y : y + patch[1], x : x + patch[2]], start
-
-
-def _read_row(job: _Job, box: Box) -> NDArray[Any]:
-    began = time.perf_counter()
-    image = read_reflected(job.read, box, job.bounds)
-    check_finite(image, box, "the image")
-    job.stats.read_seconds += time.perf_counter() - began
-    return image
+def _rows(job: _Job, starts: NDArray[np.int64]) -> Iterator[NDArray[Any]]:
+    """Yield the image of each row of patches in z."""
+    low = starts.min(axis=0) - job.spec.margin
+    high = starts.max(axis=0) - job.spec.margin + job.spec.patch
+    for z in np.unique(starts[:, 0]) - job.spec.margin[0]:
+        box = Box(_vec((z, *low[1:])), _vec((z + job.spec.patch[0], *high[1:])))
+        image = read_reflected(job.read, box, job.bounds)
+        check_finite(image, box, "the image")
+        yield image
+        del image  # before the next is read
 
 
 def _vec(values: Any) -> Vec:
@@ -172,20 +191,20 @@ def _vec(values: Any) -> Vec:
 class _SlabWriter:
     """Collects finished planes and hands them on when a slab is full."""
 
-    def __init__(self, job: _Job, blender: SlabBlender) -> None:
+    def __init__(self, job: _Job, blender: Blender, behind: WriteBehind) -> None:
         self._job = job
         self._blender = blender
+        self._behind = behind
         self._done = 0
-        self._planes: NDArray[Any] = np.empty((0, 0, 0, 0), job.spec.dtype)
+        self._planes: Any = None
 
     def advance(self, stop: int) -> None:
         """Finish all planes below `stop`, counted from the block's start."""
         while self._done < stop:
             at = self._done % self._job.slab
             if at == 0:
-                depth, height, width = self._job.box.shape
-                thickness = min(self._job.slab, depth - self._done)
-                self._planes = np.empty((self._job.spec.channels, thickness, height, width), self._planes.dtype)
+                planes = min(self._job.slab, self._job.box.shape[0] - self._done)
+                self._planes = self._blender.new_slab(planes, self._job.spec.dtype)
             planes = min(self._planes.shape[1] - at, stop - self._done)
             self._blender.finish(self._planes, at, planes)
             self._done += planes
@@ -193,9 +212,8 @@ class _SlabWriter:
                 self._flush()
 
     def _flush(self) -> None:
-        began = time.perf_counter()
         low, high = self._job.box.start, self._job.box.stop
         stop = low[0] + self._done
         box = Box((stop - self._planes.shape[1], low[1], low[2]), (stop, high[1], high[2]))
-        self._job.write(box, self._planes)
-        self._job.stats.write_seconds += time.perf_counter() - began
+        self._behind.put(box, self._blender.fetch(self._planes))
+        self._planes = None

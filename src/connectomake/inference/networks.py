@@ -76,6 +76,13 @@ def refuse_train_mode(module: Any, path: str) -> None:
             raise ModelError(f"{path}: {label} keeps no running statistics, so it uses those of each batch: {way_out}")
 
 
+def out_of_memory(spec: InferenceSpec, device: torch.device) -> str:
+    """Return the way out for a network that does not fit the device's memory."""
+    free, total = (value / 1e9 for value in torch.cuda.mem_get_info(device))
+    smaller = f"set inference.batch to {spec.batch // 2} or less" if spec.batch > 1 else "make inference.patch smaller"
+    return f"{free:.1f} of the device's {total:.1f} GB are free now: {smaller}, or run it on a device that nothing else uses"
+
+
 class _Base:
     """What both kinds of network share: the record, the checks of the output's form, steady batches."""
 
@@ -131,10 +138,12 @@ class _Base:
                 f"{type(error).__name__}: {error_summary(error)}; {self._way_out(error, batch)}"
             ) from error
 
-    def _way_out(self, error: Exception, batch: NDArray[np.float32]) -> str:
+    def _way_out(self, error: Exception, batch: Any) -> str:
+        if isinstance(error, torch.OutOfMemoryError):
+            return out_of_memory(self.spec, self.device)
         if "view size is not compatible" in str(error) and self.spec.layout != "contiguous":
             return "the network needs inference.layout: contiguous, or reshape in place of view"
-        if constant_patches(batch):
+        if constant_patches(as_array(batch) if isinstance(batch, torch.Tensor) else batch):
             return f"a patch of it is constant: {CONSTANT_WAY_OUT}"
         return "check inference.patch and the image's channels"
 
@@ -185,22 +194,29 @@ class TorchNetwork(_Base):
         ModelError
             If the network fails, returns something else than a tensor of that form, or leaves evaluation mode.
         """
-        output = self._checked(batch)
-        if tuple(output.shape[2:]) != self.spec.output_patch:
-            output = output[(slice(None), slice(None), *_central(self.spec))]
-        return _array(output)
+        return as_array(self.answer(torch.from_numpy(batch)))
 
-    def forward_whole(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Run a batch as `forward` does, but return all that the network gives: the output patch or the input patch.
+    def answer(self, batch: torch.Tensor) -> torch.Tensor:
+        """Run a batch as `forward` does, but take a tensor on any device and return one of float32 on the network's.
 
         Raises
         ------
         ModelError
             As `forward`.
         """
-        return _array(self._checked(batch))
+        output = self.answer_whole(batch)
+        if tuple(output.shape[2:]) != self.spec.output_patch:
+            output = output[(slice(None), slice(None), *_central(self.spec))]
+        return output
 
-    def _checked(self, batch: NDArray[np.float32]) -> torch.Tensor:
+    def answer_whole(self, batch: torch.Tensor) -> torch.Tensor:
+        """Run a batch as `answer` does, but return all that the network gives: the output patch or the input patch.
+
+        Raises
+        ------
+        ModelError
+            As `forward`.
+        """
         output = self._guarded(self._run, batch)
         if not isinstance(output, torch.Tensor):
             raise ModelError(
@@ -209,9 +225,9 @@ class TorchNetwork(_Base):
         self._check_form(tuple(output.shape), len(batch), [self.spec.output_patch, self.spec.patch])
         if not self.spec.allow_train_mode:
             refuse_train_mode(self.module, self.path)
-        return output
+        return output.to(torch.float32)
 
-    def _run(self, batch: NDArray[np.float32]) -> Any:
+    def _run(self, batch: torch.Tensor) -> Any:
         with torch.inference_mode(), lowered(self.device.type, self.spec.autocast):
             return self._activated(as_tensor(self._post(self.module(self._pre(batch))), self.device))
 
@@ -253,7 +269,8 @@ class UniversalNetwork(_Base):
         return np.ascontiguousarray(output, np.float32)
 
 
-def _array(tensor: torch.Tensor) -> NDArray[np.float32]:
+def as_array(tensor: torch.Tensor) -> NDArray[np.float32]:
+    """Return a tensor on any device as an array of float32."""
     result: NDArray[np.float32] = tensor.to("cpu", torch.float32).contiguous().numpy()
     return result
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 Transform = Callable[[Any], Any]
 
@@ -40,7 +39,7 @@ class PreProcess:
         self._layout = layout
         self._arrays: bool | None = None
 
-    def __call__(self, batch: NDArray[np.float32]) -> Any:
+    def __call__(self, batch: torch.Tensor) -> Any:
         """Return the tensor for the network, whatever it writes to it leaves the batch (n, c, z, y, x) alone.
 
         Raises whatever the function raises; of two failures on the first batch the one that is about its content.
@@ -60,13 +59,14 @@ class PreProcess:
                 raise failure from None
         return result
 
-    def _processed(self, batch: NDArray[np.float32], arrays: bool) -> Any:
+    def _processed(self, batch: torch.Tensor, arrays: bool) -> Any:
         function: Any = self._function
-        result = function(batch.copy() if arrays else self._tensor(batch))
+        result = function(batch.cpu().numpy().copy() if arrays else self._tensor(batch))
         if isinstance(result, np.ndarray):
             result = as_tensor(result, self._device)
             return result.contiguous(memory_format=self._layout) if result.ndim == 5 else result
         return result.to(self._device) if isinstance(result, torch.Tensor) else result
 
-    def _tensor(self, batch: NDArray[np.float32]) -> torch.Tensor:
-        return torch.from_numpy(batch.copy()).to(self._device).contiguous(memory_format=self._layout)
+    def _tensor(self, batch: torch.Tensor) -> torch.Tensor:
+        own = batch.clone() if batch.device == self._device else batch.to(self._device)
+        return own.contiguous(memory_format=self._layout)

@@ -6,6 +6,8 @@ level 0, for its checksum: a flipped bit is found when the chunk is read.
 
 import contextlib
 import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -36,10 +38,15 @@ class ShardWriter:
         The block.
     record
         What to note at the end of the file: stage, fingerprint, software.
+    threads
+        That compress storage chunks; the file does not depend on it.
     """
 
-    def __init__(self, path: str | os.PathLike[str], spec: LayerSpec, block_id: int, record: dict[str, Any]) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], spec: LayerSpec, block_id: int, record: dict[str, Any], threads: int = 1
+    ) -> None:
         self._spec = spec
+        self._threads = threads
         self._box = spec.grid.box(block_id)
         self._record = record
         self._missing = {spec.chunks.id_at(p) for p in spec.chunks.positions_meeting(self._box)}
@@ -72,12 +79,29 @@ class ShardWriter:
         """
         volume = array[None] if array.ndim == 3 else array
         self._check(box, volume)
-        for position in sorted(self._spec.chunks.positions_meeting(box), key=self._spec.chunks.id_at):
-            part = self._spec.chunks.box_at(position)
+        positions = sorted(self._spec.chunks.positions_meeting(box), key=self._spec.chunks.id_at)
+        parts = [self._spec.chunks.box_at(position) for position in positions]
+        for part in parts:
             if not box.contains(part):
                 raise LayerError(f"storage chunk {part} of {self._final} is cut by the box {box}")
-            data = precomputed.encode_chunk(volume[(slice(None), *part.slices(box.start))], self._spec.encoding)
-            self.write_encoded(position, data)
+        chunks = (volume[(slice(None), *part.slices(box.start))] for part in parts)
+        for position, data in zip(positions, self._packed(chunks), strict=True):
+            self._append(position, data)
+
+    def _packed(self, chunks: Iterable[np.ndarray]) -> Iterator[bytes]:
+        """Yield chunks as they are stored, in order."""
+        if self._threads == 1:
+            yield from map(self._pack, chunks)
+            return
+        with ThreadPoolExecutor(self._threads) as pool:
+            yield from pool.map(self._pack, chunks)
+
+    def _pack(self, chunk: np.ndarray) -> bytes:
+        return self._compressed(precomputed.encode_chunk(chunk, self._spec.encoding))
+
+    def _compressed(self, data: bytes) -> bytes:
+        level = self._spec.gzip
+        return compress(data, level_worth(data, level) if self._spec.encoding == "raw" else level)
 
     def write_encoded(self, position: Vec, data: bytes) -> None:
         """Write one storage chunk that is encoded already, as the layer's encoding wants it.
@@ -94,12 +118,14 @@ class ShardWriter:
         LayerError
             If the chunk is not in the block, or written twice.
         """
+        self._append(position, self._compressed(data))
+
+    def _append(self, position: Vec, data: bytes) -> None:
         key = self._spec.chunks.id_at(position)
         if key not in self._missing:
             raise LayerError(f"storage chunk {position} of {self._final} is not in its block or written twice")
         self._missing.discard(key)
-        level = self._spec.gzip
-        self._file.append(key, compress(data, level_worth(data, level) if self._spec.encoding == "raw" else level))
+        self._file.append(key, data)
 
     def _check(self, box: Box, volume: np.ndarray) -> None:
         wanted = (self._spec.channels, *box.shape)

@@ -39,7 +39,7 @@ class AffinityRule(BlockRule):
         return 20.0 * inference_of(self.plan).views
 
     def held(self, item: int | None = None) -> float:
-        """One row of patches of the image, one of the output in float32, one slab of storage chunks, one batch."""
+        """Two rows of patches of the image, one of the output in float32, two slabs of storage chunks, one batch."""
         plan, spec = self.plan, inference_of(self.plan)
         depth, height, width = (min(b, r) for b, r in zip(plan.block, plan.roi.shape, strict=True))
         image = volume_of((spec.patch[0], height + 2 * spec.patch[1], width + 2 * spec.patch[2]))
@@ -47,11 +47,12 @@ class AffinityRule(BlockRule):
         slab = min(plan.chunk[0], depth) * height * width
         return (
             volume_of(spec.patch) * spec.batch * NETWORK_BYTES_PER_VOXEL
-            + 3 * image * plan.source.channels * np.dtype(plan.source.dtype).itemsize
-            + spec.channels * (4 * row + np.dtype(spec.dtype).itemsize * slab)
+            + 4 * image * plan.source.channels * np.dtype(plan.source.dtype).itemsize
+            + spec.channels * (4 * row + 2 * np.dtype(spec.dtype).itemsize * slab)
         )
 
     def work(self, job: "Job", item: int) -> None:
+        from connectomake.inference.backend import compressing_threads
         from connectomake.inference.engine import infer_block
         from connectomake.inference.models import load_network, reloading
         from connectomake.layers import ShardWriter
@@ -65,7 +66,8 @@ class AffinityRule(BlockRule):
         if inference.void:
             print(inference.void_note)
         image = job.image(None if plan.source.in_place else job.files("image"))
-        with ShardWriter(job.output("shard"), spec, item, job.record(network=network.record(), **image.noted)) as writer:
+        record = job.record(network=network.record(), **image.noted)
+        with ShardWriter(job.output("shard"), spec, item, record, compressing_threads(network)) as writer:
             stats = infer_block(
                 read=image.read,
                 bounds=plan.source.bounds,
