@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -36,10 +36,10 @@ class _Job:
     box: Box
     write: Sink
     slab: int
-    stats: InferenceStats
     again: Callable[[], Askable] | None
     probabilities: frozenset[int]
     backend: Backend
+    stats: InferenceStats = field(default_factory=InferenceStats)
 
 
 def infer_block(
@@ -60,9 +60,8 @@ def infer_block(
 
     Every lattice patch whose output meets the block is computed, weighted with the bump function, summed in lattice
     order in float32 and divided by the sum of the lattice's weights. What a voxel becomes depends on the lattice, the
-    image and the network, not on the block. The next row of patches is read and the last slab written while the network runs,
-    each in a thread. Memory is two rows of input patches in the image's dtype, one row of output patches in float32, two
-    slabs, and one batch.
+    image and the network, not on the block. The next row of patches is read and the last slab written in threads beside
+    the network. Memory: two rows of input patches in the image's dtype, one of output in float32, two slabs, one batch.
 
     Parameters
     ----------
@@ -100,29 +99,15 @@ def infer_block(
         If the network fails, its output has the wrong form, a value that is not finite or no probability, or is another
         when it is asked again.
     """
-    if not lattice.roi.contains(box) or box.empty:
-        raise RunError(f"the block {box} is not inside the region of interest {lattice.roi}")
-    stats = InferenceStats()
-    job = _Job(
-        read,
-        bounds,
-        network,
-        spec,
-        lattice,
-        box,
-        write,
-        slab,
-        stats,
-        again,
-        frozenset(probabilities),
-        backend or backend_of(network),
-    )
-    _run(job, progress)
-    return stats
+    side = backend or backend_of(network)
+    job = _Job(read, bounds, network, spec, lattice, box, write, slab, again, frozenset(probabilities), side)
+    return _run(job, progress)
 
 
-def _run(job: _Job, progress: Progress | None) -> None:
+def _run(job: _Job, progress: Progress | None) -> InferenceStats:
     """Make the whole block, counting patches and time."""
+    if not job.lattice.roi.contains(job.box) or job.box.empty:
+        raise RunError(f"the block {job.box} is not inside the region of interest {job.lattice.roi}")
     began = time.perf_counter()
     total = job.lattice.count(job.box)
     for done in _blend(job):
@@ -130,6 +115,7 @@ def _run(job: _Job, progress: Progress | None) -> None:
         if progress is not None:
             progress(done, total)
     job.stats.seconds = time.perf_counter() - began
+    return job.stats
 
 
 def _blend(job: _Job) -> Iterator[int]:
