@@ -137,3 +137,49 @@ def test_writes_keep_their_order_and_end_before_the_end() -> None:
             behind.put(number)
             assert len(written) >= number - 1
     assert written == list(range(20))
+
+
+def test_a_step_in_progress_has_ended_when_the_block_has_failed() -> None:
+    begun, may_end, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def items():
+        yield 0
+        begun.set()
+        assert may_end.wait()
+        ended.set()
+        yield 1
+
+    with pytest.raises(ModelError), ReadAhead(items()) as ahead:
+        for _ in ahead:
+            assert begun.wait()
+            may_end.set()
+            raise ModelError("the network failed")
+    assert ended.is_set()
+
+
+def test_a_block_too_wide_for_the_device_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = InferenceSpec((4, 8, 8), (4, 8, 8), (0, 0, 0), device="cpu")
+    roi = Box.of_shape((16, 8, 8))
+
+    def full(*_: Any, **__: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    network = tiny_network(spec)
+    monkeypatch.setattr(torch, "zeros", full)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (2e9, 8e9))
+    read = lambda box: np.zeros((1, *box.shape), np.uint8)  # noqa: E731
+    with pytest.raises(ModelError, match=r"block of \[16, 8, 8\] .* 2.0 of 8.0 GB are free now: make block smaller in y and x"):
+        infer_block(
+            read, roi, network, spec, spec.lattice(roi), roi, lambda *_: None, 4,
+            backend=DeviceBackend(network, torch.device("cpu")),
+        )  # fmt: skip
+
+
+def test_constant_blocks_do_not_ask_the_network() -> None:
+    spec = InferenceSpec((4, 8, 8), (4, 8, 8), (0, 0, 0), batch=2, constant=0.0, device="cpu")
+    roi = Box.of_shape((16, 8, 8))
+    network = tiny_network(spec)
+    network.forward = lambda batch: pytest.fail("it was asked")  # type: ignore[method-assign]
+    read = lambda box: np.zeros((1, *box.shape), np.uint8)  # noqa: E731
+    stats = infer_block(read, roi, network, spec, spec.lattice(roi), roi, lambda *_: None, 4)
+    assert (stats.passes, stats.constant) == (0, 4)

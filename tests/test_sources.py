@@ -1,5 +1,7 @@
 """Every format gives back the voxels that numpy has, for any box."""
 
+import importlib
+import inspect
 import json
 import logging
 import shutil
@@ -19,6 +21,7 @@ from connectomake.errors import SourceError
 from connectomake.geometry import Box
 from connectomake.layers import LayerSpec, read_block, read_record, write_block
 from connectomake.sources import Source, ingest_block, is_url, open_source, resolve_local
+from connectomake.sources.formats import FORMATS
 from connectomake.storage import kvstore
 
 SIZE = (40.0, 4.0, 8.0)
@@ -319,3 +322,10 @@ def test_resolve_local() -> None:
     assert resolve_local("/a/b.h5", "/base") == "/a/b.h5"
     assert resolve_local("file:///a/b%20c", "/base") == "/a/b c"
     assert resolve_local("zarr://a.zarr", "/base") == "zarr:///base/a.zarr"
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
+def test_each_format_has_what_opens_it(form):
+    opener = getattr(importlib.import_module(f"connectomake.sources.{form.module}"), f"open_{form.name}")
+    keys = [key for key, has in (("dataset", form.dataset), ("scale", form.scale)) if has]
+    inspect.signature(opener).bind("place", **dict.fromkeys(keys), voxel_size=None, options=None)

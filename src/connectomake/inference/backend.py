@@ -71,14 +71,18 @@ class Backend(Protocol):
 
 def backend_of(network: Askable) -> Backend:
     """Return the side on which a network is run: its device's if that is a CUDA device and the network takes tensors."""
-    device: Any = getattr(network, "device", None)
-    if device is None or device.type != "cuda" or not hasattr(network, "answer"):
+    if not takes_tensors_on_gpu(network):
         return HostBackend(network)
     from connectomake.inference.cuda import DeviceBackend
 
-    return DeviceBackend(network, device)
+    return DeviceBackend(network, network.device)  # type: ignore[attr-defined]
+
+
+def takes_tensors_on_gpu(network: Any) -> bool:
+    """Whether a network runs on a CUDA device and takes tensors that lie there."""
+    return hasattr(network, "answer") and network.device.type == "cuda"
 
 
 def compressing_threads(network: Any) -> int:
     """Return how many threads compress the output: all that the process may use if the network runs on a GPU."""
-    return 1 if isinstance(backend_of(network), HostBackend) else len(os.sched_getaffinity(0))
+    return len(os.sched_getaffinity(0)) if takes_tensors_on_gpu(network) else 1

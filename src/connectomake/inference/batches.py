@@ -103,13 +103,13 @@ class Batches:
 
     def put(self, row: Row, corner: tuple[int, int], start: NDArray[np.int64]) -> Iterator[Answer]:
         """Take the patch of a row at `corner` (y, x), and its place in the volume; yield what is ready."""
-        batch = self._room(row.image.shape[0])
-        if self.spec.constant is not None and is_constant(window(row.image, corner, tuple(batch.shape))):
+        if self.spec.constant is not None and is_constant(window(row.image, corner, self.spec.patch)):
             self.stats.constant += 1
             self._waiting.append((start, None))
             if not self._filled:
                 yield from self._answers(None)
             return
+        batch = self._room(len(row.image))
         self.backend.load(batch, self._filled, row.there, corner)
         self._waiting.append((start, self._filled))
         self._filled += 1

@@ -5,6 +5,7 @@ rounded to float32, so equal patches give equal planes on either side. Work is q
 waits for it.
 """
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from connectomake.errors import ModelError
 from connectomake.geometry.box import Box
 from connectomake.geometry.lattice import PatchLattice
 from connectomake.inference.bump import blend_weights
@@ -61,7 +63,7 @@ class DeviceBackend:
 
     def load(self, batch: torch.Tensor, place: int, image: torch.Tensor, corner: tuple[int, int]) -> None:
         """Scale the patch at `corner` (y, x) of the image (c, z, y, x) into the batch."""
-        batch[place].copy_(window(image, corner, tuple(batch.shape)))
+        batch[place].copy_(window(image, corner, batch.shape[2:]))
         if self._scale is not None:
             batch[place].div_(self._scale)
 
@@ -103,6 +105,19 @@ def _event(timing: bool = False) -> Any:
     return event
 
 
+@contextlib.contextmanager
+def _memory_for(box: Box, device: torch.device) -> Iterator[None]:
+    """Turn want of the device's memory for what grows with the block into an error that says so."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        free, total = (value / 1e9 for value in torch.cuda.mem_get_info(device))
+        raise ModelError(
+            f"the sums of a block of {list(box.shape)} voxels do not fit the device's memory, of which {free:.1f} of "
+            f"{total:.1f} GB are free now: make block smaller in y and x, or run it on a device that nothing else uses"
+        ) from error
+
+
 class DeviceBlender:
     """Sums the patches of one block on the device, as `SlabBlender` does on the host, whose parameters these are.
 
@@ -124,8 +139,9 @@ class DeviceBlender:
         depth, height, width = box.shape
         ring = min(depth, lattice.patch[0])
         self._weights = torch.from_numpy(blend_weights(lattice.patch, lattice.overlap)).to(device)
-        self._total = torch.zeros((channels, ring, height, width), dtype=torch.float32, device=device)
-        self._norm = torch.zeros((ring, height, width), dtype=torch.float32, device=device)
+        with _memory_for(box, device):
+            self._total = torch.zeros((channels, ring, height, width), dtype=torch.float32, device=device)
+            self._norm = torch.zeros((ring, height, width), dtype=torch.float32, device=device)
         limits = torch.from_numpy(limits_of(channels, checked)).to(device)
         self._low, self._high = (limits[:, side, None, None, None] for side in (0, 1))
         self._device = device
@@ -179,7 +195,8 @@ class DeviceBlender:
     def new_slab(self, planes: int, dtype: str) -> torch.Tensor:
         """Return planes (c, z, y, x) to be finished."""
         channels, _, height, width = self._total.shape
-        return torch.empty((channels, planes, height, width), dtype=getattr(torch, dtype), device=self._device)
+        with _memory_for(self.box, self._device):
+            return torch.empty((channels, planes, height, width), dtype=getattr(torch, dtype), device=self._device)
 
     def fetch(self, slab: torch.Tensor) -> Callable[[], NDArray[Any]]:
         """Begin to copy a finished slab back; return what waits for it, checks its values, and returns it as an array.

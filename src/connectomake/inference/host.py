@@ -1,7 +1,7 @@
 """Patches cut, run and blended in the host's memory, by NumPy and numba."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,7 @@ class HostBackend:
 
     def load(self, batch: NDArray[np.float32], place: int, image: NDArray[Any], corner: tuple[int, int]) -> None:
         """Scale the patch at `corner` (y, x) of the image (c, z, y, x) into the batch."""
-        scale_into(batch[place], window(image, corner, batch.shape))
+        scale_into(batch[place], window(image, corner, batch.shape[2:]))
 
     def forward(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return what the network says of a batch."""
@@ -57,7 +57,7 @@ class HostBackend:
         return SlabBlender(lattice, box, channels, weighted, checked)
 
 
-def window(image: Any, corner: tuple[int, int], batch: tuple[int, ...]) -> Any:
-    """Return the patch whose first voxel lies at `corner` (y, x), of a row (c, z, y, x) and for a batch of this shape."""
+def window(image: Any, corner: tuple[int, int], patch: Sequence[int]) -> Any:
+    """Return the patch of a shape (z, y, x) whose first voxel lies at `corner` (y, x) of a row (c, z, y, x)."""
     y, x = corner
-    return image[:, :, y : y + batch[3], x : x + batch[4]]
+    return image[:, :, y : y + patch[1], x : x + patch[2]]

@@ -66,9 +66,11 @@ class ReadAhead(Generic[T]):
                 item = None  # the one who waits has it
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Stop; a read that hangs is not waited for."""
+        """Stop. The step in progress is waited for, since others may use what it uses, unless the process is to end."""
         self._stopped = True
         self._wanted.release()
+        if error is None or isinstance(error, Exception):
+            self._thread.join()
 
 
 class WriteBehind:
