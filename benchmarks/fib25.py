@@ -24,7 +24,7 @@ from benchmarks.rows import Row, Skipped
 from connectomake.agglomeration import Rule, agglomerate_graph, region_graph
 from connectomake.components import interior, watershed
 from connectomake.config import load_config, normalise
-from connectomake.evaluation import Tally, both_scores, coverage_of
+from connectomake.evaluation import Contingency, both_scores, coverage_of
 from connectomake.geometry import Box
 from connectomake.inference.engine import infer_block
 from connectomake.inference.models import load_network
@@ -146,21 +146,21 @@ def segment(affinity: np.ndarray, choice: Choice) -> np.ndarray:
     return without_small(segments, voxels, choice.min_size)[without_boundary(basins, affinity, choice.t_boundary)]
 
 
-def tally(truth: np.ndarray, segments: np.ndarray) -> Tally:
+def tally(truth: np.ndarray, segments: np.ndarray) -> Contingency:
     """Return the table of voxels per (true object, segment), ground truth 0 left out."""
     known = truth != 0
     keys = np.stack([truth[known].astype(np.uint64), segments[known].astype(np.uint64)], axis=1)
     unique, first, count = np.unique(keys, axis=0, return_index=True, return_counts=True)
-    return Tally(unique, count.astype(np.int64), np.flatnonzero(known)[first].astype(np.int64))
+    return Contingency(unique, count.astype(np.int64), np.flatnonzero(known)[first].astype(np.int64))
 
 
-def renamed(pairs: Tally, segments: np.ndarray) -> Tally:
+def renamed(pairs: Contingency, segments: np.ndarray) -> Contingency:
     """Return a table of pairs with basins as that with the segments of the basins."""
     keys = np.stack([pairs.keys[:, 0], segments[pairs.keys[:, 1]]], axis=1)
-    return Tally.summed([Tally(keys, pairs.count, pairs.first)], 2)
+    return Contingency.summed([Contingency(keys, pairs.count, pairs.first)], 2)
 
 
-def rows_of(pairs: Tally, name: str, note: str) -> Iterator[Row]:
+def rows_of(pairs: Contingency, name: str, note: str) -> Iterator[Row]:
     """Yield the scores; targets and FFN's stand beside those of all bodies."""
     scores, words = both_scores(pairs)[name], name.replace("_", " ")
     held: list[dict[str, Any]] = [{}, {}]

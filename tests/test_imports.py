@@ -184,6 +184,14 @@ def test_the_probe_sees_what_is_loaded():
     assert "torch" in loaded_by("affinity")
 
 
+def test_benchmarks_find_all_that_they_import():
+    names = sorted(f"benchmarks.{path.stem}" for path in (ROOT / "benchmarks").glob("*.py") if path.stem != "__main__")
+    assert "benchmarks.fib25" in names
+    code = "\n".join(f"import {name}" for name in names)
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+
+
 def test_parsing_the_workflow_loads_nothing_heavy():
     names = [n for p in sorted((ROOT / "workflow/rules").glob("*.smk")) for n in _import_lines(p)]
     assert names
