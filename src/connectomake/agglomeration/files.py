@@ -70,7 +70,7 @@ def canonical(merges: Merges) -> Merges:
     First come small supervoxels that were joined: the smallest key of each joined one with every other key in it. Then merges
     by mean, by the smallest index of their edges; then absorbed segments.
     """
-    from connectomake.agglomeration.small import unite
+    from connectomake.union_find import unite
 
     small, rest = merges.take(merges.kind == SMALL), merges.take(merges.kind >= MEAN)
     keys = np.unique(np.concatenate([small.a, small.b]))

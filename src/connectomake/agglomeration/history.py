@@ -78,7 +78,7 @@ def _by_index(spill: Spill) -> Iterator[Merges]:
 
 def _small(pairs: Spill, cuts: np.ndarray, path: PathLike) -> Iterator[Merges]:
     """Yield joins of small supervoxels: the smallest key of each set with every other key in it, ascending by that one."""
-    from connectomake.agglomeration.small import unite
+    from connectomake.union_find import unite
 
     if not len(cuts):
         found = pairs.take(0)

@@ -198,7 +198,7 @@ def _names(elements: _Elements, cluster: np.ndarray, count: int) -> np.ndarray:
 
 def _groups(elements: _Elements, found: Solution) -> np.ndarray:
     """Number clusters that are one segment alike: by votes here, or by votes below."""
-    from connectomake.agglomeration.small import unite
+    from connectomake.union_find import unite
 
     pairs = np.concatenate([found.votes, found.cluster[elements.same].reshape(-1, 2)])
     return np.asarray(unite(len(found.passed_up), np.ascontiguousarray(pairs, np.int64)))

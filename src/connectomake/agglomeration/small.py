@@ -3,6 +3,7 @@
 import numpy as np
 
 from connectomake.compiled import njit
+from connectomake.union_find import root
 
 
 @njit(cache=True, nogil=True)
@@ -35,7 +36,7 @@ def join_small(u, v, size, unsure, least):  # type: ignore[no-untyped-def]
     joins = np.empty((size.size, 2), np.int64)
     done = 0
     for i in range(u.size):
-        a, b = _root(parent, u[i]), _root(parent, v[i])
+        a, b = root(parent, u[i]), root(parent, v[i])
         if a == b or (size[a] >= least and size[b] >= least):
             continue
         if size[a] < size[b]:
@@ -50,33 +51,6 @@ def join_small(u, v, size, unsure, least):  # type: ignore[no-untyped-def]
         parent[b] = a
         size[a] += size[b]
     return parent, joins[:done]
-
-
-@njit(cache=True, nogil=True)
-def _root(parent, i):  # type: ignore[no-untyped-def]
-    while parent[i] != i:
-        parent[i] = parent[parent[i]]
-        i = parent[i]
-    return i
-
-
-@njit(cache=True, nogil=True)
-def roots(parent):  # type: ignore[no-untyped-def]
-    """Return the root of every cluster."""
-    found = np.empty(parent.size, np.int64)
-    for i in range(parent.size):
-        found[i] = _root(parent, i)
-    return found
-
-
-@njit(cache=True, nogil=True)
-def unite(count, pairs):  # type: ignore[no-untyped-def]
-    """Return the smallest member (count,) int64 of the set that each element is in, with pairs (m, 2) joined."""
-    parent = np.arange(count)
-    for i in range(pairs.shape[0]):
-        a, b = _root(parent, pairs[i, 0]), _root(parent, pairs[i, 1])
-        parent[max(a, b)] = min(a, b)
-    return roots(parent)
 
 
 @njit(cache=True, nogil=True)

@@ -129,7 +129,8 @@ def solve(edges: Edges, regions: Regions, rule: Rule) -> Solution:
 
 def _join_small(edges: Edges, regions: Regions, rule: Rule) -> tuple[np.ndarray, Regions, Edges, np.ndarray, Merges]:
     """Return the cluster of each region, the clusters, their edges, which clusters are undecided, and the joins."""
-    from connectomake.agglomeration.small import join_small, roots
+    from connectomake.agglomeration.small import join_small
+    from connectomake.union_find import roots
 
     count = len(regions.first)
     if rule.min_supervoxel <= 1:
@@ -165,7 +166,7 @@ def _with_neighbours(edges: Edges, undecided: np.ndarray, rule: Rule) -> np.ndar
 def _link(edges: Edges, regions: Regions, frozen: np.ndarray, rule: Rule) -> tuple[np.ndarray, Regions, Edges, Merges]:
     """Return the cluster of each region, the clusters, their edges and the merges."""
     from connectomake.agglomeration.linkage import link
-    from connectomake.agglomeration.small import roots
+    from connectomake.union_find import roots
 
     room = np.zeros(len(edges), np.uint64)
     total, count, index = (np.concatenate([column, room]) for column in (edges.total, edges.count, edges.index))

@@ -29,7 +29,7 @@ def agglomerate_graph(edges: Edges, voxels: np.ndarray, rule: Rule) -> tuple[np.
     merges : Merges
         By labels; see `segments_at`.
     """
-    from connectomake.agglomeration.small import unite
+    from connectomake.union_find import unite
 
     keys = np.arange(1, len(voxels), dtype=np.uint64)
     one = np.uint64(1)
@@ -90,7 +90,7 @@ def segments_at(keys: np.ndarray, merges: Merges, threshold: float, dtype: str, 
     (n,) uint64
         Smallest key of the segment.
     """
-    from connectomake.agglomeration.small import unite
+    from connectomake.union_find import unite
 
     counts = (merges.kind != MEAN) | reaches(merges.total, merges.count, threshold, dtype)
     counts &= (merges.kind != ABSORBED) | absorbed

@@ -9,6 +9,7 @@ from connectomake.components.threshold import threshold_for
 from connectomake.errors import ConfigError, RunError
 from connectomake.geometry import Box, Vec
 from connectomake.tables import ComponentTable, Faces
+from connectomake.union_find import number
 
 _BUDGET = {6: 1, 18: 2, 26: 3}
 
@@ -63,7 +64,7 @@ def label_block(values: np.ndarray, threshold: float, connectivity: int, box: Bo
     starts, stops, parents, firsts, nan = runs.find_runs(block, bound, _BUDGET[connectivity])
     if nan:
         raise RunError(f"the value at {first_nan(values, box.start)} (z, y, x) is NaN; check the model and its input")
-    count = runs.number(parents)
+    count = number(parents, 1)
     labels = np.zeros(block.shape, np.uint32)
     runs.paint(starts, stops, parents, firsts, labels)
     table = table_at(runs.measure(starts, stops, parents, firsts, block.shape[1], count), box, roi)

@@ -10,7 +10,7 @@ basin's smallest label is that of its first voxel.
 import numpy as np
 
 from connectomake.compiled import njit
-from connectomake.components.runs import union
+from connectomake.union_find import union
 
 NO_VOTE = 6
 
@@ -165,19 +165,6 @@ def _label_row(labels, parents, count, z, y, vote, bits):  # type: ignore[no-unt
             parents[count] = label
         row[x] = label
         left = label
-    return count
-
-
-@njit(cache=True, nogil=True)
-def number(parents):  # type: ignore[no-untyped-def]
-    """Turn parents into final labels 1, 2, … in place, in the order of first voxels; return their number."""
-    count = 0
-    for label in range(1, parents.size):
-        if parents[label] == label:
-            count += 1
-            parents[label] = count
-        else:
-            parents[label] = parents[parents[label]]  # the parent comes earlier and is numbered already
     return count
 
 

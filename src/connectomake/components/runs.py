@@ -8,6 +8,7 @@ two-scan labeling algorithm", IEEE Transactions on Image Processing 17, 2008), i
 import numpy as np
 
 from connectomake.compiled import njit
+from connectomake.union_find import union
 
 _FULL = np.uint64(0x0101010101010101)
 
@@ -126,34 +127,6 @@ def _join_rows(parents, starts, stops, firsts, row, before, reach):  # type: ign
             hit += 1
         if hit > other:
             other = hit - 1  # the last one may reach the next run too
-
-
-@njit(cache=True, nogil=True)
-def union(parents, a, b):  # type: ignore[no-untyped-def]
-    """Put the sets of `a` and `b` together under the smaller root, halving the paths on the way."""
-    while parents[a] != a:
-        parents[a] = parents[parents[a]]
-        a = parents[a]
-    while parents[b] != b:
-        parents[b] = parents[parents[b]]
-        b = parents[b]
-    if a < b:
-        parents[b] = a
-    else:
-        parents[a] = b
-
-
-@njit(cache=True, nogil=True)
-def number(parents):  # type: ignore[no-untyped-def]
-    """Turn parents into labels 1, 2, … in place, in the order of first runs; return their number."""
-    count = 0
-    for run in range(parents.size):
-        if parents[run] == run:
-            count += 1
-            parents[run] = count
-        else:
-            parents[run] = parents[parents[run]]  # the parent comes earlier and is numbered already
-    return count
 
 
 @njit(cache=True, nogil=True)

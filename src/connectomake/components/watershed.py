@@ -19,6 +19,7 @@ from connectomake.components.block import BlockLabels, check_shape, first_nan, t
 from connectomake.errors import ConfigError, RunError
 from connectomake.geometry import Box, Vec
 from connectomake.tables import EdgeFaces
+from connectomake.union_find import number
 
 HighPlanes: TypeAlias = tuple[np.ndarray | None, ...]
 Bound: TypeAlias = np.int32 | np.float32
@@ -122,7 +123,7 @@ def watershed_block(affinity: np.ndarray, high: HighPlanes, rule: WatershedRule,
     parents, nan = flood.flood(block, z, y, x, low, has_high, t_low, t_high, labels, low_kept, high_kept)
     if nan:
         raise RunError(_nan_message(affinity, box))
-    count = flood.number(parents)
+    count = number(parents, 0) - 1  # label 0 is no basin
     m = flood.relabel(labels, parents, count)
     table = table_at((m[:, 0], m[:, 1:4], m[:, 4:7], m[:, 7:10], m[:, 10:13]), box, roi)
     kept = [plane for pair in zip(low_kept, high_kept, strict=True) for plane in pair]

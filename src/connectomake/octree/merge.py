@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from connectomake.compiled import lazy_njit
 from connectomake.errors import RunError
 from connectomake.geometry import Box, Octree
 from connectomake.octree.contacts import BlockSource, EdgeRule
@@ -251,28 +250,7 @@ def _find(members: BoundaryMembers, key: np.ndarray, name: str, level: int) -> n
 
 def _join(count: int, pairs: np.ndarray) -> tuple[np.ndarray, int]:
     """Number the sets that pairs (m, 2) of elements 0 … count - 1 make: (count,) int64 from 0, and how many."""
-    parents = np.arange(count, dtype=np.int64)
-    sets = _unite(parents, np.ascontiguousarray(pairs, np.int64))
-    return parents, int(sets)
+    from connectomake.union_find import sets
 
-
-@lazy_njit
-def _unite(parents, pairs):  # type: ignore[no-untyped-def]
-    """Union-find by smallest index with path halving; then number the sets in place."""
-    for i in range(pairs.shape[0]):
-        a, b = pairs[i, 0], pairs[i, 1]
-        while parents[a] != a:
-            parents[a] = parents[parents[a]]
-            a = parents[a]
-        while parents[b] != b:
-            parents[b] = parents[parents[b]]
-            b = parents[b]
-        parents[max(a, b)] = min(a, b)
-    count = 0
-    for i in range(parents.size):
-        if parents[i] == i:
-            parents[i] = count
-            count += 1
-        else:
-            parents[i] = parents[parents[i]]
-    return count
+    numbers, sets_made = sets(count, np.ascontiguousarray(pairs, np.int64))
+    return numbers, int(sets_made)
