@@ -54,14 +54,14 @@ def load_later(loaded: dict[str, ModuleType]) -> None:
 
 
 class Field:
-    """Of a record: its default, or what makes it."""
+    """A record's value: its default, or what makes it. Stands for `sqlmodel.Field`."""
 
     def __init__(self, default: Any = None, default_factory: Callable[[], Any] | None = None, **_: Any) -> None:
         self.make = default_factory or (lambda: default)
 
 
 class Record:
-    """What Snakemake's records of files are made of, `sqlmodel.SQLModel`, without a database: named values with defaults."""
+    """Named values with defaults, without a database or checks of types. Stands for `sqlmodel.SQLModel`."""
 
     defaults: ClassVar[dict[str, Callable[[], Any]]] = {}
 
@@ -76,17 +76,21 @@ class Record:
 
     @classmethod
     def model_validate(cls, values: dict[str, Any]) -> Self:
-        """Make one of what was read; what it does not know is left out."""
+        """Make a record of what was read; unknown names are left out."""
         return cls(**values)
 
     def model_dump(self) -> dict[str, Any]:
-        """Return its values by name."""
+        """Return the values by name."""
         return {name: getattr(self, name) for name in self.defaults}
 
 
 def without_database(loaded: dict[str, ModuleType]) -> None:
-    """Import Snakemake's records as plain values; what else imports the database's packages gets these themselves."""
-    plain = {
+    """Import Snakemake's records as plain values.
+
+    Whatever else imports the database's packages gets the packages themselves, and so do the records of a Snakemake that needs
+    more of them than is here.
+    """
+    plain: dict[str, dict[str, Any]] = {
         "sqlmodel": {"SQLModel": Record, "Field": Field},
         "sqlalchemy": {"Column": lambda kind: kind, "JSON": None},
         "snakemake.persistence.db": {"DbPersistence": None},
@@ -94,9 +98,13 @@ def without_database(loaded: dict[str, ModuleType]) -> None:
     for name, attributes in plain.items():
         loaded[name] = ModuleType(name)
         vars(loaded[name]).update(attributes)
-    import snakemake.persistence  # noqa: F401
+    try:
+        import snakemake.persistence  # noqa: F401
 
-    for name in ("sqlmodel", "sqlalchemy"):
+        kept = ["snakemake.persistence.db"]
+    except Exception:  # whatever a later Snakemake asks of the names above
+        kept = []
+    for name in plain.keys() - kept:
         del loaded[name]
 
 
