@@ -27,7 +27,7 @@ from connectomake.meshes.parents import make_parent
 from connectomake.meshes.shards import Level, manifest
 from connectomake.objects import segment_properties, sizes
 from connectomake.octree import Adjacency, MemoryBlocks, merge_blocks, tables_for_children
-from connectomake.pipeline.demands import Demands, seconds_of
+from connectomake.pipeline.demands import LEAST_DISK_MB, Demands, seconds_of
 from connectomake.pipeline.job import all_of
 from connectomake.pipeline.registry import RULES, Stages
 from connectomake.pipeline.targets import Targets
@@ -265,11 +265,28 @@ def test_what_puts_tables_aside_asks_for_their_disk(tmp_path, stage):
     demands, path = Demands(make_plan()), str(tmp_path / "0.h5")
     write_tables(path, {"a": np.zeros(10 << 20, np.uint8)})
     one, many = demands.disk(stage, 1, [path]), demands.disk(stage, 1, [path] * 1000)
-    assert 2 * 10 < one < 1000, "a small run asks for little"
+    assert 2000 + 2 * 10 < one < 2100, "a small run asks for little"
     assert many - one == pytest.approx(4 * 9990, abs=1)
     assert demands.disk(stage, 2, [path]) == 2 * one
     petavoxel = Demands(plan_of_blocks(1024, 100))
     assert petavoxel.disk(stage) > 10**6, "where tables are in a bucket: as the voxels have it"
+
+
+@pytest.mark.parametrize(
+    ("rule", "least"),
+    [
+        ("affinity", 27 * 1024 + 12 * 1024),  # the image of all neighbours, three channels of float32
+        ("components", 4 * 12 * 1024 + 1024),  # with the three neighbours behind,
+        ("segmentation", 1024 + 2048),  # labels of 4 and of 8 bytes, compressed fourfold
+        ("pyramid", 8 * 12 * 1024 + 12 * 1024),  # the largest of its layers, from eight blocks
+    ],
+)
+def test_a_job_of_blocks_asks_for_the_disk_of_its_shards(rule, least):
+    shown = {"pyramid": {"enabled": True}, "keep": ["affinity"]}
+    large, small = Demands(plan_of_blocks(1024, **shown)), Demands(plan_of_blocks(64, **shown))
+    assert least <= large.disk(rule) - LEAST_DISK_MB <= 1.01 * least + 1
+    assert large.disk(rule, 2) == 2 * large.disk(rule)
+    assert small.disk(rule) < LEAST_DISK_MB + 30
 
 
 def plan_of_blocks(side, blocks=8, **sections):

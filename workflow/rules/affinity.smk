@@ -20,6 +20,7 @@ if plan.inference is not None:
         resources:
             mem_mb=memory("affinity"),
             runtime=minutes("affinity"),
+            disk_mb=disk("affinity"),
             gpu=1 if plan.inference.device.startswith("cuda") else 0,
         params:
             stage=depends_on("affinity"),

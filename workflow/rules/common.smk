@@ -84,10 +84,13 @@ def memory(name):
 
 
 def disk(name):
-    """Disk in MB, doubled at each retry, of a job that may put aside what does not fit into its memory."""
-    return with_params(
-        lambda wildcards, input, attempt: demands.disk(name, attempt, input)
-    )
+    """Disk in MB, doubled at each retry: what a job reads and makes, and puts aside of tables of the whole run."""
+    if RULES[name][1].reads_all:
+        return with_params(
+            lambda wildcards, input, attempt: demands.disk(name, attempt, input)
+        )
+    needed = cache(partial(demands.disk, name))
+    return same_for_all(with_params(lambda wildcards, attempt: needed(attempt)))
 
 
 def minutes(name):

@@ -18,6 +18,7 @@ rule components:
     resources:
         mem_mb=memory("components"),
         runtime=minutes("components"),
+        disk_mb=disk("components"),
     params:
         stage=depends_on("components"),
     script:

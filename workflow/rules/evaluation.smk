@@ -15,6 +15,7 @@ if "ground_truth" in plan.layers:
         resources:
             mem_mb=memory("ground_truth"),
             runtime=minutes("ground_truth"),
+            disk_mb=disk("ground_truth"),
         params:
             stage=depends_on("ground_truth"),
         script:
@@ -38,6 +39,7 @@ if plan.truth is not None:
         resources:
             mem_mb=memory("contingency"),
             runtime=minutes("contingency"),
+            disk_mb=disk("contingency"),
         params:
             stage=depends_on("contingency"),
         script:

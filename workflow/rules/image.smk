@@ -18,6 +18,7 @@ if "image" in plan.layers:
         resources:
             mem_mb=memory("image"),
             runtime=minutes("image"),
+            disk_mb=disk("image"),
         params:
             stage=depends_on("image"),
         script:

@@ -17,6 +17,7 @@ if plan.meshes_enabled:
         resources:
             mem_mb=memory("fragments"),
             runtime=minutes("fragments"),
+            disk_mb=disk("fragments"),
         params:
             stage=depends_on("fragments"),
         script:

@@ -17,6 +17,7 @@ if plan.measured:
         resources:
             mem_mb=memory("measures"),
             runtime=minutes("measures"),
+            disk_mb=disk("measures"),
         params:
             stage=depends_on("measures"),
         script:

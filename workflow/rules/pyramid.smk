@@ -20,6 +20,7 @@ if scales.layers:
         resources:
             mem_mb=memory("pyramid"),
             runtime=minutes("pyramid"),
+            disk_mb=disk("pyramid"),
         params:
             stage=depends_on("pyramid"),
         script:
@@ -45,6 +46,7 @@ if scales.layers:
         resources:
             mem_mb=memory("thumbnail"),
             runtime=minutes("thumbnail"),
+            disk_mb=disk("thumbnail"),
         params:
             stage=depends_on("thumbnail"),
         script:

@@ -18,6 +18,7 @@ rule segmentation:
     resources:
         mem_mb=memory("segmentation"),
         runtime=minutes("segmentation"),
+        disk_mb=disk("segmentation"),
     params:
         stage=depends_on("segmentation"),
     script:

@@ -17,6 +17,7 @@ if skeletons.enabled:
         resources:
             mem_mb=memory("traces"),
             runtime=minutes("traces"),
+            disk_mb=disk("traces"),
         params:
             stage=depends_on("traces"),
         script:

@@ -5,9 +5,11 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from connectomake.atomic import canonical_json
+from connectomake.geometry import as_vec
 from connectomake.planning.paths import Paths
 from connectomake.planning.plan import Plan
 
@@ -189,6 +191,13 @@ class Rule(ABC, Generic[Item]):
     def item_of(self, block: int) -> Item | None:
         """Return the job that a block belongs to, if jobs are of blocks or of groups of them."""
         return None
+
+    def examples(self) -> Iterable[Item]:
+        """Return jobs that read and make the most: here that of the block amid all others, or else the first."""
+        region = self.plan.roi
+        middle = as_vec([(a + b) // 2 for a, b in zip(region.start, region.stop, strict=True)])
+        item = self.item_of(self.plan.grid.id_of_voxel(middle))
+        return islice(self.items(), 1) if item is None else (item,)
 
     def process(self) -> int:
         """Return the memory in MB of a job's process before it reads anything."""

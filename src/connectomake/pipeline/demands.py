@@ -5,10 +5,11 @@ import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from connectomake.layers import table_bytes
+from connectomake.layers import LayerSpec, table_bytes
 from connectomake.pipeline.base import Rule
 from connectomake.pipeline.registry import Stages
 from connectomake.planning.fan_out import MB
@@ -18,9 +19,11 @@ REMOTE_MB = 180
 """Of the Snakemake around a script on a cluster: measured 105, and up to 174 of jobs with hundreds of inputs."""
 SPARE, LEAST_MINUTES = 3, 10
 """Clusters kill what exceeds its time: jobs ask for so many times what they should take, and for at least so long."""
-LEAST_DISK_MB, DISK_TABLES = 200, 4
-"""Disk of a job that puts tables aside: so much, and so many times its tables: they may be brought to it, it puts their rows
-aside, twice where it turns pairs of keys, and writes its own."""
+LEAST_DISK_MB, DISK_TABLES = 2000, 4
+"""Disk of a job: so much for logs and tables of blocks, and so many times the tables of a whole run: they may be brought to
+it, it puts their rows aside, twice where it turns pairs of keys, and writes its own."""
+SHARE_STORED = {"compressed_segmentation": 0.25}
+"""Bytes of a shard per byte of its voxels, at most; 1 where an encoding is not named: gzip gains little on noise."""
 _PARQUET = 5
 """Bytes in memory per byte of a table of merges: measured 4.5."""
 
@@ -87,12 +90,48 @@ class Demands:
         return (LEAST_MINUTES + math.ceil(SPARE * seconds / 60)) << (attempt - 1)
 
     def disk(self, rule: str, attempt: int = 1, tables: Iterable[str] = ()) -> int:
-        """Return the disk in MB that a job may take which puts tables aside.
+        """Return the disk in MB that a job may take where all that it reads is brought to it, as into pods.
 
-        That is what it reads, where that is brought to it, what it puts aside and sorts, and what it writes.
+        That is the shards that it reads and makes, as large as they may be; of jobs that read tables of the whole run, these,
+        and what they put aside to sort them.
+
+        Parameters
+        ----------
+        rule, attempt
+            See `memory`.
+        tables
+            Files that a job of the whole run reads; their sizes count where all are there, else an estimate.
         """
-        read = _read(self._stages.rule(rule), tables)
-        return LEAST_DISK_MB + math.ceil(DISK_TABLES * read / MB) << (attempt - 1)
+        found = self._stages.rule(rule)
+        held = DISK_TABLES * _read(found, tables) if found.reads_all else self._shards(rule)
+        return LEAST_DISK_MB + math.ceil(held / MB) << (attempt - 1)
+
+    def _shards(self, name: str) -> float:
+        """Return the bytes of the shards that a job reads and makes, at most."""
+        most = 0.0
+        for rule in (rule for rule in self._stages.rules() if rule.name == name):
+            for item in rule.examples():
+                read = (path for pairs in rule.inputs(item).values() for _, path in pairs)
+                shards = (Path(path) for path in chain(read, rule.outputs(item).values()) if path.endswith(".shard"))
+                most = max(most, sum(self._shard_bytes.get(shard.parent, 0.0) for shard in shards))
+        return most
+
+    @functools.cached_property
+    def _shard_bytes(self) -> dict[Path, float]:
+        """The bytes of a whole block's shard, at most, by the folder of the shards."""
+        found = {}
+        for rule in self._stages.rules():
+            for item in rule.examples():
+                for name, path in rule.outputs(item).items():
+                    if shard := rule.shard_of(name, item):
+                        found[Path(path).parent] = most_bytes(shard[0])
+        return found
+
+
+def most_bytes(layer: LayerSpec) -> float:
+    """Return the bytes of the shard of a whole block of a layer, at most."""
+    voxels = min(math.prod(layer.block), layer.roi.volume)
+    return SHARE_STORED.get(layer.encoding, 1.0) * layer.channels * layer.numpy_dtype.itemsize * voxels
 
 
 def seconds_of(rule: Rule[Any], voxels: int) -> float:

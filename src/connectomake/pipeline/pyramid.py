@@ -61,6 +61,10 @@ class PyramidRule(Rule[tuple[int, int]]):
     def look(self, name: str, item: tuple[int, int]) -> Callable[[str], Any]:
         return partial(checks.shard, Scales(self.plan).specs(self.layer)[item[0]], item[1])
 
+    def examples(self) -> Iterator[tuple[int, int]]:
+        """Yield the first job of each scale."""
+        return ((i, 0) for i, _ in enumerate(Scales(self.plan).specs(self.layer)) if i)
+
     def held(self, item: tuple[int, int] | None = None) -> float:
         return joined_bytes(self.plan)
 
