@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from docs import structure_picture
 
 from connectomake.config import check_config, load_config, normalise, schema
+from tests.test_imports import FLOOR_OF, arrows
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/**/*.md"))]
@@ -113,6 +115,19 @@ def test_commands_exist(page):
     makefile = (ROOT / "Makefile").read_text()
     for name in re.findall(r"\bmake (demo|cluster|test[a-z-]*|bench|lint|fib25|clean|lock)\b", page.read_text()):
         assert re.search(rf"^{name}:", makefile, re.MULTILINE)
+
+
+def test_the_picture_of_the_structure_is_as_the_imports_are():
+    again = "python -m docs.structure_picture draws it again"
+    assert structure_picture.PICTURE.read_text() == structure_picture.draw(), again
+    boxes = structure_picture.places()
+    imports = {package: {*arrows(package)} for package in FLOOR_OF}
+    drawn = list(structure_picture.shown(imports))
+    assert all(boxes[package][1] < boxes[other][1] for package, other in drawn), "no arrow runs up"
+    reached = {package: {package} for package in boxes}
+    for package in sorted(boxes, key=FLOOR_OF.__getitem__):
+        reached[package].update(*(reached[other] for other in (b for a, b in drawn if a == package)))
+    assert all(others <= reached[package] for package, others in imports.items()), "what is left out follows from the others"
 
 
 def test_pictures_are_small():

@@ -22,7 +22,7 @@ MODULES = {path.relative_to(LIBRARY).as_posix(): path for path in sorted(LIBRARY
 FLOORS = {
     "ground": "bounded_text credentials private_folder shell",
     "errors": "compiled errors forking",
-    "the operating system": "geometry os_errors stale_files union_find",
+    "basics": "geometry os_errors stale_files union_find",
     "files": "atomic networks tables",
     "stores": "storage",
     "layers": "layers lock phantom source_archive",
