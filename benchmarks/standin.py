@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from connectomake.layers.beside import beside
 from connectomake.layers.columns import write_columns
+from connectomake.layers.companions import companion_checksums
 from connectomake.layers.records import encode_record, named
 from connectomake.pipeline.expected import expected
 from connectomake.pipeline.registry import Stages
@@ -33,7 +33,7 @@ def stand_in(plan: Plan) -> int:
             _write(file.path, b"{}")
     for file in files:
         if file.recorded and file.stage != "info":
-            record = records[file.stage] | (beside(file.path, *others[file.path]) if file.path in others else {})
+            record = records[file.stage] | (companion_checksums(file.path, *others[file.path]) if file.path in others else {})
             _write_record(file.path, record)
     return len(files)
 

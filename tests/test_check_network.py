@@ -14,7 +14,7 @@ from connectomake.errors import ConfigError, ModelError
 from connectomake.layers import read_box
 from connectomake.pipeline.registry import Stages
 from connectomake.planning.resolve import prepare_plan, resolve
-from connectomake.reporting.facts import run_rows
+from connectomake.reporting.run_page import run_rows
 from connectomake.verify.mixtures import Mixtures
 from tests.flow import CONFIG, Flow
 from tests.rule_jobs import do_all

@@ -111,7 +111,7 @@ def test_nodes_and_packs_are_counted_without_listing_them(shape, block, fan_out,
     plan = make_plan(shape, block, fan_out=fan_out, per_job=per_job)
     octree, tree = plan.octree, plan.mesh_tree
     assert octree.counts() == [len(octree.nodes(level)) for level in range(1, octree.levels + 1)]
-    assert tree.counts() == [len(tree.packs(level)) for level in range(tree.top + 1)]
+    assert tree.counts() == [len(tree.nodes(level)) for level in range(tree.top + 1)]
     for rule in Stages(plan).rules():
         assert rule.count() == len(list(rule.items())), rule.name
 
@@ -544,10 +544,10 @@ def test_phantom(fresh, capsys):
 
 
 def test_summary_counts_a_block_once_whatever_the_thresholds(here):
-    from connectomake.cli.summary import _facts
-    from connectomake.reporting.stage_files import tallies
+    from connectomake.cli.summary import _rows
+    from connectomake.reporting.stage_files import stages_of_files
 
     section = {"agglomeration": {"threshold": 0.3, "thresholds": [0.5, 0.6]}, "segmentation": {"method": "watershed"}}
     plan = resolve({**CONFIG, **section, "inference": {**CONFIG["inference"], "channels": 3}})
-    facts = dict(_facts(plan, tallies(plan, stage_files(plan))))
+    facts = dict(_rows(plan, stages_of_files(plan, stage_files(plan))))
     assert f"of {plan.grid.count:,} segmented" in facts["blocks"]

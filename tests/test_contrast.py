@@ -6,7 +6,7 @@ import pytest
 from connectomake.cli import main
 from connectomake.pyramid.thumbnail import shaded
 from connectomake.reporting.sections import grey
-from connectomake.viewing import doubts, viewer_state
+from connectomake.viewing import contrast_warnings, viewer_state
 from connectomake.viewing.contrast import affinity_span, image_span
 from connectomake.viewing.shaders import colour_shader, grey_shader
 from tests.shown_layers import chequered, ingested, make_plan, with_affinity
@@ -74,7 +74,8 @@ def test_an_affinity_beyond_one_is_shown_and_said(tmp_path, monkeypatch, capsys,
     shader = viewer_state(plan, "http://h:1", (0, 0, 0))["layers"][1]["shader"]
     expected = (low, high) if said else (None if channels == 3 else (0, 1))
     assert shader == (colour_shader if channels == 3 else grey_shader)(expected)
-    assert [f"span {low:g} to {high:g}, but a probability is 0 to 1" in text for text in doubts(plan)] == [True] * said
+    warnings = contrast_warnings(plan)
+    assert [f"span {low:g} to {high:g}, but a probability is 0 to 1" in text for text in warnings] == [True] * said
 
 
 def test_view_says_it(tmp_path, monkeypatch, capsys):

@@ -9,7 +9,7 @@ import pytest
 
 from connectomake.cli import main
 from connectomake.layers import read_record, write_columns
-from connectomake.layers.beside import beside, check_beside, check_form
+from connectomake.layers.companions import check_companion, check_form, companion_checksums
 from connectomake.layers.records import comment_of
 from connectomake.pipeline.registry import Stages
 from connectomake.pipeline.targets import Targets
@@ -120,7 +120,7 @@ def test_results_without_checksums_beside_them_stay(run):
     results = targets.evaluation()
     record = {k: v for k, v in read_record(results["table"]).items() if k != "beside"}
     for name in ("scores", "worst"):
-        check_beside(results["table"], record, results[name])
+        check_companion(results["table"], record, results[name])
     assert not is_stale(results["table"], stages.fingerprint("evaluation"), [results["scores"], results["worst"]])
     Path(results["worst"]).write_bytes(Path(results["worst"]).read_bytes()[:-1])
     with pytest.raises(OSError, match=r"worst.csv is truncated or damaged; delete it and rerun"):
@@ -142,7 +142,7 @@ def test_a_record_in_a_page(tmp_path):
     path, other = tmp_path / "page.html", tmp_path / "data" / "table.csv"
     other.parent.mkdir()
     other.write_text("a\n1\n")
-    record = {"fingerprint": "f", "note": "--> é", **beside(path, other)}
+    record = {"fingerprint": "f", "note": "--> é", **companion_checksums(path, other)}
     path.write_text(f"<p>é</p>{comment_of(record)}")
     assert "-->" not in path.read_text()[:-4]
     assert read_record(path) == record

@@ -173,14 +173,14 @@ def test_what_was_never_read_is_asked(large):
     for rule in (LARGE, Rule(below=0), Rule(), Rule(below=0, deep=True)):
         with pytest.raises(ContentError, match=r"was written to.*verify --deep --source.*check --deep --source-is same"):
             seen(path, options, rule)
-    assert seen(path, options, Rule(below=0, answer="same")) == first
+    assert seen(path, options, Rule(below=0, source_is="same")) == first
     assert seen(path, options, LARGE) == first
 
 
 def test_the_answer_changed_makes_it_another_image(large):
     path, options, first = large
     Path(path).touch()
-    now = seen(path, options, Rule(below=0, answer="changed"))
+    now = seen(path, options, Rule(below=0, source_is="changed"))
     assert now.identity != first.identity
     assert seen(path, options, LARGE).identity == now.identity
     deep = seen(path, options, Rule(below=0, deep=True))

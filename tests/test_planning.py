@@ -86,9 +86,9 @@ def test_every_target_is_made_from_targets():
     tree = plan.mesh_tree
     assert tree.top > 1
     for level in range(tree.top + 1):
-        for pack in tree.packs(level):
-            assert tree.parse(level, tree.name(level, pack)) == pack
-            assert level == 0 or len(inputs_of(Stages(plan).rule("gather"), (level, pack))) <= 2
+        for node in tree.nodes(level):
+            assert tree.parse(level, tree.name(level, node)) == node
+            assert level == 0 or len(inputs_of(Stages(plan).rule("gather"), (level, node))) <= 2
     assert len(inputs_of(Stages(plan).rule("meshes"), 0)) <= 2
     assert len(targets.kept()) == len(known), "no target is named twice"
 
@@ -134,11 +134,11 @@ def test_default_chunks_are_legal(z, y, x, k):
 def test_mesh_tree_holds_every_block_once(shape, voxels, bits):
     grid = BlockGrid(Box.of_shape(shape), (1, 1, 1))
     tree = GroupTree.of(grid, voxels, bits)
-    blocks = [b for pack in tree.packs(0) for b in tree.members(0, pack)]
+    blocks = [b for node in tree.nodes(0) for b in tree.children(0, node)]
     assert sorted(blocks) == list(grid.ids)
-    assert len(tree.packs(tree.top)) <= 1 << bits
+    assert len(tree.nodes(tree.top)) <= 1 << bits
     for level in range(1, tree.top + 1):
-        assert sorted(p for pack in tree.packs(level) for p in tree.members(level, pack)) == tree.packs(level - 1)
+        assert sorted(p for node in tree.nodes(level) for p in tree.children(level, node)) == tree.nodes(level - 1)
 
 
 def test_memory_of_a_node_follows_from_the_tables_that_it_reads(tmp_path):
@@ -234,7 +234,7 @@ def test_traces_of_a_group_without_a_cell_ask_for_the_process_alone():
     shape, cell = (272, 280, 288), {"enabled": True, "cell": [256] * 3, "voxels_per_job": 1}
     plan = make_plan(shape=shape, block=[128] * 3, chunk=[64] * 3, skeletons=cell)
     skeletons, demands = Skeletons(plan), Demands(plan)
-    asked = {group: demands.memory("traces", 1, item=group) for group in skeletons.tree.packs(0)}
+    asked = {group: demands.memory("traces", 1, item=group) for group in skeletons.tree.nodes(0)}
     empty = {group for group in asked if not skeletons.blocks(group)}
     assert len(asked) == 27
     assert len(empty) == 19
@@ -253,7 +253,7 @@ def test_the_largest_cell_of_each_group_is_asked_for(side, block, cell, halo):
     section = {"enabled": True, "cell": [cell] * 3, "halo": 10.0 * halo, "voxels_per_job": 1}
     plan = make_plan(shape=(side,) * 3, block=[block] * 3, chunk=None, meshes={"enabled": False}, skeletons=section)
     skeletons, traces = Skeletons(plan), Stages(plan).rule("traces")
-    for group in skeletons.tree.packs(0):
+    for group in skeletons.tree.nodes(0):
         cells = list(skeletons.spec.positions(skeletons.tree.box(0, group)))
         held = max((50 * skeletons.spec.reach(c).volume + 24 * skeletons.spec.around(c).volume for c in cells), default=0)
         assert traces.held(group) >= held

@@ -12,7 +12,7 @@ import pytest
 
 import connectomake
 from connectomake.compiled import use_cache_of_this_source
-from connectomake.private_folder import intruders, make_private
+from connectomake.private_folder import make_private, writable_by_others
 
 ROOT = os.getuid() == 0
 OTHER = 12345
@@ -113,15 +113,15 @@ def test_reasons(tmp_path):
     assert make_private(folder) is None
     assert mode(folder) == 0o700
     folder.parent.chmod(0o777)
-    assert intruders(folder) == f"{folder.parent} can be written by other users"
+    assert writable_by_others(folder) == f"{folder.parent} can be written by other users"
     folder.parent.chmod(0o1777)
-    assert intruders(folder) is None, "nobody can move what is another's in a sticky folder"
+    assert writable_by_others(folder) is None, "nobody can move what is another's in a sticky folder"
     folder.chmod(0o1777)
-    assert "can be written" in intruders(folder)
+    assert "can be written" in writable_by_others(folder)
     (tmp_path / "link").symlink_to(folder.parent)
     folder.chmod(0o700)
-    assert intruders(tmp_path / "link/b") is None, "a link of ours on the way"
-    assert "is a link" in intruders(tmp_path / "link")
+    assert writable_by_others(tmp_path / "link/b") is None, "a link of ours on the way"
+    assert "is a link" in writable_by_others(tmp_path / "link")
     assert "cannot be made" in make_private(Path("/dev/null/x"))
 
 

@@ -17,7 +17,7 @@ from connectomake.errors import ConfigError
 from connectomake.geometry import Box
 from connectomake.pipeline.targets import Targets
 from connectomake.planning.sections import spread, window
-from connectomake.reporting import facts, pictures
+from connectomake.reporting import pictures, run_page
 from connectomake.reporting.blocks import block_map, block_seconds, block_states
 from connectomake.reporting.colours import colours_of, nice_length
 from connectomake.reporting.render import SIZE, rendering
@@ -129,15 +129,15 @@ def test_slowest_blocks_and_stages(plan):
         path.write_text(f"s\th:m:s\tmax_rss\n{n + 1}.5\t0:00:01\t123.0\n")
     last = plan.grid.ids[-1]
     assert block_seconds(plan)[last] == {"affinity": plan.grid.count + 0.5}
-    assert facts.slowest_rows(plan)[0][:2] == ["affinity", plan.grid.name(last)]
-    rows = {row["stage"]: row for row in csv.DictReader(io.StringIO(facts.stages_csv(plan)))}
+    assert run_page.slowest_rows(plan)[0][:2] == ["affinity", plan.grid.name(last)]
+    rows = {row["stage"]: row for row in csv.DictReader(io.StringIO(run_page.stages_csv(plan)))}
     assert rows["affinity"]["jobs measured"] == str(plan.grid.count)
     assert rows["affinity"]["voxels/s per job"].endswith("vox/s")
     assert rows["segmentation"]["time of all jobs"] == ""
 
 
 def test_the_page_works_offline(plan):
-    text = facts.page(plan)
+    text = run_page.page(plan)
     assert "http" not in text
     assert "src=" not in text
     for name in ("affinity", "segmentation", "connectomake", "min_size", "raw.h5 [raw]"):

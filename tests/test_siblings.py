@@ -87,7 +87,7 @@ def test_verify_names_every_sibling_under_another_name(plan):
 
 def test_readers_refuse_a_sibling_under_another_name(plan):
     targets = Targets(plan)
-    packs = [targets.pack(0, p) for p in plan.mesh_tree.packs(0)][:2]
+    packs = [targets.pack(0, p) for p in plan.mesh_tree.nodes(0)][:2]
     readers = {
         (targets.merge(1, 0), targets.merge(1, 1)): read_tables,
         tuple(contingencies(plan)[:2]): read_tables,

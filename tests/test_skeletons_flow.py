@@ -81,11 +81,11 @@ def test_a_job_opens_no_more_files_than_the_fan_out(done):
     here = {"skeletons__cell": [8, 8, 8], "skeletons__halo": 40}
     config = done.with_values(block=[8, 8, 8], chunk=[8, 8, 8], merge__fan_out=64, **here)
     skeletons = Skeletons(done.plan(config))
-    groups = skeletons.tree.packs(0)
+    groups = skeletons.tree.nodes(0)
     assert skeletons.tree.group_bits > 0
     assert max(len(skeletons.blocks(g)) for g in groups) <= 64
-    assert len(skeletons.tree.packs(skeletons.tree.top)) <= 64
-    assert sorted({b for g in groups for b in skeletons.tree.members(0, g)}) == list(skeletons.plan.grid.ids)
+    assert len(skeletons.tree.nodes(skeletons.tree.top)) <= 64
+    assert sorted({b for g in groups for b in skeletons.tree.children(0, g)}) == list(skeletons.plan.grid.ids)
 
 
 def test_killed_and_resumed(done, tmp_path):

@@ -105,7 +105,7 @@ def test_commands_tell_of_them(run, capsys):
     assert "skeletons" in call(capsys, "plan")[1]
     rules = {r["rule"]: r["jobs"] for r in json.loads(call(capsys, "plan", "--json")[1])["rules"]}
     skeletons = Skeletons(run)
-    assert rules["traces"] == len(skeletons.tree.packs(0))
+    assert rules["traces"] == len(skeletons.tree.nodes(0))
     assert rules["gather_traces"] == sum(skeletons.tree.counts()) - rules["traces"]
     assert rules["skeletons"] == 1
     out = call(capsys, "progress")[1]

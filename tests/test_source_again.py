@@ -22,7 +22,7 @@ from connectomake.pipeline.targets import Targets
 from connectomake.planning.freshness import is_stale
 from connectomake.planning.ledger import Ledger
 from connectomake.planning.resolve import resolve
-from connectomake.sources.witness import Witness, differs, lines_of, united
+from connectomake.sources.read_log import LoggedReader, differs, lines_of, united
 from connectomake.verify.source import compare, plan_of_results
 from tests.tiny_run import CONFIG, job
 
@@ -44,10 +44,10 @@ def reads(draw):
 @given(reads(), st.integers(1, 3), st.tuples(*(st.integers(0, n - 1) for n in SHAPE)))
 def test_lines_tell_every_change_of_what_was_read_and_no_other(boxes, channels, voxel):
     image = np.random.default_rng(0).integers(0, 256, (channels, *SHAPE)).astype(np.uint16)
-    witness = Witness(lambda box: image[(slice(None), *box.slices())])
+    reader = LoggedReader(lambda box: image[(slice(None), *box.slices())])
     for box in boxes:
-        np.testing.assert_array_equal(witness(box), image[(slice(None), *box.slices())])
-    lines = lines_of({"read": {"source": witness.lines}}, "source")
+        np.testing.assert_array_equal(reader(box), image[(slice(None), *box.slices())])
+    lines = lines_of({"read": {"source": reader.lines}}, "source")
     assert lines is not None
     edited = image.copy()
     edited[(channels - 1, *voxel)] ^= 1
@@ -60,10 +60,10 @@ def test_lines_tell_every_change_of_what_was_read_and_no_other(boxes, channels, 
 
 
 def test_slabs_of_a_block_are_one_line():
-    witness = Witness(lambda box: np.zeros((1, *box.shape), np.uint8))
+    reader = LoggedReader(lambda box: np.zeros((1, *box.shape), np.uint8))
     for z in range(0, 20, 8):
-        witness(Box((z, 0, 0), (min(z + 8, 20), 16, 16)))
-    assert [line[:7] for line in witness.lines] == [[0, 0, 0, 20, 16, 16, 8]]
+        reader(Box((z, 0, 0), (min(z + 8, 20), 16, 16)))
+    assert [line[:7] for line in reader.lines] == [[0, 0, 0, 20, 16, 16, 8]]
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def test_sections_are_read_in_the_order_of_their_numbers(tmp_path: Path, names: 
     source = open_source(write(tmp_path, names), **V)
     assert order(source) == list(range(1, len(names) + 1))
     if len(names) > 1:
-        assert f"{names[0]}, {names[1]}, …, {names[-1]} ({len(names)} files)" in source.facts[0]
+        assert f"{names[0]}, {names[1]}, …, {names[-1]} ({len(names)} files)" in source.remarks[0]
 
 
 @pytest.mark.parametrize(("names", "sentence"), [

@@ -185,7 +185,7 @@ def test_damaged_meshes(run):
 
 
 def test_flipped_bit_in_a_pack_is_found_deep(run):
-    pack = max((Targets(run).pack(0, p) for p in run.mesh_tree.packs(0)), key=lambda p: Path(p).stat().st_size)
+    pack = max((Targets(run).pack(0, p) for p in run.mesh_tree.nodes(0)), key=lambda p: Path(p).stat().st_size)
     length = len(json.dumps(read_record(pack)))
     flip(pack, Path(pack).stat().st_size - length - 300)
     assert any(pack in p and "corrupted" in p for p in verify(run, stages={"fragments"}, every_chunk=True).problems)

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from connectomake.private_folder import intruders, make_private
+from connectomake.private_folder import make_private, writable_by_others
 
 
 def njit(**options: Any) -> Callable[..., Any]:
@@ -83,7 +83,7 @@ def _made_by_others(folder: Path) -> str | None:
     """Return why a folder cannot be trusted; make it if it is not there."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return intruders(folder.resolve())
+        return writable_by_others(folder.resolve())
     except (OSError, ValueError) as error:
         return f"{folder} cannot be used ({getattr(error, 'strerror', None) or error})"
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from connectomake.credentials import hide_all, redacted
 from connectomake.errors import ConnectomakeError
-from connectomake.forking import slate
+from connectomake.forking import last_file
 from connectomake.forking.logs import ERROR_MARK, UNEXPECTED_MARK
 from connectomake.os_errors import storage_error
 from connectomake.pipeline.job import Job, check_inputs
@@ -89,8 +89,8 @@ def logged(path: str | None) -> Iterator[None]:
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.close(descriptor)
-    slate.adopt()
-    slate.logging_to(path)
+    last_file.adopt()
+    last_file.logging_to(path)
     if not faulthandler.is_enabled():
         faulthandler.enable(2)
     try:

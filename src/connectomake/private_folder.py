@@ -14,7 +14,7 @@ def make_private(folder: Path) -> str | None:
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fault = intruders(folder)
+        fault = writable_by_others(folder)
         if fault is None and folder.lstat().st_uid != os.getuid():
             fault = f"{folder} belongs to {_user(folder.lstat().st_uid)}"
         if fault is None:
@@ -25,7 +25,7 @@ def make_private(folder: Path) -> str | None:
     return fault
 
 
-def intruders(folder: Path) -> str | None:
+def writable_by_others(folder: Path) -> str | None:
     """Return why another user than this one and root could change what lies in a folder, or None if none can.
 
     The folder itself, all above it, and what links on the way point to must belong to this user or root. None may be writable

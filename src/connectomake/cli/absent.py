@@ -64,16 +64,16 @@ def filled_rows(plan: "Plan") -> list[tuple[str, str]]:
     rows = []
     stage = "image" if "image" in plan.layers else "affinity" if plan.inference is not None else "components"
     if plan.source.options.missing == "fill" and (filled := [n for n in _counts(plan, stage) if n]):
-        rows.append(("filled", f"{_words(filled)} of the source are not there and were filled (source.missing: fill)"))
+        rows.append(("filled", f"{_chunks_text(filled)} of the source are not there and were filled (source.missing: fill)"))
     truth = plan.truth is not None and "ground_truth" in plan.layers and plan.truth.options.missing == "fill"
     if truth and (filled := [n for n in _counts(plan, "ground_truth") if n]):
         rows.append(
-            ("filled", f"{_words(filled)} of the ground truth are not there and were filled (evaluation.missing: fill)")
+            ("filled", f"{_chunks_text(filled)} of the ground truth are not there and were filled (evaluation.missing: fill)")
         )
     return rows
 
 
-def _words(filled: list[int]) -> str:
+def _chunks_text(filled: list[int]) -> str:
     return f"{sum(filled):,} voxels in {len(filled):,} {'block' if len(filled) == 1 else 'blocks'}"
 
 

@@ -33,7 +33,7 @@ def block(
         ("box", f"{box}: {shape_text(box.shape)} voxels"),
         ("neighbours", _neighbours(plan, number)),
     ]
-    common.console().print(common.facts_table([*rows, *target_rows(plan, number)]))
+    common.console().print(common.key_value_table([*rows, *target_rows(plan, number)]))
 
 
 def _neighbours(plan: "Plan", block: int) -> str:

@@ -88,14 +88,14 @@ def _check_site(site: "Site", plan: "Plan", probe: bool) -> None:
 
 
 def _check_source(plan: "Plan") -> "Source":
-    facts = plan.source
-    source = facts.open()
+    info = plan.source
+    source = info.open()
     _say(absent_sentence(source, plan.roi, "source.missing"))
     box = _first_chunk(plan)
     voxels = source.read(box)
-    _done(f"{facts.path} is readable: {box} holds {facts.dtype} from {voxels.min():g} to {voxels.max():g}")
-    for fact in source.facts:
-        _done(fact)
+    _done(f"{info.path} is readable: {box} holds {info.dtype} from {voxels.min():g} to {voxels.max():g}")
+    for remark in source.remarks:
+        _done(remark)
     for note in plan.notes:
         print(f"! {note}")
     _check_values(plan, source)
@@ -103,9 +103,9 @@ def _check_source(plan: "Plan") -> "Source":
 
 
 def _check_values(plan: "Plan", source: "Source") -> None:
-    from connectomake.cli.check_values import value_words
+    from connectomake.cli.check_values import describe_values
 
-    for usual, text in value_words(plan, source):
+    for usual, text in describe_values(plan, source):
         if usual:
             _done(text)
         else:

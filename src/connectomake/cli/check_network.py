@@ -46,8 +46,8 @@ def check_network(plan: "Plan", source: "Source", fast: bool) -> np.ndarray | No
     if spec is None:
         return None
     network = load_network(section["model"], section["weights"], spec)
-    facts = network.record()
-    _done(f"{section['model']} loads: torch {facts['torch']} on {facts['device_name']}, {facts['threads']} thread(s)")
+    record = network.record()
+    _done(f"{section['model']} loads: torch {record['torch']} on {record['device_name']}, {record['threads']} thread(s)")
     if spec.void:
         _warn(spec.void_note)
     return None if fast else _run(plan, spec, source, network)

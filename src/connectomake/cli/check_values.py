@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 MOST_CLIPPED = 0.01
 
 
-def value_words(plan: "Plan", source: "Source") -> list[tuple[bool, str]]:
+def describe_values(plan: "Plan", source: "Source") -> list[tuple[bool, str]]:
     """Look at boxes spread over the region.
 
     Returns
@@ -25,22 +25,22 @@ def value_words(plan: "Plan", source: "Source") -> list[tuple[bool, str]]:
     """
     from connectomake.inference.context import check_finite
     from connectomake.sources.probability import check_probability
-    from connectomake.sources.samples import image_words, probability_words, take_samples
+    from connectomake.sources.samples import describe_image, odd_probabilities, take_samples
 
     samples = take_samples(source, plan.roi, plan.chunk)
-    words = _clipping(plan, source, samples)
+    findings = _clipping(plan, source, samples)
     if plan.inference is not None:
         for box, values in zip(samples.boxes, samples.values, strict=True):
             check_finite(values, box, "the image")
-        said = image_words(samples, source.dtype)
-        return [*words, said] if said else words
+        said = describe_image(samples, source.dtype)
+        return [*findings, said] if said else findings
     channels = plan.segmented_channels
     for box, values in zip(samples.boxes, samples.values, strict=True):
         check_probability(values, box, channels, plan.source.path)
     key = "t_low" if plan.watershed else "threshold"
     bound = float(plan.config["segmentation"][key])
-    odd = probability_words(samples.only(channels), source.dtype, bound, f"segmentation.{key}")
-    return [*words, (False, odd)] if odd else words
+    odd = odd_probabilities(samples.only(channels), source.dtype, bound, f"segmentation.{key}")
+    return [*findings, (False, odd)] if odd else findings
 
 
 def _clipping(plan: "Plan", source: "Source", samples: "Samples") -> list[tuple[bool, str]]:

@@ -107,7 +107,7 @@ def console() -> "Console":
     return Console(width=wide, highlight=False, emoji=False)
 
 
-def facts_table(rows: Sequence[tuple[str, str]]) -> "Table":
+def key_value_table(rows: Sequence[tuple[str, str]]) -> "Table":
     """Return a table of names and values without lines."""
     from rich.table import Table
     from rich.text import Text

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ANSWERS = ("", "same", "changed")
 
 
-def checked_plan(config: str, deep: bool, answer: str, here: bool) -> "Plan":
+def checked_plan(config: str, deep: bool, source_is: str, here: bool) -> "Plan":
     """Return the plan of a config, and say what of its volumes has changed, and what edits would not be noticed.
 
     Parameters
@@ -25,7 +25,7 @@ def checked_plan(config: str, deep: bool, answer: str, here: bool) -> "Plan":
         The config's file.
     deep
         Whether to read everything once.
-    answer
+    source_is
         What the user says of files that were written to and never read: "same", "changed" or nothing.
     here
         Whether results will lie on this disk.
@@ -33,19 +33,19 @@ def checked_plan(config: str, deep: bool, answer: str, here: bool) -> "Plan":
     Raises
     ------
     ConfigError
-        If the answer is another, the config is wrong, or results could not be written.
+        If `source_is` is neither, the config is wrong, or results could not be written.
     SourceError, ContentError
         See `connectomake.planning.resolve.resolve`.
     """
     from connectomake.planning.content import Rule
     from connectomake.planning.resolve import changes, check_writable, name_contents, sampled_plan
 
-    if answer not in ANSWERS:
-        raise ConfigError(f"--source-is must be same or changed, got {answer!r}")
+    if source_is not in ANSWERS:
+        raise ConfigError(f"--source-is must be same or changed, got {source_is!r}")
     plan = sampled_plan(common.load(config))
     if here:
         check_writable(plan.outdir)
-    plan, seen = name_contents(plan, Rule(plan.config["source"]["checksum_below"], deep, answer))
+    plan, seen = name_contents(plan, Rule(plan.config["source"]["checksum_below"], deep, source_is))
     for text in (*changes(plan, seen), *_unseen(plan, seen)):
         print(f"! {text}")
     return plan
@@ -55,13 +55,13 @@ def _unseen(plan: "Plan", seen: "dict[str, Settled]") -> Iterator[str]:
     """Yield what edits of source and ground truth would not be noticed."""
     from connectomake.planning.resolve import place_key
 
-    for facts in filter(None, (plan.source, plan.truth)):
-        found = seen[place_key(facts)]
+    for info in filter(None, (plan.source, plan.truth)):
+        found = seen[place_key(info)]
         if found.unseen:
-            yield f"{facts.path}: {found.unseen}; other edits are noticed by `check --deep` or `verify --deep --source` only"
+            yield f"{info.path}: {found.unseen}; other edits are noticed by `check --deep` or `verify --deep --source` only"
         elif found.content is None:
             yield (
-                f"{facts.path} ({bytes_text(found.size)}) was never read as a whole: when a file of it moves, a run asks "
+                f"{info.path} ({bytes_text(found.size)}) was never read as a whole: when a file of it moves, a run asks "
                 "whether it is the same; `connectomake check --deep` reads all once, then the run will know"
             )
 

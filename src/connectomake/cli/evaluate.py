@@ -131,7 +131,7 @@ def _print(result: dict[str, Any], box: "Box", gt: "Labels", seg: "Labels") -> N
         if count := result.get(f"blank_sections_{key}"):
             rows.append(("blank", f"{count:,} {'section' if count == 1 else 'sections'} of the {name} missing, read as zeros"))
     rows += [("coverage", f"{100 * result['coverage']:.2f} % of the voxels with ground truth have a segment")]
-    out.print(common.facts_table(rows))
+    out.print(common.key_value_table(rows))
     out.print(_score_table(result))
     for kind in ("split", "merger"):
         if result[f"worst_{kind}s"]:

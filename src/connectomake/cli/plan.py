@@ -24,13 +24,13 @@ def plan(
         _print_json(made)
         return
     out = common.console()
-    out.print(common.facts_table(_facts(made)))
+    out.print(common.key_value_table(_rows(made)))
     _print_layers(out, made)
     _print_rules(out, made)
     _print_warnings(out, made)
 
 
-def _facts(plan: "Plan") -> list[tuple[str, str]]:
+def _rows(plan: "Plan") -> list[tuple[str, str]]:
     rows = [("source", _source(plan)), ("region", _region(plan)), ("blocks", _blocks(plan)), ("chunks", _chunks(plan))]
     rows += [("network", common.NO_NETWORK)] if plan.inference is None else _network(plan)
     rows += _segmentation(plan)

@@ -24,14 +24,14 @@ def progress(
     watch: Annotated[bool, typer.Option("--watch", help="Look again every two seconds until all is done.")] = False,
 ) -> None:
     """Show how many files of each stage are there, at what rate they come, and when all will be there."""
-    from connectomake.reporting.stage_files import Freshness, stage_files, tallies
+    from connectomake.reporting.stage_files import Freshness, stage_files, stages_of_files
 
     plan = common.read_plan(config)
     files, freshness = stage_files(plan), Freshness(plan)
     if watch:
         _watch(plan, files, freshness)
         return
-    found = tallies(plan, files, freshness)
+    found = stages_of_files(plan, files, freshness)
     common.console().print(_table(plan, found))
     stale = sum(t.stale for t in found)
     if stale:
@@ -41,14 +41,14 @@ def progress(
 def _watch(plan: "Plan", files: dict[str, dict[str, str]], freshness: "Freshness") -> None:
     from rich.live import Live
 
-    from connectomake.reporting.stage_files import tallies
+    from connectomake.reporting.stage_files import stages_of_files
 
-    found = tallies(plan, files, freshness)
+    found = stages_of_files(plan, files, freshness)
     try:
         with Live(_table(plan, found), console=common.console(), auto_refresh=False) as live:
             while not all(t.done or t.temporary for t in found):
                 time.sleep(SECONDS_BETWEEN_LOOKS)
-                found = tallies(plan, files, freshness)
+                found = stages_of_files(plan, files, freshness)
                 live.update(_table(plan, found), refresh=True)
     except KeyboardInterrupt:
         return
@@ -79,25 +79,25 @@ def _with_used(plan: "Plan", found: "list[StageFiles]") -> "list[StageFiles]":
     return out
 
 
-def _percent(tally: "StageFiles") -> float:
-    return 100.0 if tally.done else min(100 * tally.there / tally.total, 99.0)
+def _percent(files: "StageFiles") -> float:
+    return 100.0 if files.done else min(100 * files.there / files.total, 99.0)
 
 
-def _bar(tally: "StageFiles") -> str:
-    full = int(BAR_WIDTH * tally.there / tally.total)
+def _bar(files: "StageFiles") -> str:
+    full = int(BAR_WIDTH * files.there / files.total)
     return "█" * full + "░" * (BAR_WIDTH - full)
 
 
-def _pace(tally: "StageFiles") -> tuple[str, str]:
+def _pace(files: "StageFiles") -> tuple[str, str]:
     """Return the rate, and the time left or why there is none."""
     from connectomake.reporting.stage_files import is_active, rate
 
-    speed = rate(tally.times)
+    speed = rate(files.times)
     text = "" if speed is None else f"{speed:.3g}/s" if speed >= 1 else f"{speed * 3600:.3g}/h"
-    if tally.done:
+    if files.done:
         return text, "done"
-    if not tally.times:
-        return "", "deleted when used" if tally.temporary else "not begun"
-    if speed is None or not is_active(tally.times, speed):
-        return text, f"last file {seconds_text(max(time.time() - tally.times[-1], 0))} ago"
-    return text, seconds_text((tally.total - tally.there) / speed)
+    if not files.times:
+        return "", "deleted when used" if files.temporary else "not begun"
+    if speed is None or not is_active(files.times, speed):
+        return text, f"last file {seconds_text(max(time.time() - files.times[-1], 0))} ago"
+    return text, seconds_text((files.total - files.there) / speed)

@@ -48,7 +48,7 @@ SECONDS_BETWEEN_LOOKS = 2.0
 
 @app.command("fill")
 def fill(
-    words: Annotated[list[str], typer.Argument(metavar="[CONFIG] RULE", help="The run's config, and the rule.")],
+    arguments: Annotated[list[str], typer.Argument(metavar="[CONFIG] RULE", help="The run's config, and the rule.")],
     queue: QueueOption,
     storage: Storage = None,
     endpoint: Endpoint = None,
@@ -64,9 +64,9 @@ def fill(
     from connectomake.queueing.queues import open_queue
     from connectomake.storage.stores import open_store
 
-    if len(words) > 2:
-        raise ConfigError(f"queue fill takes [CONFIG] RULE, not {' '.join(words)}")
-    config, rule = words if len(words) == 2 else (DEFAULT_CONFIG, words[0])
+    if len(arguments) > 2:
+        raise ConfigError(f"queue fill takes [CONFIG] RULE, not {' '.join(arguments)}")
+    config, rule = arguments if len(arguments) == 2 else (DEFAULT_CONFIG, arguments[0])
     for option, value in (("--storage", storage), ("--endpoint", endpoint)):
         if value and redacted(value) != value:
             raise ConfigError(
@@ -134,13 +134,13 @@ def work(
     processes: Annotated[int, typer.Option("--processes", "-j", help="Workers to start on this machine.", min=1)] = 1,
 ) -> None:
     """Draw tasks and make them, until the queue holds none, leased ones included; Ctrl-C releases the current one."""
+    from connectomake.queueing.admission import WorkerOptions
     from connectomake.queueing.pending import find_workflow
     from connectomake.queueing.queues import open_queue
-    from connectomake.queueing.reception import Options
     from connectomake.queueing.worker import Worker
 
     plan = None if config is None else _hash_of(config)
-    options = Options(
+    options = WorkerOptions(
         find_workflow(workflow), lease, tries, idle, forever, storage.rstrip("/") if storage else None, endpoint, plan,
         allow=tuple(allow or ()),
     )  # fmt: skip

@@ -25,18 +25,18 @@ def summary(config: ConfigPath = DEFAULT_CONFIG) -> None:
     """Show what a run made: blocks, objects, speed of each stage, bytes, and where to look."""
     from rich.panel import Panel
 
-    from connectomake.reporting.stage_files import Freshness, stage_files, tallies
+    from connectomake.reporting.stage_files import Freshness, stage_files, stages_of_files
 
     plan = common.read_plan(config)
-    found = tallies(plan, stage_files(plan), Freshness(plan))
+    found = stages_of_files(plan, stage_files(plan), Freshness(plan))
     out = common.console()
-    out.print(Panel(common.facts_table(_facts(plan, found)), title=plan.outdir, title_align="left", expand=False))
+    out.print(Panel(common.key_value_table(_rows(plan, found)), title=plan.outdir, title_align="left", expand=False))
     out.print(_stage_table(plan, found))
     _warn_of_memory(plan)
-    out.print(common.facts_table(_where_to_look(plan, config)))
+    out.print(common.key_value_table(_where_to_look(plan, config)))
 
 
-def _facts(plan: "Plan", found: "list[StageFiles]") -> list[tuple[str, str]]:
+def _rows(plan: "Plan", found: "list[StageFiles]") -> list[tuple[str, str]]:
     blocks = next(t for t in found if t.stage == "segmentation")
     layers = _layers(plan, "segmentation")  # a block counts as done where all thresholds have it
     whole = "all" if blocks.done else f"{blocks.there // layers:,} of"

@@ -98,8 +98,8 @@ def _check_idle(plan: "Plan") -> None:
 
 def _repair_command(config: str, deep: bool, source: bool) -> str:
     looks = [*(["--deep"] if deep else []), *(["--source"] if source else [])]
-    words = [common.program("connectomake"), "verify", *looks, "--repair"]
-    return shlex.join([*words, *([] if config == DEFAULT_CONFIG else [config])])
+    arguments = [common.program("connectomake"), "verify", *looks, "--repair"]
+    return shlex.join([*arguments, *([] if config == DEFAULT_CONFIG else [config])])
 
 
 def _print_some(texts: list[str], limit: int) -> None:

@@ -31,7 +31,7 @@ def view(
     browser: Annotated[bool, typer.Option("--open", help="Open the viewer in a browser.")] = False,
 ) -> None:
     """Serve the layers to Neuroglancer and print its links; Ctrl-C ends. Nothing is written."""
-    from connectomake.viewing import doubts, links, make_server, mounts, viewer_state
+    from connectomake.viewing import contrast_warnings, links, make_server, mounts, viewer_state
     from connectomake.viewing.state import PUBLIC_CLIENT
 
     plan = common.read_plan(config)
@@ -39,8 +39,8 @@ def view(
     position = _position(plan, at, ids)
     if not viewer_state(plan, "", position)["layers"]:
         raise LayerError(f"there is no layer in {plan.outdir} to view; run snakemake first")
-    for doubt in doubts(plan):
-        common.note(doubt)
+    for warning in contrast_warnings(plan):
+        common.note(warning)
     if print_only:
         base = f"http://{_reachable(host)}:{port}"
         _print(links(base, viewer_state(plan, base, position, ids)))

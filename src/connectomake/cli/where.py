@@ -23,7 +23,7 @@ def where(
     plan = common.read_plan(config)
     block = plan.grid.id_of_voxel((z, y, x))
     rows = [*_voxel_rows(plan, (z, y, x)), *_tree_rows(plan, block), *target_rows(plan, block)]
-    common.console().print(common.facts_table(rows))
+    common.console().print(common.key_value_table(rows))
 
 
 def _voxel_rows(plan: "Plan", voxel: "Vec") -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ from connectomake.evaluation.stream import ROWS_KEPT, Reader, overlap_of
 from connectomake.evaluation.tiles import tile_of_chunks
 from connectomake.geometry import Box
 from connectomake.layers import LayerSpec, read_box, read_tables, write_tables
-from connectomake.layers.beside import beside
+from connectomake.layers.companions import companion_checksums
 
 PathLike = str | os.PathLike[str]
 _NAMES_KEPT = 64
@@ -107,7 +107,7 @@ def write_result(
     texts = _texts(overlap, bounds, section)
     for name, text in texts.items():
         write_text(output[name], text)
-    noted = beside(output["table"], *(output[name] for name in texts))
+    noted = companion_checksums(output["table"], *(output[name] for name in texts))
     write_tables(output["table"], overlap.arrays(), record | noted)
 
 
@@ -152,7 +152,7 @@ def write_curve(
     counted = overlap.without(section["ignore"])
     points = curve_of(counted.supervoxels, mappings)
     write_text(output["table"], csv_text(curve_rows(points)))
-    noted = beside(output["picture"], output["table"])
+    noted = companion_checksums(output["picture"], output["table"])
     write_picture(output["picture"], points, point_of(counted.pairs, chosen), record | noted)
 
 

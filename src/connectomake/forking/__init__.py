@@ -1,6 +1,6 @@
 """Scripts in forks of a process that has imported the library already: started, fed, ended and told of in one way.
 
 `fork` starts and ends a process; `server` and `serve` keep the process of which the head's scripts are forked, and `scripts`
-puts it in place of Snakemake's own way; `slate` holds which file a job reads, `logs` finds in a job's log why it failed, and
+puts it in place of Snakemake's own way; `last_file` holds the file that a job reads, `logs` finds in its log why it failed, and
 `processes` tells whether a process still runs. A queue's worker forks itself, see `queueing.task_process`.
 """

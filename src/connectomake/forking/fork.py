@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from connectomake.credentials import redacted
-from connectomake.forking import slate
+from connectomake.forking import last_file
 
 GRACE_SECONDS = 10.0
 """For which a process that is asked to end may remove its temporary files."""
@@ -76,7 +76,7 @@ def start(body: Callable[[], int], page: mmap.mmap, close: Iterable[int] = (), h
     body
         What the fork does; its result is the exit code. What it raises is printed, without passwords, and the code is 1.
     page
-        On which the fork notes what it reads; see `slate`.
+        On which the fork notes what it reads; see `last_file`.
     close
         Descriptors that the fork must not keep.
     handlers
@@ -101,7 +101,7 @@ def _become(body: Callable[[], int], page: mmap.mmap, close: Iterable[int], hand
         signal.set_wakeup_fd(-1)
         for descriptor in close:
             os.close(descriptor)
-        slate.use(page)
+        last_file.use(page)
         for number, handler in handlers.items():
             signal.signal(number, handler)
         code = body()

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from connectomake.forking import slate
+from connectomake.forking import last_file
 from connectomake.forking.fork import ExitStatus
 from connectomake.forking.logs import last_error
 from connectomake.forking.server import Server
@@ -48,11 +48,11 @@ def forked(server: Server | None, execute_script: Execute, warn: Callable[[str],
                 if ended.code:
                     raise JobFailedError(failure(ended.code, log))
                 return
-        with slate.shared_page(path) as page:
+        with last_file.shared_page(path) as page:
             try:
                 execute_script(script, path, edit)
             except subprocess.CalledProcessError as error:
-                slate.told(page, error.returncode)
+                last_file.report_signal(page, error.returncode)
                 raise JobFailedError(failure(error.returncode, log)) from None
 
     return run

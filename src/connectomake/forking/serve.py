@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from connectomake.forking import slate
+from connectomake.forking import last_file
 from connectomake.forking.fork import ExitStatus, Handlers, run_script, start
 
 _MESSAGE_BYTES = 1 << 18
@@ -57,7 +57,7 @@ def serve(control: socket.socket, later: list[Callable[[], object]]) -> None:
 def _start(task: dict[str, Any], descriptors: list[int], kept: tuple[int, ...], running: dict[int, _Running]) -> None:
     """Fork a script; `kept`: the server's own descriptors, which are none of the script's."""
     stdout, stderr, reply = descriptors
-    page = slate.new_page()
+    page = last_file.new_page()
     child = start(lambda: _run(task, stdout, stderr), page, (*kept, reply), _HANDLERS)
     os.close(stdout)
     os.close(stderr)
@@ -85,7 +85,7 @@ def _reap(running: dict[int, _Running]) -> None:
                 continue
             took = ExitStatus.of(status, usage, time.monotonic() - script.since)
             with script.page as page:
-                slate.told(page, took.code)
+                last_file.report_signal(page, took.code)
             with contextlib.suppress(OSError):
                 os.write(script.reply, f"{json.dumps(asdict(took))}\n".encode())
             os.close(script.reply)

@@ -12,7 +12,7 @@ import numpy as np
 
 from connectomake.atomic import atomic_path, canonical_json
 from connectomake.errors import LayerError
-from connectomake.forking import slate
+from connectomake.forking import last_file
 from connectomake.layers.parquet_seal import MAGIC, check_footer, seal
 from connectomake.layers.records import PARQUET_CHECKSUMS_KEY, PARQUET_KEY, checksum_head, checksum_of, named
 from connectomake.layers.spill import Spool
@@ -191,7 +191,7 @@ def read_columns(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 @contextlib.contextmanager
 def _opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a file of which head and footer are whole."""
-    slate.reading(path)
+    last_file.reading(path)
     with Path(path).open("rb") as stream:
         if stream.read(len(MAGIC)) != MAGIC:
             raise ValueError("no Parquet")  # Arrow does not look at the head, others do

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from connectomake.errors import LayerError
-from connectomake.forking import slate
+from connectomake.forking import last_file
 from connectomake.geometry import Box, Vec
 from connectomake.layers import precomputed
 from connectomake.layers.records import check_shard, decode_record
@@ -44,7 +44,7 @@ class ShardReader:
         self._path = Path(path)
         self._spec = spec
         self._box = spec.grid.box(block_id)
-        slate.reading(self._path)
+        last_file.reading(self._path)
         self._data = _map_file(self._path)
         self.record = decode_record(self._data[-(1 << 16) :], self._path)
         check_shard(self.record, self._path, spec.shard_name(block_id))
@@ -91,7 +91,7 @@ class ShardReader:
         if key not in self._places:
             raise self._unfit(position, "is missing in")
         start, stop = self._places[key]
-        slate.reading(self._path)
+        last_file.reading(self._path)
         part, spec = self._spec.chunks.box_at(position), self._spec
         try:
             most = precomputed.most_bytes(spec.encoding, spec.numpy_dtype, (spec.channels, *part.shape))

@@ -58,9 +58,9 @@ class ShardWriter:
         self._file = ShardFile(self._temporary, self._spec.preshift_bits, self._spec.minishard_bits)
         return self
 
-    def note(self, **facts: Any) -> None:
-        """Add facts to the record."""
-        self._record = self._record | facts
+    def note(self, **fields: Any) -> None:
+        """Add fields to the record."""
+        self._record = self._record | fields
 
     def write(self, box: Box, array: np.ndarray) -> None:
         """Write the voxels of `box`, which begins at a storage chunk and ends at one or at the block's end.

@@ -9,7 +9,7 @@ import numpy as np
 
 from connectomake.atomic import atomic_path
 from connectomake.errors import LayerError
-from connectomake.forking import slate
+from connectomake.forking import last_file
 from connectomake.layers.records import append_record, check_place, checksum_of, read_record
 from connectomake.layers.shard_file import DENSEST
 from connectomake.os_errors import storage_error
@@ -85,7 +85,7 @@ def read_tables(path: str | os.PathLike[str], names: Iterable[str] | None = None
 
     if not Path(path).exists():
         raise LayerError(f"{path} is missing; run snakemake to make it")
-    slate.reading(path)
+    last_file.reading(path)
     check_place(read_record(path), path)
     try:
         with h5py.File(path, "r") as file:

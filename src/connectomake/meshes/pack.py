@@ -15,7 +15,7 @@ import numpy as np
 
 from connectomake.atomic import atomic_path
 from connectomake.errors import LayerError
-from connectomake.forking import slate
+from connectomake.forking import last_file
 from connectomake.layers.id_shards import IdSharding
 from connectomake.layers.records import append_record, check_content, check_place, read_record
 from connectomake.meshes.cells import Fragment
@@ -47,7 +47,7 @@ class PackReader:
 
     def __init__(self, path: str | os.PathLike[str], sharding: IdSharding) -> None:
         self.path = Path(path)
-        slate.reading(self.path)
+        last_file.reading(self.path)
         check_place(read_record(self.path), self.path)
         self._sharding = sharding
         if sharding.count <= _CHECKED_WHOLE:
@@ -129,7 +129,7 @@ class PackReader:
 
     def data(self, offset: int, size: int, checksum: int) -> bytes:
         """Return the bytes of one fragment, checked."""
-        slate.reading(self.path)
+        last_file.reading(self.path)
         data = self._read(offset, size)
         if len(data) != size or zlib.crc32(data) != checksum:
             raise LayerError(f"a mesh fragment in {self.path} is corrupted; delete the file and rerun")

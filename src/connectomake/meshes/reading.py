@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from connectomake.errors import ConfigError, LayerError
-from connectomake.forking import slate
+from connectomake.forking import last_file
 from connectomake.layers.id_shards import find_value
 from connectomake.layers.records import check_content, check_place, read_record
 from connectomake.meshes.cells import decode
@@ -68,7 +68,7 @@ class MeshReader:
         """Return the file of an object's mesh, whose checksum is compared once: fragments have none of their own there."""
         shard = int(self._spec.sharding.shards(np.array([object_id], np.uint64))[0])
         path = self._folder / self._spec.sharding.name(shard)
-        slate.reading(path)
+        last_file.reading(path)
         if shard not in self._whole:
             check_place(read_record(path), path)
             check_content(path)

@@ -11,7 +11,7 @@ from connectomake.bounded_text import read_json
 from connectomake.errors import LayerError, OtherSettingsError
 from connectomake.geometry import Vec
 from connectomake.layers import LayerSpec, ShardReader, read_batches, read_tables
-from connectomake.layers.beside import check_form
+from connectomake.layers.companions import check_form
 from connectomake.layers.id_shards import IdSharding, read_minishard
 from connectomake.planning.infos import info_text
 from connectomake.planning.plan import Plan

@@ -86,13 +86,13 @@ class ContingencyRule(Rule[int]):
     def work(self, job: "Job", item: int) -> None:
         from connectomake.evaluation.files import named_reader, shards_reader, write_contingency
         from connectomake.octree import read_ids
-        from connectomake.sources.witness import Witness
+        from connectomake.sources.read_log import LoggedReader
 
         plan, record = self.plan, job.record()
         if "ground_truth" in plan.layers:
             read_truth: Any = shards_reader(job.files("ground_truth"), plan.layers["ground_truth"])
         else:
-            read_truth = Witness(job.open_truth().read)
+            read_truth = LoggedReader(job.open_truth().read)
             record["read"] = {"truth": read_truth.lines}
         fine = None
         if plan.curved:

@@ -32,10 +32,10 @@ class GroundTruthRule(BlockRule):
     def work(self, job: "Job", item: int) -> None:
         from connectomake.layers import ShardWriter
         from connectomake.sources import filled_fact
-        from connectomake.sources.witness import Witness
+        from connectomake.sources.read_log import LoggedReader
 
         labels = job.open_truth()
-        read = Witness(labels.read)
+        read = LoggedReader(labels.read)
         record = job.record(read={"truth": read.lines})
         with ShardWriter(job.output("shard"), self.layer, item, record) as writer:
             for slab in self.layer.slabs(item):

@@ -89,9 +89,9 @@ class Job:
         """Return where an output is to be written."""
         return str(getattr(self.output_files, name))
 
-    def record(self, **facts: Any) -> dict[str, Any]:
+    def record(self, **fields: Any) -> dict[str, Any]:
         """Return what is to be noted at the end of the outputs."""
-        return self.stages.record(self.rule.stage.name, **facts)
+        return self.stages.record(self.rule.stage.name, **fields)
 
     def image(self, shards: dict[Any, str] | None, layer: str | None = "image") -> Image:
         """Return what reads a layer from its shards by block; the source in place, if there are none.
@@ -104,11 +104,11 @@ class Job:
         from connectomake.layers import read_box
 
         if shards is None or layer is None:
-            from connectomake.sources.witness import Witness
+            from connectomake.sources.read_log import LoggedReader
 
             source = self.open_source()
-            witness = Witness(source.read)
-            return Image(witness, {"read": {"source": witness.lines}}, source)
+            reader = LoggedReader(source.read)
+            return Image(reader, {"read": {"source": reader.lines}}, source)
         spec = self.plan.layers[layer]
         return Image(lambda box: read_box(shards, spec, box), _read_by(shards.values()), None)
 
@@ -120,10 +120,10 @@ class Job:
         SourceError
             If it cannot be reached, or another lies in its place.
         """
-        facts = self.plan.source
-        source = facts.open()
-        if not facts.is_like(source.identity):
-            raise SourceError(f"source {facts.path} has changed since the plan was made; start snakemake on the head again")
+        info = self.plan.source
+        source = info.open()
+        if not info.is_like(source.identity):
+            raise SourceError(f"source {info.path} has changed since the plan was made; start snakemake on the head again")
         return source
 
     def open_truth(self) -> "Labels":
@@ -136,8 +136,8 @@ class Job:
         """
         from connectomake.planning.truth import open_truth
 
-        facts, labels = self.plan.truth, open_truth(self.plan.config["evaluation"])
-        if facts is None or not facts.is_like(labels.source.identity):
+        info, labels = self.plan.truth, open_truth(self.plan.config["evaluation"])
+        if info is None or not info.is_like(labels.source.identity):
             path = labels.source.path
             raise SourceError(f"ground truth {path} has changed since the plan was made; start snakemake on the head again")
         return labels
@@ -221,7 +221,7 @@ def check_inputs(inputs: Any, outdir: str) -> None:
 
 def _read_by(inputs: Iterable[str]) -> dict[str, Any]:
     """Return what the jobs that made some files had read of the source, for the record of what is made from these."""
-    from connectomake.sources.witness import united
+    from connectomake.sources.read_log import united
 
     try:
         lines = united(map(read_record, inputs), "source")

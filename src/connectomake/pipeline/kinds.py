@@ -137,7 +137,7 @@ class GroupRule(Rule[int]):
 
     def items(self) -> Iterable[int]:
         """Return the groups."""
-        return self.tree.packs(0)
+        return self.tree.nodes(0)
 
     def count(self) -> int:
         """Return the number of groups."""
@@ -157,30 +157,30 @@ class GroupRule(Rule[int]):
 
 
 class GatherRule(Rule[tuple[int, int]]):
-    """A job per pack of several groups: the tree's levels from 1."""
+    """A job per node of several groups: the tree's levels from 1."""
 
     @property
     @abstractmethod
     def tree(self) -> "GroupTree":
-        """The packs."""
+        """The nodes."""
 
     def items(self) -> Iterator[tuple[int, int]]:
-        """Yield (level, pack)."""
+        """Yield (level, node)."""
         for level in range(1, self.tree.top + 1):
-            for pack in self.tree.packs(level):
-                yield level, pack
+            for node in self.tree.nodes(level):
+                yield level, node
 
     def count(self) -> int:
-        """Return the number of packs."""
+        """Return the number of nodes."""
         return sum(self.tree.counts()[1:])
 
     def parse(self, wildcards: Any) -> tuple[int, int]:
-        """Return level and pack that the wildcards ``level`` and ``node`` stand for."""
+        """Return level and node that the wildcards ``level`` and ``node`` stand for."""
         level = int(wildcards.level)
         return level, self.tree.parse(level, wildcards.node)
 
     def gathered(self) -> int:
-        """Return the voxels of the largest pack, but no more than there are."""
+        """Return the voxels of the largest node, but no more than there are."""
         grid, tree = self.plan.grid, self.tree
         below = grid.id_bits - tree.group_bits
         levels = max(-(-(below - tree.bits) // tree.bits), 1)

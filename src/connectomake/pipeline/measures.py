@@ -75,6 +75,6 @@ def slab_bytes(plan: "Plan") -> float:
 def group_inputs(paths: "Paths", tree: "GroupTree", group: int) -> dict[str, Any]:
     """Return what a group of blocks is measured or meshed from: its shards, and the halos of it and its high neighbours."""
     return {
-        "shards": each(tree.members(0, group), lambda block: paths.shard("segmentation", block)),
+        "shards": each(tree.children(0, group), lambda block: paths.shard("segmentation", block)),
         "halos": each(tree.neighbours(group), lambda block: paths.tables("segmentation", block)),
     }

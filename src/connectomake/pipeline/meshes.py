@@ -74,8 +74,8 @@ class GatherFragmentsRule(GatherRule):
 
     def inputs(self, item: tuple[int, int]) -> Inputs:
         """Return the packs of the level below."""
-        level, pack = item
-        return {"packs": each(self.tree.members(level, pack), partial(self.paths.pack, level - 1))}
+        level, node = item
+        return {"packs": each(self.tree.children(level, node), partial(self.paths.pack, level - 1))}
 
     def outputs(self, item: tuple[int, int]) -> dict[str, str]:
         return {"pack": self.paths.pack(*item)}
@@ -116,7 +116,7 @@ class MeshesRule(Rule[int]):
     def inputs(self, item: int) -> Inputs:
         """Return the packs of the top level."""
         tree = self.plan.mesh_tree
-        return {"packs": each(tree.packs(tree.top), partial(self.paths.pack, tree.top))}
+        return {"packs": each(tree.nodes(tree.top), partial(self.paths.pack, tree.top))}
 
     def outputs(self, item: int) -> dict[str, str]:
         return {"shard": self.paths.mesh_shard(item)}

@@ -29,7 +29,7 @@ class ObjectsRule(RangedRule):
     def inputs(self, item: None) -> Inputs:
         """Return what ended in each octree node; interiors, measures and lengths, if there are any."""
         plan, skeletons = self.plan, Skeletons(self.plan)
-        measures = each(plan.measure_tree.packs(0), self.paths.measures) if plan.measured else ()
+        measures = each(plan.measure_tree.nodes(0), self.paths.measures) if plan.measured else ()
         interiors = each(plan.grid.ids, lambda block: self.paths.tables("segmentation", block)) if plan.t_boundary else ()
         lengths = each(skeletons.numbers, skeletons.lengths) if skeletons.enabled else ()
         return {"merges": closed(plan), "interiors": interiors, "measures": measures, "lengths": lengths}
@@ -41,7 +41,7 @@ class ObjectsRule(RangedRule):
         return checks.properties if name == "properties" else checks.objects
 
     def work(self, job: "Job", item: None) -> None:
-        from connectomake.layers.beside import beside
+        from connectomake.layers.companions import companion_checksums
         from connectomake.objects import ObjectFiles, write_objects
 
         plan, skeletons = self.plan, Skeletons(self.plan)
@@ -56,7 +56,7 @@ class ObjectsRule(RangedRule):
         table, properties = job.output("table"), job.output("properties")
 
         def record() -> dict[str, object]:
-            return job.record(**beside(table, properties))
+            return job.record(**companion_checksums(table, properties))
 
         limit = plan.config["objects"]["properties_limit"]
         write_objects(table, properties, files, plan.roi, plan.source.voxel_size, limit, record)

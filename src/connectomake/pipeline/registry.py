@@ -96,12 +96,12 @@ class Stages:
         """Return the hash of a stage's param."""
         return self.stage(stage).fingerprint()
 
-    def record(self, stage: str, **facts: Any) -> dict[str, Any]:
+    def record(self, stage: str, **fields: Any) -> dict[str, Any]:
         """Return what is to be noted at the end of a stage's files; the writer adds which file it is."""
         from connectomake import __version__
 
         known = {"stage": stage, "fingerprint": self.fingerprint(stage), "connectomake": __version__}
-        return {**known, WITHIN: self.plan.outdir, **facts}
+        return {**known, WITHIN: self.plan.outdir, **fields}
 
     def rules(self) -> Iterator[Rule[Any]]:
         """Yield every rule that this plan runs, once for each stage that it serves."""

@@ -94,8 +94,8 @@ class GatherTracesRule(GatherRule):
 
     def inputs(self, item: tuple[int, int]) -> Inputs:
         """Return the traces of the level below."""
-        (level, pack), skeletons = item, Skeletons(self.plan)
-        return {"traces": each(skeletons.tree.members(level, pack), partial(skeletons.traces, level - 1))}
+        (level, node), skeletons = item, Skeletons(self.plan)
+        return {"traces": each(skeletons.tree.children(level, node), partial(skeletons.traces, level - 1))}
 
     def outputs(self, item: tuple[int, int]) -> dict[str, str]:
         return {"traces": Skeletons(self.plan).traces(*item)}
@@ -138,7 +138,7 @@ class SkeletonsRule(Rule[int]):
     def inputs(self, item: int) -> Inputs:
         """Return the traces of the top level."""
         skeletons = Skeletons(self.plan)
-        return {"traces": each(skeletons.tree.packs(skeletons.tree.top), partial(skeletons.traces, skeletons.tree.top))}
+        return {"traces": each(skeletons.tree.nodes(skeletons.tree.top), partial(skeletons.traces, skeletons.tree.top))}
 
     def outputs(self, item: int) -> dict[str, str]:
         skeletons = Skeletons(self.plan)

@@ -32,7 +32,7 @@ class Rule:
         A source of at most so many bytes is read as a whole when it is first seen.
     deep
         Whether to read all that was never read, whatever its size.
-    answer
+    source_is
         What the user says of files that were written to and never read: "same" or "changed"; "" if nothing.
     ledger
         Where notes lie.
@@ -42,7 +42,7 @@ class Rule:
 
     below: int = CHECKSUM_BELOW
     deep: bool = False
-    answer: str = ""
+    source_is: str = ""
     ledger: Ledger = field(default_factory=Ledger)
     progress: Callable[[str], hashing.Progress] = hashing.said
 
@@ -147,7 +147,7 @@ def _look(place: str, identity: Identity, known: Place | None, rule: Rule) -> _S
     notes = {} if known is None else known.files
     moved = [i for i in identity.items if i.name not in notes or notes[i.name][0] != i.mark]
     before, visible = known is not None and known.read, known is None or known.cheap != str(identity)
-    if moved and not (before or visible or rule.answer):
+    if moved and not (before or visible or rule.source_is):
         raise ContentError(_question(place, moved, rule.below))
     gone = {i.name for i in moved}
     digests = {i.name: text for i in identity.items if i.name not in gone and (text := notes[i.name][1]) is not None}
@@ -187,13 +187,13 @@ def _name(identity: Identity, seen: _Seen, known: Place | None, rule: Rule) -> s
     """Return what the content is called in plans."""
     cheap, prior = str(identity), known if known is not None and known.cheap == identity else None
     if seen.content is None:
-        return _name_unread(cheap, seen, known, prior, rule.answer)
+        return _name_unread(cheap, seen, known, prior, rule.source_is)
     contents = rule.ledger.contents(cheap)
-    if rule.answer == "same" and known is not None:
+    if rule.source_is == "same" and known is not None:
         name = known.identity
-    elif seen.content in contents and rule.answer != "changed":
+    elif seen.content in contents and rule.source_is != "changed":
         return contents[seen.content]
-    elif prior is not None and not prior.read and rule.answer != "changed":
+    elif prior is not None and not prior.read and rule.source_is != "changed":
         name = prior.identity  # read for the first time, and not written to since it was first seen
     else:
         name = _named(cheap, seen.content) if contents or prior else cheap
@@ -201,10 +201,10 @@ def _name(identity: Identity, seen: _Seen, known: Place | None, rule: Rule) -> s
     return name
 
 
-def _name_unread(cheap: str, seen: _Seen, known: Place | None, prior: Place | None, answer: str) -> str:
-    if answer == "same" and known is not None:
+def _name_unread(cheap: str, seen: _Seen, known: Place | None, prior: Place | None, source_is: str) -> str:
+    if source_is == "same" and known is not None:
         return known.identity
-    if answer == "changed" and known is not None:
+    if source_is == "changed" and known is not None:
         return _named(known.identity, canonical_json(sorted(seen.marks.items())))
     return cheap if prior is None else prior.identity
 

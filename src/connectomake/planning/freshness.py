@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from connectomake.layers import read_record
-from connectomake.layers.beside import check_beside
+from connectomake.layers.companions import check_companion
 
 ENDS = {".png": bytes.fromhex("0000000049454e44ae426082"), ".html": b"</html>\n"}
 """How pages and pictures of reports end that were made before they had records."""
@@ -31,7 +31,7 @@ def is_stale(path: str | os.PathLike[str], fingerprint: str, others: Sequence[st
         record = {"fingerprint": fingerprint} if is_older_report(path) else read_record(path)
         for other in others:
             if os.path.lexists(other):
-                check_beside(path, record, other)
+                check_companion(path, record, other)
         return bool(record.get("fingerprint") != fingerprint)
     except Exception:
         return os.path.lexists(path)  # asked only now: most files are there and whole

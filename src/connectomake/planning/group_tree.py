@@ -10,9 +10,9 @@ from connectomake.geometry.grid import number_of
 
 @dataclass(frozen=True)
 class GroupTree:
-    """A tree of packs: level 0 has one per group of blocks, higher levels gather up to a fan-out of packs.
+    """The tree of groups: level 0 has one per group of blocks, higher levels gather up to a fan-out of nodes.
 
-    The top level has at most fan-out packs, so a job that writes a mesh or skeleton file opens no more.
+    The top level has at most fan-out nodes, so a job that writes a mesh or skeleton file opens no more.
 
     Parameters
     ----------
@@ -39,47 +39,47 @@ class GroupTree:
 
     @functools.cached_property
     def top(self) -> int:
-        """Level whose packs the mesh files are made from."""
+        """Level whose nodes the mesh files are made from."""
         level = 0
         while self.grid.prefix_count(self._low_bits(level)) > 1 << self.bits:
             level += 1
         return level
 
     def counts(self) -> list[int]:
-        """Return the number of packs per level, from level 0 up; nothing is listed."""
+        """Return the number of nodes per level, from level 0 up; nothing is listed."""
         return [self.grid.prefix_count(self._low_bits(level)) for level in range(self.top + 1)]
 
-    def packs(self, level: int) -> list[int]:
-        """Return the ids of a level's packs, ascending."""
+    def nodes(self, level: int) -> list[int]:
+        """Return the ids of a level's nodes, ascending."""
         return list(self.grid.prefixes(self._low_bits(level)))
 
-    def members(self, level: int, pack: int) -> list[int]:
-        """Return what a pack is made from: block ids at level 0, packs of the level below otherwise."""
-        return self.grid.below(self._low_bits(level), self.bits if level else self.group_bits, pack)
+    def children(self, level: int, node: int) -> list[int]:
+        """Return what a node is made from: block ids at level 0, nodes of the level below otherwise."""
+        return self.grid.below(self._low_bits(level), self.bits if level else self.group_bits, node)
 
-    def box(self, level: int, pack: int) -> Box:
-        """Return the voxels of all blocks that a pack is made from."""
-        return self.grid.prefix_box(self._low_bits(level), pack)
+    def box(self, level: int, node: int) -> Box:
+        """Return the voxels of all blocks that a node is made from."""
+        return self.grid.prefix_box(self._low_bits(level), node)
 
     def neighbours(self, group: int) -> list[int]:
         """Return the ids of all blocks that touch a block of the group across a high face, edge or corner."""
-        around = {n for block in self.members(0, group) for n in self.grid.neighbours(block, upper_offsets())}
+        around = {n for block in self.children(0, group) for n in self.grid.neighbours(block, upper_offsets())}
         return sorted(around)
 
-    def name(self, level: int, pack: int) -> str:
-        """Return a pack's id as it stands in file names."""
+    def name(self, level: int, node: int) -> str:
+        """Return a node's id as it stands in file names."""
         bits = max(self.grid.id_bits - self._low_bits(level), 0)
-        return f"{pack:0{max(-(-bits // 4), 1)}x}"
+        return f"{node:0{max(-(-bits // 4), 1)}x}"
 
     def parse(self, level: int, name: str) -> int:
-        """Return the pack that a name stands for.
+        """Return the node that a name stands for.
 
         Raises
         ------
         ConfigError
-            If there is no such pack.
+            If there is no such node.
         """
-        pack = number_of(name)
-        if 0 <= level <= self.top and self.grid.has_prefix(self._low_bits(level), pack) and self.name(level, pack) == name:
-            return pack
+        node = number_of(name)
+        if 0 <= level <= self.top and self.grid.has_prefix(self._low_bits(level), node) and self.name(level, node) == name:
+            return node
         raise ConfigError(f"block group {name!r} of level {level} does not exist: there are levels 0 to {self.top}")

@@ -15,7 +15,7 @@ from connectomake.planning.content import Rule, Settled, files_text, settle
 from connectomake.planning.modules import file_hash, neighbours
 from connectomake.planning.plan import Plan
 from connectomake.planning.source_info import SourceInfo
-from connectomake.planning.truth import check_truth, truth_facts
+from connectomake.planning.truth import check_truth, truth_info
 from connectomake.sources import Source, SourceOptions, is_url, open_source, resolve_local
 from connectomake.sources.identity import as_identity
 
@@ -69,8 +69,8 @@ def sampled_plan(config: dict[str, Any]) -> Plan:
     filled["outdir"] = str(PurePosixPath(filled["outdir"]))
     model, weights, modules = _model_hashes(filled["inference"])
     image = _open(filled["source"])
-    source = _source_facts(filled["source"], image)
-    plan = Plan(filled, source, model, weights, truth_facts(filled["evaluation"], image), modules)
+    source = _source_info(filled["source"], image)
+    plan = Plan(filled, source, model, weights, truth_info(filled["evaluation"], image), modules)
     _check_region(plan)
     check_truth(plan)
     _check_dtype(plan)
@@ -87,21 +87,21 @@ def name_contents(plan: Plan, rule: Rule) -> tuple[Plan, dict[str, Settled]]:
         See `connectomake.planning.content.settle`.
     """
     seen: dict[str, Settled] = {}
-    for facts in (plan.source, plan.truth):
-        if facts is not None and place_key(facts) not in seen:
-            seen[place_key(facts)] = settle(facts.path, place_key(facts), as_identity(facts.identity), rule)
+    for info in (plan.source, plan.truth):
+        if info is not None and place_key(info) not in seen:
+            seen[place_key(info)] = settle(info.path, place_key(info), as_identity(info.identity), rule)
     truth = None if plan.truth is None else _named(plan.truth, seen)
     return replace(plan, source=_named(plan.source, seen), truth=truth), seen
 
 
-def _named(facts: SourceInfo, seen: dict[str, Settled]) -> SourceInfo:
-    cheap, name = str(facts.identity), seen[place_key(facts)].identity
-    return replace(facts, identity=name, sampled="" if name == cheap else cheap)
+def _named(info: SourceInfo, seen: dict[str, Settled]) -> SourceInfo:
+    cheap, name = str(info.identity), seen[place_key(info)].identity
+    return replace(info, identity=name, sampled="" if name == cheap else cheap)
 
 
-def place_key(facts: SourceInfo) -> str:
+def place_key(info: SourceInfo) -> str:
     """Return what the notes on a volume are found by."""
-    return canonical_json([resolve_local(facts.path, "."), facts.dataset, facts.scale])
+    return canonical_json([resolve_local(info.path, "."), info.dataset, info.scale])
 
 
 def plan_path(config: dict[str, Any]) -> str:
@@ -166,15 +166,15 @@ def changes(plan: Plan, seen: dict[str, Settled], before: Any = None) -> list[st
         What the plan file of an earlier start holds, if there is one.
     """
     texts = []
-    for what, key, facts in (("source", "source", plan.source), ("ground truth", "truth", plan.truth)):
-        if facts is None:
+    for what, key, info in (("source", "source", plan.source), ("ground truth", "truth", plan.truth)):
+        if info is None:
             continue
         earlier = before["plan"].get(key) if isinstance(before, dict) and isinstance(before.get("plan"), dict) else None
-        other = earlier is not None and earlier["path"] == facts.path and earlier["identity"] != facts.identity
-        found = seen[place_key(facts)]
+        other = earlier is not None and earlier["path"] == info.path and earlier["identity"] != info.identity
+        found = seen[place_key(info)]
         if other or found.changed:
             names = files_text(found.changed or found.last)
-            where = f"{facts.path} ({names})" if names else facts.path
+            where = f"{info.path} ({names})" if names else info.path
             texts.append(f"the {what} {where} has changed: what was made from it is outdated and will be made anew.")
     return texts
 
@@ -204,7 +204,7 @@ def _open(section: dict[str, Any]) -> Source:
     )
 
 
-def _source_facts(section: dict[str, Any], source: Source) -> SourceInfo:
+def _source_info(section: dict[str, Any], source: Source) -> SourceInfo:
     z, y, x = (float(v) for v in source.voxel_size)
     return SourceInfo(
         section["path"], section["dataset"], section["scale"], source.kind, source.bounds, source.channels,

@@ -77,9 +77,9 @@ class Skeletons:
             counts.append(min(own - (-halo // block) - (-beyond // block), grid.shape[axis]))
         return math.prod(counts)
 
-    def traces(self, level: int, pack: int) -> str:
+    def traces(self, level: int, node: int) -> str:
         """Return the traces of a group of blocks, or of several groups."""
-        return f"{self.plan.outdir}/traces/{level}/{self.tree.name(level, pack)}.h5"
+        return f"{self.plan.outdir}/traces/{level}/{self.tree.name(level, node)}.h5"
 
     def blocks(self, group: int) -> list[int]:
         """Return the blocks whose shards a group is traced from."""

@@ -59,20 +59,20 @@ class SourceInfo:
 
     def to_json(self) -> dict[str, Any]:
         """Return the facts as plain JSON values."""
-        facts = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("bounds", "options")}
+        info = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("bounds", "options")}
         box = {"start": list(self.bounds.start), "stop": list(self.bounds.stop)}
         options = asdict(self.options) | {"refers_to": list(self.options.refers_to)}
-        return {**facts, "voxel_size": list(self.voxel_size), "notes": list(self.notes), "options": options, **box}
+        return {**info, "voxel_size": list(self.voxel_size), "notes": list(self.notes), "options": options, **box}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "SourceInfo":
         """Make the facts from what `to_json` gave."""
-        facts = dict(value)
-        bounds = Box(as_vec(facts.pop("start")), as_vec(facts.pop("stop")))
-        z, y, x = facts.pop("voxel_size")
-        options = SourceOptions.of(facts.pop("options", {}))
-        notes = tuple(facts.pop("notes", ()))
-        return cls(bounds=bounds, voxel_size=(z, y, x), options=options, notes=notes, **facts)
+        info = dict(value)
+        bounds = Box(as_vec(info.pop("start")), as_vec(info.pop("stop")))
+        z, y, x = info.pop("voxel_size")
+        options = SourceOptions.of(info.pop("options", {}))
+        notes = tuple(info.pop("notes", ()))
+        return cls(bounds=bounds, voxel_size=(z, y, x), options=options, notes=notes, **info)
 
     def is_like(self, identity: str) -> bool:
         """Whether a source with this cheap fingerprint can be the one that the plan was made for."""

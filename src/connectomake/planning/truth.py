@@ -18,7 +18,7 @@ KEYS = {
 }  # fmt: skip
 
 
-def truth_facts(section: dict[str, Any] | None, source: Source) -> SourceInfo | None:
+def truth_info(section: dict[str, Any] | None, source: Source) -> SourceInfo | None:
     """Return what the plan keeps of the ground truth; its bounds are in the source's coordinates.
 
     Parameters

@@ -22,7 +22,7 @@ ANSWER_SECONDS = 120.0
 CLOCK_SECONDS = 1.0
 _SCRIPT = """#!/bin/sh
 # connectomake check --probe: what does this node see? It waits {seconds} s at most.
-cd {place} || exit 3
+cd {folder} || exit 3
 {{ echo "${{SLURMD_NODENAME:-$(hostname)}}"; {python} -c {program} 2>&1 | tail -n 1; }} > about.part && mv about.part about
 tries=0
 while [ ! -e ping ] && [ $tries -lt {tries} ]; do sleep 0.02; tries=$((tries + 1)); done
@@ -39,7 +39,7 @@ class _Job:
     """The job, the folder in which it and the head leave files for each other."""
 
     id: str
-    place: Path
+    folder: Path
 
     def state(self) -> str:
         """Return its state and why it waits; empty once Slurm lists it no more."""
@@ -73,20 +73,20 @@ def probe(site: Site, folder: str | os.PathLike[str], queue_seconds: float = QUE
     RunError
         If Slurm does not take the job.
     """
-    place = Path(folder).resolve() / f".connectomake-probe-{uuid.uuid4().hex}"
-    place.mkdir()
+    folder = Path(folder).resolve() / f".connectomake-probe-{uuid.uuid4().hex}"
+    folder.mkdir()
     job = None
     try:
-        job = _submit(site, place)
+        job = _submit(site, folder)
         return _watch(job, site, queue_seconds)
     finally:
         if job is not None and not job.has_ended:
             run(["scancel", job.id], 20)
-        _remove(place)
+        _remove(folder)
 
 
-def _submit(site: Site, place: Path) -> _Job:
-    words = {"place": shlex.quote(str(place)), "python": shlex.quote(sys.executable), "program": shlex.quote(_PROGRAM)}
+def _submit(site: Site, folder: Path) -> _Job:
+    words = {"folder": shlex.quote(str(folder)), "python": shlex.quote(sys.executable), "program": shlex.quote(_PROGRAM)}
     script = _SCRIPT.format(seconds=int(ANSWER_SECONDS), tries=int(ANSWER_SECONDS / 0.02), **words)
     options = ["--parsable", "--job-name=connectomake-check", "--ntasks=1", "--mem=300M", "--time=10", "--output=/dev/null"]
     options += [f"--account={site.account.split(',')[0]}"] if site.account else []
@@ -103,12 +103,12 @@ def _submit(site: Site, place: Path) -> _Job:
     if done.returncode:
         told = " ".join(done.stderr.split())
         raise RunError(f"Slurm does not take a small job ({told}); correct account, partition or limits in the profile")
-    return _Job(done.stdout.strip().split(";")[0].split("\n")[-1], place)
+    return _Job(done.stdout.strip().split(";")[0].split("\n")[-1], folder)
 
 
 def _watch(job: _Job, site: Site, queue_seconds: float) -> list[Finding]:
     started, ended = time.monotonic(), None
-    about = job.place / "about"
+    about = job.folder / "about"
     while not about.exists():
         now = time.monotonic()
         if ended is None and job.has_ended:
@@ -128,7 +128,7 @@ def _watch(job: _Job, site: Site, queue_seconds: float) -> list[Finding]:
 
 def _unseen(job: _Job, site: Site) -> str:
     return (
-        f"the probe (job {job.id}) has ended, and of the file that it wrote in {job.place.parent} nothing is seen here after "
+        f"the probe (job {job.id}) has ended, and of the file that it wrote in {job.folder.parent} nothing is seen here after "
         f"{max(site.latency_wait, 5):g} s: start in a folder that all nodes see under the same path"
     )
 
@@ -136,9 +136,9 @@ def _unseen(job: _Job, site: Site) -> str:
 def _exchange(job: _Job, site: Site, node: str, waited: float) -> list[Finding]:
     """Write a file for the node and wait for its answer: that measures both ways with the head's clock alone."""
     sent, began = time.time(), time.perf_counter()
-    (job.place / ".ping").touch()
-    (job.place / ".ping").rename(job.place / "ping")
-    pong = job.place / "pong"
+    (job.folder / ".ping").touch()
+    (job.folder / ".ping").rename(job.folder / "ping")
+    pong = job.folder / "pong"
     if not _until(pong.exists, ANSWER_SECONDS):
         return [
             Finding(
@@ -199,7 +199,7 @@ def _here() -> str:
     return f"Python {platform.python_version()} connectomake {__version__} snakemake {version('snakemake')}"
 
 
-def _remove(place: Path) -> None:
-    for path in place.iterdir():
+def _remove(folder: Path) -> None:
+    for path in folder.iterdir():
         path.unlink()
-    place.rmdir()
+    folder.rmdir()

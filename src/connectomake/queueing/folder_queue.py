@@ -25,7 +25,7 @@ from typing import Any
 
 from connectomake.atomic import write_json
 from connectomake.errors import QueueError
-from connectomake.queueing import asides
+from connectomake.queueing import dead_letters
 from connectomake.queueing.messages import LARGEST_BYTES, Drawn, OthersTaskError, Refusals, envelope, read_message
 from connectomake.queueing.queues import SHOWN, Queue, explained
 
@@ -173,7 +173,7 @@ class FolderQueue(Queue):
     def _set_aside(self, drawn: Drawn, reason: str) -> None:
         for place in self._places(drawn.id):
             try:
-                asides.keep(self._aside, place, reason)
+                dead_letters.keep(self._aside, place, reason)
             except FileNotFoundError:
                 continue
             except OSError as error:
@@ -209,14 +209,14 @@ class FolderQueue(Queue):
     def aside(self) -> Refusals:
         """Return what was put aside."""
         with explained(self.url):
-            return asides.listed(self._aside, SHOWN)
+            return dead_letters.listed(self._aside, SHOWN)
 
     def left_to_others(self) -> Refusals:
         """Return what a worker refused and still lies in the queue."""
         with explained(self.url):
             there = {message[2] for name in self._names() if (message := _NAME.fullmatch(name))}
             notes = sorted(note for note in self._refusals.iterdir() if note.name in there)
-            reasons = [(note.name, asides.reason_in(note)) for note in notes[:SHOWN]]
+            reasons = [(note.name, dead_letters.reason_in(note)) for note in notes[:SHOWN]]
             return Refusals(len(notes), reasons, str(self._messages))
 
     def purge(self) -> None:

@@ -55,20 +55,20 @@ def watch(pid: int, alive: int, queue: Queue, drawn: Drawn, seconds: int, stop: 
     Ended, str or None
         How the process ended; why the lease could not be renewed the last time.
     """
-    started, trouble = time.monotonic(), None
+    started, lease_error = time.monotonic(), None
     next_renewal = started + seconds / RENEWALS
     while not stop.number:
         readable, _, _ = select.select([alive, stop.reads], [], [], max(next_renewal - time.monotonic(), 0))
         if alive in readable:
             break
         if time.monotonic() >= next_renewal:
-            trouble = _renew(queue, drawn, seconds)
+            lease_error = _renew(queue, drawn, seconds)
             next_renewal = time.monotonic() + seconds / RENEWALS
     if stop.number:
         end(pid, alive)
     os.close(alive)
     _, status, usage = os.wait4(pid, 0)
-    return ExitStatus.of(status, usage, time.monotonic() - started), trouble
+    return ExitStatus.of(status, usage, time.monotonic() - started), lease_error
 
 
 def _renew(queue: Queue, drawn: Drawn, seconds: int) -> str | None:

@@ -87,7 +87,7 @@ def pending_tasks(
         command += ["--quiet", "rules", "--rerun-incomplete", "--rerun-triggers", *TRIGGERS]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         if done.returncode or not out.exists():
-            raise QueueError(f"snakemake cannot plan the run: {_last_words(done.stderr or done.stdout)}")
+            raise QueueError(f"snakemake cannot plan the run: {_last_lines(done.stderr or done.stdout)}")
         found = json.loads(out.read_text())
     if found["script"] is None:
         raise QueueError(f"there is no rule {rule!r} that a worker can run; rules are {', '.join(found['rules'])}")
@@ -116,7 +116,7 @@ def _storage_options(storage: str | None, endpoint: str | None) -> list[str]:
     return ["--default-storage-provider", provider, "--default-storage-prefix", storage, *url]
 
 
-def _last_words(text: str) -> str:
+def _last_lines(text: str) -> str:
     """Return the error in what Snakemake printed, on one line."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     starts = [i for i, line in enumerate(lines) if "Error" in line or "error" in line]

@@ -50,15 +50,15 @@ def stand_in(task: Task) -> StandIn:
     )  # fmt: skip
 
 
-def start(task: Task, place: TaskFiles, folder: Path, page: mmap.mmap) -> tuple[int, int]:
-    """Fork the process; return its id, and a descriptor that reads as closed once it has ended; see `slate` for the page."""
+def start(task: Task, files: TaskFiles, folder: Path, page: mmap.mmap) -> tuple[int, int]:
+    """Fork the process; return its id, and a descriptor that reads as closed once it has ended (page: see `last_file`)."""
     reads, writes = os.pipe()
     parent = os.getpid()
 
     def body() -> int:
         os.setpgid(0, 0)
         end_with(parent)
-        return _make(task, place, folder)
+        return _make(task, files, folder)
 
     pid = fork.start(body, page, (reads,), _HANDLERS)
     os.close(writes)
@@ -73,13 +73,13 @@ _HANDLERS: fork.Handlers = {signal.SIGINT: signal.SIG_IGN, signal.SIGTERM: _stop
 """Ctrl-C is for the worker; when that asks its job to end, temporary files go first."""
 
 
-def _make(task: Task, place: TaskFiles, folder: Path) -> int:
+def _make(task: Task, files: TaskFiles, folder: Path) -> int:
     streams = os.dup(1), os.dup(2)
     try:
-        place.prepare(task, folder)
-        fork.run_script(place.workflow / "scripts" / task.script, folder, snakemake=stand_in(task))
+        files.prepare(task, folder)
+        fork.run_script(files.workflow / "scripts" / task.script, folder, snakemake=stand_in(task))
         _restore(*streams)
-        place.publish(task, folder)
+        files.publish(task, folder)
     except ConnectomakeError as error:
         _restore(*streams)
         return _failed(str(error))

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from connectomake.atomic import write_text
 from connectomake.errors import QueueError, StorageError
-from connectomake.forking import slate
+from connectomake.forking import last_file
 from connectomake.forking.fork import ExitStatus
 from connectomake.queueing import task_process
+from connectomake.queueing.admission import Admission, WorkerOptions
 from connectomake.queueing.lease import Stop, watch
 from connectomake.queueing.messages import Drawn, OthersTaskError
 from connectomake.queueing.queues import Queue
-from connectomake.queueing.reception import Options, Reception
 from connectomake.queueing.task import Task
 from connectomake.queueing.task_files import TaskFiles
 from connectomake.shell import command
@@ -51,11 +51,11 @@ class Worker:
         Prints a line.
     """
 
-    def __init__(self, queue: Queue, options: Options, say: Callable[[str], None]) -> None:
+    def __init__(self, queue: Queue, options: WorkerOptions, say: Callable[[str], None]) -> None:
         self._queue, self._options, self._say = queue, options, say
         self._stop = Stop()
         self._stats = WorkerStats()
-        self._reception = Reception(options)
+        self._admission = Admission(options)
         self._started = time.monotonic()
         self._first: int | None = None
         self._said: set[str] = set()
@@ -76,11 +76,11 @@ class Worker:
         self._stop.watch()
         with tempfile.TemporaryDirectory(prefix="connectomake-worker-") as scratch:
             self._work(Path(scratch))
-        tally = self._stats
-        others = ((tally.found, "were made already"), (tally.refused, "refused"), (tally.aside, "put aside"))
+        stats = self._stats
+        others = ((stats.found, "were made already"), (stats.refused, "refused"), (stats.aside, "put aside"))
         more = "".join(f", {number} {what}" for number, what in others if number)
-        self._say(f"ended: {tally.made} made{more}, {len(tally.given_up)} given up")
-        return 128 + self._stop.number if self._stop.number else int(bool(tally.given_up or tally.refused or tally.aside))
+        self._say(f"ended: {stats.made} made{more}, {len(stats.given_up)} given up")
+        return 128 + self._stop.number if self._stop.number else int(bool(stats.given_up or stats.refused or stats.aside))
 
     def _work(self, scratch: Path) -> None:
         wait, last, said = 1, time.monotonic(), False
@@ -109,8 +109,8 @@ class Worker:
     def _handle(self, drawn: Drawn, scratch: Path) -> None:
         """Make what was drawn; what this worker cannot make is left to others, what nobody can is put aside."""
         try:
-            task, place = self._reception.take(drawn, scratch)
-            done = place.is_done(task)
+            task, files = self._admission.take(drawn, scratch)
+            done = files.is_done(task)
         except (OthersTaskError, StorageError) as error:
             self._refuse(drawn, str(error))
         except QueueError as error:
@@ -121,7 +121,7 @@ class Worker:
             raise
         else:
             if not done:
-                self._make(drawn, task, place)
+                self._make(drawn, task, files)
                 return
             self._queue.finish(drawn)
             self._stats.found += 1
@@ -148,27 +148,27 @@ class Worker:
             self._said.add(text)
             self._say(text)
 
-    def _make(self, drawn: Drawn, task: Task, place: TaskFiles) -> None:
-        folder = place.folder(str(self._stats.made + len(self._stats.failing)))
-        page = slate.new_page()
-        pid, alive = task_process.start(task, place, folder, page)
+    def _make(self, drawn: Drawn, task: Task, files: TaskFiles) -> None:
+        folder = files.folder(str(self._stats.made + len(self._stats.failing)))
+        page = last_file.new_page()
+        pid, alive = task_process.start(task, files, folder, page)
         try:
-            ended, trouble = watch(pid, alive, self._queue, drawn, self._options.lease, self._stop)
+            ended, lease_error = watch(pid, alive, self._queue, drawn, self._options.lease, self._stop)
             if ended.code < 0 and not self._stop.number:
-                slate.told(page, ended.code)
-            self._conclude(drawn, task, place, folder, ended, trouble)
+                last_file.report_signal(page, ended.code)
+            self._conclude(drawn, task, files, folder, ended, lease_error)
         finally:
-            place.tidy(task, folder, pid)
+            files.tidy(task, folder, pid)
 
     def _conclude(
-        self, drawn: Drawn, task: Task, place: TaskFiles, folder: Path, ended: ExitStatus, trouble: str | None
+        self, drawn: Drawn, task: Task, files: TaskFiles, folder: Path, ended: ExitStatus, lease_error: str | None
     ) -> None:
-        if trouble:
-            self._say(f"{task.name}: its lease could not be renewed: {trouble}")
+        if lease_error:
+            self._say(f"{task.name}: its lease could not be renewed: {lease_error}")
         if ended.code == 0:
             self._note(task, folder, ended)
             with _warning(self._say):
-                place.publish_notes(task, folder)
+                files.publish_notes(task, folder)
             self._queue.finish(drawn)
             self._stats.made += 1
             self._stats.failing.clear()
@@ -177,13 +177,13 @@ class Worker:
             self._queue.renew(drawn, 0)
             self._say(f"{task.name}: stopped by a signal; its lease is released")
         else:
-            self._failed(drawn, task, place, folder, ended)
+            self._failed(drawn, task, files, folder, ended)
 
-    def _failed(self, drawn: Drawn, task: Task, place: TaskFiles, folder: Path, ended: ExitStatus) -> None:
+    def _failed(self, drawn: Drawn, task: Task, files: TaskFiles, folder: Path, ended: ExitStatus) -> None:
         how = f"exit code {ended.code}" if ended.code >= 0 else f"signal {-ended.code}{_hint(-ended.code)}"
         self._say(f"{task.name}: FAILED, {how}, draw {drawn.draws} of {self._options.tries}{_last_line(folder, task)}")
         with _warning(self._say):
-            place.publish_notes(task, folder)
+            files.publish_notes(task, folder)
         if drawn.draws >= self._options.tries:
             self._queue.finish(drawn)
             self._stats.given_up.append(task.name)

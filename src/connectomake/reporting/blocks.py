@@ -12,7 +12,7 @@ from connectomake.planning.paths import Paths
 from connectomake.planning.plan import Plan
 from connectomake.reporting.colours import INK, PAPER, font
 
-STAGES = ("image", "affinity", "components", "segmentation")
+TIMED_STAGES = ("image", "affinity", "components", "segmentation")
 LAYERS_SHOWN = 24
 _STATE_COLOURS = {
     "nothing": (235, 236, 240), "image": (196, 201, 222), "affinity": (126, 150, 205), "components": (240, 190, 90),
@@ -26,7 +26,7 @@ _HEAD = 30
 def block_states(plan: Plan) -> dict[int, str]:
     """Return the last stage of each block whose file is there, ``nothing`` if none is. One look per file."""
     paths = Paths(plan)
-    layers = [name for name in STAGES if name in plan.layers]
+    layers = [name for name in TIMED_STAGES if name in plan.layers]
     states = {}
     for block in plan.grid.ids:
         there = (name for name in reversed(layers) if _exists(paths, name, block))
@@ -43,7 +43,7 @@ def _exists(paths: Paths, layer: str, block: int) -> bool:
 def block_seconds(plan: Plan) -> dict[int, dict[str, float]]:
     """Return the seconds that each block took, by stage, as far as they were measured."""
     found: dict[int, dict[str, float]] = {block: {} for block in plan.grid.ids}
-    for stage in STAGES[1:]:
+    for stage in TIMED_STAGES[1:]:
         for block in plan.grid.ids:
             seconds = _seconds(Path(plan.outdir, "benchmarks", stage, f"{plan.grid.name(block)}.tsv"))
             if seconds is not None:
@@ -69,7 +69,7 @@ def block_map(plan: Plan) -> Image.Image:
     by_time = _panels(plan, {b: _heat(s / longest if longest else 0.0) for b, s in seconds.items()})
     width = max(by_state.width, 720)
     out = Image.new("RGB", (width, by_state.height + by_time.height + 4 * _HEAD), PAPER)
-    _legend(out, (0, 0), "state", [(n, _STATE_COLOURS[n]) for n in ("nothing", *(s for s in STAGES if s in plan.layers))])
+    _legend(out, (0, 0), "state", [(n, _STATE_COLOURS[n]) for n in ("nothing", *(s for s in TIMED_STAGES if s in plan.layers))])
     out.paste(by_state, (0, 2 * _HEAD))
     below = by_state.height + 2 * _HEAD
     scale = [(f"{longest * f:.3g} s", _heat(f)) for f in (0.0, 0.25, 0.5, 0.75, 1.0)]

@@ -1,21 +1,21 @@
 """The jobs of a report: each draws or writes what lies in the run's folder."""
 
 from connectomake.atomic import write_text
-from connectomake.layers.beside import beside
+from connectomake.layers.companions import companion_checksums
 from connectomake.layers.records import named
 from connectomake.pipeline.job import Job
 from connectomake.planning.plan import Plan
 from connectomake.reporting.blocks import block_map
 from connectomake.reporting.colours import save
-from connectomake.reporting.facts import page, stages_csv
 from connectomake.reporting.pictures import largest, objects, relocated, sections
+from connectomake.reporting.run_page import page, stages_csv
 
 
 def run_page(job: Job) -> None:
     """Write what was run, with what and how fast, as a page and as a table."""
     plan, output = _plan_seen_by(job, "final"), job.output("page")
     write_text(job.output("table"), stages_csv(plan))
-    record = job.record(**beside(output, job.output("table")))
+    record = job.record(**companion_checksums(output, job.output("table")))
     write_text(output, page(plan, named(record, output)))
 
 

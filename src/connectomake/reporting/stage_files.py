@@ -86,7 +86,7 @@ def users_of_temporary(plan: Plan) -> dict[str, str]:
     return users
 
 
-def tallies(plan: Plan, files: dict[str, dict[str, str]], freshness: Freshness | None = None) -> list[StageFiles]:
+def stages_of_files(plan: Plan, files: dict[str, dict[str, str]], freshness: Freshness | None = None) -> list[StageFiles]:
     """Count the files of each stage that are there, and, with `freshness`, that were made with the settings of today."""
     there = _listing(name for names in files.values() for name in names)
     return [_tally(plan, rule, names, there, freshness) for rule, names in files.items()]

@@ -8,7 +8,7 @@ import numpy as np
 
 from connectomake.atomic import write_text
 from connectomake.errors import ConfigError, LayerError
-from connectomake.forking import slate
+from connectomake.forking import last_file
 from connectomake.layers.id_shards import find_value
 from connectomake.layers.records import check_place, read_record
 from connectomake.layers.shard_file import decompress
@@ -44,7 +44,7 @@ class SkeletonReader:
         """
         sharding = self._spec.sharding
         path = self._folder / sharding.name(int(sharding.shards(np.array([object_id], np.uint64))[0]))
-        slate.reading(path)
+        last_file.reading(path)
         try:
             check_place(read_record(path), path)
             with path.open("rb") as stream:

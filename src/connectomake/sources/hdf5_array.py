@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from connectomake.sources.chunks import ChunkGrid, Found, Index, Lost, LostError, Part, filled_chunks, overlap, within
-from connectomake.sources.claims import check_chunk
 from connectomake.sources.hdf5_virtual import Mapping, Pieces, mappings_of
+from connectomake.sources.metadata_checks import check_chunk
 
 LOOKED_AT = 2_000_000
 

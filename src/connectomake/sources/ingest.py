@@ -9,8 +9,8 @@ from connectomake.geometry import Box
 from connectomake.layers import LayerSpec, ShardWriter
 from connectomake.sources.labels import Labels
 from connectomake.sources.probability import probabilities
+from connectomake.sources.read_log import LoggedReader
 from connectomake.sources.source import Source
-from connectomake.sources.witness import Witness
 
 FILLED = "filled:"
 
@@ -27,7 +27,7 @@ def ingest_block(
     """Copy the voxels of one block, in slabs of one storage chunk's height, so that memory is one slab.
 
     NaN and infinities of a float image are copied as they are; inference complains about them. Channels named as `probability`
-    must be probabilities. Where `noted`, the record tells what was read (`connectomake.sources.witness`).
+    must be probabilities. Where `noted`, the record tells what was read (`connectomake.sources.read_log`).
 
     Raises
     ------
@@ -36,9 +36,9 @@ def ingest_block(
         no file is left.
     """
     check_fit(source, spec)
-    witness = Witness(source.read)
-    read = probabilities(witness, probability, source.path)
-    told = {"read": {"source": witness.lines}} if noted else {}
+    reader = LoggedReader(source.read)
+    read = probabilities(reader, probability, source.path)
+    told = {"read": {"source": reader.lines}} if noted else {}
     with ShardWriter(path, spec, block_id, {**record, **told}) as writer:
         for slab in spec.slabs(block_id):
             writer.write(slab, read(slab))

@@ -9,7 +9,7 @@ import numpy as np
 
 from connectomake.errors import ConfigError, SourceError
 from connectomake.geometry import Box, Vec
-from connectomake.sources import doubts
+from connectomake.sources import plausibility
 from connectomake.sources.axes import DEFAULTS, Order, given_axes, positions
 from connectomake.sources.grid import Grid
 from connectomake.sources.levels import by_letters
@@ -115,9 +115,9 @@ def lay_out(
     stored = by_letters(grid.size)
     size = choose_voxel_size(voxel_size, stored, where)
     offset, place, said = _offset(grid, options, stored or (None if voxel_size is UNSIZED else voxel_size), where)
-    notes = grid.notes + (() if voxel_size is UNSIZED else doubts.of_sizes(voxel_size, stored, size, where))
+    notes = grid.notes + (() if voxel_size is UNSIZED else plausibility.check_voxel_size(voxel_size, stored, size, where))
     if unnamed:
-        notes += doubts.of_shape(names, shape, channels, (z, y, x), size, where)
+        notes += plausibility.check_shape(names, shape, channels, (z, y, x), size, where)
     return Layout(order, channels, (z, y, x), offset, size, place, notes + said)
 
 

@@ -106,7 +106,7 @@ def _chosen(names: Sequence[str], columns: list[tuple[int, ...]]) -> Numbering:
     single = [i for i in varying if len(set(columns[i])) == len(names)]
     if not single:
         raise UnclearNamesError(
-            f"several numbers vary in the names ({_range_words(names)}) and none of them alone tells the sections apart; "
+            f"several numbers vary in the names ({_range_text(names)}) and none of them alone tells the sections apart; "
             "leave only the sections of one volume in the folder, or link them into another under plain numbers"
         )
     best = min(single, key=lambda i: (_gaps(columns[i]), -i))
@@ -118,7 +118,7 @@ def _chosen(names: Sequence[str], columns: list[tuple[int, ...]]) -> Numbering:
     )
 
 
-def _range_words(names: Sequence[str]) -> str:
+def _range_text(names: Sequence[str]) -> str:
     ordered = sorted(names)
     return f"{ordered[0]} to {ordered[-1]}"
 
@@ -177,14 +177,14 @@ def _outliers(names: Sequence[str], stems: Sequence[str]) -> str:
     """Say which names do not follow the pattern that most of them follow."""
     if _hex_digits(_differing(stems)):
         return (
-            f"the names ({_range_words(names)}) look like hexadecimal numbers of different widths; rename the files so that "
+            f"the names ({_range_text(names)}) look like hexadecimal numbers of different widths; rename the files so that "
             "all numbers have as many digits"
         )
     patterns = [tuple(_DECIMAL.split(stem)) for stem in stems]
     common, count = Counter(patterns).most_common(1)[0]
     model = names[patterns.index(common)]
     if count == 1 or len(common) == 1:
-        return f"the names ({_range_words(names)}) do not follow one pattern with a number; number the files in their order"
+        return f"the names ({_range_text(names)}) do not follow one pattern with a number; number the files in their order"
     odd = [name for name, pattern in zip(names, patterns, strict=True) if pattern != common]
     more = f" and {len(odd) - _NAMED} more" if len(odd) > _NAMED else ""
     return (

@@ -131,7 +131,7 @@ def _place(bad: np.ndarray) -> tuple[int, ...]:
     return tuple(int(i) for i in np.unravel_index(int(bad.argmax()), bad.shape))
 
 
-def values_words(bits: Sequence[int], dtype: str) -> str | None:
+def describe_bits(bits: Sequence[int], dtype: str) -> str | None:
     """Say that values take fewer bits than their dtype has and are not stretched; None if that is not so."""
     used = max(bits)
     if np.dtype(dtype).kind != "u" or used in (1, 2, 4) or used == 8 * np.dtype(dtype).itemsize:

@@ -57,7 +57,7 @@ def _open(
         voxel_size=choose_voxel_size(voxel_size, None, path),
         identity=identity.of_files(files, kind),
         _reader=section_reader(sections.files, decode, header),
-        facts=sections.facts,
+        remarks=sections.remarks,
         notes=sections.notes,
         blank_sections=sections.blank,
     )

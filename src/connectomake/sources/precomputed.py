@@ -7,9 +7,9 @@ from typing import Any
 from connectomake.errors import ConfigError, SourceError
 from connectomake.geometry import Box
 from connectomake.layers.precomputed import xyz
-from connectomake.sources import doubts, identity, tensor
-from connectomake.sources.claims import check_chunk, check_info
+from connectomake.sources import identity, plausibility, tensor
 from connectomake.sources.layout import refuse_axes
+from connectomake.sources.metadata_checks import check_chunk, check_info
 from connectomake.sources.options import DEFAULTS, SourceOptions
 from connectomake.sources.paths import is_url
 from connectomake.sources.precomputed_array import PrecomputedArray
@@ -56,7 +56,7 @@ def _open_scale(
         voxel_size=size,
         identity=_identity(path, info, chosen),
         **chunked(array, (3, 2, 1, 0), path, options),
-        notes=() if voxel_size is UNSIZED else doubts.of_sizes(voxel_size, xyz(resolution), size, where),
+        notes=() if voxel_size is UNSIZED else plausibility.check_voxel_size(voxel_size, xyz(resolution), size, where),
         place="named" if options.offset is None else "given",
     ).moved(options.offset or (0, 0, 0))
 

@@ -65,11 +65,11 @@ def take_samples(source: Source, roi: Box, chunk: Vec) -> Samples:
     return Samples(tuple(boxes), tuple(source.read(box) for box in boxes))
 
 
-def image_words(samples: Samples, dtype: str) -> tuple[bool, str] | None:
+def describe_image(samples: Samples, dtype: str) -> tuple[bool, str] | None:
     """Say how an image's values reach the network, and whether that is as usual; None where there is nothing to say."""
     low, high = samples.span
     if np.dtype(dtype).kind == "f":
-        return None if low >= 0 and high <= 1 else (False, _float_words(low, high))
+        return None if low >= 0 and high <= 1 else (False, _describe_floats(low, high))
     most = np.iinfo(dtype).max
     text = f"{low:g} to {high:g}, where it was looked at, become {low / most:.3g} to {high / most:.3g} for the network"
     text = f"the image's {dtype} are divided by {most:,}: {text}"
@@ -82,14 +82,14 @@ def image_words(samples: Samples, dtype: str) -> tuple[bool, str] | None:
     return None if dtype == "uint8" else (True, text)
 
 
-def _float_words(low: float, high: float) -> str:
+def _describe_floats(low: float, high: float) -> str:
     return (
         f"the image's floats go to the network as they are, {low:g} to {high:g} where it was looked at; most networks want "
         "0 to 1: name the values of 0 and 1 (source.range: [low, high]), unless it was trained on such values"
     )
 
 
-def probability_words(samples: Samples, dtype: str, bound: float, key: str) -> str | None:
+def odd_probabilities(samples: Samples, dtype: str, bound: float, key: str) -> str | None:
     """Say what is odd about probabilities; None if nothing is.
 
     Parameters

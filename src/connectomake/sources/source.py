@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from connectomake.errors import ConfigError, ConnectomakeError, SourceError
-from connectomake.forking import slate
+from connectomake.forking import last_file
 from connectomake.geometry import Box, Vec
 from connectomake.sources.chunks import Boxes, Chunked, Ledger
 from connectomake.sources.options import SourceOptions
@@ -68,7 +68,7 @@ class Source:
         Sentences for ``connectomake check``: what was guessed of the source, what looks odd, and how to say it otherwise.
     chunks
         Its storage chunks, where the format has them: those that are not there, and those that were filled.
-    facts
+    remarks
         Further sentences for it: what is known and worth a look, such as the order of sections.
     blank_sections
         Missing sections of a stack that are read as zeros.
@@ -89,7 +89,7 @@ class Source:
     _reader: Reader = field(repr=False, compare=False)
     notes: tuple[str, ...] = ()
     chunks: Boxes | None = field(default=None, repr=False, compare=False)
-    facts: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     blank_sections: int = 0
     mapping: Mapping | None = field(default=None, repr=False, compare=False)
     place: str = "unknown"
@@ -143,7 +143,7 @@ class Source:
             raise SourceError(f"the box {box} is not within {self.path}, which holds {self.bounds}")
         if box.empty:
             return np.empty((self.channels, *box.shape), self.dtype)
-        slate.reading(self.path)
+        last_file.reading(self.path)
         try:
             raw = self._reader(box)
         except ConnectomakeError:

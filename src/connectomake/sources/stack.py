@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from connectomake.errors import SourceError
-from connectomake.forking import slate
+from connectomake.forking import last_file
 from connectomake.geometry import Box
 from connectomake.sources.numbering import Numbering, UnclearNamesError, number_names
 from connectomake.sources.options import DEFAULTS, SourceOptions
@@ -52,12 +52,12 @@ class Sections:
     ----------
     files
         One per section; None where it is missing and read as zeros.
-    facts, notes
+    remarks, notes
         Sentences for ``connectomake check``: the order; what is odd about it.
     """
 
     files: tuple[Path | None, ...]
-    facts: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -171,7 +171,7 @@ def section_reader(
 
 
 def _section(path: Path, decode: Callable[[Path], np.ndarray], expected: Header) -> np.ndarray:
-    slate.reading(path)
+    last_file.reading(path)
     section = _decoded(path, decode)
     if (section.shape, section.dtype.name) != (expected.shape, expected.dtype):
         found = f"{section.shape} {section.dtype.name}"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from connectomake.geometry import Box
-from connectomake.sources import doubts
+from connectomake.sources import plausibility
 from connectomake.sources.axes import given_axes, positions
 from connectomake.sources.layout import ordered_reader
 from connectomake.sources.options import SourceOptions
@@ -36,7 +36,9 @@ def placed(
     if options.axes is not None:
         source = _relabelled(source, options.axes)
     if voxel_size is not UNSIZED:
-        source = replace(source, notes=source.notes + doubts.of_sizes(voxel_size, stored, source.voxel_size, source.path))
+        source = replace(
+            source, notes=source.notes + plausibility.check_voxel_size(voxel_size, stored, source.voxel_size, source.path)
+        )
     return source if options.offset is None else replace(source.moved(options.offset), place="given")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from connectomake.errors import SourceError
 from connectomake.sources.chunks import ChunkGrid, Found, Index, Lost, LostError, Part, filled_chunks
-from connectomake.sources.claims import check_chunk
+from connectomake.sources.metadata_checks import check_chunk
 from connectomake.sources.reasons import reason
 from connectomake.sources.tensor import READ_SECONDS, open_keys, open_store
 

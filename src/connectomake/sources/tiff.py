@@ -13,7 +13,7 @@ from connectomake.errors import SourceError
 from connectomake.geometry import Box
 from connectomake.sources import identity
 from connectomake.sources.options import DEFAULTS, SourceOptions
-from connectomake.sources.photometry import Photometry, values_words
+from connectomake.sources.photometry import Photometry, describe_bits
 from connectomake.sources.reasons import TRUNCATED, reason, way_out
 from connectomake.sources.source import Source, choose_voxel_size, read_dtype, volume_shape
 from connectomake.sources.stack import Header, common_header, find_sections, section_reader
@@ -43,7 +43,7 @@ def _open_folder(path: str, voxel_size: Sequence[float] | None, options: SourceO
         voxel_size=choose_voxel_size(voxel_size, None, path),
         identity=identity.of_files(files, "tiff", *first.changes),
         _reader=section_reader(sections.files, _decode, header),
-        facts=sections.facts,
+        remarks=sections.remarks,
         notes=(*sections.notes, *notes),
         blank_sections=sections.blank,
     )
@@ -74,7 +74,7 @@ def _decode(path: Path) -> np.ndarray:
 
 
 def _notes(where: str, file: Any, series: Any, photometry: Photometry) -> tuple[str, ...]:
-    found = (further_images(file), oriented(series.keyframe), values_words((photometry.bits,), photometry.dtype))
+    found = (further_images(file), oriented(series.keyframe), describe_bits((photometry.bits,), photometry.dtype))
     return tuple(f"{where}: {text}" for text in found if text)
 
 
@@ -136,7 +136,7 @@ def _open_pages(path: str, file: Any, pages: list[Any], voxel_size: Sequence[flo
         return out
 
     weakref.finalize(read, file.close)
-    notes = [f"{path}: {t}" for t in (oriented(pages[0].keyframe), values_words([m.bits for m in meanings], dtype)) if t]
+    notes = [f"{path}: {t}" for t in (oriented(pages[0].keyframe), describe_bits([m.bits for m in meanings], dtype)) if t]
     if len({m.changes for m in meanings}) > 1:
         notes.append(
             f"{path}: its pages differ in how samples become grey ({', '.join(changed)} of some only); each is read as it says"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from connectomake.layers import read_record
-from connectomake.layers.beside import check_beside
+from connectomake.layers.companions import check_companion
 from connectomake.layers.records import check_content, check_place
 from connectomake.pipeline import checks
 from connectomake.pipeline.expected import Expected, expected
@@ -97,7 +97,7 @@ class _Run:
         if file.path == self._targets.objects:
             self._objects = found
         if file.beside is not None:
-            check_beside(file.beside, _record_or_none(file.beside), file.path)
+            check_companion(file.beside, _record_or_none(file.beside), file.path)
         if self._deep:
             self._look_deep(file)
 

@@ -1,6 +1,6 @@
 """Whether source and ground truth still hold the voxels that a run's files were made from, block by block.
 
-The jobs that read them noted boxes and checksums of what they read (`connectomake.sources.witness`); files made from theirs
+The jobs that read them noted boxes and checksums of what they read (`connectomake.sources.read_log`); files made from theirs
 carry the notes on, so that they last when intermediates are deleted.
 """
 
@@ -22,7 +22,7 @@ from connectomake.planning.resolve import place_key
 from connectomake.planning.source_info import SourceInfo
 from connectomake.planning.truth import open_truth
 from connectomake.sources.identity import as_identity
-from connectomake.sources.witness import Line, Reader, differs, lines_of
+from connectomake.sources.read_log import Line, Reader, differs, lines_of
 
 What = Literal["source", "truth"]
 READERS: dict[What, tuple[str, ...]] = {
@@ -91,11 +91,11 @@ def compare(plan: Plan, progress: Progress | None = None) -> list[Comparison]:
     total, done = sum(map(len, files.values())), 0
     found = []
     for what, paths in files.items():
-        facts = _facts(plan, what)
-        if facts is None or not paths:
+        info = _info(plan, what)
+        if info is None or not paths:
             continue
         reader = plan.source.open().read if what == "source" else open_truth(plan.config["evaluation"]).read
-        comparison, known = Comparison(what, facts.path), dict[Line, bool]()
+        comparison, known = Comparison(what, info.path), dict[Line, bool]()
         for file in paths:
             _compare(file.path, reader, comparison, known)
             done += 1
@@ -129,16 +129,16 @@ def accept_contents(plan: Plan, comparisons: Iterable[Comparison], ledger: Ledge
         Where notes lie.
     """
     for comparison in comparisons:
-        facts = _facts(plan, comparison.what)
-        if facts is None or comparison.unknown:
+        info = _info(plan, comparison.what)
+        if info is None or comparison.unknown:
             continue
         now = plan.source.open() if comparison.what == "source" else open_truth(plan.config["evaluation"]).source
-        rule = Rule(plan.config["source"]["checksum_below"], answer="same", ledger=ledger or Ledger())
-        settle(facts.path, place_key(facts), as_identity(now.identity), rule)
-        accept(place_key(facts), as_identity(now.identity), facts.identity, rule.ledger)
+        rule = Rule(plan.config["source"]["checksum_below"], source_is="same", ledger=ledger or Ledger())
+        settle(info.path, place_key(info), as_identity(now.identity), rule)
+        accept(place_key(info), as_identity(now.identity), info.identity, rule.ledger)
 
 
-def _facts(plan: Plan, what: What) -> SourceInfo | None:
+def _info(plan: Plan, what: What) -> SourceInfo | None:
     return plan.source if what == "source" else plan.truth
 
 
@@ -177,8 +177,8 @@ def _differs(reader: Reader, line: Line) -> bool:
 
 
 def _fitting(plan: Plan, what: What, names: list[str]) -> Plan:
-    facts = _facts(plan, what)
-    if facts is None:
+    info = _info(plan, what)
+    if info is None:
         return plan
     for stage in READERS[what]:
         noted = Counter(
@@ -187,8 +187,8 @@ def _fitting(plan: Plan, what: What, names: list[str]) -> Plan:
         if not noted:
             continue
         fingerprint = noted.most_common(1)[0][0]
-        for name in (facts.identity, *names):
-            other = replace(facts, identity=name)
+        for name in (info.identity, *names):
+            other = replace(info, identity=name)
             candidate = replace(plan, source=other) if what == "source" else replace(plan, truth=other)
             if Stages(candidate).fingerprint(stage) == fingerprint:
                 return candidate

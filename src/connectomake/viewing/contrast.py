@@ -43,7 +43,7 @@ def affinity_span(plan: Plan) -> Span:
     return (0, 1) if _within_one(values) else _span(values) or (0, 1)
 
 
-def doubts(plan: Plan) -> list[str]:
+def contrast_warnings(plan: Plan) -> list[str]:
     """Say which probability that is shown goes beyond 0 to 1."""
     layers = ["affinity"] if plan.inference is not None else ["image"]
     found = []

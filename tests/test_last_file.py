@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from connectomake.forking import slate
+from connectomake.forking import last_file
 from connectomake.forking.scripts import JobFailedError, forked
 from connectomake.forking.server import Server
 from connectomake.layers import write_tables
@@ -77,47 +77,47 @@ def test_a_stopped_script_is_no_crash(crashing, tmp_path):
 
 def test_the_queues_process(tmp_path, monkeypatch):
     def make(task, place, folder):
-        slate.logging_to(tmp_path / "job.log")
-        slate.reading("merge/1/0.up.h5")
+        last_file.logging_to(tmp_path / "job.log")
+        last_file.reading("merge/1/0.up.h5")
         os.kill(os.getpid(), signal.SIGSEGV)
 
     monkeypatch.setattr(task_process, "_make", make)
-    page = slate.new_page()
+    page = last_file.new_page()
     pid, alive = task_process.start(None, None, tmp_path, page)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     os.close(alive)
-    text = slate.told(page, code)
+    text = last_file.report_signal(page, code)
     assert "signal 11 (SIGSEGV); the last file that it opened is merge/1/0.up.h5;" in text
     assert (tmp_path / "job.log").read_text() == f"{text}\n"
 
 
 @pytest.mark.parametrize("code", [0, 1, 3, 127, 128, 255, -15, -2, 143])
 def test_other_ends_are_not_told(code):
-    page = slate.new_page()
-    assert slate.told(page, code) == ""
+    page = last_file.new_page()
+    assert last_file.report_signal(page, code) == ""
 
 
 def test_a_job_that_opened_nothing():
-    assert "it had opened no file yet" in slate.told(slate.new_page(), -11)
+    assert "it had opened no file yet" in last_file.report_signal(last_file.new_page(), -11)
 
 
 def test_long_and_strange_names_fit(tmp_path):
-    page = slate.new_page()
-    slate.use(page)
+    page = last_file.new_page()
+    last_file.use(page)
     try:
-        slate.reading("x" * 9000)
-        slate.logging_to(tmp_path / "log")
-        assert f"opened is {'x' * 4095};" in slate.told(page, -11)
-        slate.reading("kurz-ä\udcff")
-        assert "opened is kurz-ä\udcff;" in slate.told(page, -11)
+        last_file.reading("x" * 9000)
+        last_file.logging_to(tmp_path / "log")
+        assert f"opened is {'x' * 4095};" in last_file.report_signal(page, -11)
+        last_file.reading("kurz-ä\udcff")
+        assert "opened is kurz-ä\udcff;" in last_file.report_signal(page, -11)
     finally:
-        slate.use(None)
-    slate.reading("nowhere")
+        last_file.use(None)
+    last_file.reading("nowhere")
 
 
 def test_pages_are_gone_with_their_scripts():
-    with slate.shared_page("a/tmp2.x.py"):
-        folder = Path(os.environ[slate.FOLDER])
+    with last_file.shared_page("a/tmp2.x.py"):
+        folder = Path(os.environ[last_file.FOLDER])
         assert [path.name for path in folder.iterdir()] == ["tmp2.x.py"]
     assert list(folder.iterdir()) == []
     assert folder.stat().st_mode & 0o77 == 0

@@ -19,7 +19,7 @@ Reader = Callable[[Box], np.ndarray]
 Line = tuple[int, ...]
 
 
-class Witness:
+class LoggedReader:
     """A reader that notes what it reads.
 
     Parameters
@@ -44,7 +44,7 @@ class Witness:
 
 
 def differs(read: Reader, line: Line) -> bool:
-    """Return whether a reader gives other voxels now than those that a line of a `Witness` tells of.
+    """Return whether a reader gives other voxels now than those that a line of a `LoggedReader` tells of.
 
     Raises
     ------

@@ -19,7 +19,7 @@ from connectomake.pipeline.targets import Targets
 from connectomake.planning.plan import Plan
 from connectomake.reporting.benchmarks import measured
 from connectomake.reporting.blocks import block_seconds
-from connectomake.reporting.stage_files import StageFiles, stage_files, tallies
+from connectomake.reporting.stage_files import StageFiles, stage_files, stages_of_files
 from connectomake.reporting.texts import bytes_text, seconds_text, shape_text, voxels_text
 
 PACKAGES = (
@@ -38,16 +38,16 @@ tr:nth-child(even) td { background: #f5f6f8; } pre { background: #f5f6f8; paddin
 
 def stage_rows(plan: Plan) -> list[list[str]]:
     """Return a row of `COLUMNS` for each stage."""
-    return [_stage_row(plan, tally) for tally in tallies(plan, stage_files(plan))]
+    return [_stage_row(plan, stage) for stage in stages_of_files(plan, stage_files(plan))]
 
 
-def _stage_row(plan: Plan, tally: StageFiles) -> list[str]:
-    files = f"{tally.there:,}" if tally.done or tally.temporary else f"{tally.there:,} of {tally.total:,}"
-    row = [tally.stage, files, bytes_text(tally.bytes)]
-    timed = measured(plan.outdir, tally.stage)
+def _stage_row(plan: Plan, stage: StageFiles) -> list[str]:
+    files = f"{stage.there:,}" if stage.done or stage.temporary else f"{stage.there:,} of {stage.total:,}"
+    row = [stage.stage, files, bytes_text(stage.bytes)]
+    timed = measured(plan.outdir, stage.stage)
     if timed is None:
         return [*row, "", "", "", ""]
-    speed = plan.roi.volume * timed.jobs / tally.total / timed.seconds if timed.seconds else None
+    speed = plan.roi.volume * timed.jobs / stage.total / timed.seconds if timed.seconds else None
     memory = "" if timed.memory_mb is None else bytes_text(timed.memory_mb * 2**20)
     return [*row, f"{timed.jobs:,}", seconds_text(timed.seconds), "" if speed is None else f"{voxels_text(speed)}/s", memory]
 

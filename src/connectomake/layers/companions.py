@@ -15,7 +15,7 @@ KEY = "beside"
 _PIECE = 1 << 20
 
 
-def beside(path: str | os.PathLike[str], *others: str | os.PathLike[str]) -> dict[str, Any]:
+def companion_checksums(path: str | os.PathLike[str], *others: str | os.PathLike[str]) -> dict[str, Any]:
     """Return what the record of `path` says of other files of its job, which are written already.
 
     Returns
@@ -26,7 +26,7 @@ def beside(path: str | os.PathLike[str], *others: str | os.PathLike[str]) -> dic
     return {KEY: {_name(path, other): list(_measured(other)) for other in others}}
 
 
-def check_beside(path: str | os.PathLike[str], record: dict[str, Any], other: str | os.PathLike[str]) -> None:
+def check_companion(path: str | os.PathLike[str], record: dict[str, Any], other: str | os.PathLike[str]) -> None:
     """Compare a file with what the record of `path` says of it.
 
     Parameters

@@ -14,7 +14,7 @@ _FEW, _MANY, _TOO_MANY = 4, 16, 128
 Shape = tuple[int, int, int]
 
 
-def of_sizes(
+def check_voxel_size(
     given: Sequence[float] | None, stored: Sequence[float] | None, size: tuple[float, float, float], where: str
 ) -> tuple[str, ...]:
     """Return what is odd about the voxel size.
@@ -49,7 +49,7 @@ def _unlike(a: Sequence[float], b: Sequence[float]) -> bool:
     return any(max(p, q) > _ALIKE * min(p, q) for p, q in zip(a, b, strict=True))
 
 
-def of_shape(
+def check_shape(
     names: Sequence[str], shape: Sequence[int], channels: int, extent: Shape, size: Sequence[float], where: str
 ) -> tuple[str, ...]:
     """Return what is odd about the shape of an array whose axes nothing names.

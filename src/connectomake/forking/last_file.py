@@ -14,9 +14,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-FOLDER = "CONNECTOMAKE_SLATES"
+FOLDER = "CONNECTOMAKE_LAST_FILES"
 """Environment variable: folder of the files that are pages of jobs, each named after the job's script."""
-_OWNER = "CONNECTOMAKE_SLATES_OF"
+_OWNER = "CONNECTOMAKE_LAST_FILES_OF"
 _HALF = 4096
 _SIZE = 2 * _HALF
 _STOPPED = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE}
@@ -65,7 +65,7 @@ def _read(page: mmap.mmap, start: int) -> str:
     return os.fsdecode(page[start : start + _HALF].partition(b"\0")[0])
 
 
-def told(page: mmap.mmap, code: int) -> str:
+def report_signal(page: mmap.mmap, code: int) -> str:
     """Say how a job ended, if a signal ended it that nobody sends to stop a job; append it to the job's log, too.
 
     Parameters

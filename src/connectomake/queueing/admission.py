@@ -16,7 +16,7 @@ from connectomake.storage.stores import FolderStore, Store, open_store
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class WorkerOptions:
     """How a worker works.
 
     Parameters
@@ -53,7 +53,7 @@ class Options:
     allow: tuple[Path, ...] = ()
 
 
-class Reception:
+class Admission:
     """Takes tasks, or says why not.
 
     Parameters
@@ -62,7 +62,7 @@ class Reception:
         How the worker works.
     """
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: WorkerOptions) -> None:
         self._options = options
         self._places: dict[tuple[str | None, str | None], TaskFiles] = {}
 
