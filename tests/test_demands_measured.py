@@ -22,13 +22,13 @@ CHANGES = {
     "merge": {"fan_out": 8},
 }
 DEMO = {
-    "image": 209, "affinity": 717, "components": 469, "merge": 297, "lookup": 200, "agglomerate": 293, "history": 345,
-    "segmentation": 325, "measures": 321, "objects": 203, "fragments": 319, "gather": 278, "meshes": 150, "gather_traces": 165,
-    "skeletons": 307, "ground_truth": 342, "contingency": 363, "evaluation": 162, "curve": 392, "pyramid": 309,
-    "report_run": 195, "report_blocks": 170, "report_slices": 350, "report_objects": 891,
+    "image": 139, "affinity": 740, "components": 347, "merge": 275, "lookup": 128, "agglomerate": 313, "history": 312,
+    "segmentation": 255, "measures": 291, "objects": 172, "fragments": 362, "gather": 247, "meshes": 117, "gather_traces": 134,
+    "skeletons": 408, "ground_truth": 318, "contingency": 330, "evaluation": 131, "curve": 361, "pyramid": 275,
+    "report_run": 163, "report_blocks": 142, "report_slices": 316, "report_objects": 865,
 }  # fmt: skip
 """MB of a job of each stage of the whole demo, everything switched on: 357 jobs, none of them repeated."""
-TRACES = {"00": 1180, "08": 410, "10": 382, "28": 362, "38": 372, "01": 210}
+TRACES = {"00": 1150, "08": 380, "10": 352, "28": 270, "38": 366, "01": 128}
 """Of groups of blocks; in the last one no cell begins."""
 LARGE = {
     "evaluation": (52, 209), "curve": (120, 549), "gather": (175, 51), "meshes": (87, 43), "gather_traces": (33, 216),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectomake.agglomeration import Rule, agglomerate_graph, region_graph
@@ -23,7 +23,7 @@ from connectomake.inference.spec import InferenceSpec
 from connectomake.layers import LayerSpec, write_block, write_tables
 from connectomake.measures import measure_slab
 from connectomake.meshes import MeshSpec, mesh_cell
-from connectomake.meshes.parents import make_parent
+from connectomake.meshes.parents import complete, make_parent
 from connectomake.meshes.shards import Level, manifest
 from connectomake.objects import segment_properties, sizes
 from connectomake.octree import Adjacency, MemoryBlocks, merge_blocks, tables_for_children
@@ -287,6 +287,34 @@ def test_a_job_of_blocks_asks_for_the_disk_of_its_shards(rule, least):
     assert least <= large.disk(rule) - LEAST_DISK_MB <= 1.01 * least + 1
     assert large.disk(rule, 2) == 2 * large.disk(rule)
     assert small.disk(rule) < LEAST_DISK_MB + 30
+
+
+def morton(place):
+    """The Morton code of a place (z, y, x), bit by bit."""
+    return sum((n >> bit & 1) << (3 * bit + 2 - axis) for axis, n in enumerate(place) for bit in range(21))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.tuples(*[st.integers(1, 5)] * 3),
+    st.sampled_from([2, 4, 8]),
+    st.integers(1, 4),
+    st.sampled_from([16, 8, 4]),
+    st.integers(0, 15),
+)
+def test_who_makes_coarse_pieces_of_meshes_is_known_beforehand(blocks, fan_out, lods, cell, cut):
+    shape = tuple(16 * n - cut for n in blocks)
+    meshes = {"cell": [cell] * 3, "lods": lods, "voxels_per_job": 4096}
+    plan = make_plan(shape=shape, block=[16] * 3, chunk=[4] * 3, meshes=meshes, merge={"fan_out": fan_out})
+    tree, spec = plan.mesh_tree, plan.mesh_spec
+    boxes = [spec.cells_of(tree.box(tree.top, pack)) for pack in tree.packs(tree.top)]
+    left = False
+    for lod in range(1, lods):
+        first, last = spec.margin - 1 >> lod, [n - 1 + spec.margin >> lod for n in spec.lattice.shape]
+        codes = [morton(place) for place in itertools.product(*(range(first, n + 1) for n in last))]
+        made = [complete(spec, lod, np.array(codes, np.uint64), box) for box in boxes]
+        left |= not np.any(made, axis=0).all()
+    assert (Stages(plan).rule("meshes").process() > 100) == left
 
 
 def plan_of_blocks(side, blocks=8, **sections):

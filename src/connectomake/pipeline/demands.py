@@ -15,8 +15,8 @@ from connectomake.pipeline.registry import Stages
 from connectomake.planning.fan_out import MB
 from connectomake.planning.plan import Plan
 
-REMOTE_MB = 180
-"""Of the Snakemake around a script on a cluster: measured 105, and up to 174 of jobs with hundreds of inputs."""
+REMOTE_MB = 150
+"""Of the Snakemake around a script on a cluster: measured 73, and up to 142 of jobs with hundreds of inputs."""
 SPARE, LEAST_MINUTES = 3, 10
 """Clusters kill what exceeds its time: jobs ask for so many times what they should take, and for at least so long."""
 LEAST_DISK_MB, DISK_TABLES = 2000, 4

@@ -25,7 +25,7 @@ class ImageRule(BlockRule):
 
     name = "image"
     keep = "image"
-    process_mb = 260
+    process_mb = 220
     seconds_per_megavoxel = 0.1
 
     def inputs(self, item: int) -> Inputs:

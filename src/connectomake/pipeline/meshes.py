@@ -125,7 +125,13 @@ class MeshesRule(Rule[int]):
         return partial(checks.id_shard, self.plan.mesh_spec.sharding)
 
     def process(self) -> int:
-        return 100 if self.plan.mesh_spec.lods == 1 else 220  # packs fragments as they are
+        return 220 if self._makes_parents() else 100  # packs fragments as they are
+
+    def _makes_parents(self) -> bool:
+        """Return whether a coarse fragment may have children in several packs of the top level."""
+        tree, spec = self.plan.mesh_tree, self.plan.mesh_spec
+        starts = (spec.cells_of(tree.box(tree.top, pack))[0] for pack in tree.packs(tree.top))
+        return any(n > 0 and n % spec.margin for start in starts for n in start)
 
     def share(self) -> float:
         return min(SKEW / self.sharers(), 1.0)

@@ -24,6 +24,8 @@ TRACED_BYTES, TRACED_HALO_BYTES = 50, 24
 """Per voxel of a cell, and of a cell with its halo."""
 SKEW = 2
 """How many times its share of all traces, or pieces of meshes, the largest shard may have."""
+COMPILED_BYTES = 200 << 20
+"""Of the code that traces: what numba loads."""
 
 
 class TracesRule(GroupRule):
@@ -32,7 +34,6 @@ class TracesRule(GroupRule):
     name = "traces"
     keep = "traces"
     shown: ClassVar = {"traces": "traces"}
-    process_mb = 300
     seconds_per_megavoxel = 3.0
     varies = True
 
@@ -51,7 +52,7 @@ class TracesRule(GroupRule):
         return checks.tables
 
     def held(self, item: int | None = None) -> float:
-        """The largest cell with its halo, and the traces of a group; nothing where no cell begins."""
+        """The compiled code, the largest cell with its halo, and the traces of a group; nothing where no cell begins."""
         skeletons = Skeletons(self.plan)
         spec, box = skeletons.spec, self.plan.roi if item is None else skeletons.tree.box(0, item)
         ranges = spec.lattice.ranges_in(box)
@@ -65,7 +66,7 @@ class TracesRule(GroupRule):
             around = np.maximum(around, spec.around((z, y, x)).shape)
         traced = TRACED_BYTES * math.prod(own.tolist()) + TRACED_HALO_BYTES * math.prod(around.tolist())
         largest = group_voxels(self.plan, skeletons.tree.group_bits)
-        return int(traced + TRACE_BYTES * (largest if item is None else box.volume))
+        return int(COMPILED_BYTES + traced + TRACE_BYTES * (largest if item is None else box.volume))
 
     def work(self, job: "Job", item: int) -> None:
         from connectomake.skeletons import trace_blocks
@@ -82,7 +83,7 @@ class GatherTracesRule(GatherRule):
 
     name = "gather_traces"
     keep = "traces"
-    process_mb = 220
+    process_mb = 120
     held_per_byte = 6.0
     """Of one shard's traces, which it holds at a time: measured 5.4."""
     seconds_per_mb = 0.05
