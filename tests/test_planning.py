@@ -307,7 +307,7 @@ def test_who_makes_coarse_pieces_of_meshes_is_known_beforehand(blocks, fan_out, 
     meshes = {"cell": [cell] * 3, "lods": lods, "voxels_per_job": 4096}
     plan = make_plan(shape=shape, block=[16] * 3, chunk=[4] * 3, meshes=meshes, merge={"fan_out": fan_out})
     tree, spec = plan.mesh_tree, plan.mesh_spec
-    boxes = [spec.cells_of(tree.box(tree.top, pack)) for pack in tree.packs(tree.top)]
+    boxes = [spec.cells_of(tree.box(tree.top, node)) for node in tree.nodes(tree.top)]
     left = False
     for lod in range(1, lods):
         first, last = spec.margin - 1 >> lod, [n - 1 + spec.margin >> lod for n in spec.lattice.shape]

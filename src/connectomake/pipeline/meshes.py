@@ -130,7 +130,7 @@ class MeshesRule(Rule[int]):
     def _makes_parents(self) -> bool:
         """Return whether a coarse fragment may have children in several packs of the top level."""
         tree, spec = self.plan.mesh_tree, self.plan.mesh_spec
-        starts = (spec.cells_of(tree.box(tree.top, pack))[0] for pack in tree.packs(tree.top))
+        starts = (spec.cells_of(tree.box(tree.top, node))[0] for node in tree.nodes(tree.top))
         return any(n > 0 and n % spec.margin for start in starts for n in start)
 
     def share(self) -> float:
