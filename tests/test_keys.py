@@ -1,57 +1,63 @@
-"""Errors name the config's key that they are about, where somebody knows the config: algorithms do not."""
+"""Errors name the key that the user wrote, whatever is opened, and nothing of a path or a dataset is taken for a key."""
 
-import ast
-import re
-from pathlib import Path
-
+import h5py
+import numpy as np
 import pytest
 
-from connectomake import geometry
-from connectomake.agglomeration import Rule
-from connectomake.components import WatershedRule
-from connectomake.components.threshold import threshold_for
-from connectomake.config.load import schema
-from connectomake.errors import ConfigError
-from connectomake.geometry import Box
-from connectomake.geometry.lattice import PatchLattice
-from connectomake.octree import Adjacency
+from connectomake.cli.evaluate import _opened
+from connectomake.errors import ConnectomakeError
+from connectomake.keys import Options, Section, key, naming
+from connectomake.planning.truth import open_truth
+from connectomake.sources import SourceOptions
+from connectomake.train_from_config import _open
 
-LIBRARY = Path(geometry.__file__).parents[1]
-ALGORITHMS = ("geometry", "components", "octree", "agglomeration", "measures", "segmentation", "pyramid")
-
-
-def dotted_keys(part, name=""):
-    """All keys of the config that have a dot, such as ``merge.fan_out``."""
-    found = {name} if "." in name else set()
-    for key, value in part.get("properties", {}).items():
-        found |= dotted_keys(value, f"{name}.{key}".strip("."))
-    return found
-
-
-@pytest.mark.parametrize("package", ALGORITHMS)
-def test_algorithms_know_no_keys_of_the_config(package):
-    keys = dotted_keys(schema())
-    assert len(keys) > 60
-    pattern = re.compile(rf"(?<![\w.])({'|'.join(map(re.escape, sorted(keys, key=len, reverse=True)))})\b")
-    for path in sorted((LIBRARY / package).glob("*.py")):
-        constants = [node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)]
-        found = [text for text in constants if isinstance(text, str) and pattern.search(text)]
-        assert not found, f"{path} names keys of the config; whoever calls it knows them: {found}"
+SECTION = {"dataset": None, "scale": None, "missing": "error", "missing_sections": "error", "refers_to": [], "axes": None,
+           "offset": None}  # fmt: skip
+FAULTS = {
+    "no file": ("source.path/source.scale.h5", None, {}, "path"),
+    "no such file": ("nowhere", None, {}, "path"),
+    "unknown scheme": ("ftp://a/source.dataset", None, {}, "path"),
+    "no dataset": ("source.dataset.h5", None, {}, "dataset"),
+    "another dataset": ("source.dataset.h5", "source.axes", {}, "dataset"),
+    "too many axes": ("source.dataset.h5", "source.scale", {"axes": "czyx"}, "axes"),
+}
+OPENERS = {
+    "evaluation.{}": lambda path, dataset, more: open_truth(SECTION | {"ground_truth": path, "dataset": dataset} | more),
+    "volumes[1].labels.{}": lambda path, dataset, more: _open(
+        SECTION | {"path": path, "dataset": dataset} | more, "volumes[1].labels"
+    ),
+    "--{}-seg": lambda path, dataset, more: _opened("seg", path, dataset, None, None, SourceOptions(**more)),
+}
+OTHERS = {("evaluation.{}", "path"): "evaluation.ground_truth", ("--{}-seg", "path"): "SEG"}
 
 
-def test_what_algorithms_refuse_is_said_in_plain_words():
-    roi = Box.of_shape((4, 4, 4))
-    refused = [
-        (lambda: PatchLattice(roi, (4, 0, 4), (0, 0, 0)), "the output patch must be at least 1 along y, got 0"),
-        (lambda: PatchLattice(roi, (4, 4, 4), (0, 0, 4)), "the overlap must be at least 0 and less than the output patch"),
-        (lambda: threshold_for(1, "uint8"), "the threshold must be at least 0 and below 1, got 1"),
-        (lambda: threshold_for(0.5, "int16"), "components are made of float32 or uint8 values, got int16"),
-        (lambda: WatershedRule(0.5, 0.4), "t_low 0.5 must be above 0 and below t_high 0.4, at most 2"),
-        (lambda: WatershedRule(0.1, 0.4).bounds("int16"), "a watershed is made of float32 or uint8 affinities, got int16"),
-        (lambda: Rule(0.5, "uint8", large_voxels=9), "needs both their voxels and a threshold"),
-        (lambda: Rule(0.5, "uint8", large_voxels=9, large_threshold=0.2), "large segments, 0.2, is below that of all, 0.5"),
-        (lambda: Adjacency(8), "the connectivity must be 6, 18 or 26, got 8"),
-    ]
-    for call, text in refused:
-        with pytest.raises(ConfigError, match=text):
-            call()
+@pytest.mark.parametrize("form", OPENERS)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_key_is_the_one_that_the_user_wrote(form, fault, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with h5py.File("source.dataset.h5", "w") as file:
+        file["source.scale"] = np.zeros((4, 4, 4), np.uint8)
+    path, dataset, more, wrong = FAULTS[fault]
+    with pytest.raises(ConnectomakeError) as caught:
+        OPENERS[form](path, dataset, more)
+    text = str(caught.value)
+    assert text.startswith(OTHERS.get((form, wrong), form.format(wrong))), text
+    assert path in text, "a path that looks like a key stays what it is"
+    assert key("path") == "source.path", "the section ends with the opening"
+
+
+def test_reading_names_the_section_in_which_a_source_was_opened(tmp_path):
+    zarr = pytest.importorskip("zarr")
+    array = zarr.create_array(tmp_path / "a.zarr", shape=(8, 8, 8), chunks=(4, 4, 4), dtype="uint8", fill_value=0)
+    array[:4] = 1
+    labels = open_truth(SECTION | {"ground_truth": str(tmp_path / "a.zarr")})
+    with naming(Section("elsewhere")), pytest.raises(ConnectomakeError, match=r"set evaluation\.missing: fill"):
+        labels.read(labels.bounds)
+
+
+def test_values_follow_a_key_as_the_config_and_the_command_line_have_them():
+    assert key("missing", "fill") == "source.missing: fill"
+    with naming(Options("gt", {"path": "GT"})):
+        assert (key("path"), key("missing_sections", "blank")) == ("GT", "--missing-sections-gt blank")
+        assert key("offset", [0, 0, 0]) == "--offset-gt 0 0 0"
+        assert key("refers_to", ["far away"]) == "--refers-to-gt 'far away'"

@@ -9,12 +9,13 @@ import numpy as np
 
 from connectomake.config import load_config, normalise
 from connectomake.config.load import TRAINING
-from connectomake.errors import ConfigError, ConnectomakeError, SourceError
+from connectomake.errors import ConfigError, SourceError
 from connectomake.geometry import Box, as_vec
+from connectomake.keys import Section, naming
 from connectomake.sources import Source, SourceOptions
 from connectomake.sources.labels import open_unsized
 from connectomake.sources.places import alike, check_places
-from connectomake.sources.source import VoxelSize, renamed
+from connectomake.sources.source import VoxelSize
 
 if TYPE_CHECKING:
     from connectomake.training.volumes import TrainingVolume
@@ -120,12 +121,8 @@ def _label_note(ids: np.ndarray) -> str:
 
 def _open(section: dict[str, Any], key: str) -> tuple[Source, VoxelSize | None]:
     """Open an image or labels and return it with its voxel size, if it has one; errors name its keys in the config."""
-    names = {f"source.{name}": f"{key}.{name}" for name in section}
-    try:
-        source, size = open_unsized(section["path"], section["dataset"], section["scale"], SourceOptions.of(section))
-    except ConnectomakeError as error:
-        raise type(error)(renamed(str(error), names)) from error
-    return source.called(names), size
+    with naming(Section(key)):
+        return open_unsized(section["path"], section["dataset"], section["scale"], SourceOptions.of(section))
 
 
 def _both(image: Source, labels: Source, name: str, key: str) -> Box:

@@ -1,13 +1,12 @@
 """``connectomake evaluate``: compare two label volumes."""
 
-import re
 import sys
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
 from connectomake.cli import common
-from connectomake.errors import ConfigError, SourceError
+from connectomake.errors import ConfigError
 
 if TYPE_CHECKING:
     from connectomake.geometry import Box
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
 
 Point: TypeAlias = tuple[int, int, int] | None
 SHOWN_PARTS = 3
-_REFERS_TO = re.compile(r"source\.refers_to: \[(.+)\]$")
 
 
 def evaluate(
@@ -78,18 +76,12 @@ def _options(which: str, missing: str, missing_sections: str, refers_to: list[st
 
 def _opened(which: str, path: str, dataset: str | None, scale: str | None, offset: Point, options: "SourceOptions") -> "Labels":
     """Open a volume; errors name the options of this command."""
+    from connectomake.keys import Options, naming
     from connectomake.sources.labels import open_labels
-    from connectomake.sources.source import renamed
 
-    names = {f"source.{key}": f"--{key}-{which}" for key in ("dataset", "scale", "axes", "offset")}
-    names |= {"source.path": which.upper(), "source.missing: fill": f"--missing-{which} fill"}
-    names |= {"source.missing_sections: blank": f"--missing-sections-{which} blank"}
-    try:
-        number = int(scale) if scale and scale.isdecimal() else scale
-        return open_labels(path, dataset, number, offset, options).called(names)
-    except (ConfigError, SourceError) as error:
-        text = _REFERS_TO.sub(rf"--refers-to-{which} \1", str(error))
-        raise type(error)(renamed(text, names)) from error
+    number = int(scale) if scale and scale.isdecimal() else scale
+    with naming(Options(which, {"path": which.upper()})):
+        return open_labels(path, dataset, number, offset, options)
 
 
 def _filled(gt: "Labels", seg: "Labels", box: "Box") -> dict[str, Any]:

@@ -2,20 +2,15 @@
 
 from typing import Any
 
-from connectomake.errors import ConfigError, ConnectomakeError, SourceError
+from connectomake.errors import ConfigError, SourceError
+from connectomake.keys import Section, naming
 from connectomake.planning.plan import Plan
 from connectomake.planning.source_info import SourceInfo
 from connectomake.sources import Source, SourceOptions
 from connectomake.sources.labels import Labels, open_labels
 from connectomake.sources.places import alike, check_places
-from connectomake.sources.source import renamed
 
-KEYS = {
-    "source.path": "evaluation.ground_truth", "source.dataset": "evaluation.dataset", "source.scale": "evaluation.scale",
-    "source.missing": "evaluation.missing", "source.missing_sections": "evaluation.missing_sections",
-    "source.refers_to": "evaluation.refers_to",
-    "source.axes": "evaluation.axes", "source.offset": "evaluation.offset",
-}  # fmt: skip
+KEYS = Section("evaluation", {"path": "evaluation.ground_truth"})
 
 
 def truth_info(section: dict[str, Any] | None, source: Source) -> SourceInfo | None:
@@ -47,12 +42,8 @@ def truth_info(section: dict[str, Any] | None, source: Source) -> SourceInfo | N
 
 def open_truth(section: dict[str, Any]) -> Labels:
     """Open the ground truth; errors name the keys of ``evaluation``."""
-    try:
-        return open_labels(
-            section["ground_truth"], section["dataset"], section["scale"], None, SourceOptions.of(section)
-        ).called(KEYS)
-    except ConnectomakeError as error:
-        raise type(error)(renamed(str(error), KEYS)) from error
+    with naming(KEYS):
+        return open_labels(section["ground_truth"], section["dataset"], section["scale"], None, SourceOptions.of(section))
 
 
 def _check_fit(labels: Labels, section: dict[str, Any], source: Source) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from connectomake.credentials import hidden
 from connectomake.errors import ConfigError, ConnectomakeError, SourceError
+from connectomake.keys import key
 from connectomake.sources.formats import BY_NAME, Format
 from connectomake.sources.ingest import filled_fact, ingest_block
 from connectomake.sources.mapping import mapped
@@ -52,7 +53,7 @@ def open_source(
         If there is nothing at the path, or it cannot be reached or understood.
     """
     if not path:
-        raise ConfigError("source.path is empty; name the image")
+        raise ConfigError(f"{key('path')} is empty; name the image")
     path = hidden(path)
     kind, place = split_kind(resolve_local(path, "."))
     form = BY_NAME[kind or find_kind(place)]
@@ -65,7 +66,7 @@ def open_source(
         raise
     except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
         what = f"{type(error).__name__}: {reason(error)}"
-        raise SourceError(f"the metadata of {path} are not understood ({what}); correct them, or source.path") from error
+        raise SourceError(f"the metadata of {path} are not understood ({what}); correct them, or {key('path')}") from error
 
 
 def _open(

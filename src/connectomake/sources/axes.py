@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from connectomake.errors import ConfigError, SourceError
+from connectomake.keys import key
 
 Order = tuple[int | None, int, int, int]
 SPACE = "zyx"
@@ -73,11 +74,11 @@ def given_axes(text: str, dimensions: int, where: str) -> tuple[str, ...]:
     names = tuple(text.lower())
     if any(names.count(a) != 1 for a in SPACE) or len(set(names)) != len(names) or not text.isalpha():
         raise ConfigError(
-            f"source.axes {text!r} must name z, y and x once each, and c for channels if there are any, such as zyx or xyzc"
+            f"{key('axes')} {text!r} must name z, y and x once each, and c for channels if there are any, such as zyx or xyzc"
         )
     if len(names) != dimensions:
         raise ConfigError(
-            f"source.axes {text!r} names {len(names)} axes, but {where} has {dimensions}; name one letter for each"
+            f"{key('axes')} {text!r} names {len(names)} axes, but {where} has {dimensions}; name one letter for each"
         )
     return names
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from connectomake.errors import SourceError
 from connectomake.geometry import Box, Vec
+from connectomake.keys import key
 from connectomake.sources.options import DEFAULTS, SourceOptions
 
 Part = tuple[slice, ...]
@@ -219,5 +220,5 @@ class Boxes:
         box = self.box(self.array.grid.part(lost.index))
         return (
             f"the storage chunk {box} of {self.where} is not there ({lost.name}): copy it again; or, if it was left out "
-            f"because it is background{self.why}, set source.missing: fill to read it as {self.array.fill}"
+            f"because it is background{self.why}, set {key('missing', 'fill')} to read it as {self.array.fill}"
         )

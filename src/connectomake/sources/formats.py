@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
 from connectomake.errors import ConfigError
+from connectomake.keys import key
 
 if TYPE_CHECKING:
     from connectomake.sources.options import SourceOptions
@@ -60,9 +61,9 @@ class Format:
     def check_keys(self, dataset: str | None, scale: int | str | None, path: str) -> None:
         """Raise a ConfigError for a key that has no meaning for the format."""
         if dataset and not self.dataset:
-            raise ConfigError(f"source.dataset {dataset} has no meaning for {path}, which is {self.name}; leave it out")
+            raise ConfigError(f"{key('dataset')} {dataset} has no meaning for {path}, which is {self.name}; leave it out")
         if scale is not None and not self.scale:
-            raise ConfigError(f"source.scale {scale} has no meaning for {path}, which is {self.name}; leave it out")
+            raise ConfigError(f"{key('scale')} {scale} has no meaning for {path}, which is {self.name}; leave it out")
 
     def open(
         self,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from connectomake.errors import ConfigError, SourceError
+from connectomake.keys import key
 from connectomake.sources import identity, peers
 from connectomake.sources.grid import Attributes, Grid
 from connectomake.sources.hdf5_array import broken_link, hdf5_array
@@ -118,14 +119,14 @@ def _dataset(file: Any, dataset: str | None, path: str) -> Any:
         if isinstance(found, h5py.Dataset):
             return found
         if dataset and (fault := broken_link(file, dataset)):
-            raise SourceError(f"source.dataset {dataset} of {path} is not there: {fault}; copy that, too")
+            raise SourceError(f"{key('dataset')} {dataset} of {path} is not there: {fault}; copy that, too")
         there = _listing(file)
     except (OSError, RuntimeError, KeyError) as error:
         raise SourceError(f"{path} cannot be read as HDF5 ({reason(error)}); {way_out(error, TRUNCATED)}") from error
     listing = ", ".join(there) or "no dataset"
     if not dataset:
-        raise ConfigError(f"source.dataset is missing; {path} holds {listing}")
-    raise ConfigError(f"source.dataset {dataset} is not in {path}, which holds {listing}")
+        raise ConfigError(f"{key('dataset')} is missing; {path} holds {listing}")
+    raise ConfigError(f"{key('dataset')} {dataset} is not in {path}, which holds {listing}")
 
 
 def _listing(file: Any, most: int = 20) -> list[str]:

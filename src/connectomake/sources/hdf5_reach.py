@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from connectomake.errors import SourceError
+from connectomake.keys import key
 from connectomake.sources.hdf5_virtual import mappings_of
 
 _DEEPEST = 16
@@ -41,7 +42,7 @@ def check_reach(array: Any, path: str | None, refers_to: Sequence[str] = ()) -> 
             named = path or "an HDF5 file at a URL"
             raise SourceError(
                 f"dataset {array.name} of {named} is read from {real} ({what}), outside the file's folder, which a file from "
-                f"elsewhere could misuse; if that is meant, set source.refers_to: [{str(real.parent)!r}]"
+                f"elsewhere could misuse; if that is meant, set {key('refers_to', [str(real.parent)])}"
             )
 
 

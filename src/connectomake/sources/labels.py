@@ -38,10 +38,6 @@ class Labels:
         """Shape of a box that reads well; None: whole sections do."""
         return None if BY_NAME[self.source.kind].stack else (128, 256, 256)
 
-    def called(self, names: dict[str, str]) -> "Labels":
-        """Return the same labels; errors of their reading name other keys: see `Source.called`."""
-        return replace(self, source=self.source.called(names))
-
     def filled(self, box: Box) -> tuple[int, int]:
         """Return how many storage chunks and voxels of a box were filled: see `Source.filled`."""
         return self.source.filled(box)

@@ -9,6 +9,7 @@ import numpy as np
 
 from connectomake.errors import ConfigError, SourceError
 from connectomake.geometry import Box, Vec
+from connectomake.keys import key
 from connectomake.sources import plausibility
 from connectomake.sources.axes import DEFAULTS, Order, given_axes, positions
 from connectomake.sources.grid import Grid
@@ -132,11 +133,11 @@ def _offset(grid: Grid, options: SourceOptions, size: Sequence[float] | None, wh
     start = _whole(found, size, grid.centred)
     if start is None:
         why = "but no voxel size" if size is None else f"no whole number of voxels of {[float(v) for v in size]} nm"
-        said = f"{text}, {why}: the region begins at 0; say in voxels where it begins with source.offset"
+        said = f"{text}, {why}: the region begins at 0; say in voxels where it begins with {key('offset')}"
         return (0, 0, 0), "unclear", (said,)
     if not any(start):
         return start, "named", ()
-    said = f"{text}: the region begins at voxel {list(start)}; source.offset: [0, 0, 0] counts from the array's first voxel"
+    said = f"{text}: the region begins at voxel {list(start)}; {key('offset', [0, 0, 0])} counts from the array's first voxel"
     return start, "named", (said,)
 
 
@@ -183,4 +184,4 @@ def ordered_reader(raw: Callable[[tuple[Any, ...]], Any], order: Order, dimensio
 def refuse_axes(options: SourceOptions, path: str, kind: str) -> None:
     """Raise a ConfigError if axes are named for a format that leaves no choice."""
     if options.axes is not None:
-        raise ConfigError(f"source.axes {options.axes!r} has no meaning for {path}, which is {kind}; leave it out")
+        raise ConfigError(f"{key('axes')} {options.axes!r} has no meaning for {path}, which is {kind}; leave it out")

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from connectomake.errors import ConfigError
+from connectomake.keys import key
 from connectomake.sources.options import SourceOptions
 from connectomake.sources.source import Mapping, Source
 
@@ -27,17 +28,17 @@ def _change(source: Source, options: SourceOptions) -> Callable[[np.ndarray], np
     if options.range is None:
         if source.dtype != "float32":
             raise ConfigError(
-                f"source.activation is {options.activation}, but {source.path} holds {source.dtype}, which are no logits; "
-                "leave it out, or name source.range"
+                f"{key('activation')} is {options.activation}, but {source.path} holds {source.dtype}, which are no logits; "
+                f"leave it out, or name {key('range')}"
             )
         return sigmoid
     low, high = options.range
     if options.activation != "none":
         raise ConfigError(
-            f"source.range {list(options.range)} and source.activation {options.activation} exclude each other; name one"
+            f"{key('range')} {list(options.range)} and {key('activation')} {options.activation} exclude each other; name one"
         )
     if low == high:
-        raise ConfigError(f"source.range {list(options.range)} is empty; name the value of 0 and the value of 1")
+        raise ConfigError(f"{key('range')} {list(options.range)} is empty; name the value of 0 and the value of 1")
     return lambda values: to_unit(values, low, high)
 
 

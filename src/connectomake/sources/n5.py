@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from connectomake.errors import ConfigError
+from connectomake.keys import key
 from connectomake.sources import identity, tensor
 from connectomake.sources.grid import Grid
 from connectomake.sources.layout import given_letters, lay_out
@@ -73,8 +74,8 @@ def _identity(path: str, name: str, metadata: Metadata) -> str:
 def _not_there(path: str, dataset: str | None) -> ConfigError:
     listing = f", which holds {', '.join(_datasets(path)) or 'no dataset'}" if not is_url(path) else ""
     if not dataset:
-        return ConfigError(f"source.dataset is missing for {path}{listing}")
-    return ConfigError(f"source.dataset {dataset} is not in {path}{listing}")
+        return ConfigError(f"{key('dataset')} is missing for {path}{listing}")
+    return ConfigError(f"{key('dataset')} {dataset} is not in {path}{listing}")
 
 
 def _datasets(path: str, most: int = 20) -> list[str]:

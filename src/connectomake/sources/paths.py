@@ -5,6 +5,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 from connectomake.errors import ConfigError, SourceError
+from connectomake.keys import key
 from connectomake.sources.formats import BY_NAME, BY_SUFFIX, FORMATS, KNOWN
 from connectomake.sources.urls import archive_root, split_archive, split_pipeline
 from connectomake.storage.address import REMOTE
@@ -62,7 +63,7 @@ def find_kind(path: str) -> str:
     scheme, found, _ = path.partition("://")
     if found:
         if scheme not in REMOTE:
-            raise ConfigError(f"source.path {path} has the unknown scheme {scheme}; use file, {', '.join(REMOTE)} or a path")
+            raise ConfigError(f"{key('path')} {path} has the unknown scheme {scheme}; use file, {', '.join(REMOTE)} or a path")
         return _kind_of_url(path)
     place = Path(path)
     if split_archive(path):
@@ -71,7 +72,7 @@ def find_kind(path: str) -> str:
         return _kind_of_folder(place)
     if not place.exists():
         raise SourceError(
-            f"source.path {path} does not exist; a relative path counts from the working directory, not the config's folder"
+            f"{key('path')} {path} does not exist; a relative path counts from the working directory, not the config's folder"
         )
     return _kind_of_file(place)
 
@@ -116,7 +117,7 @@ def _kind_of_file(place: Path) -> str:
         raise SourceError(f"{place} cannot be opened ({error.strerror}); check its permissions") from error
     if place.name == "info" or place.stat().st_size == 0:
         fault = "is empty; copy it again" if place.name != "info" else "is a file; name the folder that holds it"
-        raise SourceError(f"source.path {place} {fault}")
+        raise SourceError(f"{key('path')} {place} {fault}")
     for form in FORMATS:
         if form.begins(head):
             return form.name

@@ -7,6 +7,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 
+from connectomake.keys import key
 from connectomake.sources.axes import SPACE, nanometres
 from connectomake.sources.grid import Grid, Lengths
 from connectomake.sources.paths import is_url
@@ -36,7 +37,7 @@ def matlab(array: Any) -> Grid:
     names = _MATLAB_AXES[array.ndim]
     note = (
         f"{array.name} is a MATLAB array of {' × '.join(str(n) for n in array.shape[::-1])}, taken as rows (y), columns (x), "
-        f"sections (z){', channels' if array.ndim == 4 else ''}; if its first index is x there, say source.axes: "
+        f"sections (z){', channels' if array.ndim == 4 else ''}; if its first index is x there, say {key('axes')}: "
         f"{'c' if array.ndim == 4 else ''}zyx"
     )
     return Grid(tuple(names), notes=(note,))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from connectomake.errors import SourceError
+from connectomake.keys import key
 
 WAY_OUT = "convert it to grey (8 or 16 bit) without opacity"
 _NO_GREY = -1
@@ -137,4 +138,4 @@ def describe_bits(bits: Sequence[int], dtype: str) -> str | None:
     if np.dtype(dtype).kind != "u" or used in (1, 2, 4) or used == 8 * np.dtype(dtype).itemsize:
         return None
     most = (1 << used) - 1
-    return f"values of {used} bits are stored in {dtype}, 0 to {most}; source.range: [0, {most}] takes them for 0 to 1"
+    return f"values of {used} bits are stored in {dtype}, 0 to {most}; {key('range', [0, most])} takes them for 0 to 1"

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from connectomake.errors import ConfigError
+from connectomake.keys import key
 
 _SMALLEST = 0.5
 """nm: no voxel of an electron microscope's volume is smaller; µm taken for nm are."""
@@ -74,7 +75,7 @@ def check_shape(
     """
     z, y, x = extent
     read = f"{where} has the shape {list(shape)} and nothing names its axes: they are taken as {', '.join(names)}"
-    way = f"say which is which with source.axes, such as {_guess(names, shape)} (or {''.join(names)}, if that is right)"
+    way = f"say which is which with {key('axes')}, such as {_guess(names, shape)} (or {''.join(names)}, if that is right)"
     few = min(extent) <= _FEW
     if (channels > _FEW and few) or channels > _MANY:
         text = f"{read}, which makes {channels} channels of {z} × {y} × {x} voxels (z, y, x); {way}"

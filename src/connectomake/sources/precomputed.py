@@ -6,6 +6,7 @@ from typing import Any
 
 from connectomake.errors import ConfigError, SourceError
 from connectomake.geometry import Box
+from connectomake.keys import key
 from connectomake.layers.precomputed import xyz
 from connectomake.sources import identity, plausibility, tensor
 from connectomake.sources.layout import refuse_axes
@@ -23,14 +24,14 @@ def open_precomputed(
     refuse_axes(options, path, "precomputed")
     info = tensor.read_json(path, "info")
     if info is None:
-        raise SourceError(f"{path} has no info file, so it is not precomputed; correct source.path")
+        raise SourceError(f"{path} has no info file, so it is not precomputed; correct {key('path')}")
     check_info(path, info)
     try:
         scales = info["scales"]
         index = _scale_index([str(s["key"]) for s in scales], scale, path)
         return _open_scale(path, info, index, voxel_size, options)
     except (KeyError, TypeError, IndexError) as error:
-        raise SourceError(f"the info file of {path} lacks or garbles {error}; correct it, or source.path") from error
+        raise SourceError(f"the info file of {path} lacks or garbles {error}; correct it, or {key('path')}") from error
 
 
 def _open_scale(
@@ -77,4 +78,4 @@ def _scale_index(keys: list[str], scale: int | str | None, path: str) -> int:
     if isinstance(scale, int) and 0 <= scale < len(keys):
         return scale
     listing = ", ".join(f"{i}: {key}" for i, key in enumerate(keys))
-    raise ConfigError(f"source.scale {scale} is not in {path}, whose scales are {listing}")
+    raise ConfigError(f"{key('scale')} {scale} is not in {path}, whose scales are {listing}")

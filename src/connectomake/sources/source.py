@@ -1,7 +1,6 @@
 """What every source is, whatever its format: bounds, channels, dtype, voxel size, and a way to read a box."""
 
 import math
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from connectomake.errors import ConfigError, ConnectomakeError, SourceError
 from connectomake.forking import last_file
 from connectomake.geometry import Box, Vec
+from connectomake.keys import Section, current, key, naming
 from connectomake.sources.chunks import Boxes, Chunked, Ledger
 from connectomake.sources.options import SourceOptions
 from connectomake.sources.reasons import reason, way_out
@@ -77,6 +77,8 @@ class Source:
     place
         How well the place is known: ``given`` by the user; ``named`` by format or metadata; ``unknown`` where nobody says
         anything; ``unclear`` where metadata name an offset that is no whole number of voxels, so that it begins at 0.
+    section
+        Whose keys the errors of its reading name: that in which it was opened.
     """
 
     path: str
@@ -93,6 +95,7 @@ class Source:
     blank_sections: int = 0
     mapping: Mapping | None = field(default=None, repr=False, compare=False)
     place: str = "unknown"
+    section: Section = field(default_factory=current, repr=False, compare=False)
 
     def stored(self) -> "Source":
         """Return the same source without its mapping: values as they are stored."""
@@ -109,18 +112,6 @@ class Source:
         dz, dy, dx = self.chunks.offset
         chunks = replace(self.chunks, offset=(dz + z, dy + y, dx + x), ledger=Ledger())
         return replace(self, bounds=self.bounds.translate(offset), _reader=chunks.read, chunks=chunks)
-
-    def called(self, names: dict[str, str]) -> "Source":
-        """Return the same source; its notes, and errors of its reading, name the keys of `names` instead of ``source``'s."""
-        reader = self._reader
-
-        def read(box: Box) -> np.ndarray:
-            try:
-                return reader(box)
-            except ConnectomakeError as error:
-                raise type(error)(renamed(str(error), names)) from error
-
-        return replace(self, _reader=read, notes=tuple(renamed(note, names) for note in self.notes))
 
     def filled(self, box: Box) -> tuple[int, int]:
         """Return how many storage chunks of a box were filled because they are not there, and how many of its voxels.
@@ -144,6 +135,10 @@ class Source:
         if box.empty:
             return np.empty((self.channels, *box.shape), self.dtype)
         last_file.reading(self.path)
+        with naming(self.section):
+            return self._read(box)
+
+    def _read(self, box: Box) -> np.ndarray:
         try:
             raw = self._reader(box)
         except ConnectomakeError:
@@ -153,12 +148,6 @@ class Source:
         if raw.shape != (self.channels, *box.shape):
             raise SourceError(f"{box} of {self.path} gave shape {raw.shape}, not {(self.channels, *box.shape)}")
         return _converted(raw, self.dtype) if self.mapping is None else self.mapping.apply(_converted(raw, self.mapping.stored))
-
-
-def renamed(text: str, names: dict[str, str]) -> str:
-    """Return a sentence with other names of keys."""
-    pattern = "|".join(rf"{re.escape(name)}\b" for name in sorted(names, key=len, reverse=True))
-    return re.sub(pattern, lambda found: names[found[0]], text) if names else text
 
 
 def chunked(
@@ -203,7 +192,7 @@ def choose_voxel_size(given: Sequence[float] | None, stored: Sequence[float] | N
     """
     size = given if given is not None else stored
     if size is None:
-        raise ConfigError(f"{where} has no voxel size; set source.voxel_size to [z, y, x] in nm")
+        raise ConfigError(f"{where} has no voxel size; set {key('voxel_size')} to [z, y, x] in nm")
     try:
         numbers = tuple(float(v) for v in size)
     except (TypeError, ValueError):

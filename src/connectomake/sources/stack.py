@@ -11,6 +11,7 @@ import numpy as np
 from connectomake.errors import SourceError
 from connectomake.forking import last_file
 from connectomake.geometry import Box
+from connectomake.keys import key
 from connectomake.sources.numbering import Numbering, UnclearNamesError, number_names
 from connectomake.sources.options import DEFAULTS, SourceOptions
 from connectomake.sources.reasons import TRUNCATED, reason, way_out
@@ -111,7 +112,7 @@ def _notes(path: str, how: str, step: int, sections: Sequence[Path | None]) -> I
         yield f"the sections of {path} are numbered in steps of {step}: nothing is taken as missing between them"
     if blank := sections.count(None):
         found = f"{blank:,} of {len(sections):,} sections of {path} missing"
-        yield f"{found}, read as zeros (source.missing_sections: blank)"
+        yield f"{found}, read as zeros ({key('missing_sections', 'blank')})"
 
 
 def _check_gaps(path: str, by_number: dict[int, Path], numbering: Numbering, step: int, options: SourceOptions) -> None:
@@ -129,7 +130,7 @@ def _check_gaps(path: str, by_number: dict[int, Path], numbering: Numbering, ste
             f"{found}, {missing:,} for {len(by_number):,} files; is this the number of the section? rename the files"
         )
     if options.missing_sections == "error":
-        raise SourceError(f"{found}; add them, or set source.missing_sections: blank to read zeros in their place")
+        raise SourceError(f"{found}; add them, or set {key('missing_sections', 'blank')} to read zeros in their place")
 
 
 def common_header(files: Sequence[Path], header: Callable[[Path], Header], decode: Callable[[Path], np.ndarray]) -> Header:

@@ -5,6 +5,7 @@ import zipfile
 from pathlib import Path
 
 from connectomake.errors import ConfigError, SourceError
+from connectomake.keys import key
 
 ADAPTERS = {"zarr": "zarr", "zarr2": "zarr", "zarr3": "zarr", "n5": "n5", "neuroglancer-precomputed": "precomputed"}
 """What stands after ``|`` in a pipeline of Neuroglancer, and the kind that it means."""
@@ -28,12 +29,12 @@ def split_pipeline(url: str) -> tuple[str | None, str]:
     for name, within in _PIPE.findall(url):
         if name == "zip":
             if not base.rstrip("/").lower().endswith(".zip"):
-                raise ConfigError(f"source.path {url} names the archive {base}; its name must end in .zip")
+                raise ConfigError(f"{key('path')} {url} names the archive {base}; its name must end in .zip")
         elif name in ADAPTERS:
             kind = ADAPTERS[name]
         else:
             known = ", ".join(f"{known}:" for known in ("zip", *ADAPTERS))
-            raise ConfigError(f"source.path {url} has the unknown adapter {name}: after a |; use {known}")
+            raise ConfigError(f"{key('path')} {url} has the unknown adapter {name}: after a |; use {known}")
         base = "/".join(part for part in (base.rstrip("/"), within.strip("/")) if part)
     return kind, base
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from connectomake.errors import ConfigError
+from connectomake.keys import key
 from connectomake.sources import identity, tensor
 from connectomake.sources.grid import Attributes, Grid
 from connectomake.sources.layout import given_letters, lay_out
@@ -111,7 +112,7 @@ def _scale_path(multiscale: Metadata, scale: int | str | None, path: str) -> str
     if isinstance(index, int) and 0 <= index < len(names):
         return names[index]
     listing = ", ".join(f"{i}: {name}" for i, name in enumerate(names))
-    raise ConfigError(f"source.scale {scale} is not in {path}, whose scales are {listing}")
+    raise ConfigError(f"{key('scale')} {scale} is not in {path}, whose scales are {listing}")
 
 
 def _entry(multiscale: Metadata | None, name: str) -> Metadata | None:
@@ -126,9 +127,9 @@ def _entry(multiscale: Metadata | None, name: str) -> Metadata | None:
 def _not_there(path: str, dataset: str | None, kind: str) -> ConfigError:
     listing = f", which holds {', '.join(_arrays(path)) or 'no array'}" if not is_url(path) else ""
     if not dataset:
-        return ConfigError(f"source.dataset is missing for {path}{listing}")
+        return ConfigError(f"{key('dataset')} is missing for {path}{listing}")
     found = "is a group, not an array, in" if kind == "group" else "is not in"
-    return ConfigError(f"source.dataset {dataset} {found} {path}{listing}")
+    return ConfigError(f"{key('dataset')} {dataset} {found} {path}{listing}")
 
 
 def _arrays(path: str, most: int = 20) -> list[str]:

@@ -8,6 +8,7 @@ from typing import IO, Any
 
 from connectomake.credentials import revealed
 from connectomake.errors import SourceError
+from connectomake.keys import key
 from connectomake.storage.patience import WEB, WEB_BACKOFF_S
 
 WHOLE = 4 << 30
@@ -65,7 +66,7 @@ def _session() -> Any:
 def _check(answer: Any, url: str) -> None:
     status = answer.status_code
     if status in (404, 410):
-        raise SourceError(f"{url} does not exist (HTTP {status}); correct source.path")
+        raise SourceError(f"{url} does not exist (HTTP {status}); correct {key('path')}")
     if status in (401, 403):
         raise SourceError(f"{url} may not be read (HTTP {status}); check your credentials, or whether the address has run out")
     if status not in (200, 206):

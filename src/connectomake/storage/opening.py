@@ -1,6 +1,7 @@
 """One file in a bucket or on a web server, opened as if it were local."""
 
 from connectomake.errors import ConnectomakeError, SourceError
+from connectomake.keys import key
 from connectomake.storage.address import Address
 from connectomake.storage.client import s3_client
 from connectomake.storage.cloud import CloudStore
@@ -44,5 +45,5 @@ def _elsewhere(url: str) -> tuple[int, Fetch, str]:
     store = CloudStore(folder)
     size = store.size(name)
     if size is None:
-        raise SourceError(f"{url} does not exist; correct source.path")
+        raise SourceError(f"{url} does not exist; correct {key('path')}")
     return size, store.fetch(name), store.version(name)
