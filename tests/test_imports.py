@@ -20,7 +20,7 @@ MODULES = {path.relative_to(LIBRARY).as_posix(): path for path in sorted(LIBRARY
 # From the ground up. A package (or a module beside the packages) imports what lies on lower floors, nothing of its own floor,
 # nothing above; so there is no cycle, and no stage imports another. `connectomake` is the file `__init__.py` of the library.
 FLOORS = {
-    "ground": "bounded_text credentials keys private_folder shell",
+    "ground": "bounded_text columns credentials keys private_folder shell",
     "errors": "compiled errors forking",
     "basics": "geometry os_errors stale_files union_find",
     "files": "atomic networks tables",

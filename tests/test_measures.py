@@ -96,6 +96,6 @@ def test_point_of_a_ball_is_its_middle():
 def test_objects_of_another_segmentation_are_noticed():
     table = ComponentTable.empty()
     assert len(collect_measures([], table).id) == 0
-    one = ComponentTable(*(np.ones((1, *column.shape[1:]), column.dtype) for column in table._columns()))
+    one = ComponentTable(*(np.ones((1, *column.shape[1:]), column.dtype) for column in table.columns()))
     with pytest.raises(RunError, match="object 1 is only in one of"):
         collect_measures([], one)

@@ -1,16 +1,17 @@
 """Tables of components and face planes: what the stages from components to objects hand on to each other."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
+from connectomake.columns import Arrays, Columns
 from connectomake.compiled import lazy_njit
 from connectomake.geometry import Box
 
 
 @dataclass(frozen=True, slots=True)
-class ComponentTable:
+class ComponentTable(Columns):
     """One row per component (of a block, or merged from several blocks).
 
     Parameters
@@ -41,29 +42,7 @@ class ComponentTable:
     @classmethod
     def concat(cls, tables: Iterable["ComponentTable"]) -> "ComponentTable":
         """Return the rows of all tables, in order."""
-        parts = [cls.empty(), *tables]
-        return cls(*(np.concatenate([getattr(t, f.name) for t in parts]) for f in fields(cls)))
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray], prefix: str) -> "ComponentTable":
-        """Pick the columns ``prefix/key``, ``prefix/voxels``, … out of named arrays."""
-        return cls(**{f.name: arrays[f"{prefix}/{f.name}"] for f in fields(cls)})
-
-    @classmethod
-    def names(cls, prefix: str) -> list[str]:
-        """Return the names of the columns in a file."""
-        return [f"{prefix}/{f.name}" for f in fields(cls)]
-
-    def arrays(self, prefix: str) -> dict[str, np.ndarray]:
-        """Return the columns by the names they have in a file."""
-        return {f"{prefix}/{f.name}": getattr(self, f.name) for f in fields(self)}
-
-    def __len__(self) -> int:
-        return len(self.key)
-
-    def take(self, rows: np.ndarray) -> "ComponentTable":
-        """Return some rows, by index or mask."""
-        return ComponentTable(*(getattr(self, f.name)[rows] for f in fields(self)))
+        return cls(*cls.joined([cls.empty(), *tables]))
 
     def touches(self, box: Box, roi: Box) -> np.ndarray:
         """Tell which components touch a face of `box` that is not a face of `roi`.
@@ -86,7 +65,7 @@ class ComponentTable:
             np.full((count, 3), np.iinfo(np.int64).min, np.int64),
             np.zeros((count, 3), np.uint64),
         )
-        _group(group, self.key, self.voxels, self.start, self.stop, self.sums, *out._columns())
+        _group(group, *self.columns(), *out.columns())
         return out
 
     def of_objects(self, ids: np.ndarray) -> tuple[np.ndarray, "ComponentTable"]:
@@ -103,12 +82,9 @@ class ComponentTable:
         objects, group = np.unique(ids[rows], return_inverse=True)
         return objects, self.take(rows).grouped(group, len(objects))
 
-    def _columns(self) -> tuple[np.ndarray, ...]:
-        return (self.key, self.voxels, self.start, self.stop, self.sums)
-
 
 @dataclass(frozen=True, slots=True)
-class Faces:
+class Faces(Arrays):
     """The six face planes of a block's local labels, each (rows, columns) uint32 in z, y, x order of what is left."""
 
     z0: np.ndarray
@@ -123,10 +99,6 @@ class Faces:
         """Copy the face planes of an array (z, y, x)."""
         planes = (labels[0], labels[-1], labels[:, 0], labels[:, -1], labels[:, :, 0], labels[:, :, -1])
         return cls(*(p.copy() for p in planes))
-
-    def arrays(self, prefix: str = "faces") -> dict[str, np.ndarray]:
-        """Return the planes by the names they have in a file."""
-        return {f"{prefix}/{f.name}": getattr(self, f.name) for f in fields(self)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +146,7 @@ def _group(group, key, voxels, start, stop, sums, out_key, out_voxels, out_start
 
 
 @dataclass(frozen=True, slots=True)
-class MeasureTable:
+class MeasureTable(Columns):
     """One row per object, or per object of a part of the volume: what its voxels must be read for.
 
     Parameters
@@ -213,23 +185,9 @@ class MeasureTable:
     @classmethod
     def merge(cls, tables: Iterable["MeasureTable"]) -> "MeasureTable":
         """Return one row per object: areas add up, the deepest point stays, of equally deep ones the first."""
-        parts = list(tables)
-        ids, area, depth, inside = (np.concatenate([getattr(t, f.name) for t in parts]) for f in fields(cls))
+        ids, area, depth, inside = cls.joined(tables)
         order = np.lexsort((inside, -depth, ids))
         first = np.flatnonzero(np.concatenate([[True], ids[order][1:] != ids[order][:-1]])[: len(ids)])
         sums = np.add.reduceat(area[order], first) if len(first) else area
         kept = order[first]
         return cls(ids[kept], sums, depth[kept], inside[kept])
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray], prefix: str) -> "MeasureTable":
-        """Pick the columns ``prefix/id``, … out of named arrays."""
-        return cls(**{f.name: arrays[f"{prefix}/{f.name}"] for f in fields(cls)})
-
-    def arrays(self, prefix: str) -> dict[str, np.ndarray]:
-        """Return the columns by the names they have in a file."""
-        return {f"{prefix}/{f.name}": getattr(self, f.name) for f in fields(self)}
-
-    def take(self, rows: np.ndarray) -> "MeasureTable":
-        """Return some rows, by index or mask."""
-        return MeasureTable(*(getattr(self, f.name)[rows] for f in fields(self)))

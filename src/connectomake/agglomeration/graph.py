@@ -1,17 +1,18 @@
 """The region graph: which supervoxels touch, and what their voxel edges sum up to, in integers."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
 from connectomake.agglomeration.means import scale_of
+from connectomake.columns import Columns
 from connectomake.errors import RunError
 from connectomake.geometry import Box
 
 
 @dataclass(frozen=True, slots=True)
-class Edges:
+class Edges(Columns):
     """One row per pair of regions that touch, or of voxels of them.
 
     Parameters
@@ -48,29 +49,7 @@ class Edges:
     @classmethod
     def concat(cls, parts: Iterable["Edges"]) -> "Edges":
         """Return the rows of all parts, in order."""
-        tables = [cls.empty(), *parts]
-        return cls(*(np.concatenate([getattr(t, f.name) for t in tables]) for f in fields(cls)))
-
-    @classmethod
-    def names(cls, prefix: str) -> list[str]:
-        """Return the names of the columns in a file."""
-        return [f"{prefix}/{f.name}" for f in fields(cls)]
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray], prefix: str) -> "Edges":
-        """Pick the columns ``prefix/u``, ``prefix/v``, … out of named arrays."""
-        return cls(**{f.name: arrays[f"{prefix}/{f.name}"] for f in fields(cls)})
-
-    def arrays(self, prefix: str) -> dict[str, np.ndarray]:
-        """Return the columns by the names they have in a file."""
-        return {f"{prefix}/{f.name}": getattr(self, f.name) for f in fields(self)}
-
-    def __len__(self) -> int:
-        return len(self.u)
-
-    def take(self, rows: np.ndarray) -> "Edges":
-        """Return some rows, by index or mask."""
-        return Edges(*(getattr(self, f.name)[rows] for f in fields(self)))
+        return cls(*cls.joined([cls.empty(), *parts]))
 
     def between(self, u: np.ndarray, v: np.ndarray) -> "Edges":
         """Return the same edges between other regions, u < v, rows of one pair joined, those within one region left out."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from connectomake.agglomeration.graph import Edges
 from connectomake.agglomeration.rule import Rule
+from connectomake.columns import Columns
 
 SMALL, MEAN, ABSORBED = 0, 1, 2
 """Kinds of merges: a small supervoxel joined, two segments by their mean affinity, a small segment absorbed."""
@@ -32,7 +33,7 @@ class Regions:
         (n,) uint64: their voxels, as far as known.
     boundary
         (n,) bool: whether there may be further voxels and edges.
-    voted
+    decided
         (n,) bool: whether it is decided already and only may receive votes.
     """
 
@@ -49,7 +50,7 @@ class Regions:
 
 
 @dataclass(frozen=True, slots=True)
-class Merges:
+class Merges(Columns):
     """Merges that were decided, one per row.
 
     Parameters
@@ -68,13 +69,6 @@ class Merges:
     total: np.ndarray
     count: np.ndarray
     index: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.kind)
-
-    def take(self, rows: np.ndarray) -> "Merges":
-        """Return some rows, by index or mask."""
-        return Merges(self.kind[rows], self.a[rows], self.b[rows], self.total[rows], self.count[rows], self.index[rows])
 
 
 @dataclass(frozen=True, slots=True)

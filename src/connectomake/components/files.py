@@ -12,7 +12,7 @@ from connectomake.layers import write_tables
 
 def block_tables(result: BlockLabels) -> dict[str, np.ndarray]:
     """Return the datasets of the block's file: ``table/*`` and ``faces/*``, see `ComponentTable` and `Faces`."""
-    return {**result.table.arrays("table"), **result.faces.arrays()}
+    return {**result.table.arrays("table"), **result.faces.arrays("faces")}
 
 
 def write_block_tables(

@@ -1,14 +1,16 @@
 """Sparse contingency tables: the voxels that true objects and segments have in common, in integers, so that sums are exact."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
 
+from connectomake.columns import Columns
+
 
 @dataclass(frozen=True, slots=True)
-class Contingency:
+class Contingency(Columns):
     """Rows of labels with a count and the first place, ascending by labels, each combination once.
 
     Parameters
@@ -34,7 +36,7 @@ class Contingency:
     def summed(cls, parts: Iterable["Contingency"], labels: int) -> "Contingency":
         """Return all rows of the parts, those with equal labels as one: counts add up, the smallest place stays."""
         given = [cls.empty(labels), *parts]
-        keys, count, first = (np.concatenate([getattr(p, f.name) for p in given]) for f in fields(cls))
+        keys, count, first = cls.joined(given)
         if not len(count):
             return given[0]
         order = np.lexsort(keys.T[::-1])
@@ -43,17 +45,6 @@ class Contingency:
         new[1:] = (keys[1:] != keys[:-1]).any(axis=1)
         starts = np.flatnonzero(new)
         return cls(keys[starts], np.add.reduceat(count[order], starts), np.minimum.reduceat(first[order], starts))
-
-    def take(self, rows: np.ndarray) -> "Contingency":
-        """Return some rows, by index or mask."""
-        return Contingency(self.keys[rows], self.count[rows], self.first[rows])
-
-    def arrays(self, prefix: str) -> dict[str, np.ndarray]:
-        """Return the columns by the names they have in a file."""
-        return {f"{prefix}/{f.name}": getattr(self, f.name) for f in fields(self)}
-
-    def __len__(self) -> int:
-        return len(self.count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +79,7 @@ class Overlap:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Overlap":
         """Pick the tallies out of named arrays."""
-        return cls(*(Contingency(**{f.name: arrays[f"{name}/{f.name}"] for f in fields(Contingency)}) for name in cls.LABELS))
+        return cls(*(Contingency.from_arrays(arrays, name) for name in cls.LABELS))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return all columns by the names they have in a file."""

@@ -10,7 +10,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -100,8 +100,7 @@ class Objects:
     def concat(cls, parts: Sequence["Objects"]) -> "Objects":
         """Return the objects of all parts, of which there is one at least, in order."""
         tables = [part.measures for part in parts if part.measures is not None]
-        columns = ([getattr(t, f.name) for t in tables] for f in fields(MeasureTable) if tables)
-        measures = MeasureTable(*map(np.concatenate, columns)) if tables else None
+        measures = MeasureTable(*MeasureTable.joined(tables)) if tables else None
         known = [[getattr(part, name) for part in parts] for name in ("lengths", "first")]
         joined = [None if any(k is None for k in column) else np.concatenate(column) for column in known]
         return cls(ComponentTable.concat(part.table for part in parts), measures, *joined)

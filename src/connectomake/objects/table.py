@@ -15,7 +15,7 @@ from connectomake.tables import ComponentTable, MeasureTable, voxel_of_key
 Nm = tuple[float, float, float]
 MOST_HELD = 1 << 20
 """Rows of blocks' tables that are held before they are summed."""
-MEASURES = tuple(MeasureTable.empty().arrays("measures"))
+MEASURES = tuple(MeasureTable.names("measures"))
 INTERIOR = ("interior/id", *ComponentTable.names("interior"))
 """Names of the columns in files of measures, and of those of what is left without boundaries."""
 

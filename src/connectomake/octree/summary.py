@@ -1,15 +1,16 @@
 """What a node of the octree knows about the components under it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
+from connectomake.columns import Columns
 from connectomake.tables import ComponentTable
 
 
 @dataclass(frozen=True, slots=True)
-class BoundaryMembers:
+class BoundaryMembers(Columns):
     """Block components that touch a node's outer boundary, so that nodes outside may name them.
 
     Parameters
@@ -26,10 +27,6 @@ class BoundaryMembers:
     set: np.ndarray
     start: np.ndarray
     stop: np.ndarray
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Return the columns by the names they have in a file."""
-        return {f"members/{f.name}": getattr(self, f.name) for f in fields(self)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +52,19 @@ class BoundaryState:
     @classmethod
     def names(cls) -> list[str]:
         """Return the names of all arrays in a file."""
-        members = [f"members/{f.name}" for f in fields(BoundaryMembers)]
+        members = BoundaryMembers.names("members")
         return [*ComponentTable.names("open"), *members, "pairs/set", "pairs/key"]
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "BoundaryState":
         """Pick the parts out of named arrays."""
-        members = BoundaryMembers(**{f.name: arrays[f"members/{f.name}"] for f in fields(BoundaryMembers)})
+        members = BoundaryMembers.from_arrays(arrays, "members")
         return cls(ComponentTable.from_arrays(arrays, "open"), members, arrays["pairs/set"], arrays["pairs/key"])
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return all arrays by the names they have in a file."""
         pairs = {"pairs/set": self.pair_set, "pairs/key": self.pair_key}
-        return {**self.open.arrays("open"), **self.members.arrays(), **pairs}
+        return {**self.open.arrays("open"), **self.members.arrays("members"), **pairs}
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,7 @@ def _check_children(plan: Plan, level: int, node: int, path: str, group: str) ->
 def measures(path: str) -> None:
     """Read the measures of a group of blocks, ids ascending."""
     found = read_tables(path)
-    lacking = [name for name in MeasureTable.empty().arrays("measures") if name not in found]
+    lacking = [name for name in MeasureTable.names("measures") if name not in found]
     if lacking or np.any(found["measures/id"][1:] <= found["measures/id"][:-1]):
         raise LayerError(f"{path} does not hold measures of objects; delete it and rerun")
 

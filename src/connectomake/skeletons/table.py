@@ -1,13 +1,15 @@
 """Skeletons as a table of voxels. Whatever cell a row comes from, two tables are joined by uniting their rows."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
+from connectomake.columns import Arrays
+
 
 @dataclass(frozen=True, slots=True)
-class Traces:
+class Traces(Arrays):
     """Voxels of skeletons with the links between them, and the objects' sizes.
 
     Parameters
@@ -42,8 +44,7 @@ class Traces:
     @classmethod
     def merge(cls, tables: Iterable["Traces"]) -> "Traces":
         """Unite tables: links are joined, of several radii the least stays, sizes add up. Rows are by id, then key."""
-        parts = list(tables)
-        ids, keys, radius, links, size_id, size = (np.concatenate([getattr(t, f.name) for t in parts]) for f in fields(cls))
+        ids, keys, radius, links, size_id, size = cls.joined(tables)
         order = np.lexsort((keys, ids))
         ids, keys, radius, links = ids[order], keys[order], radius[order], links[order]
         first = _firsts(keys, ids)
@@ -54,20 +55,6 @@ class Traces:
             radius, links = np.minimum.reduceat(radius, first), np.bitwise_or.reduceat(links, first)
         sums = np.add.reduceat(size, start) if len(start) else size
         return cls(ids[first], keys[first], radius, links, size_id[start], sums)
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray], prefix: str) -> "Traces":
-        """Pick the columns ``prefix/id``, … out of named arrays."""
-        return cls(**{f.name: arrays[f"{prefix}/{f.name}"] for f in fields(cls)})
-
-    @classmethod
-    def names(cls, prefix: str) -> list[str]:
-        """Return the names of the columns in a file."""
-        return [f"{prefix}/{f.name}" for f in fields(cls)]
-
-    def arrays(self, prefix: str) -> dict[str, np.ndarray]:
-        """Return the columns by the names they have in a file."""
-        return {f"{prefix}/{f.name}": getattr(self, f.name) for f in fields(self)}
 
     def take(self, rows: np.ndarray, objects: np.ndarray) -> "Traces":
         """Return some voxels and some objects, by mask."""
