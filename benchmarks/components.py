@@ -9,7 +9,8 @@ import os
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from connectomake.octree import Adjacency, MemoryBlocks, merge_blocks, merge_nod
 from connectomake.segmentation import halo_planes, remap
 
 T = TypeVar("T")
-CONNECTIVITY = 26
+CONNECTIVITY: Literal[26] = 26
 MIN_SIZE = 0
 REPEATS = int(os.environ.get("CONNECTOMAKE_REPEATS", "5"))
 
@@ -58,12 +59,12 @@ def _by_blocks(foreground: np.ndarray, octree: Octree) -> tuple[dict[str, float]
     grid = octree.grid
     cut = {b: np.ascontiguousarray(foreground[grid.box(b).slices()]) for b in grid.ids}
     results = {
-        b: _timed(times, "label", lambda b=b: label_block(cut[b], 0, CONNECTIVITY, grid.box(b), grid.roi)) for b in grid.ids
+        b: _timed(times, "label", partial(label_block, cut[b], 0, CONNECTIVITY, grid.box(b), grid.roi)) for b in grid.ids
     }
     tables = _timed(times, "merge", lambda: _merge(octree, results))
     for b in grid.ids:
-        segmentation = _timed(times, "remap", lambda b=b: remap(results[b].labels, tables[b]))
-        _timed(times, "remap", lambda s=segmentation: halo_planes(s))
+        segmentation = _timed(times, "remap", partial(remap, results[b].labels, tables[b]))
+        _timed(times, "remap", partial(halo_planes, segmentation))
         del segmentation
     return times, len(np.unique(np.concatenate(list(tables.values())))) - 1
 

@@ -38,5 +38,5 @@ def load_foreground(folder: Path | None = None) -> tuple[np.ndarray, str]:
 def _synthetic(size: int) -> np.ndarray:
     smooth = np.random.default_rng(0).random((size, size, size), np.float32)
     for axis in (0, 1, 2, 0, 1, 2):
-        smooth = sum(np.roll(smooth, step, axis) for step in range(-4, 5))
+        smooth = np.asarray(sum(np.roll(smooth, step, axis) for step in range(-4, 5)))
     return np.asarray(smooth > np.quantile(smooth[::4, ::4, ::4], 0.35))

@@ -80,7 +80,8 @@ def run() -> dict[str, Any]:
     chosen_in, segmented = (CHOOSE_SCORED, SCORED) if ALONE else (CHOOSE, HELD_OUT)
     tried = dict(attempts(affinity_of(folder, CHOOSE, chosen_in), chosen_in, truth))
     affinity, scored = affinity_of(folder, HELD_OUT, segmented), truth[SCORED.slices()]
-    rows, result = [], {}
+    rows: list[Row] = []
+    result: dict[str, Any] = {}
     for name, choice in chosen_of(tried).items():
         pairs = tally(scored, segment(affinity, choice)[SCORED.slices(segmented.start)])
         rows += rows_of(pairs, name, "")
@@ -109,7 +110,7 @@ def attempts(affinity: np.ndarray, box: Box, truth: np.ndarray) -> Iterator[tupl
         for choice in alike:
             found = renamed(pairs[choice.t_boundary], without_small(segments, voxels, choice.min_size))
             scores, coverage = both_scores(found), coverage_of(found) or 0.0
-            yield choice, Tried(scores["all_voxels"].voi, scores["where_segmented"].voi, coverage)
+            yield choice, Tried(told(scores["all_voxels"].voi), told(scores["where_segmented"].voi), coverage)
 
 
 def chosen_of(tried: dict[Choice, Tried]) -> dict[str, Choice]:
@@ -143,7 +144,7 @@ def segment(affinity: np.ndarray, choice: Choice) -> np.ndarray:
     basins = watershed(affinity, T_LOW, T_HIGH)
     voxels = np.bincount(basins.ravel())
     segments, _ = agglomerate_graph(region_graph(basins, affinity), voxels, rule_of(choice))
-    return without_small(segments, voxels, choice.min_size)[without_boundary(basins, affinity, choice.t_boundary)]
+    return np.asarray(without_small(segments, voxels, choice.min_size)[without_boundary(basins, affinity, choice.t_boundary)])
 
 
 def tally(truth: np.ndarray, segments: np.ndarray) -> Contingency:
@@ -166,11 +167,18 @@ def rows_of(pairs: Contingency, name: str, note: str) -> Iterator[Row]:
     held: list[dict[str, Any]] = [{}, {}]
     if not note:
         held = [{"limit": target, "details": {"ffn": ffn}} for ffn, target in zip(FFN[name], TARGET[name], strict=True)]
-    yield Row(f"VOI, {words}{note}", scores.voi, "bits", **held[0])
-    yield Row(f"adapted Rand error, {words}{note}", scores.adapted_rand_error, "", **held[1])
-    yield Row(f"VOI split, {words}{note}", scores.voi_split, "bits")
-    yield Row(f"VOI merge, {words}{note}", scores.voi_merge, "bits")
-    yield Row(f"share of voxels segmented, chosen for {words}{note}", coverage_of(pairs), "")
+    yield Row(f"VOI, {words}{note}", told(scores.voi), "bits", **held[0])
+    yield Row(f"adapted Rand error, {words}{note}", told(scores.adapted_rand_error), "", **held[1])
+    yield Row(f"VOI split, {words}{note}", told(scores.voi_split), "bits")
+    yield Row(f"VOI merge, {words}{note}", told(scores.voi_merge), "bits")
+    yield Row(f"share of voxels segmented, chosen for {words}{note}", told(coverage_of(pairs)), "")
+
+
+def told(figure: float | None) -> float:
+    """Return a figure of a slab, which has ground truth."""
+    if figure is None:
+        raise ValueError("the slab has no voxel with ground truth")
+    return figure
 
 
 def spec_of() -> InferenceSpec:
@@ -200,7 +208,8 @@ def whole_affinity_of(folder: Path, box: Box) -> np.ndarray:
     settings = f"{weights_hash()}-{spec.augment}-{'_'.join(map(str, (*spec.patch, *spec.output_patch)))}"
     kept = ROOT / f"benchmarks/work/fib25-{settings}-{'_'.join(map(str, (*box.start, *box.stop)))}.npy"
     if kept.exists():
-        return np.load(kept)
+        known: np.ndarray = np.load(kept)
+        return known
     image = h5py.File(folder / "training_sample2_raw.h5")["raw"][box.slices()]
     out = np.zeros((3, *box.shape), np.uint8)
 

@@ -62,7 +62,7 @@ def _image() -> np.ndarray:
     rng = np.random.default_rng(0)
     coarse = torch.from_numpy(rng.random((1, 1, 32, 128, 128), np.float32))
     smooth = torch.nn.functional.interpolate(coarse, size=BLOCK, mode="trilinear")[0, 0].numpy()
-    return (smooth * 200 + rng.integers(0, 32, BLOCK)).astype(np.uint8)  # type: ignore[no-any-return]
+    return (smooth * 200 + rng.integers(0, 32, BLOCK)).astype(np.uint8)
 
 
 def _rows(name: str, autocast: str, sections: list[bytes]) -> list[Row]:
@@ -70,7 +70,7 @@ def _rows(name: str, autocast: str, sections: list[bytes]) -> list[Row]:
     spec = InferenceSpec(patch, patch, overlap, channels=3, threads=1, device="cuda", autocast=autocast)
     device = configure_torch(spec)
     torch.manual_seed(0)
-    module = RSUNet(1, 3, widths, variant=variant, sigmoid=True).to(device).to(memory_format=torch.channels_last_3d)
+    module = RSUNet(1, 3, widths, variant=variant, sigmoid=True).to(device).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     network = TorchNetwork(module, spec, device, "rsunet")
     network.forward(np.zeros((1, 1, *patch), np.float32))
     alone = _forward_alone(network, spec)
@@ -80,7 +80,7 @@ def _rows(name: str, autocast: str, sections: list[bytes]) -> list[Row]:
         "on the device": DeviceBackend(network, device),
         "on the host": HostBackend(network),
     }
-    rows = []
+    rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
         for what, backend in backends.items():
             torch.cuda.reset_peak_memory_stats()

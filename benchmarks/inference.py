@@ -16,7 +16,8 @@ from torch import nn
 
 from benchmarks.rows import Row, median
 from connectomake.geometry import Box
-from connectomake.inference.engine import InferenceStats, infer_block
+from connectomake.inference.batches import InferenceStats
+from connectomake.inference.engine import infer_block
 from connectomake.inference.networks import TorchNetwork, configure_torch
 from connectomake.inference.spec import InferenceSpec
 from connectomake.layers import LayerSpec, ShardWriter
@@ -41,7 +42,7 @@ class Timed(nn.Module):
         """Call the inner module."""
         _finish(x.device)
         began = time.perf_counter()
-        y = self.inner(x)
+        y: torch.Tensor = self.inner(x)
         _finish(x.device)
         self.seconds += time.perf_counter() - began
         return y
@@ -74,12 +75,12 @@ def rows_on(kind: str, autocast: str = "none") -> list[Row]:
         (20, 256, 256), (20, 256, 256), (4, 64, 64), channels=3, dtype="uint8", threads=1, device=kind, autocast=autocast
     )
     device = configure_torch(spec)
-    module = Timed(_module().to(device).to(memory_format=torch.channels_last_3d))
+    module = Timed(_module().to(device).to(memory_format=torch.channels_last_3d))  # type: ignore[call-overload]
     network = TorchNetwork(module, spec, device, "rsunet")
     _warm(module, device)
     image = np.random.default_rng(0).integers(0, 256, BLOCK, np.uint8)
     with tempfile.TemporaryDirectory() as folder:
-        samples = {name: [] for name in ("engine alone", "with the shard written")}
+        samples: dict[str, list[tuple[float, float, InferenceStats]]] = {"engine alone": [], "with the shard written": []}
         network.forward(np.zeros((1, 1, *spec.patch), np.float32))
         for _ in range(REPEATS):
             for name, taken in samples.items():

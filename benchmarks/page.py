@@ -26,7 +26,7 @@ def _section(name: str, result: dict[str, Any]) -> Iterator[str]:
     if "skipped" in result:
         yield f"Skipped: {result['skipped']}\n"
         return
-    yield f"{importlib.import_module(f'benchmarks.{name}').__doc__.strip()}\n"
+    yield f"{(importlib.import_module(f'benchmarks.{name}').__doc__ or '').strip()}\n"
     yield f"{result['date']}, {_machine(result)}.\n"
     yield "| measured | value | reference | ratio | target | met |\n| --- | ---: | ---: | ---: | --- | --- |"
     for row in result["rows"]:

@@ -21,12 +21,12 @@ from connectomake.geometry import Box
 from connectomake.skeletons import SkeletonSpec, Traces, trace_cell
 from connectomake.skeletons.heal import heal, lengths_of
 
-SIZE, SCALE, CONST = (16.0,) * 3, 1.5, 300.0
+SIZE, SCALE, CONST = (16.0, 16.0, 16.0), 1.5, 300.0
 
 
 def ours(labels: np.ndarray, cell: int) -> tuple[float, int, float]:
     """Return CPU seconds, number of skeletons and cable length in nm."""
-    spec = SkeletonSpec(Box.of_shape(labels.shape), (cell,) * 3, SIZE, SCALE, CONST)  # type: ignore[arg-type]
+    spec = SkeletonSpec(Box.of_shape(labels.shape), (cell,) * 3, SIZE, SCALE, CONST)
     before = time.process_time()
     parts = (trace_cell(np.ascontiguousarray(labels[spec.around(p).slices()]), spec, p) for p in spec.positions(spec.roi))
     ids, nm = lengths_of(heal(Traces.merge(parts), spec), spec)

@@ -80,7 +80,8 @@ def rows_of(name: str, folder: Path, memory: bool = True) -> Iterator[Row]:
     for rule, found in sorted(by_rule.items()) if memory else ():
         tight = max(found, key=lambda job: job["used_mb"] / job["asked_mb"])
         details = {"jobs": len(found), "longest_s": max(job["seconds"] for job in found)}
-        bounds = {"limit": asked.MOST, "least": asked.LEAST}
-        yield Row(f"{name}: {rule}", tight["used_mb"], "MB", tight["asked_mb"], "asked for", **bounds, details=details)
+        yield Row(
+            f"{name}: {rule}", tight["used_mb"], "MB", tight["asked_mb"], "asked for", asked.MOST, asked.LEAST, details=details
+        )
     calls = sum(totals["calls"].values()) / totals["jobs"]
     yield Row(f"{name}: calls of Slurm per job", calls, "", limit=MOST_CALLS, details=totals)

@@ -37,7 +37,8 @@ OPTIONS = (
 
 def run() -> dict[str, Any]:
     """Start a job of each rule at each size."""
-    rows, figures = [], {}
+    rows: list[Row] = []
+    figures: dict[str, dict[str, dict[str, float]]] = {}
     for size in os.environ.get("CONNECTOMAKE_SIZES", " ".join(GRIDS)).split():
         folder = fresh_folder("starts")
         plan = prepare(folder, GRIDS[size])
@@ -78,7 +79,7 @@ def write_zarr(path: Path, shape: list[int], dtype: str) -> None:
 
 def config_of(**changes: Any) -> dict[str, Any]:
     """Return the demo's config, as it is shipped, for large blocks of another source, with all that it leaves out."""
-    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    config: dict[str, Any] = yaml.safe_load((ROOT / "config.yaml").read_text())
     source = {"voxel_size": [8, 8, 8], "missing": "fill"}
     config |= {"outdir": "results", "source": {"path": "image.zarr", **source}, "block": [BLOCK] * 3}
     config["inference"] |= {name: str(ROOT / config["inference"][name]) for name in ("model", "weights")}

@@ -48,11 +48,11 @@ def _serving(plan: Plan) -> Iterator[tuple[LayerServer, list[int]]]:
     class Counting(server.RequestHandlerClass):  # type: ignore[name-defined,misc]
         def setup(self) -> None:
             super().setup()
-            self.wfile = _Counted(self.wfile, sent)
+            self.wfile: Any = _Counted(self.wfile, sent)
 
     server.RequestHandlerClass = Counting
-    middle = tuple(a + n // 2 for a, n in zip(plan.roi.start, plan.roi.shape, strict=True))
-    server.state = viewer_state(plan, server.base, middle)
+    z, y, x = (a + n // 2 for a, n in zip(plan.roi.start, plan.roi.shape, strict=True))
+    server.state = viewer_state(plan, server.base, (z, y, x))
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     try:
         yield server, sent

@@ -1,10 +1,13 @@
 """Train a network."""
 
 import sys
+from typing import Any
 
 from connectomake.errors import ConnectomakeError
 from connectomake.jobs import logged
 from connectomake.train_from_config import train_from_config
+
+snakemake: Any  # Snakemake defines it
 
 with logged(str(snakemake.log[0])):
     try:

@@ -8,22 +8,26 @@ import shutil
 import subprocess
 import time
 import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SIZE = (900, 700)
+Enough = Callable[[np.ndarray], bool]
 
 
-def is_drawn(picture):
+def is_drawn(picture: np.ndarray) -> bool:
     """Whether the middle of a picture shows shaded surfaces: many colours, bright or saturated, on a good part of it."""
     middle = picture[SIZE[1] // 4 : 3 * SIZE[1] // 4, SIZE[0] // 4 : 3 * SIZE[0] // 4].reshape(-1, 3)
     coloured = np.ptp(middle, axis=1) > 60
-    return coloured.mean() > 0.05 and len(np.unique(middle[coloured] // 16, axis=0)) > 20
+    return bool(coloured.mean() > 0.05) and len(np.unique(middle[coloured] // 16, axis=0)) > 20
 
 
-async def _pictures(port, path, base, enough, seconds):
+async def _pictures(port: int, path: Path, base: str, enough: Enough, seconds: float) -> tuple[np.ndarray, float]:
     """Open a page through the DevTools protocol and take pictures until one is enough, or time is over; how long that took."""
     from tornado.websocket import websocket_connect
 
@@ -31,7 +35,7 @@ async def _pictures(port, path, base, enough, seconds):
     with urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{port}/json/new?{base}/", method="PUT")) as answer:
         address = json.load(answer)["webSocketDebuggerUrl"]
     socket = await websocket_connect(address, max_message_size=1 << 28)
-    end, picture, number = began + seconds, None, 0
+    end, picture, number = began + seconds, np.zeros((*SIZE[::-1], 3), int), 0
     try:
         while time.monotonic() < end:
             number += 1
@@ -51,22 +55,22 @@ async def _pictures(port, path, base, enough, seconds):
                 pass
 
 
-async def _asked(socket, number, method, seconds):
+async def _asked(socket: Any, number: int, method: str, seconds: float) -> dict[str, Any]:
     """Call a method of the DevTools protocol and return its answer."""
     await socket.write_message(json.dumps({"id": number, "method": method}))
-    message = {}
+    message: dict[str, Any] = {}
     while message.get("id") != number:
         message = json.loads(await asyncio.wait_for(socket.read_message(), seconds))
     return message
 
 
-def screenshot(base, path, profile, enough, seconds=1800):
+def screenshot(base: str, path: Path, profile: Path, enough: Enough, seconds: float = 1800) -> tuple[np.ndarray, float]:
     """Let headless Chromium show a page, with software WebGL, until its picture is enough.
 
     Saves the last picture; returns it and the seconds from opening the page to it.
     """
     command = [
-        CHROMIUM, "--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars", "--no-first-run",
+        str(CHROMIUM), "--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars", "--no-first-run",
         "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist", f"--user-data-dir={profile}",
         "--remote-debugging-port=0", f"--window-size={SIZE[0]},{SIZE[1]}", "about:blank",
     ]  # fmt: skip
@@ -81,7 +85,7 @@ def screenshot(base, path, profile, enough, seconds=1800):
         _end(process)
 
 
-def _end(process):
+def _end(process: subprocess.Popen[bytes]) -> None:
     """Wait for a browser that was asked to close; stop one that was not."""
     try:
         process.wait(10)

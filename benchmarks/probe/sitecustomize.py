@@ -62,4 +62,4 @@ def _noting(leave):  # type: ignore[no-untyped-def]
 if os.environ.get("CONNECTOMAKE_PROBE"):
     atexit.register(_note, os.environ["CONNECTOMAKE_PROBE"])
     os.register_at_fork(after_in_child=_begin)
-    os._exit = _noting(os._exit)
+    os._exit = _noting(os._exit)  # type: ignore[no-untyped-call]

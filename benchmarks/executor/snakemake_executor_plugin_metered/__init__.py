@@ -34,7 +34,8 @@ class Metered(threading.Thread):
 
     def __init__(self, command: str) -> None:
         super().__init__(daemon=True)
-        self.command, self.code, self.said = command, None, ""
+        self.command, self.said = command, ""
+        self.code: int | None = None
         self.peak = self.around = 0
         self.wall = self.cpu = 0.0
         self.start()
@@ -76,7 +77,7 @@ def _is_script(process: psutil.Process) -> bool:
     return any("/.snakemake/scripts/" in word for word in process.cmdline()[1:2])
 
 
-class Executor(RemoteExecutor):
+class Executor(RemoteExecutor):  # type: ignore[misc]
     """Starts a job as a process of its own."""
 
     def __post_init__(self) -> None:
