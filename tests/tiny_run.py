@@ -1,4 +1,4 @@
-"""A whole small run, made by the scripts within this process: no Snakemake, no network."""
+"""A whole small run, made by the scripts within this process: no Snakemake; no network, but for the warm-up of an image."""
 
 import copy
 from pathlib import Path
@@ -33,6 +33,28 @@ CONFIG = {
     "pyramid": {"scales": 1},
 }
 SHAPE = (20, 24, 40)
+AFFINITIES = {  # of neighbours, ready-made; what a watershed, agglomeration and skeletons take
+    **CONFIG,
+    "source": {"path": "affinities.h5", "dataset": "uint8", "voxel_size": [20, 10, 10]},
+    "inference": None,
+    "segmentation": {
+        "method": "watershed",
+        "t_low": 0.1,
+        "t_high": 0.9,
+        "min_supervoxel": 10,
+        "t_boundary": 0.2,
+        "min_size": 5,
+    },
+    "agglomeration": {"threshold": 0.4, "thresholds": [0.3], "absorb": 20, "large": {"voxels": 1000, "threshold": 0.5}},
+    "skeletons": {"enabled": True, "cell": [16, 16, 16], "halo": 50, "const": 20, "min_voxels": 50},
+    "keep": [],
+}
+WARM_UP = (
+    AFFINITIES,
+    {**AFFINITIES, "source": {**AFFINITIES["source"], "dataset": "float32"}},
+    {**CONFIG, "segmentation": {"threshold": 0.5, "connectivity": 26}, "pyramid": {}},
+    {**CONFIG, "inference": {**CONFIG["inference"], "dtype": "float32"}, "pyramid": {}},
+)
 NETWORK = {"torch": "2.13.0", "device": "cpu", "isa": "AVX2", "device_name": "cpu"}
 
 
@@ -49,12 +71,12 @@ def write_inputs(folder, config=CONFIG, shape=SHAPE, seed=0):
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
 
 
-def make_run(config=CONFIG):
-    """Make all files of a run in the working directory; affinity is the image. Return the plan."""
+def make_run(config=CONFIG, network=False):
+    """Make all files of a run in the working directory; affinity is the image unless the network is run. Return the plan."""
     prepare_plan(copy.deepcopy(config))
     plan = resolve(copy.deepcopy(config))
-    for rule in Stages(plan).rules():
-        if rule.name == "affinity":
+    for rule in sorted(Stages(plan).rules(), key=lambda rule: rule.name == "curve"):  # of all thresholds: last
+        if rule.name == "affinity" and not network:
             for block in rule.items():
                 copy_image(plan, rule, block)
         elif rule.stage.listed:
@@ -78,6 +100,15 @@ def job(plan, rule, item):
     return Job(Stages(plan), rule, item, None, None)
 
 
-if __name__ == "__main__":  # compiles all loops, for an image to hold them
+def warm_up():
+    """Compile all loops that jobs call, for the values that they call them with, so that an image holds them."""
     write_inputs(Path())
-    make_run()
+    with h5py.File("raw.h5") as file, h5py.File("affinities.h5", "w") as other:
+        other["uint8"] = np.stack([file["raw"]] * 3)
+        other["float32"] = other["uint8"][:] / np.float32(255)
+    for number, config in enumerate(WARM_UP):
+        make_run({**config, "outdir": f"out{number}"}, network=True)
+
+
+if __name__ == "__main__":
+    warm_up()
