@@ -38,6 +38,7 @@ TAIL = """
 | --- | --- |
 | `source`: another image, region or voxel size | everything |
 | `source.path` to a copy of the same image | nothing |
+| `source.filters`, or the file of a function there | everything |
 | `inference`, the model file, its weights | affinity and all after it |
 | `segmentation.method`, `channel`, `threshold`, `connectivity` | components and all after them |
 | `segmentation.affinity_channels`, `t_low`, `t_high`, `t_boundary`, with method watershed | components and all after them |
@@ -73,6 +74,28 @@ def _sections(part: dict[str, Any]) -> Iterator[str]:
     for key, sub in part["properties"].items():
         if "properties" in sub:
             yield from _table(f"`{key}`", _about(key, sub, part), dict(_leaves("", sub)), sub)
+            for name, item in _lists(sub):
+                yield from _choices(f"{key}.{name}", item)
+
+
+def _lists(part: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Return the keys whose values are lists of items with keys of their own."""
+    for key, sub in part["properties"].items():
+        if "properties" in sub.get("items", {}):
+            yield key, sub["items"]
+
+
+def _choices(name: str, part: dict[str, Any]) -> Iterator[str]:
+    """Return a table of what an item of a list may be."""
+    yield f"## Items of `{name}`\n"
+    yield "| item | keys |\n| --- | --- |"
+    for key, sub in part["properties"].items():
+        keys = [
+            f"`{k}`: {_type(v)}{'' if k in sub.get('required', ()) else f', default {_default(k, v, sub)}'}. {_text(v)}"
+            for k, v in sub["properties"].items()
+        ]
+        yield f"| `{key}` | {'<br>'.join([_text(sub), *keys])} |"
+    yield ""
 
 
 def _about(key: str, sub: dict[str, Any], part: dict[str, Any]) -> str:
@@ -125,7 +148,7 @@ def _type(part: dict[str, Any]) -> str:
     if "anyOf" in part:
         return " or ".join(_type(p) for p in part["anyOf"])
     if "enum" in part:
-        return " or ".join(f"`{v}`" for v in part["enum"])
+        return " or ".join(f"`{v}`" for v in part["enum"] if v is not None) + (" or null" if None in part["enum"] else "")
     names = part["type"] if isinstance(part["type"], list) else [part["type"]]
     return " or ".join(_named(name, part) for name in names)
 
@@ -133,6 +156,8 @@ def _type(part: dict[str, Any]) -> str:
 def _named(name: str, part: dict[str, Any]) -> str:
     if name == "array":
         items = part["items"]
+        if part.get("maxItems") == 2:
+            return "two numbers"
         if part.get("maxItems") != 3:
             return f"list of {', '.join(f'`{v}`' for v in items['enum'])}" if "enum" in items else _list_of(items)
         return TRIPLES[items["type"]] + _range(items)
@@ -140,9 +165,11 @@ def _named(name: str, part: dict[str, Any]) -> str:
 
 
 def _list_of(items: dict[str, Any]) -> str:
-    return {"array": "list of triples", "string": "list of texts", "number": "list of numbers"}.get(
-        items["type"], "list of whole numbers"
-    )
+    names = {
+        "object": "list of items, each of one key", "array": "list of triples", "string": "list of texts",
+        "number": "list of numbers",
+    }  # fmt: skip
+    return names.get(items["type"], "list of whole numbers")
 
 
 def _range(part: dict[str, Any]) -> str:

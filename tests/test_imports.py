@@ -26,6 +26,7 @@ FLOORS = {
     "files": "atomic networks tables",
     "stores": "storage",
     "layers": "layers lock phantom source_archive",
+    "filters of images": "filters",
     "sources": "sources",
     "stages": "agglomeration components evaluation inference measures meshes objects octree pyramid segmentation skeletons "
     "training",

@@ -14,7 +14,7 @@ from torch import nn
 
 from connectomake.errors import ModelError, RunError
 from connectomake.geometry.box import Box
-from connectomake.inference.context import read_reflected, reflect
+from connectomake.geometry.mirror import read_reflected, reflect
 from connectomake.inference.engine import infer_block
 from connectomake.inference.models import load_network
 from connectomake.inference.networks import TorchNetwork, UniversalNetwork, configure_torch

@@ -94,6 +94,8 @@ def _check_source(plan: "Plan") -> "Source":
     box = _first_chunk(plan)
     voxels = source.read(box)
     _done(f"{info.path} is readable: {box} holds {info.dtype} from {voxels.min():g} to {voxels.max():g}")
+    if info.options.filters:
+        _done(f"its image is filtered: {', '.join(step.key for step in info.options.filters)}")
     for remark in source.remarks:
         _done(remark)
     for note in plan.notes:

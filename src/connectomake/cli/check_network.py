@@ -101,7 +101,7 @@ def _patch(plan: "Plan", spec: "InferenceSpec", source: "Source", where: str) ->
 
 
 def _reader(plan: "Plan", source: "Source") -> Any:
-    from connectomake.inference.context import read_reflected
+    from connectomake.geometry.mirror import read_reflected
 
     def read(box: "Box") -> np.ndarray:
         return read_reflected(source.read, box, plan.source.bounds)

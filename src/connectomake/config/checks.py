@@ -25,6 +25,7 @@ def check_config(config: dict[str, Any]) -> None:
     """
     _check_outdir(config["outdir"])
     _check_region(config["source"], "source")
+    _check_filters(config["source"]["filters"])
     _check_block(as_vec(config["block"]))
     if config["chunk"] is not None:
         chunk_levels(as_vec(config["block"]), as_vec(config["chunk"]))
@@ -67,6 +68,13 @@ def _check_region(section: dict[str, Any], name: str) -> None:
             raise ConfigError(
                 f"{name}.start {start} is not below {name}.stop {stop} along {axis}, {a} >= {b}; change one of them"
             )
+
+
+def _check_filters(filters: list[dict[str, Any]]) -> None:
+    if filters:
+        from connectomake.filters import filters_of
+
+        filters_of(filters)
 
 
 def _check_block(block: Vec) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 LONGEST = 80
+_COUNTS = {2: "two numbers", 3: "three numbers, z, y, x"}
 TYPES = {
     "array": "a list",
     "object": "keys and values",
@@ -63,8 +64,10 @@ def _expected(error: Any) -> str:
         "maximum": lambda: f"<= {value}",
         "exclusiveMinimum": lambda: f"> {value}",
         "exclusiveMaximum": lambda: f"< {value}",
-        "minItems": lambda: "three numbers, z, y, x",
-        "maxItems": lambda: "three numbers, z, y, x",
+        "minItems": lambda: f"{_COUNTS.get(value, value)}",
+        "maxItems": lambda: f"{_COUNTS.get(value, value)}",
+        "minProperties": lambda: "one filter, such as {inverse: {}}",
+        "maxProperties": lambda: "one filter; give each an item of its own",
         "anyOf": lambda: "three whole numbers, z, y, x, of the allowed range, or null",
         "uniqueItems": lambda: "no item twice",
         "minLength": lambda: "a text that is not empty",

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from connectomake.errors import ModelError, RunError
 from connectomake.geometry.box import Box, Vec
 from connectomake.geometry.lattice import PatchLattice
+from connectomake.geometry.mirror import Reader, read_reflected
 from connectomake.inference.backend import Backend, Blender, backend_of
 from connectomake.inference.batches import Answer, Batches, InferenceStats, Network, Row
 from connectomake.inference.chance import Askable
-from connectomake.inference.context import Reader, check_finite, read_reflected
+from connectomake.inference.context import check_finite
 from connectomake.inference.queues import ReadAhead, WriteBehind
 from connectomake.inference.spec import InferenceSpec
 from connectomake.inference.values import BadOutputError, complaint

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from connectomake.errors import ConfigError
-from connectomake.geometry import volume_of
+from connectomake.geometry import Vec, volume_of
 from connectomake.pipeline.base import Inputs, Stage, each
 from connectomake.pipeline.image import Image, source_values
 from connectomake.pipeline.kinds import BlockRule
@@ -35,20 +35,32 @@ class AffinityRule(BlockRule):
 
     @property
     def seconds_per_megavoxel(self) -> float:  # type: ignore[override]
-        """Of all views of a patch."""
-        return 20.0 * inference_of(self.plan).views
+        """Of all views of a patch, and of the filters of a source in place."""
+        network = 20.0 * inference_of(self.plan).views
+        return network + (self.plan.source.filter_seconds(self._row) if self.plan.source.in_place else 0.0)
+
+    @property
+    def _row(self) -> Vec:
+        """Shape of the image that is read at a time: of one row of patches, with its context."""
+        spec = inference_of(self.plan)
+        _, height, width = (min(b, r) for b, r in zip(self.plan.block, self.plan.roi.shape, strict=True))
+        return (spec.patch[0], height + 2 * spec.patch[1], width + 2 * spec.patch[2])
 
     def held(self, item: int | None = None) -> float:
-        """Two rows of patches of the image, one of the output in float32, two slabs of storage chunks, one batch."""
+        """Two rows of patches of the image, one of the output in float32, two slabs of storage chunks, one batch.
+
+        The filters of a source in place come on top.
+        """
         plan, spec = self.plan, inference_of(self.plan)
         depth, height, width = (min(b, r) for b, r in zip(plan.block, plan.roi.shape, strict=True))
-        image = volume_of((spec.patch[0], height + 2 * spec.patch[1], width + 2 * spec.patch[2]))
+        image = volume_of(self._row)
         row = min(spec.output_patch[0], depth) * height * width
         slab = min(plan.chunk[0], depth) * height * width
         return (
             volume_of(spec.patch) * spec.batch * NETWORK_BYTES_PER_VOXEL
             + 4 * image * plan.source.channels * np.dtype(plan.source.dtype).itemsize
             + spec.channels * (4 * row + 2 * np.dtype(spec.dtype).itemsize * slab)
+            + (plan.source.filter_bytes(self._row) if plan.source.in_place else 0)
         )
 
     def work(self, job: "Job", item: int) -> None:

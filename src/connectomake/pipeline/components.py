@@ -65,7 +65,8 @@ class ComponentsRule(BlockRule):
         itemsize = np.dtype(dtype).itemsize
         boundary = BOUNDARY_BYTES + itemsize if plan.t_boundary else 0
         each = WATERSHED_BYTES + 6 * itemsize + boundary if plan.watershed else COMPONENTS_BYTES + itemsize
-        return block_voxels(plan) * each
+        filters = plan.source.filter_bytes(plan.block) if plan.probability is None else 0
+        return block_voxels(plan) * each + filters
 
     def least(self, attempt: int) -> float:
         return NOISE_BYTES * block_voxels(self.plan) if self.plan.watershed and attempt >= LAST_ATTEMPT else 0.0

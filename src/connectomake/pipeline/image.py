@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from connectomake.geometry import volume_of
+from connectomake.geometry import Vec, volume_of
 from connectomake.pipeline.base import Inputs, Stage
 from connectomake.pipeline.kinds import BlockRule
 
@@ -26,16 +26,25 @@ class ImageRule(BlockRule):
     name = "image"
     keep = "image"
     process_mb = 220
-    seconds_per_megavoxel = 0.1
 
     def inputs(self, item: int) -> Inputs:
         """Return nothing: the source is no file of the run."""
         return {}
 
     def held(self, item: int | None = None) -> float:
-        """Three times a row of storage chunks."""
-        row = volume_of((self.plan.chunk[0], *self.plan.block[1:]))
-        return 3 * row * self.plan.source.channels * np.dtype(self.plan.source.dtype).itemsize
+        """Three times a row of storage chunks, and what the filters take of one."""
+        row = volume_of(self._row)
+        copies = 3 * row * self.plan.source.channels * np.dtype(self.plan.source.dtype).itemsize
+        return copies + self.plan.source.filter_bytes(self._row)
+
+    @property
+    def seconds_per_megavoxel(self) -> float:  # type: ignore[override]
+        """Of reading, filtering and compressing."""
+        return 0.1 + self.plan.source.filter_seconds(self._row)
+
+    @property
+    def _row(self) -> Vec:
+        return (self.plan.chunk[0], *self.plan.block[1:])
 
     def work(self, job: "Job", item: int) -> None:
         from connectomake.sources import ingest_block

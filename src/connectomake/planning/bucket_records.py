@@ -162,13 +162,14 @@ class BucketRecords:
 
 
 def unshipped(plan: Plan) -> list[str]:
-    """Return why pods would not get the model or its weights, one sentence each.
+    """Return why pods would not get the model, its weights, or the file of a filter, one sentence each.
 
     Snakemake ships to jobs without a shared disk what git knows of the working directory, files up to 10 MB. Anything else
     has to be in the image, or on a volume that pods mount, at the same path.
     """
     section = plan.config["inference"] or {}
     paths = [str(section[key]) for key in ("model", "weights") if section.get(key)]
+    paths += [path for step in plan.source.options.filters for path in step.files()]
     return [text for path in paths if (text := _why_unshipped(path))]
 
 

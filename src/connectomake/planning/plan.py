@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from connectomake.config import default_chunk, threshold_text
 from connectomake.errors import ConfigError
 from connectomake.geometry import BlockGrid, Box, CellLattice, Octree, Vec, as_vec
-from connectomake.inference.context import reflected_box
+from connectomake.geometry.mirror import reflected_box
 from connectomake.inference.spec import InferenceSpec
 from connectomake.layers import LayerSpec
 from connectomake.planning.fan_out import fan_out_bits, octree_bits

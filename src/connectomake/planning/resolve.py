@@ -12,6 +12,7 @@ from connectomake.bounded_text import read_json
 from connectomake.config import check_channels, check_config, check_plain, normalise
 from connectomake.errors import ConfigError, ModelError, SourceError
 from connectomake.planning.content import Rule, Settled, files_text, settle
+from connectomake.planning.filter_files import sealed
 from connectomake.planning.modules import file_hash, neighbours
 from connectomake.planning.plan import Plan
 from connectomake.planning.source_info import SourceInfo
@@ -208,7 +209,7 @@ def _source_info(section: dict[str, Any], source: Source) -> SourceInfo:
     z, y, x = (float(v) for v in source.voxel_size)
     return SourceInfo(
         section["path"], section["dataset"], section["scale"], source.kind, source.bounds, source.channels,
-        str(source.dtype), (z, y, x), source.identity, SourceOptions.of(section), source.blank_sections,
+        str(source.dtype), (z, y, x), source.identity, sealed(SourceOptions.of(section)), source.blank_sections,
         notes=source.notes,
     )  # fmt: skip
 

@@ -1,9 +1,11 @@
 """What a plan keeps of a source."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from connectomake.geometry import Box, as_vec
+from connectomake.filters import held, seconds_per_megavoxel
+from connectomake.geometry import Box, Vec, as_vec
+from connectomake.planning.filter_files import check_files
 from connectomake.sources.options import DEFAULTS, SourceOptions
 
 if TYPE_CHECKING:
@@ -57,12 +59,19 @@ class SourceInfo:
         """Whether the source is read where it is; the others are ingested first."""
         return self.kind == "precomputed"
 
+    def filter_bytes(self, shape: Vec) -> float:
+        """Return the bytes that filtering a box of the source takes beside what is read, at most."""
+        return held(self.options.filters, shape, self.channels, self.voxel_size)
+
+    def filter_seconds(self, shape: Vec) -> float:
+        """Return the seconds of one core that filtering 10⁶ voxels takes, in boxes of a shape."""
+        return seconds_per_megavoxel(self.options.filters, shape, self.channels, self.voxel_size)
+
     def to_json(self) -> dict[str, Any]:
         """Return the facts as plain JSON values."""
         info = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("bounds", "options")}
         box = {"start": list(self.bounds.start), "stop": list(self.bounds.stop)}
-        options = asdict(self.options) | {"refers_to": list(self.options.refers_to)}
-        return {**info, "voxel_size": list(self.voxel_size), "notes": list(self.notes), "options": options, **box}
+        return {**info, "voxel_size": list(self.voxel_size), "notes": list(self.notes), "options": self.options.plain(), **box}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "SourceInfo":
@@ -84,8 +93,10 @@ class SourceInfo:
         Raises
         ------
         ConfigError, SourceError
-            See `open_source`.
+            See `open_source`; also if the file of a filter is not the one that the plan was made with.
         """
         from connectomake.sources import open_source
 
+        for step in self.options.filters:
+            check_files(step)
         return open_source(self.path, self.dataset, self.voxel_size, self.scale, self.options)

@@ -135,17 +135,27 @@ def plan_paths(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
             continue
         if not _is_text(path) or not path:
             _damaged(key, path)
-        if key in ("outdir", "inference.model", "inference.weights") or not is_url(path):
+        if key in ("outdir", "inference.model", "inference.weights", "source.filters") or not is_url(path):
             yield key, path
 
 
 def _further(*sections: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield the folders to which an HDF5 file may refer."""
+    """Yield the folders to which an HDF5 file may refer, and the files of filters."""
     for section in sections:
+        yield from _of_filters(section.get("filters"))
         found = section.get("refers_to")
         if found is not None and not isinstance(found, (list, tuple)):
             _damaged("source.refers_to", found)
         yield from (("source.refers_to", place) for place in found or ())
+
+
+def _of_filters(found: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the files that filters name."""
+    if not (found is None or (isinstance(found, list) and all(isinstance(step, dict) for step in found))):
+        _damaged("source.filters", found)
+    for step in found or ():
+        named = [values for values in step.values() if isinstance(values, dict)]
+        yield from (("source.filters", values["file"]) for values in named if "file" in values)
 
 
 def _section(value: dict[str, Any], name: str) -> dict[str, Any]:

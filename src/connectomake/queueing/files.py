@@ -14,10 +14,10 @@ FOLDER = ".connectomake/files"
 
 def files_of(plan: Plan) -> dict[str, str]:
     """Return the SHA-256 of each file that a plan names by its hash, by path."""
-    section = plan.config["inference"]
-    if section is None:
-        return {}
-    found = {section["model"]: plan.model, section["weights"]: plan.weights}
+    section = plan.config["inference"] or {}
+    found: dict[str | None, str | None] = {section.get("model"): plan.model, section.get("weights"): plan.weights}
+    for step in plan.source.options.filters:
+        found.update(step.files())
     return {path: sha for path, sha in found.items() if path is not None and sha is not None}
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from connectomake.credentials import hidden
 from connectomake.errors import ConfigError, ConnectomakeError, SourceError
 from connectomake.keys import key
+from connectomake.sources.filtering import filtered
 from connectomake.sources.formats import BY_NAME, Format
 from connectomake.sources.ingest import filled_fact, ingest_block
 from connectomake.sources.mapping import mapped
@@ -61,7 +62,7 @@ def open_source(
         place = archive_root(place)[1]
     form.check_keys(dataset, scale, path)
     try:
-        return mapped(_open(form, place, dataset, scale, voxel_size, options), options)
+        return filtered(mapped(_open(form, place, dataset, scale, voxel_size, options), options), options.filters)
     except ConnectomakeError:
         raise
     except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:

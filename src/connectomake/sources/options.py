@@ -1,8 +1,10 @@
 """How a source is read where its format leaves a choice: keys of the config's sections `source`, `evaluation`, volumes."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
+
+from connectomake.filters import Filter, filters_of, plain_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,8 @@ class SourceOptions:
     offset
         Where the array's voxel 0, 0, 0 lies, in voxels, z, y, x; wins over what the file says. Of precomputed, which has
         coordinates of its own: what is added to these.
+    filters
+        What is made of the image, in order, after `range` and `activation`.
     """
 
     missing: str = "error"
@@ -35,6 +39,7 @@ class SourceOptions:
     refers_to: tuple[str, ...] = ()
     axes: str | None = None
     offset: tuple[int, int, int] | None = None
+    filters: tuple[Filter, ...] = ()
 
     @classmethod
     def of(cls, section: Mapping[str, Any]) -> "SourceOptions":
@@ -47,13 +52,21 @@ class SourceOptions:
         if named.get("offset") is not None:
             z, y, x = (int(v) for v in named["offset"])
             named["offset"] = (z, y, x)
+        named["filters"] = filters_of(named.get("filters") or ())
         return cls(**named)
 
     def chosen(self) -> dict[str, Any]:
         """Return the options that are not at their default, as plain values: what a stage's result depends on."""
         default = asdict(DEFAULTS)
-        named = {name: value for name, value in asdict(self).items() if name not in _NO_RESULT}
-        return {name: value for name, value in named.items() if value != default[name]}
+        named = {name: value for name, value in asdict(replace(self, filters=())).items() if name not in _NO_RESULT}
+        chosen = {name: value for name, value in named.items() if value != default[name]}
+        filters = [{step.key: step.meaning()} for step in self.filters]
+        return chosen | ({"filters": filters} if filters else {})
+
+    def plain(self) -> dict[str, Any]:
+        """Return all options as plain JSON values, of which `of` makes the same; no word of filters where there are none."""
+        named = asdict(replace(self, filters=())) | {"refers_to": list(self.refers_to), "filters": plain_of(self.filters)}
+        return {name: value for name, value in named.items() if name != "filters" or value}
 
 
 _NO_RESULT = ("refers_to", "offset")

@@ -140,7 +140,7 @@ def label_like(values: Sequence[np.ndarray]) -> bool:
 
 def clipped_share(source: Source, samples: Samples, low: float, high: float) -> float:
     """Return which share of sampled voxels lies beyond a range of stored values, where they become 0 or 1."""
-    if source.mapping is None:
+    if (source.unfiltered or source).mapping is None:
         return 0.0
     stored, ends = source.stored(), sorted((low, high))
     values = [stored.read(box) for box in samples.boxes]

@@ -74,6 +74,8 @@ class Source:
         Missing sections of a stack that are read as zeros.
     mapping
         Turns what is stored into what `read` returns, where the user said how.
+    unfiltered
+        The source whose image is filtered, where the user named filters.
     place
         How well the place is known: ``given`` by the user; ``named`` by format or metadata; ``unknown`` where nobody says
         anything; ``unclear`` where metadata name an offset that is no whole number of voxels, so that it begins at 0.
@@ -94,11 +96,14 @@ class Source:
     remarks: tuple[str, ...] = ()
     blank_sections: int = 0
     mapping: Mapping | None = field(default=None, repr=False, compare=False)
+    unfiltered: "Source | None" = field(default=None, repr=False, compare=False)
     place: str = "unknown"
     section: Section = field(default_factory=current, repr=False, compare=False)
 
     def stored(self) -> "Source":
-        """Return the same source without its mapping: values as they are stored."""
+        """Return the same source without its filters and its mapping: values as they are stored."""
+        if self.unfiltered is not None:
+            return self.unfiltered.stored()
         return self if self.mapping is None else replace(self, dtype=self.mapping.stored, mapping=None)
 
     def moved(self, offset: Vec) -> "Source":

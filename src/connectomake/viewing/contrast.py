@@ -26,7 +26,7 @@ def image_span(plan: Plan) -> Span | None:
     named = plan.source.options.range
     if plan.source.in_place and named is not None:
         return named
-    if plan.source.in_place and plan.source.options.activation != "none":
+    if plan.source.in_place and (plan.source.options.activation != "none" or plan.source.options.filters):
         return _span(_sampled(plan, "image", raw=True))
     if plan.source.dtype == "uint8":
         return None

@@ -1,0 +1,411 @@
+"""Filters of the image: each against an independent reference on the whole volume, for random boxes; how a run has them."""
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.lib.stride_tricks import sliding_window_view
+from scipy import ndimage
+
+from connectomake.cli import main
+from connectomake.errors import ConfigError, QueueError, RunError, SourceError
+from connectomake.filters import FILTERS, filters_of, plain_of
+from connectomake.filters.blockwise import grown_shape
+from connectomake.geometry import BlockGrid, Box
+from connectomake.layers import read_box
+from connectomake.pipeline.demands import Demands
+from connectomake.pipeline.registry import Stages
+from connectomake.planning.modules import file_hash
+from connectomake.planning.plan import Plan
+from connectomake.planning.resolve import prepare_plan, resolve
+from connectomake.queueing.bounds import plan_paths
+from connectomake.queueing.files import files_of
+from connectomake.sources import Source
+from connectomake.sources.filtering import filtered
+from tests.rule_jobs import do_all
+from tests.test_sources import make_precomputed
+from tests.tiny_run import CONFIG, write_inputs
+
+VOXEL_SIZE = (30.0, 10.0, 5.0)
+OWN = """import numpy as np
+from helper import WEIGHT
+
+def shifted(image):
+    out = np.zeros_like(image)
+    out[:, :, 1:] = image[:, :, :-1] // WEIGHT
+    image[:] = 0
+    return out
+
+def mean(image):
+    return image + np.uint8(1000 * image.mean() % 256)
+
+def larger(image):
+    return np.repeat(image, 2, 1)
+
+def floats(image):
+    return image / 2
+
+def gone(image):
+    return None
+
+def broken(image):
+    return image[5, 5, 5, 5]
+
+def nan(image):
+    return np.full(image.shape, np.nan, np.float32)
+"""
+
+
+def source_of(volume: np.ndarray, start: tuple = (0, 0, 0)) -> Source:
+    bounds = Box.of_shape(volume.shape[1:], start)
+    return Source(
+        "volume", "hdf5", bounds, len(volume), volume.dtype.name, VOXEL_SIZE, "id",
+        lambda box: volume[(slice(None), *box.slices(bounds.start))],
+    )  # fmt: skip
+
+
+def blockwise(volume: np.ndarray, config: list, block: tuple, start: tuple = (0, 0, 0)) -> np.ndarray:
+    """The filtered volume, read block by block."""
+    source = filtered(source_of(volume, start), filters_of(config))
+    grid = BlockGrid(source.bounds, block)
+    out = np.empty(volume.shape, source.dtype)
+    for i in grid.ids:
+        out[(slice(None), *grid.box(i).slices(start))] = source.read(grid.box(i))
+    return out
+
+
+def of_channels(function):
+    return lambda volume, *args: np.stack([function(channel, *args) for channel in volume])
+
+
+@of_channels
+def whole_gaussian(volume, sigma, truncate):
+    smooth = ndimage.gaussian_filter(volume.astype(np.float64), sigma, mode="mirror", truncate=truncate)
+    return smooth.astype(volume.dtype) if volume.dtype.kind == "f" else np.rint(smooth).astype(volume.dtype)
+
+
+@of_channels
+def whole_median(volume, size):
+    pads = [(n // 2, n // 2) for n in size]
+    windows = sliding_window_view(np.pad(volume, pads, mode="reflect"), size)
+    return np.median(windows, axis=(3, 4, 5)).astype(volume.dtype)
+
+
+def whole_inverse(volume):
+    return 1 - volume if volume.dtype.kind == "f" else np.iinfo(volume.dtype).max - volume
+
+
+def whole_rescale(volume, values, to, dtype):
+    found = np.interp(volume.astype(np.float64), values, to)
+    return found.astype(dtype) if dtype == "float32" else np.rint(found).astype(dtype)
+
+
+sizes = st.tuples(*[st.integers(1, 17)] * 3)
+blocks = st.tuples(*[st.integers(1, 20)] * 3)
+starts = st.tuples(*[st.integers(-30, 30)] * 3)
+
+
+@st.composite
+def volumes(draw: st.DrawFn, kinds: tuple = ("uint8", "uint16", "float32")) -> np.ndarray:
+    shape, dtype = draw(sizes), draw(st.sampled_from(kinds))
+    rng = np.random.default_rng(draw(st.integers(0, 99)))
+    noise = rng.random((draw(st.integers(1, 2)), *shape))
+    return noise.astype(dtype) if dtype == "float32" else (noise * np.iinfo(dtype).max).astype(dtype)
+
+
+@settings(max_examples=60, deadline=None)
+@given(volumes(), blocks, starts, st.tuples(*[st.sampled_from([0, 0.4, 1, 2.3])] * 3), st.sampled_from([1.5, 3, 4]))
+def test_a_gaussian_is_that_of_the_whole_volume(volume, block, start, sigma, truncate):
+    if not any(sigma):
+        return
+    expected = whole_gaussian(volume, sigma, truncate)
+    given = {"sigma": list(sigma), "truncate": truncate}
+    np.testing.assert_array_equal(blockwise(volume, [{"gaussian": given}], block, start), expected)
+
+
+def test_a_gaussian_in_nanometres_and_one_for_all_axes():
+    volume = np.random.default_rng(0).integers(0, 255, (1, 9, 12, 14), np.uint8)
+    in_nm = blockwise(volume, [{"gaussian": {"sigma": 30, "unit": "nm"}}], (4, 5, 6))
+    np.testing.assert_array_equal(in_nm, whole_gaussian(volume, (1, 3, 6), 4))
+    np.testing.assert_array_equal(
+        blockwise(volume, [{"gaussian": {"sigma": 1}}], (4, 5, 6)), whole_gaussian(volume, (1, 1, 1), 4)
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(volumes(), blocks, starts, st.tuples(*[st.sampled_from([1, 3, 5])] * 3))
+def test_a_median_is_that_of_the_whole_volume(volume, block, start, size):
+    if any(n // 2 >= m > 1 for n, m in zip(size, volume.shape[1:], strict=True)):
+        return  # numpy's pad reflects as often as needed, too, but windows of one voxel are none
+    expected = whole_median(volume, size)
+    np.testing.assert_array_equal(blockwise(volume, [{"median": {"size": list(size)}}], block, start), expected)
+
+
+@settings(max_examples=40, deadline=None)
+@given(volumes(), blocks, st.floats(0, 300, width=32))
+def test_threshold_inverse_and_rescale_are_those_of_the_whole_volume(volume, block, value):
+    found = blockwise(volume, [{"threshold": {"value": value}}], block)
+    np.testing.assert_array_equal(found, np.where(volume.astype(np.float64) > value, 255, 0).astype(np.uint8))
+    np.testing.assert_array_equal(blockwise(volume, [{"inverse": {}}], block), whole_inverse(volume))
+    most = 1 if volume.dtype.kind == "f" else int(np.iinfo(volume.dtype).max)
+    for to, dtype in (((0, 1), "float32"), ((0, 255), "uint8"), ((1000, 60000), "uint16")):
+        values = [most / 8, most / 2]
+        config = {"rescale": {"values": values, "to": list(to), "dtype": dtype}}
+        found, expected = blockwise(volume, [config], block), whole_rescale(volume, values, to, dtype)
+        assert found.dtype == expected.dtype
+        if dtype == "float32":
+            np.testing.assert_array_almost_equal_nulp(found, expected, 1)
+        else:
+            np.testing.assert_array_equal(found, expected)
+
+
+def test_a_value_that_a_dtype_cannot_hold_is_compared_as_it_is_written():
+    volume = np.array([[[[0.1]]]], np.float32)  # 0.1 in float32 is a little above 0.1
+    assert blockwise(volume, [{"threshold": {"value": 0.1}}], (1, 1, 1)).item() == 255
+    assert blockwise(np.array([[[[7]]]], np.uint8), [{"threshold": {"value": 6.5}}], (1, 1, 1)).item() == 255
+
+
+@settings(max_examples=25, deadline=None)
+@given(volumes(("uint8",)), blocks, starts)
+def test_filters_in_order_are_those_of_the_whole_volume(volume, block, start):
+    config = [
+        {"gaussian": {"sigma": [0, 1, 1.5]}}, {"inverse": {}}, {"median": {"size": [3, 1, 3]}},
+        {"rescale": {"values": [0, 255], "to": [0, 1]}}, {"gaussian": {"sigma": [1, 0, 0]}}, {"threshold": {"value": 0.45}},
+    ]  # fmt: skip
+    whole = blockwise(volume, config, volume.shape[1:], start)
+    np.testing.assert_array_equal(blockwise(volume, config, block, start), whole)
+    z, y, x = volume.shape[1:]
+    if min(z, y, x) > 2:
+        step = whole_median(whole_inverse(whole_gaussian(volume, (0, 1, 1.5), 4)), (3, 1, 3))
+        step = whole_gaussian(whole_rescale(step, (0, 255), (0, 1), "float32"), (1, 0, 0), 4)
+        np.testing.assert_array_equal(whole, np.where(step.astype(np.float64) > 0.45, 255, 0))
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """A file of functions in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.py").write_text(OWN)
+    (tmp_path / "helper.py").write_text("WEIGHT = 2\n")
+    return lambda name, halo=(0, 0, 0), **more: [{"python": {"file": "own.py", "function": name, "halo": list(halo), **more}}]
+
+
+def test_a_function_of_ones_own_is_that_of_the_whole_volume(own):
+    volume = np.random.default_rng(0).integers(0, 255, (2, 9, 12, 14), np.uint8)
+    expected = np.zeros_like(volume)
+    expected[:, :, 1:] = volume[:, :, :-1] // 2
+    expected[:, :, 0] = volume[:, :, 1] // 2  # mirrored at the face
+    for block in ((9, 12, 14), (4, 5, 6), (1, 1, 1), (2, 12, 3)):
+        np.testing.assert_array_equal(blockwise(volume, own("shifted", (0, 1, 0)), block), expected)
+
+
+REFUSED = {
+    "shifted": ("gives two answers at z, y, x = .*depends on more than the halo \\[0, 0, 0\\]; raise the halo", {}),
+    "mean": ("depends on more than the halo \\[2, 2, 2\\]", {"halo": (2, 2, 2)}),
+    "larger": ("got \\[1, 20, 20, 20\\] voxels \\(channels, z, y, x\\) and returned \\[1, 40, 20, 20\\]", {}),
+    "floats": ("returned float64, not uint8; name it as the filter's dtype", {}),
+    "gone": ("returned NoneType; it must return a NumPy array", {}),
+    "broken": ("broken of own.py in line 23 failed: IndexError", {}),
+    "nan": ("returned values that are not finite", {"dtype": "float32"}),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_function_that_breaks_its_word_is_refused(own, name):
+    sentence, more = REFUSED[name]
+    volume = np.random.default_rng(0).integers(0, 255, (1, 20, 20, 20), np.uint8)
+    with pytest.raises(RunError, match=sentence):
+        blockwise(volume, own(name, **more), (20, 20, 20))
+
+
+def test_a_function_that_is_not_there_is_named(own):
+    volume = np.zeros((1, 4, 4, 4), np.uint8)
+    with pytest.raises(SourceError, match=r"own.py has no function 'shiftd'; it has shifted, mean"):
+        blockwise(volume, own("shiftd"), (4, 4, 4))
+    Path("own.py").write_text("def f(:\n")
+    with pytest.raises(SourceError, match=r"running own.py for the filter python failed in line 1: SyntaxError"):
+        blockwise(volume, own("f"), (4, 4, 4))
+
+
+WRONG = [
+    ([{"gaussian": {"sigma": 0}}], r"source\.filters\[0\]\.gaussian: sigma is 0 along all axes"),
+    ([{"inverse": {}}, {"median": {"size": [3, 4, 3]}}], r"source\.filters\[1\]\.median: size \[3, 4, 3\] has no middle"),
+    ([{"rescale": {"values": [5, 5]}}], r"source\.filters\[0\]\.rescale: values \[5.0, 5.0\] is empty"),
+    ([{"rescale": {"values": [0, 9], "to": [0, 256], "dtype": "uint8"}}], r"does not fit uint8, which holds 0 to 255"),
+    ([{"gaussian": {"sigma": 1}, "inverse": {}}], r"source\.filters\[0\]: .*wanted: one filter; give each an item"),
+    ([{}], r"source\.filters\[0\]: .*wanted: one filter, such as"),
+    ([{"gausian": {"sigma": 1}}], r"unknown key 'gausian' in source\.filters\[0\]; did you mean 'gaussian'"),
+    ([{"gaussian": {}}], r"key 'sigma' is missing in source\.filters\[0\]\.gaussian; add it \(Standard deviation"),
+    ([{"gaussian": {"sigma": [1, 2]}}], r"sigma: \[1, 2\] is not allowed; wanted: three numbers, z, y, x"),
+    ([{"gaussian": {"sigma": -1}}], r"sigma: -1 is not allowed; wanted: >= 0"),
+    ([{"python": {"file": "f.py", "function": "f"}}], r"key 'halo' is missing"),
+    ([{"python": {"file": "nowhere.py", "function": "f", "halo": [0, 0, 0]}}], r"'nowhere.py' cannot be read \(No such file"),
+    ([{"rescale": {"values": [0, 1], "dtype": "int16"}}], r"wanted: one of uint8, uint16, float32"),
+]
+
+
+@pytest.mark.parametrize(("filters", "sentence"), WRONG)
+def test_wrong_filters_are_named(tmp_path, monkeypatch, filters, sentence):
+    monkeypatch.chdir(tmp_path)
+    write_inputs(tmp_path)
+    config = {**CONFIG, "source": {**CONFIG["source"], "filters": filters}}
+    with pytest.raises(ConfigError, match=sentence):
+        resolve(config)
+
+
+def test_a_value_that_is_not_finite_is_named():
+    volume = np.zeros((1, 4, 5, 6), np.float32)
+    volume[0, 2, 3, 4] = np.nan
+    with pytest.raises(SourceError, match=r"value nan in channel 0 at z, y, x = 12, 23, 34, which source.filters cannot read"):
+        blockwise(volume, [{"gaussian": {"sigma": 1}}], (4, 5, 6), (10, 20, 30))
+
+
+def with_filters(filters: list, **source: object) -> dict:
+    return {**CONFIG, "source": {**CONFIG["source"], **source, "filters": filters}, "meshes": {"enabled": False}}
+
+
+MIXED = [{"gaussian": {"sigma": [0, 1, 1]}}, {"rescale": {"values": [20, 200]}}]
+
+
+@pytest.fixture
+def inputs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_inputs(tmp_path)
+    with h5py.File("raw.h5") as file:
+        return file["raw"][...]
+
+
+def made(config: dict, name: str, rules: tuple = ("image", "affinity")) -> np.ndarray:
+    """A layer of a run, after the jobs of some rules."""
+    prepare_plan(config)
+    plan = resolve(config)
+    for rule in Stages(plan).rules():
+        if rule.name in rules:
+            do_all(plan, rule)
+    return read_box(Path(plan.outdir, name), plan.layers[name], plan.roi)
+
+
+def place_precomputed(image: np.ndarray) -> None:
+    Path("pre").mkdir()
+    make_precomputed(Path("pre"), image[np.newaxis], (0, 0, 0))
+
+
+REGION = {"start": [3, 5, 7], "stop": [19, 23, 38]}
+
+
+@pytest.mark.parametrize("region", [{}, REGION], ids=["whole", "region"])
+def test_sources_in_place_and_ingested_ones_give_the_same_bits(inputs, region):
+    """The filters see the whole source: a region gives what it holds of the whole; the network sees the filtered image."""
+    place_precomputed(inputs)
+    filtered_image = whole_rescale(whole_gaussian(inputs[np.newaxis], (0, 1, 1), 4), (20, 200), (0, 1), "float32")
+    with h5py.File("filtered.h5", "w") as file:
+        file["raw"] = filtered_image[0]
+    found = {}
+    for name, source, filters, block in (
+        ("reference", {"path": "filtered.h5"}, [], [32, 32, 32]),
+        ("ingested", {}, MIXED, [16, 16, 16]),
+        ("in place", {"path": "pre", "dataset": None}, MIXED, [8, 16, 32]),
+    ):
+        config = with_filters(filters, **source, **region) | {"outdir": f"out-{name[:2]}", "block": block, "chunk": None}
+        config["inference"] = {**config["inference"], "output_patch": [4, 8, 8]}
+        found[name] = made(config | {"evaluation": None}, "affinity")
+    np.testing.assert_array_equal(found["ingested"], found["reference"])
+    np.testing.assert_array_equal(found["in place"], found["reference"])
+
+
+def test_a_probability_in_place_is_filtered(inputs):
+    place_precomputed(inputs)
+    filters = [{"gaussian": {"sigma": 1}}]
+    found = []
+    for source in ({}, {"path": "pre", "dataset": None}):
+        config = with_filters(filters, **source) | {"inference": None, "evaluation": None, "outdir": f"out{len(source)}"}
+        found.append(made(config, "components", ("image", "components")))
+    np.testing.assert_array_equal(*found)
+    expected = whole_gaussian(inputs[np.newaxis], (1, 1, 1), 4) > 127.5
+    np.testing.assert_array_equal(found[0] > 0, expected)
+
+
+def test_the_list_is_in_the_params_only_where_it_is_not_empty(inputs, own):
+    def params(filters: list) -> dict[str, str]:
+        stages = Stages(resolve(with_filters(filters)))
+        return {name: stages.param(name) for name in stages.names}
+
+    none, one = params([]), params(own("shifted", (0, 1, 0)))
+    assert not any("filters" in text for text in none.values())
+    assert "filters" in one["image"]
+    assert none["affinity"] != one["affinity"]
+    same = params([{"gaussian": {"sigma": 1}}])
+    assert same == params([{"gaussian": {"sigma": [1.0, 1, 1], "unit": "voxels", "truncate": 4.0}}])
+    Path("moved").mkdir()
+    for name in ("own.py", "helper.py"):
+        Path(name).rename(f"moved/{name}")
+    moved = own("shifted", (0, 1, 0))
+    moved[0]["python"]["file"] = "moved/own.py"
+    assert params(moved) == one
+    Path("moved/helper.py").write_text("WEIGHT = 3\n")
+    assert params(moved)["image"] != one["image"]
+
+
+def test_a_function_that_changed_since_the_plan_is_refused(inputs, own):
+    plan = resolve(with_filters(own("shifted", (0, 1, 0))))
+    assert Plan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
+    assert plan.source.open().read(plan.roi).shape == (1, *inputs.shape)
+    assert files_of(plan)["own.py"] == file_hash(Path("own.py"))
+    Path("helper.py").write_text("WEIGHT = 3\n")
+    with pytest.raises(SourceError, match=r"own.py of source.filters, or what it uses .* has changed since the plan was made"):
+        plan.source.open()
+
+
+def test_a_queue_knows_which_files_filters_name(inputs, own):
+    plan = resolve(with_filters(own("shifted", (0, 1, 0)))).to_json()
+    assert ("source.filters", "own.py") in set(plan_paths(plan))
+    for odd in ({}, [3], [{"python": {"file": 3}}]):
+        plan["config"]["source"]["filters"] = odd
+        if odd != {}:
+            with pytest.raises(QueueError):
+                list(plan_paths(plan))
+
+
+def test_jobs_ask_for_the_memory_and_the_time_of_the_halo(inputs):
+    small, large = (
+        resolve(with_filters([{"median": {"size": [n, n, n]}}]) | {"block": [256, 256, 256], "chunk": [64, 64, 64]})
+        for n in (3, 65)
+    )
+    plain = resolve(with_filters([]) | {"block": [256, 256, 256], "chunk": [64, 64, 64]})
+    memory = [Demands(plan).memory("image") for plan in (plain, small, large)]
+    assert memory == sorted(set(memory))
+    assert memory[2] > 12 * (64 + 64) * (256 + 64) ** 2 / 1e6
+    times = [Stages(plan).rule("image").seconds_per_megavoxel for plan in (plain, small, large)]
+    assert times == sorted(set(times))
+
+
+def test_check_says_that_a_halo_is_too_small(inputs, own, capsys):
+    def check(filters: list) -> tuple[int, str, str]:
+        Path("config.yaml").write_text(yaml.safe_dump(with_filters(filters) | {"inference": None, "evaluation": None}))
+        with pytest.raises(SystemExit) as ended:
+            main(["check"])
+        return int(ended.value.code or 0), *capsys.readouterr()
+
+    code, out, _ = check(own("shifted", (0, 1, 0)))
+    assert code == 0
+    assert "✓ its image is filtered: python\n" in out
+    code, _, err = check(own("shifted"))
+    assert code == 1
+    assert "it depends on more than the halo [0, 0, 0]; raise the halo" in err
+    assert err.count("\n") == 1
+
+
+def test_filters_are_read_back_from_what_the_plan_keeps():
+    config = [
+        {"gaussian": {"sigma": [1, 0, 2], "unit": "nm"}}, {"median": {"size": [1, 3, 3]}}, {"threshold": {"value": 3}},
+        {"inverse": {}}, {"rescale": {"values": [1, 2]}}, {"python": {"file": "f.py", "function": "f", "halo": [1, 2, 3]}},
+    ]  # fmt: skip
+    filters = filters_of(config)
+    assert filters_of(json.loads(json.dumps(plain_of(filters)))) == filters
+    assert {step.key for step in filters} == set(FILTERS)
+    assert grown_shape(filters, (10, 10, 10), (1, 1, 1)) == (10 + 8 + 2, 10 + 2 + 4, 10 + 16 + 2 + 6)
