@@ -166,7 +166,7 @@ def _named(name: str, part: dict[str, Any]) -> str:
 
 def _list_of(items: dict[str, Any]) -> str:
     names = {
-        "object": "list of items, each of one key", "array": "list of triples", "string": "list of texts",
+        "object": "list of items", "array": "list of triples", "string": "list of texts",
         "number": "list of numbers",
     }  # fmt: skip
     return names.get(items["type"], "list of whole numbers")

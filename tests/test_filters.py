@@ -1,5 +1,6 @@
 """Filters of the image: each against an independent reference on the whole volume, for random boxes; how a run has them."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy import ndimage
+from skimage.exposure import equalize_adapthist
+from skimage.morphology import remove_small_holes
 
 from connectomake.cli import main
 from connectomake.errors import ConfigError, QueueError, RunError, SourceError
@@ -186,6 +189,99 @@ def test_filters_in_order_are_those_of_the_whole_volume(volume, block, start):
         np.testing.assert_array_equal(whole, np.where(step.astype(np.float64) > 0.45, 255, 0))
 
 
+@settings(max_examples=40, deadline=None)
+@given(volumes(), blocks, starts, st.data())
+def test_bad_sections_are_those_of_the_whole_volume(volume, block, start, data):
+    depth = volume.shape[1]
+    bad = data.draw(st.lists(st.integers(0, depth - 1), min_size=1, max_size=max(depth - 1, 1), unique=True))
+    if len(bad) == depth:
+        return
+    good = [z for z in range(depth) if z not in bad]
+    expected = {kind: volume.copy() for kind in ("blank", "nearest", "interpolate")}
+    for z in bad:
+        expected["blank"][:, z] = 0
+        expected["nearest"][:, z] = volume[:, min(good, key=lambda g: (abs(g - z), g))]
+        low, high = max((g for g in good if g < z), default=None), min((g for g in good if g > z), default=None)
+        if low is None or high is None:
+            expected["interpolate"][:, z] = volume[:, high if low is None else low]
+        else:
+            share = (z - low) / (high - low)
+            mixed = volume[:, low].astype(np.float64) * (1 - share) + volume[:, high].astype(np.float64) * share
+            expected["interpolate"][:, z] = mixed if volume.dtype.kind == "f" else np.rint(mixed)
+    for repair, whole in expected.items():
+        config = [{"bad_sections": {"sections": [z + start[0] for z in bad], "repair": repair}}]
+        np.testing.assert_array_equal(blockwise(volume, config, block, start), whole)
+
+
+@settings(max_examples=30, deadline=None)
+@given(volumes(), blocks, starts, st.data())
+def test_blackout_is_that_of_the_whole_volume(volume, block, start, data):
+    expected, boxes = volume.copy(), []
+    for _ in range(data.draw(st.integers(1, 3))):
+        low = [data.draw(st.integers(-3, n - 1)) for n in volume.shape[1:]]
+        high = [max(a, 0) + data.draw(st.integers(1, 9)) for a in low]
+        expected[(slice(None), *(slice(max(a, 0), b) for a, b in zip(low, high, strict=True)))] = 7
+        boxes.append({"start": np.add(low, start).tolist(), "stop": np.add(high, start).tolist()})
+    np.testing.assert_array_equal(blockwise(volume, [{"blackout": {"boxes": boxes, "value": 7}}], block, start), expected)
+
+
+@settings(max_examples=50, deadline=None)
+@given(volumes(("uint8",)), blocks, starts, st.integers(1, 12), st.integers(100, 220))
+def test_holes_are_filled_as_in_the_whole_volume(volume, block, start, area, value):
+    mask = volume > value
+    expected = np.array([[remove_small_holes(z, max_size=area, connectivity=1) for z in channel] for channel in mask])
+    config = [{"threshold": {"value": value}}, {"fill_holes": {"area": area}}]
+    np.testing.assert_array_equal(blockwise(volume, config, block, start), np.where(expected, 255, 0))
+
+
+def naive_clahe(section: np.ndarray, tile: tuple, clip: float) -> np.ndarray:
+    """Voxel by voxel, tile by tile."""
+    most = 1 if section.dtype.kind == "f" else np.iinfo(section.dtype).max
+    levels = {"uint8": int, "uint16": lambda v: int(v) // 256, "float32": lambda v: min(int(v * 256), 255)}
+    level = levels[section.dtype.name]
+    counts = [-(-n // t) for n, t in zip(section.shape, tile, strict=True)]
+
+    def shares(y: int, x: int) -> list[float]:
+        part = section[y * tile[0] : (y + 1) * tile[0], x * tile[1] : (x + 1) * tile[1]]
+        found = np.zeros(256)
+        for value in part.ravel():
+            found[level(value)] += 1
+        limit = max(int(clip * part.size), 1)
+        above = sum(max(c - limit, 0) for c in found)
+        return [min(s / part.size, 1) for s in itertools.accumulate(min(c, limit) + above / 256 for c in found)]
+
+    table = {(y, x): shares(y, x) for y in range(counts[0]) for x in range(counts[1])}
+    out = np.zeros(section.shape)
+    for (y, x), value in np.ndenumerate(section):
+        (a, u), (b, v) = (
+            (int(np.floor(p)), p - np.floor(p)) for p in ((i + 0.5) / t - 0.5 for i, t in zip((y, x), tile, strict=True))
+        )
+        ys, xs = ([min(max(i, 0), n - 1) for i in (low, low + 1)] for low, n in ((a, counts[0]), (b, counts[1])))
+        top, bottom = ((1 - v) * table[i, xs[0]][level(value)] + v * table[i, xs[1]][level(value)] for i in ys)
+        out[y, x] = (1 - u) * top + u * bottom
+    return out.astype(np.float32) if section.dtype.kind == "f" else np.rint(out * most).astype(section.dtype)
+
+
+@settings(max_examples=30, deadline=None)
+@given(volumes(), blocks, starts, st.tuples(st.integers(2, 7), st.integers(2, 7)), st.sampled_from([0.02, 0.1, 1]))
+def test_clahe_is_that_of_the_whole_volume(volume, block, start, tile, clip):
+    expected = np.array([[naive_clahe(section, tile, clip) for section in channel] for channel in volume])
+    config = [{"clahe": {"tile": list(tile), "clip": clip}}]
+    np.testing.assert_array_equal(blockwise(volume, config, block, start), expected)
+
+
+def test_clahe_does_what_that_of_scikit_image_does():
+    """Not the same tiles at the faces, nor the same rounding, but the same picture."""
+    rng = np.random.default_rng(0)
+    image = ndimage.gaussian_filter(rng.random((256, 256)), 3)
+    image = (image - image.min()) / np.ptp(image) + np.linspace(0, 1, 256)
+    image = (255 * (image - image.min()) / np.ptp(image)).astype(np.uint8)  # theirs stretches to the whole range
+    found = blockwise(image[np.newaxis, np.newaxis], [{"clahe": {"tile": [32, 32], "clip": 0.02}}], (1, 50, 60))[0, 0]
+    theirs = 255 * equalize_adapthist(image, (32, 32), 0.02)
+    assert np.corrcoef(found[32:-32, 32:-32].ravel(), theirs[32:-32, 32:-32].ravel())[0, 1] > 0.98
+    assert np.abs(found[32:-32, 32:-32] - theirs[32:-32, 32:-32]).mean() < 10
+
+
 @pytest.fixture
 def own(tmp_path, monkeypatch):
     """A file of functions in the working directory."""
@@ -243,6 +339,18 @@ WRONG = [
     ([{"gaussian": {}}], r"key 'sigma' is missing in source\.filters\[0\]\.gaussian; add it \(Standard deviation"),
     ([{"gaussian": {"sigma": [1, 2]}}], r"sigma: \[1, 2\] is not allowed; wanted: three numbers, z, y, x"),
     ([{"gaussian": {"sigma": -1}}], r"sigma: -1 is not allowed; wanted: >= 0"),
+    ([{"bad_sections": {"sections": [3, 20]}}], r"bad_sections: section 20 is not in the source, whose sections are 0 to 19"),
+    ([{"bad_sections": {"sections": list(range(20))}}], r"all sections of the source are listed"),
+    ([{"bad_sections": {"sections": []}}], r"sections: \[\] is not allowed; wanted: at least one item"),
+    ([{"blackout": {"boxes": [{"start": [0, 0, 0], "stop": [4, 0, 4]}]}}], r"from \[0, 0, 0\] to \[4, 0, 4\] holds no voxel"),
+    ([{"blackout": {"boxes": [{"start": [20, 0, 0], "stop": [24, 4, 4]}]}}], r"lies outside the source, which holds z 0:20"),
+    ([{"blackout": {"boxes": [{"start": [0, 0, 0], "stop": [4, 4, 4]}], "value": 300}}], r"value 300 is no uint8"),
+    (
+        [{"rescale": {"values": [0, 9], "dtype": "float32"}}, {"blackout": {"boxes": [{"start": [0, 0, 0]}]}}],
+        r"'stop' is missing",
+    ),
+    ([{"fill_holes": {"area": 0}}], r"area: 0 is not allowed; wanted: >= 1"),
+    ([{"clahe": {"tile": [64]}}], r"tile: \[64\] is not allowed; wanted: two numbers"),
     ([{"python": {"file": "f.py", "function": "f"}}], r"key 'halo' is missing"),
     ([{"python": {"file": "nowhere.py", "function": "f", "halo": [0, 0, 0]}}], r"'nowhere.py' cannot be read \(No such file"),
     ([{"rescale": {"values": [0, 1], "dtype": "int16"}}], r"wanted: one of uint8, uint16, float32"),
@@ -403,9 +511,12 @@ def test_check_says_that_a_halo_is_too_small(inputs, own, capsys):
 def test_filters_are_read_back_from_what_the_plan_keeps():
     config = [
         {"gaussian": {"sigma": [1, 0, 2], "unit": "nm"}}, {"median": {"size": [1, 3, 3]}}, {"threshold": {"value": 3}},
-        {"inverse": {}}, {"rescale": {"values": [1, 2]}}, {"python": {"file": "f.py", "function": "f", "halo": [1, 2, 3]}},
+        {"blackout": {"boxes": [{"start": [0, 0, 0], "stop": [1, 2, 3]}]}}, {"bad_sections": {"sections": [3]}}, {"clahe": {}},
+        {"fill_holes": {"area": 1}}, {"inverse": {}}, {"rescale": {"values": [1, 2]}},
+        {"python": {"file": "f.py", "function": "f", "halo": [1, 2, 3]}},
     ]  # fmt: skip
     filters = filters_of(config)
     assert filters_of(json.loads(json.dumps(plain_of(filters)))) == filters
     assert {step.key for step in filters} == set(FILTERS)
-    assert grown_shape(filters, (10, 10, 10), (1, 1, 1)) == (10 + 8 + 2, 10 + 2 + 4, 10 + 16 + 2 + 6)
+    grown = (10 + 8 + 2 + 2, 10 + 2 + 4 + 256 + 2, 10 + 16 + 2 + 6 + 256 + 2)
+    assert grown_shape(filters, (10, 10, 10), (1, 1, 1)) == grown

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 LONGEST = 80
-_COUNTS = {2: "two numbers", 3: "three numbers, z, y, x"}
+_COUNTS = {1: "at least one item", 2: "two numbers", 3: "three numbers, z, y, x"}
 TYPES = {
     "array": "a list",
     "object": "keys and values",

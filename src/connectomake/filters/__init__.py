@@ -9,15 +9,22 @@ from typing import Any
 
 from connectomake.errors import ConfigError
 from connectomake.filters.base import Filter, Place, as_tuple
+from connectomake.filters.blackout import Blackout
 from connectomake.filters.blockwise import filter_box, held, seconds_per_megavoxel
+from connectomake.filters.clahe import Clahe
 from connectomake.filters.gaussian import Gaussian
+from connectomake.filters.holes import FillHoles
 from connectomake.filters.median import Median
 from connectomake.filters.python import Python
+from connectomake.filters.sections import BadSections
 from connectomake.filters.values import Inverse, Rescale, Threshold
 
 __all__ = ["FILTERS", "Filter", "Place", "filter_box", "filters_of", "held", "plain_of", "seconds_per_megavoxel"]
 
-FILTERS: dict[str, type[Filter]] = {kind.key: kind for kind in (Gaussian, Median, Threshold, Inverse, Rescale, Python)}
+KINDS: tuple[type[Filter], ...] = (
+    BadSections, Blackout, Gaussian, Median, Clahe, Rescale, Inverse, Threshold, FillHoles, Python,
+)  # fmt: skip
+FILTERS = {kind.key: kind for kind in KINDS}
 """The filters by their key in the config."""
 
 

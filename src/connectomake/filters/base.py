@@ -74,6 +74,15 @@ class Filter(ABC):
         """
         return stored
 
+    def check(self, bounds: Box) -> None:  # noqa: B027 (most name no places)
+        """Refuse what does not fit the volume.
+
+        Raises
+        ------
+        ConfigError
+            If a place is named that it does not have.
+        """
+
     def plain(self) -> dict[str, Any]:
         """Return the keys that are not at their default, as plain JSON values."""
         default = {f.name: f.default if f.default_factory is MISSING else f.default_factory() for f in fields(self)}

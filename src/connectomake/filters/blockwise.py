@@ -12,6 +12,10 @@ from connectomake.geometry import Box, Vec
 from connectomake.geometry.mirror import Reader, read_reflected
 
 
+LIBRARIES = 60e6
+"""Bytes that a process takes for the libraries of filters."""
+
+
 def filter_box(step: Filter, read: Reader, box: Box, bounds: Box, voxel_size: VoxelSize, dtype: str) -> NDArray[Any]:
     """Return a box of the filtered volume, (c, z, y, x): the same voxels, whatever the box.
 
@@ -70,10 +74,12 @@ def grown_shape(filters: Sequence[Filter], shape: Vec, voxel_size: VoxelSize) ->
 
 def held(filters: Sequence[Filter], shape: Vec, channels: int, voxel_size: VoxelSize) -> float:
     """Return the bytes that filtering a box of a shape takes at most: filters work one after the other."""
+    if not filters:
+        return 0.0
     most = (
         step.held_per_voxel * math.prod(grown_shape(filters[index:], shape, voxel_size)) for index, step in enumerate(filters)
     )
-    return channels * max(most, default=0.0)
+    return LIBRARIES + channels * max(most)
 
 
 def seconds_per_megavoxel(filters: Sequence[Filter], shape: Vec, channels: int, voxel_size: VoxelSize) -> float:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from connectomake.errors import SourceError
+from connectomake.errors import ConfigError, SourceError
 from connectomake.filters import Filter, filter_box
 from connectomake.geometry import Box
 from connectomake.sources.source import Reader, Source
@@ -19,11 +19,15 @@ def filtered(source: Source, filters: Sequence[Filter]) -> Source:
     Raises
     ------
     ConfigError
-        If a filter has no meaning for the dtype.
+        If a filter has no meaning for the dtype, or names a place that the source does not have.
     """
     found = replace(source, _reader=_finite(source), mapping=None, unfiltered=source) if filters else source
-    for step in filters:
-        found = _after(found, step)
+    for index, step in enumerate(filters):
+        try:
+            step.check(source.bounds)
+            found = _after(found, step)
+        except ConfigError as error:
+            raise ConfigError(f"source.filters[{index}].{step.key}: {error}") from None
     return found
 
 
