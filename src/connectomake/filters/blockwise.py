@@ -11,7 +11,6 @@ from connectomake.filters.base import Filter, Place, VoxelSize
 from connectomake.geometry import Box, Vec
 from connectomake.geometry.mirror import Reader, read_reflected
 
-
 LIBRARIES = 60e6
 """Bytes that a process takes for the libraries of filters."""
 
