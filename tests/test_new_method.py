@@ -81,11 +81,11 @@ def test_few_files_are_touched():
 
 def test_it_segments_the_same_for_any_blocks(band, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    values = smooth_noise((20, 24, 40)).astype(np.float32) / 255
+    values = smooth_noise((20, 16, 24)).astype(np.float32) / 255
     with h5py.File("raw.h5", "w") as file:
         file["raw"] = values
     want = first_voxels(cc3d.connected_components((values > 0.4) & (values < 0.55), connectivity=18))
-    assert len(np.unique(want)) > 10
+    assert len(np.unique(want)) > 4
     for block in ([16, 16, 16], [32, 8, 16]):
         plan = run(block)
         np.testing.assert_array_equal(read_box(f"{plan.outdir}/segmentation", plan.layers["segmentation"], plan.roi)[0], want)

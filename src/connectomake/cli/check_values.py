@@ -39,7 +39,7 @@ def describe_values(plan: "Plan", source: "Source") -> list[tuple[bool, str]]:
         check_probability(values, box, channels, plan.source.path)
     key = plan.method.lowest
     if key is None:
-        return words
+        return findings
     bound = float(plan.config["segmentation"][key])
     odd = odd_probabilities(samples.only(channels), source.dtype, bound, f"segmentation.{key}")
     return [*findings, (False, odd)] if odd else findings
