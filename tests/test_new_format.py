@@ -43,7 +43,7 @@ def npy(tmp_path, monkeypatch):
     found = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(found)
     monkeypatch.setitem(sys.modules, spec.name, found)
-    (form,) = eval(line, {"Format": Format})
+    form = eval(line, {"Format": Format})
     every = (*FORMATS, form)
     monkeypatch.setattr(formats, "FORMATS", every)
     monkeypatch.setattr(paths, "FORMATS", every)

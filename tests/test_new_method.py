@@ -51,7 +51,7 @@ def band(tmp_path, monkeypatch):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     monkeypatch.setitem(sys.modules, spec.name, module)
-    (method,) = eval(description, {"Method": Method})
+    method = eval(description, {"Method": Method})
     monkeypatch.setitem(METHODS, method.name, method)
     properties = schema(RUN)["properties"]["segmentation"]["properties"]
     monkeypatch.setitem(properties["method"], "enum", [*properties["method"]["enum"], method.name])
