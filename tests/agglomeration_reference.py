@@ -1,6 +1,7 @@
 """Agglomeration of a whole volume in plain Python, from its voxel edges, and the same by blocks and octree."""
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -11,14 +12,18 @@ from connectomake.agglomeration import (
     graph_tables,
 )
 from connectomake.agglomeration.files import canonical
+from connectomake.agglomeration.node import Up
+from connectomake.agglomeration.rule import Rule
 from connectomake.agglomeration.solve import concat
 from connectomake.components import block_tables
+from connectomake.components.block import BlockLabels
+from connectomake.geometry import Octree
 from connectomake.octree import lower_neighbours
 from tests.octree_reference import assemble
 from tests.watershed_reference import reached, watershed_by_octree
 
 
-def voxel_edges(ids, affinity):
+def voxel_edges(ids: np.ndarray, affinity: np.ndarray) -> list[tuple[np.float32 | np.uint8, int, int, int]]:
     """List (value, index, u, v) of all voxel edges between different supervoxels; values as integers that sum exactly."""
     found = []
     for axis in range(3):
@@ -32,31 +37,31 @@ def voxel_edges(ids, affinity):
     return found
 
 
-def exact(value):
+def exact(value: np.float32 | np.uint8) -> int:
     """A voxel edge's affinity as the integer that is summed."""
     return int(value) if value.dtype == np.uint8 else int(np.floor(np.float64(value) * 2**24 + 0.5))
 
 
-def threshold(value, dtype):
+def threshold(value: float | float | None, dtype: Any) -> Fraction:
     return Fraction(str(value)) * (255 if dtype == np.uint8 else 2**24)
 
 
 class Sets:
     """Sets of supervoxels, named by their smallest key."""
 
-    def __init__(self, sizes):
+    def __init__(self, sizes: dict[int, int]) -> None:
         self.of = {k: k for k in sizes}
         self.size = dict(sizes)
 
-    def join(self, a, b):
+    def join(self, a: int, b: int) -> None:
         low, high = min(a, b), max(a, b)
         self.size[low] += self.size.pop(high)
         self.of = {k: low if s == high else s for k, s in self.of.items()}
 
 
-def graph(edges, sets):
+def graph(edges: list[tuple[np.float32 | np.uint8, int, int, int]], sets: Sets) -> dict[tuple[int, int], tuple[int, int, int]]:
     """Sum, count and smallest index per pair of sets."""
-    pairs = {}
+    pairs: dict[str, Any] = {}
     for value, index, u, v in edges:
         pair = tuple(sorted((sets.of[u], sets.of[v])))
         if pair[0] != pair[1]:
@@ -65,12 +70,14 @@ def graph(edges, sets):
     return pairs
 
 
-def order(item):
+def order(item: tuple[tuple[int, int], tuple[int, int, int]]) -> tuple[Fraction, int]:
     total, count, index = item[1]
     return (-Fraction(total, count), index)
 
 
-def reference_segments(ids, affinity, rule, min_size=0):
+def reference_segments(
+    ids: np.ndarray, affinity: np.ndarray, rule: Rule, min_size: int = 0
+) -> tuple[np.ndarray, set[tuple[int, ...]]]:
     """Return segments (z, y, x) uint64 by smallest key, and the set of merges (kind, a, b, total, count, index)."""
     keys, counts = np.unique(ids[ids > 0], return_counts=True)
     sets = Sets({int(k): int(c) for k, c in zip(keys, counts, strict=True)})
@@ -89,7 +96,9 @@ def reference_segments(ids, affinity, rule, min_size=0):
     return of[ids.astype(np.int64)], merges
 
 
-def link(edges, sets, dtype, rule, merges):
+def link(
+    edges: list[tuple[np.float32 | np.uint8, int, int, int]], sets: Sets, dtype: Any, rule: Rule, merges: set[tuple[int, ...]]
+) -> None:
     void = set()
     while rule.threshold is not None:
         pairs = {p: v for p, v in graph(edges, sets).items() if p not in void}
@@ -106,7 +115,9 @@ def link(edges, sets, dtype, rule, merges):
         sets.join(a, b)
 
 
-def absorb(edges, sets, rule, merges):
+def absorb(
+    edges: list[tuple[np.float32 | np.uint8, int, int, int]], sets: Sets, rule: Rule, merges: set[tuple[int, ...]]
+) -> None:
     pairs = graph(edges, sets)
     votes = []
     for small in [s for s, size in sets.size.items() if size < rule.absorb]:
@@ -120,7 +131,9 @@ def absorb(edges, sets, rule, merges):
             sets.join(sets.of[a], sets.of[b])
 
 
-def supervoxels_by_octree(affinity, octree, t_low, t_high):
+def supervoxels_by_octree(
+    affinity: np.ndarray, octree: Octree, t_low: float, t_high: float
+) -> tuple[np.ndarray, dict[int, BlockLabels], MemoryGraph]:
     """Return ids of the whole volume, the labels of each block, and the blocks for agglomeration."""
     ids, results, tables, _ = watershed_by_octree(affinity, octree, t_low, t_high)
     grid, arrays = octree.grid, {}
@@ -130,7 +143,9 @@ def supervoxels_by_octree(affinity, octree, t_low, t_high):
     return ids, results, MemoryGraph(arrays, tables)
 
 
-def segments_by_octree(results, blocks, octree, rule, min_size):
+def segments_by_octree(
+    results: dict[int, BlockLabels], blocks: MemoryGraph, octree: Octree, rule: Rule, min_size: int
+) -> tuple[np.ndarray, dict[tuple[int, int], Up], set[tuple[int, ...]]]:
     """Return the segments of the whole volume, the closed table, the merges and what every node passed up."""
     ups = {}
     for node in octree.nodes(1):

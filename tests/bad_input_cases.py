@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import imagecodecs
@@ -35,11 +36,11 @@ class Case:
         What is done to the folder before.
     """
 
-    values: dict | Callable[[dict], dict]
+    values: dict[str, Any] | Callable[[dict[str, Any]], dict]
     says: tuple[str, ...]
     spoil: Callable[[Path], object] = lambda folder: None
 
-    def config(self, good: dict) -> dict:
+    def config(self, good: dict[str, Any]) -> dict[str, Any]:
         if callable(self.values):
             return self.values(good)
         for key, value in self.values.items():

@@ -7,6 +7,7 @@ import lzma
 import struct
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import imagecodecs
 import numcodecs
@@ -16,7 +17,9 @@ import zarr
 N5_CHUNK = (16, 16, 8)
 
 
-def zarr2(folder: Path, array: np.ndarray, codec: dict | None = None, filters: tuple = (), **options: object) -> str:
+def zarr2(
+    folder: Path, array: np.ndarray, codec: dict[str, Any] | None = None, filters: tuple[Any, ...] = (), **options: object
+) -> str:
     """Write Zarr 2 with a compressor and filters of numcodecs."""
     made = zarr.create_array(
         f"{folder}/a.zarr", name="raw", shape=array.shape, dtype=array.dtype, zarr_format=2, chunks=(8, 16, 16),
@@ -76,7 +79,12 @@ _PACK = {"raw": bytes, "gzip": gzip.compress, "bzip2": bz2.compress, "xz": lzma.
 
 
 def n5(
-    folder: Path, array: np.ndarray, compression: str = "gzip", old: bool = False, lost: tuple = (), more: dict | None = None
+    folder: Path,
+    array: np.ndarray,
+    compression: str = "gzip",
+    old: bool = False,
+    lost: tuple[Any, ...] = (),
+    more: dict[str, Any] | None = None,
 ) -> str:
     """Write N5 as z5 does: chunks cut off at the end, big-endian, x fastest.
 

@@ -1,11 +1,19 @@
 """Shared settings of the test suite."""
 
+from __future__ import annotations
+
 import os
 import shutil
 import sys
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from connectomake.planning.plan import Plan
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 settings.register_profile(
@@ -18,12 +26,12 @@ if os.environ.get("CONNECTOMAKE_PLUGINS"):  # of clusters: imported by tests, no
     sys.path.append(os.environ["CONNECTOMAKE_PLUGINS"])
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
     """Begin with the files that take minutes: side by side, the last to end is then a short one."""
     items.sort(key=_turn)
 
 
-def _turn(item):
+def _turn(item: pytest.Function) -> int:
     """Slurm, whole files of slow tests, Kubernetes (two clusters at once are much for two cores), the rest, as it stands."""
     if item.get_closest_marker("cluster"):
         return 0 if "slurm" in item.path.name else 2
@@ -31,7 +39,7 @@ def _turn(item):
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item):
+def pytest_runtest_call(item: pytest.Function) -> Generator[None, Any, Any]:
     """Note how much CPU time a test took, with the processes that it waited for, for `pytest_terminal_summary`."""
     before = _cpu_seconds()
     try:
@@ -40,19 +48,19 @@ def pytest_runtest_call(item):
         item.user_properties.append(("cpu_seconds", _cpu_seconds() - before))
 
 
-def _cpu_seconds():
+def _cpu_seconds() -> float:
     took = os.times()
     return took.user + took.system + took.children_user + took.children_system
 
 
-def pytest_terminal_summary(terminalreporter):
+def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Name the tests that should be marked as slow: no failure, for the first to call a compiled function compiles it, too."""
     reports = [r for kind in ("passed", "failed", "xfailed") for r in terminalreporter.stats.get(kind, ())]
     for line in unmarked(reports):
         terminalreporter.write_line(line, yellow=True)
 
 
-def unmarked(reports):
+def unmarked(reports: list[Any]) -> list[str]:
     """Say which tests took more than FAST_SECONDS of CPU time and lack the mark `slow`, the slowest first."""
     calls = [r for r in reports if r.when == "call" and "slow" not in r.keywords]
     took = sorted(((dict(r.user_properties).get("cpu_seconds", 0.0), r.nodeid) for r in calls), reverse=True)
@@ -64,7 +72,7 @@ def unmarked(reports):
 
 
 @pytest.fixture(scope="module")
-def whole_run(tmp_path_factory):
+def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a whole small run; tests that change it take `copied_run`."""
     from tests.tiny_run import make_run, write_inputs
 
@@ -77,7 +85,7 @@ def whole_run(tmp_path_factory):
 
 
 @pytest.fixture
-def copied_run(whole_run, tmp_path, monkeypatch):
+def copied_run(whole_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
     """A copy of a whole run, as working directory; its plan."""
     from connectomake.planning.resolve import resolve
     from tests.tiny_run import CONFIG

@@ -1,12 +1,15 @@
 """Ways to damage a file, all of which a disk, a copy or a hand has done to somebody."""
 
 import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 
-def flip(place):
+def flip(place: float) -> Callable[..., Any]:
     """Flip one bit at a share of the file's length."""
 
-    def damage(path):
+    def damage(path: Any) -> None:
         data = bytearray(path.read_bytes())
         data[min(int(len(data) * place), len(data) - 1)] ^= 0x10
         path.write_bytes(data)
@@ -14,19 +17,19 @@ def flip(place):
     return damage
 
 
-def not_utf8(path):
+def not_utf8(path: Any) -> None:
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2] + b"\xff" + data[len(data) // 2 :])
 
 
-def folder(path, *names):
+def folder(path: Path, *names: str) -> None:
     path.unlink()
     path.mkdir()
     for name in names:
         (path / name).write_text("of somebody")
 
 
-def link(path, target="nowhere"):
+def link(path: Path, target: str = "nowhere") -> None:
     path.unlink()
     path.symlink_to(target)
 

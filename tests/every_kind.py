@@ -1,9 +1,14 @@
 """A small run with every kind of file: network, watershed, two thresholds, skeletons, scores, a curve, pyramids and reports."""
 
+from pathlib import Path
+from typing import Any
+
 import h5py
 import numpy as np
 
+from connectomake.pipeline.expected import Expected
 from connectomake.pipeline.registry import Stages
+from connectomake.planning.plan import Plan
 from connectomake.verify import expected
 from tests.flow import Flow, smooth_noise
 
@@ -35,7 +40,7 @@ CONFIG = {
 }
 
 
-def every_kind(folder, **values):
+def every_kind(folder: Path, **values: Any) -> Any:
     """Write inputs and config of the run; see `Flow.with_values`."""
     flow = Flow(folder, SHAPE, CONFIG).make()
     (folder / "model.py").write_text(MODEL)
@@ -47,9 +52,9 @@ def every_kind(folder, **values):
     return flow
 
 
-def kinds(plan):
+def kinds(plan: Plan) -> dict[str, Expected]:
     """One file of each kind that a whole run leaves, by stage and how its name ends."""
-    found = {}
+    found: dict[str, Any] = {}
     for file in expected(plan):
         name = file.path.rpartition("/")[2]
         kind = f"{Stages(plan).base(file.stage)} {name.partition('.')[2] or '/'.join(file.path.split('/')[1:])}"

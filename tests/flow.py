@@ -1,5 +1,7 @@
 """A small project folder in which tests run the real workflow."""
 
+from __future__ import annotations
+
 import copy
 import hashlib
 import os
@@ -8,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -60,7 +63,7 @@ CONFIG = {
 }
 
 
-def smooth_noise(shape, seed=0):
+def smooth_noise(shape: tuple[int, int, int], seed: int = 0) -> np.ndarray:
     """Blobs of about five voxels, uint8."""
     noise = np.random.default_rng(seed).random(shape)
     for axis in range(3):
@@ -74,17 +77,17 @@ class Flow:
     """A folder with a source, a model and configs."""
 
     folder: Path
-    shape: tuple = (36, 40, 44)
-    config: dict = field(default_factory=lambda: copy.deepcopy(CONFIG))
+    shape: tuple[Any, ...] = (36, 40, 44)
+    config: dict[str, Any] = field(default_factory=lambda: copy.deepcopy(CONFIG))
 
-    def make(self):
+    def make(self) -> Flow:
         self.folder.mkdir(parents=True, exist_ok=True)
         with h5py.File(self.folder / "raw.h5", "w") as file:
             file["raw"] = smooth_noise(self.shape)
         (self.folder / "model.py").write_text(MODEL)
         return self
 
-    def with_values(self, **values):
+    def with_values(self, **values: Any) -> dict[str, Any]:
         """The config with some keys replaced; ``a__b`` stands for a.b."""
         config = copy.deepcopy(self.config)
         for key, value in values.items():
@@ -95,17 +98,17 @@ class Flow:
             part[last] = value
         return config
 
-    def write(self, config=None, name="config.yaml"):
+    def write(self, config: dict[str, Any] | None = None, name: str = "config.yaml") -> Path:
         path = self.folder / name
         path.write_text(yaml.safe_dump(config or self.config))
         return path
 
-    def command(self, *args, config="config.yaml", profile=True):
+    def command(self, *args: str, config: str = "config.yaml", profile: bool = True) -> list[str]:
         options = ["--profile", str(ROOT / "profiles/local")] if profile else ["--cores", "2"]
         head = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--configfile", config]
         return [*head, *options, *args]
 
-    def run(self, *args, config="config.yaml", profile=True, check=True):
+    def run(self, *args: str, config: str = "config.yaml", profile: bool = True, check: bool = True) -> str:
         """Run snakemake; return what it printed."""
         done = subprocess.run(
             self.command(*args, config=config, profile=profile),
@@ -121,12 +124,12 @@ class Flow:
             raise AssertionError(done.stdout[-6000:])
         return done.stdout if check else (done.returncode, done.stdout)
 
-    def would_run(self, config=None, *args):
+    def would_run(self, config: Any = None, *args: Any) -> Any:
         """Jobs per rule that a dry run announces for a config."""
         self.write(config, "changed.yaml")
         return job_counts(self.run("-n", *args, config="changed.yaml"))
 
-    def plan(self, config=None) -> Plan:
+    def plan(self, config: dict[str, Any] | None = None) -> Plan:
         here = Path.cwd()
         os.chdir(self.folder)
         try:
@@ -134,14 +137,14 @@ class Flow:
         finally:
             os.chdir(here)
 
-    def targets(self, config=None):
+    def targets(self, config: Any = None) -> Targets:
         return Targets(self.plan(config))
 
-    def array(self, layer, config=None):
+    def array(self, layer: str, config: dict[str, Any] | None = None) -> np.ndarray:
         plan = self.plan(config)
         return read_box(self.folder / plan.outdir / layer, plan.layers[layer], plan.roi)
 
-    def digests(self, config=None):
+    def digests(self, config: Any = None) -> dict[str, str]:
         """SHA-256 of everything a run ends with that must not depend on blocks: voxels, table, meshes."""
         plan = self.plan(config)
         layers = [layer for layer in ("affinity", "segmentation") if layer in plan.layers]
@@ -160,16 +163,16 @@ class Flow:
         return found
 
 
-def without_record(data):
+def without_record(data: bytes) -> bytes:
     """The bytes of a file without the record at its end, which names the run's settings."""
     return data[: -_TAIL.size - _TAIL.unpack(data[-_TAIL.size :])[1]]
 
 
-def sha(data):
+def sha(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def job_counts(text):
+def job_counts(text: str) -> dict[str, Any]:
     """Parse the table of jobs that snakemake prints; empty if nothing is to be done."""
     if "Nothing to be done" in text:
         return {}

@@ -5,6 +5,7 @@ import threading
 from collections import Counter
 from functools import partial
 from http.server import ThreadingHTTPServer
+from typing import Any
 
 
 class GcsServer:
@@ -22,27 +23,27 @@ class GcsServer:
         from gcp_storage_emulator.storage import Storage
 
         logging.getLogger("gcp_storage_emulator").setLevel(logging.CRITICAL)
-        self.requests: Counter = Counter()
+        self.requests: Counter[Any] = Counter()
         storage, lock = Storage(use_memory_fs=True), threading.Lock()
         create_bucket("lab", storage)
 
         class Handler(RequestHandler):
-            def do_GET(handler):
+            def do_GET(handler) -> None:
                 self._answer(super(), "do_GET", handler.path, lock)
 
-            def do_POST(handler):
+            def do_POST(handler) -> None:
                 self._answer(super(), "do_POST", handler.path, lock)
 
-            def do_PUT(handler):
+            def do_PUT(handler) -> None:
                 self._answer(super(), "do_PUT", handler.path, lock)
 
-            def do_DELETE(handler):
+            def do_DELETE(handler) -> None:
                 self._answer(super(), "do_DELETE", handler.path, lock)
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, storage))
         self._server.daemon_threads = True
 
-    def _answer(self, base, name, path, lock):
+    def _answer(self, base: Any, name: Any, path: Any, lock: Any) -> None:
         kind = "list" if name == "do_GET" and path.partition("?")[0].endswith("/o") else name.removeprefix("do_").lower()
         with lock:
             self.requests[kind] += 1

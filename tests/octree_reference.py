@@ -1,11 +1,16 @@
 """The whole way label → merge → remap in memory or on files, and its reference on the whole volume."""
 
+from pathlib import Path
+
 import cc3d
 import numpy as np
 
 from connectomake.components import label_block, write_block_tables
+from connectomake.components.block import BlockLabels
+from connectomake.geometry import Octree
 from connectomake.octree import (
     Adjacency,
+    KeptEdges,
     MemoryBlocks,
     down_node,
     lower_neighbours,
@@ -16,17 +21,18 @@ from connectomake.octree import (
     up_blocks,
     up_nodes,
 )
+from connectomake.octree.summary import NodeSummary
 from connectomake.segmentation import remap
 from connectomake.tables import ComponentTable
 
 
-def components_of(foreground, connectivity):
+def components_of(foreground: np.ndarray, connectivity: int) -> np.ndarray:
     """Label with cc3d, within a rim of background: on arrays of a few voxels cc3d 3's table of labels may be too short."""
     inner = (slice(1, -1),) * foreground.ndim
     return cc3d.connected_components(np.pad(foreground, 1), connectivity=connectivity)[inner]
 
 
-def reference(foreground, connectivity, min_size):
+def reference(foreground: np.ndarray, connectivity: int, min_size: int) -> np.ndarray:
     """Label the whole volume; ids are 1 + raster index of the first voxel, 0 below `min_size`."""
     labels = components_of(foreground, connectivity)
     values, first, count = np.unique(labels, return_index=True, return_counts=True)
@@ -34,13 +40,15 @@ def reference(foreground, connectivity, min_size):
     return ids[np.searchsorted(values, labels)]
 
 
-def label_blocks(values, octree, threshold, connectivity):
+def label_blocks(values: np.ndarray, octree: Octree, threshold: float, connectivity: int) -> dict[int, BlockLabels]:
     grid = octree.grid
     cut = {b: values[grid.box(b).slices(grid.roi.start)] for b in grid.ids}
     return {b: label_block(v, threshold, connectivity, grid.box(b), grid.roi) for b, v in cut.items()}
 
 
-def merge_in_memory(results, octree, rule, min_size):
+def merge_in_memory(
+    results: dict[int, BlockLabels], octree: Octree, rule: int | KeptEdges, min_size: int
+) -> tuple[dict[int, np.ndarray], dict[tuple[int, int], NodeSummary]]:
     """Return look-up tables per block and the closed table of every node; a rule is an `EdgeRule` or a connectivity."""
     rule = Adjacency(rule) if isinstance(rule, int) else rule
     summaries = {}
@@ -61,14 +69,16 @@ def merge_in_memory(results, octree, rule, min_size):
     return {b: ids[0, b] for b in octree.grid.ids}, summaries
 
 
-def assemble(results, tables, octree):
+def assemble(results: dict[int, BlockLabels], tables: dict[int, np.ndarray], octree: Octree) -> np.ndarray:
     out = np.full(octree.grid.roi.shape, 2**63, np.uint64)
     for block, result in results.items():
         out[octree.grid.box(block).slices(octree.grid.roi.start)] = remap(result.labels, tables[block])
     return out
 
 
-def segment(values, octree, threshold, connectivity, min_size):
+def segment(
+    values: np.ndarray, octree: Octree, threshold: float, connectivity: int, min_size: int
+) -> tuple[np.ndarray, ComponentTable, dict[tuple[int, int], NodeSummary]]:
     """Return the segmentation and the object table, by blocks and octree."""
     results = label_blocks(values, octree, threshold, connectivity)
     tables, summaries = merge_in_memory(results, octree, connectivity, min_size)
@@ -76,7 +86,9 @@ def segment(values, octree, threshold, connectivity, min_size):
     return assemble(results, tables, octree), objects.take(np.argsort(objects.key)), summaries
 
 
-def merge_on_files(results, octree, connectivity, min_size, folder):
+def merge_on_files(
+    results: dict[int, BlockLabels], octree: Octree, connectivity: int, min_size: int, folder: Path
+) -> tuple[dict[int, np.ndarray], dict[tuple[int, int], Path]]:
     """Write every file of the merge; return look-up tables per block and the up files."""
     rule, record = Adjacency(connectivity), {"stage": "test"}
     files = {b: folder / f"{octree.grid.name(b)}.h5" for b in results}
@@ -103,5 +115,5 @@ def merge_on_files(results, octree, connectivity, min_size, folder):
     return tables, up
 
 
-def down_path(folder, octree, level, node):
+def down_path(folder: Path, octree: Octree, level: int, node: int) -> Path:
     return folder / f"down{level}" / f"{octree.name(level, node)}.h5"

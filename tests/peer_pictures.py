@@ -3,6 +3,7 @@
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import imagecodecs
 import numpy as np
@@ -45,7 +46,10 @@ def tiff_pages(folder: Path, array: np.ndarray, white: tuple[int, ...] = (), pac
     """Pages appended one by one; in some white is 0, some are compressed."""
     with tifffile.TiffWriter(folder / "a.tif") as file:
         for z, section in enumerate(array):
-            how = {"photometric": "miniswhite" if z in white else "minisblack", "compression": "zlib" if z in packed else None}
+            how: dict[str, Any] = {
+                "photometric": "miniswhite" if z in white else "minisblack",
+                "compression": "zlib" if z in packed else None,
+            }
             file.write(~section if z in white else section, metadata=None, contiguous=False, **how)
     return "a.tif"
 

@@ -7,9 +7,12 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import boto3
+import pytest
 from moto.server import ThreadedMotoServer
 
 from connectomake.geometry import Box
@@ -51,7 +54,7 @@ LONG = 1800
 MAIN = "from connectomake.cli import main; main()"
 
 
-def make_plan(**values):
+def make_plan(**values: Any) -> Plan:
     """A plan without any file."""
     from connectomake.config import normalise
 
@@ -60,7 +63,7 @@ def make_plan(**values):
     return Plan(config, facts)
 
 
-def make_workflow(folder):
+def make_workflow(folder: Path) -> Path:
     """A folder that passes for a checkout."""
     for name, text in (("Snakefile", ""), ("workflow/list_jobs.py", ""), ("scripts/write.py", SCRIPT)):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -68,9 +71,9 @@ def make_workflow(folder):
     return folder
 
 
-def make_task(block, reads=(), plan=None, **values):
+def make_task(block: str, reads: Sequence[str] = (), plan: Plan | None = None, **values: Any) -> Task:
     plan = plan or make_plan()
-    facts = {
+    facts: dict[str, Any] = {
         "rule": "write", "script": "write.py", "plan": plan.to_json(), "wildcards": {"block": block},
         "input": {"items": list(reads), "names": {}},
         "output": {"items": [f"out/{block}.shard"], "names": {"shard": [0, None]}},
@@ -80,7 +83,7 @@ def make_task(block, reads=(), plan=None, **values):
     return Task(**(facts | values))
 
 
-def call(*words, check=None, **environment):
+def call(*words: str, check: int | None = None, **environment: Any) -> tuple[int, str]:
     """Run the command line; return exit code and all that it printed."""
     done = subprocess.run(
         [sys.executable, "-c", MAIN, *words],
@@ -95,7 +98,7 @@ def call(*words, check=None, **environment):
 
 
 @contextlib.contextmanager
-def worker(*words, **environment):
+def worker(*words: str, **environment: Any) -> Iterator[subprocess.Popen[str]]:
     """A worker that runs meanwhile; ended at the end."""
     process = subprocess.Popen(
         [sys.executable, "-c", MAIN, "queue", "work", *words],
@@ -108,7 +111,7 @@ def worker(*words, **environment):
         process.communicate()
 
 
-def wait_for(condition, seconds=LONG):
+def wait_for(condition: Any, seconds: Any = LONG) -> None:
     """Wait for an event; a limit only so that a broken program ends."""
     deadline = time.time() + seconds
     while not condition():
@@ -119,12 +122,12 @@ def wait_for(condition, seconds=LONG):
 class Cloud:
     """A server of S3 and SQS, that the environment points to."""
 
-    def __init__(self, patch):
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.server = ThreadedMotoServer(port=0, verbose=False)
         self.server.start()
         host, port = self.server.get_host_and_port()
         self.url = f"http://127.0.0.1:{port}" if host == "0.0.0.0" else f"http://{host}:{port}"
-        facts = {
+        facts: dict[str, Any] = {
             "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_ENDPOINT_URL": self.url,
         }  # fmt: skip
@@ -132,29 +135,29 @@ class Cloud:
             patch.setenv(name, value)
         patch.delenv("AWS_SESSION_TOKEN", raising=False)
 
-    def client(self, service):
+    def client(self, service: str) -> Any:
         return boto3.client(service, endpoint_url=self.url)
 
-    def demand_credentials(self, demand=True):
+    def demand_credentials(self, demand: bool = True) -> None:
         """From now on only keys that exist are let in; or all again."""
         count = b"0" if demand else b"inf"
         place, plain = f"{self.url}/moto-api/reset-auth", {"Content-Type": "text/plain"}
         urllib.request.urlopen(urllib.request.Request(place, count, plain, method="POST"))
 
-    def stop(self):
+    def stop(self) -> None:
         self.server.stop()
 
 
-def lines(path):
+def lines(path: Any) -> Any:
     return Path(path).read_text().split() if Path(path).exists() else []
 
 
-def message_of(folder):
+def message_of(folder: Any) -> Any:
     """The one message of a folder queue, as JSON."""
     return json.loads(next(Path(folder, "queue").iterdir()).read_text())
 
 
-def put_text(url, text, ident="stray"):
+def put_text(url: str, text: str, ident: str = "stray") -> None:
     """Put a message of any text into a queue, past connectomake."""
     place = url.partition("://")[2]
     if url.startswith("fq://"):

@@ -3,17 +3,19 @@
 import runpy
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 from connectomake.pipeline.job import all_of
 from connectomake.pipeline.kinds import BlockRule, DownRule, GatherRule, GroupRule, NodeRule
 from connectomake.pipeline.registry import Stages
+from connectomake.planning.plan import Plan
 from connectomake.planning.scales import Scales
 from connectomake.queueing.task import Named
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 
 
-def named(paths):
+def named(paths: dict[str, list[str]]) -> Named:
     """Return paths by name as Snakemake hands them to scripts."""
     items, names = [], {}
     for name, found in paths.items():
@@ -22,7 +24,7 @@ def named(paths):
     return Named(items, names)
 
 
-def wildcards_of(rule, item):
+def wildcards_of(rule: Any, item: Any) -> dict[str, str]:
     """Return the wildcards of a rule's job."""
     plan, found = rule.plan, {}
     if isinstance(rule, BlockRule):
@@ -45,7 +47,7 @@ def wildcards_of(rule, item):
     return found | ({rule.stage.wildcard: rule.stage.variant} if rule.stage.wildcard else {})
 
 
-def job_of(plan, rule, item, **changed):
+def job_of(plan: Plan, rule: Any, item: Any, **changed: Any) -> SimpleNamespace:
     """Return what a script gets for a rule's job; `changed` replaces parts of it."""
     values = {
         "rule": rule.name, "log": [], "config": {"plan": plan.to_json()}, "input": named(all_of(rule.inputs(item))),
@@ -54,13 +56,13 @@ def job_of(plan, rule, item, **changed):
     return SimpleNamespace(**values | changed)
 
 
-def do(plan, rule, item, **changed):
+def do(plan: Plan, rule: Any, item: Any, **changed: Any) -> None:
     """Do a rule's job; a rule may be named where it is of one stage only."""
     rule = Stages(plan).rule(rule) if isinstance(rule, str) else rule
     runpy.run_path(str(SCRIPTS / "job.py"), init_globals={"snakemake": job_of(plan, rule, item, **changed)})
 
 
-def do_all(plan, rule):
+def do_all(plan: Plan, rule: Any) -> None:
     """Do all jobs of a rule, in an order in which each finds its inputs."""
     items = list(rule.items())
     for item in reversed(items) if isinstance(rule, DownRule) else items:

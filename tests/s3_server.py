@@ -3,6 +3,8 @@
 import logging
 import threading
 from collections import Counter
+from collections.abc import Callable
+from typing import Any
 from urllib.parse import parse_qs
 
 ENVIRONMENT = {
@@ -26,12 +28,12 @@ class S3Server:
         If not empty, only requests by these methods are refused.
     """
 
-    def __init__(self, host: str = "127.0.0.1"):
+    def __init__(self, host: str = "127.0.0.1") -> None:
         from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
         from werkzeug.serving import make_server
 
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
-        self.requests: Counter = Counter()
+        self.requests: Counter[Any] = Counter()
         self.refuse: tuple[int, str] | None = None
         self.refused: set[str] = set()
         self._app = DomainDispatcherApplication(create_backend_app)
@@ -53,14 +55,14 @@ class S3Server:
         """What boto3 needs to come here."""
         return ENVIRONMENT | {"AWS_ENDPOINT_URL": self.url}
 
-    def client(self):
+    def client(self) -> Any:
         import boto3
 
         return boto3.client(
             "s3", endpoint_url=self.url, aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1"
         )
 
-    def _answer(self, environ, start_response):
+    def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         self.requests[_kind(environ)] += 1
         if self.refuse and (not self.refused or environ["REQUEST_METHOD"] in self.refused):
             status, code = self.refuse
@@ -73,7 +75,7 @@ class S3Server:
         return self._app(environ, start_response)
 
 
-def _kind(environ) -> str:
+def _kind(environ: dict[str, Any]) -> str:
     if "/" in environ["PATH_INFO"].strip("/"):
         return environ["REQUEST_METHOD"].lower()
     listing = environ["REQUEST_METHOD"] == "GET" and {"list-type", "prefix"} & set(parse_qs(environ["QUERY_STRING"]))

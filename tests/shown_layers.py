@@ -1,12 +1,14 @@
 """Layers for a viewer to show, without a run: image and affinity of chosen values."""
 
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
 from connectomake.layers import write_block
 from connectomake.planning.infos import info_text
+from connectomake.planning.plan import Plan
 from connectomake.planning.resolve import resolve
 from connectomake.sources import ingest_block
 from tests.tiny_run import MODEL
@@ -21,8 +23,13 @@ def chequered(low: float, high: float, dtype: str) -> np.ndarray:
 
 
 def make_plan(
-    folder: Path, image: np.ndarray, source: dict | None = None, in_place: bool = False, channels: int = 1, **sections: object
-):
+    folder: Path,
+    image: np.ndarray,
+    source: dict[str, Any] | None = None,
+    in_place: bool = False,
+    channels: int = 1,
+    **sections: object,
+) -> Plan:
     """Write image and config into the working directory and return the plan; `in_place`: the image is precomputed."""
     (folder / "model.py").write_text(MODEL)
     with h5py.File(folder / "v.h5", "w") as file:
@@ -40,7 +47,7 @@ def make_plan(
     return resolve(config | sections | {"source": {**config["source"], **(source or {})}})
 
 
-def ingested(plan):
+def ingested(plan: Plan) -> Plan:
     """Make the layer `image`."""
     spec = plan.layers["image"]
     for block in spec.grid.ids:
@@ -49,7 +56,7 @@ def ingested(plan):
     return plan
 
 
-def with_affinity(plan, values: np.ndarray):
+def with_affinity(plan: Plan, values: np.ndarray) -> Plan:
     """Make the layer `affinity` of values (c, z, y, x)."""
     spec = plan.layers["affinity"]
     for block in spec.grid.ids:

@@ -2,6 +2,7 @@
 
 import io
 import json
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,7 +15,7 @@ from connectomake.planning.infos import info_text
 ORDER = ("image", "affinity", "components", "merge", "segmentation", "measures", "objects", "fragments", "meshes")
 
 
-def stage_of(path, outdir):
+def stage_of(path: str, outdir: Any) -> Any:
     """The stage that makes a target."""
     rest = path[len(outdir) + 1 :]
     if rest.startswith("segmentation/mesh"):
@@ -26,14 +27,14 @@ def stage_of(path, outdir):
     return rest.split("/")[0]
 
 
-def rank(path, outdir):
+def rank(path: str, outdir: Any) -> Any:
     """Where a target stands in the order in which a run makes them."""
     up, down = path.endswith(".up.h5"), path.endswith(".down.h5")
     level = int(path.split("/")[-2]) if up or down or path.endswith(".pack") else 0
     return ORDER.index(stage_of(path, outdir)), down, -level if down else level
 
 
-def fill_bucket(bucket, prefix, plan):
+def fill_bucket(bucket: Any, prefix: Any, plan: Any) -> Any:
     """Put all objects of a finished run straight into moto's memory, in the order of a run.
 
     Returns
@@ -58,7 +59,7 @@ def fill_bucket(bucket, prefix, plan):
     return known
 
 
-def content(path, record):
+def content(path: str, record: Any) -> Any:
     """A few bytes with a record, as the kind of file has it."""
     if not path.endswith(".parquet"):
         return path.encode() + encode_record(record)

@@ -1,6 +1,7 @@
 """Agglomeration by blocks and octree against a whole-volume reference in plain Python."""
 
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ RULES = st.fixed_dictionaries(
 )
 
 
-def rule_of(values, dtype):
+def rule_of(values: dict[str, Any], dtype: Any) -> Rule:
     large = None if values["large_voxels"] is None else max(values["threshold"] or 0, 0.6)
     return Rule(**values, dtype=str(dtype), t_low=0.2, large_threshold=large)
 
@@ -33,7 +34,7 @@ def rule_of(values, dtype):
 @pytest.mark.slow
 @settings(max_examples=100)
 @given(octrees(7), st.sampled_from(KINDS), RULES, st.integers(0, 15), st.integers(0, 2**32 - 1))
-def test_segments_are_those_of_the_whole_volume(octree, kind, values, min_size, seed):
+def test_segments_are_those_of_the_whole_volume(octree: Octree, kind: str, values: Any, min_size: int, seed: int) -> None:
     affinity = random_affinity(np.random.default_rng(seed), octree.grid.roi.shape, kind)
     rule = rule_of(values, affinity.dtype)
     ids, results, blocks = supervoxels_by_octree(affinity, octree, 0.2, 2.0)
@@ -47,7 +48,7 @@ def test_segments_are_those_of_the_whole_volume(octree, kind, values, min_size, 
 
 @settings(max_examples=10)
 @given(octrees(6), st.sampled_from(KINDS), RULES, st.integers(0, 2**32 - 1))
-def test_every_fan_out_gives_what_the_whole_volume_does(octree, kind, values, seed):
+def test_every_fan_out_gives_what_the_whole_volume_does(octree: Octree, kind: str, values: dict[str, Any], seed: int) -> None:
     """The fan-out follows the memory that a job may take, so the same blocks may be joined through any tree."""
     affinity = random_affinity(np.random.default_rng(seed), octree.grid.roi.shape, kind)
     rule = rule_of(values, affinity.dtype)
@@ -67,7 +68,7 @@ def test_every_fan_out_gives_what_the_whole_volume_does(octree, kind, values, se
 @pytest.mark.slow
 @settings(max_examples=200)
 @given(st.integers(2, 40), RULES, st.sampled_from([0.2, 0.4, 0.6, 0.9]), st.integers(0, 2**32 - 1))
-def test_the_history_holds_every_higher_threshold(labels, values, higher, seed):
+def test_the_history_holds_every_higher_threshold(labels: Any, values: Any, higher: Any, seed: Any) -> None:
     """Merges to a threshold are those of any lower one whose mean reaches it, size rules and all; but for absorption."""
     rng = np.random.default_rng(seed)
     shape = (4, 5, 6)

@@ -3,6 +3,7 @@
 import copy
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,13 +15,13 @@ from tests.bad_input_cases import CONFIGS, FILES, SHAPE
 from tests.flow import Flow
 
 
-def tree(folder: Path) -> dict:
+def tree(folder: Path) -> dict[str, Any]:
     """Everything below a folder, byte for byte; Snakemake's own folder is left out."""
     paths = [p for p in folder.rglob("*") if ".snakemake" not in p.relative_to(folder).parts]
     return {p: p.read_bytes() if p.is_file() else None for p in paths}
 
 
-def check_sentence(message: str, says: tuple[str, ...]) -> None:
+def check_sentence(message: str, says: tuple[str, ...] | tuple[str, ...] | list[bytes | str | None]) -> None:
     """A message must be one sentence of moderate length with certain pieces."""
     for piece in says:
         assert piece in message
@@ -31,19 +32,19 @@ def check_sentence(message: str, says: tuple[str, ...]) -> None:
 
 
 @pytest.fixture
-def flow(tmp_path, monkeypatch):
+def flow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Flow:
     """A good run's folder before it is run, as working directory."""
     flow = Flow(tmp_path / "run", SHAPE).make()
     monkeypatch.chdir(flow.folder)
     return flow
 
 
-def test_the_good_config_is_good(flow):
+def test_the_good_config_is_good(flow: Flow) -> None:
     assert prepare_plan(flow.config) is None
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_config(flow, name):
+def test_config(flow: Flow, name: str) -> None:
     case = CONFIGS[name]
     case.spoil(flow.folder)
     before = tree(flow.folder)
@@ -54,7 +55,7 @@ def test_config(flow, name):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_config_file(tmp_path, name):
+def test_config_file(tmp_path: Path, name: str) -> None:
     content, *says = FILES[name]
     path = tmp_path / "bad.yaml"
     if content is not None:
@@ -72,7 +73,7 @@ ENTRIES = {name: CONFIGS[name] for name in (
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["threshold 1", "threshold NaN", "outdir a date", "outdir a file", "HDF5 truncated"])
-def test_dry_run(flow, name):
+def test_dry_run(flow: Flow, name: str) -> None:
     case = ENTRIES[name]
     case.spoil(flow.folder)
     flow.write(case.config(copy.deepcopy(flow.config)))
@@ -81,7 +82,7 @@ def test_dry_run(flow, name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("content", [b"outdir: x\nsource:\n\tpath: y\n", b"- outdir\n- source\n"], ids=["a tab", "a list"])
-def test_dry_run_without_yaml(flow, content):
+def test_dry_run_without_yaml(flow: Flow, content: bytes) -> None:
     """Snakemake reads the file before any of our code runs: its words, but nothing happens."""
     (flow.folder / "config.yaml").write_bytes(content)
     check_head(flow, ())
@@ -102,7 +103,7 @@ def check_head(flow: Flow, says: tuple[str, ...]) -> None:
     ("name", "command"),
     [(n, c) for n in ENTRIES for c in ("check", "plan", "verify") if n != "outdir a file" or c == "check"],
 )
-def test_command(flow, capsys, name, command):
+def test_command(flow: Flow, capsys: pytest.CaptureFixture[str], name: str, command: str) -> None:
     case = ENTRIES[name]
     case.spoil(flow.folder)
     flow.write(case.config(copy.deepcopy(flow.config)))
@@ -110,14 +111,16 @@ def test_command(flow, capsys, name, command):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_command_without_yaml(flow, capsys, name):
+def test_command_without_yaml(flow: Flow, capsys: pytest.CaptureFixture[str], name: str) -> None:
     content, *says = FILES[name]
     if content is not None:
         (flow.folder / "config.yaml").write_bytes(content)
     check_command(flow, capsys, "check", says)
 
 
-def check_command(flow: Flow, capsys, command: str, says: tuple[str, ...]) -> None:
+def check_command(
+    flow: Flow, capsys: pytest.CaptureFixture[str], command: str, says: tuple[str, ...] | list[bytes | str | None]
+) -> None:
     before = tree(flow.folder)
     with pytest.raises(SystemExit) as ended:
         main([command])

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import h5py
 import imagecodecs
@@ -51,7 +52,7 @@ class Case:
     rule: str
     says: tuple[str, ...]
     spoil: Callable[[Path], object] = lambda folder: None
-    values: dict = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
     after: Callable[[Path], object] | None = None
 
 
@@ -201,7 +202,7 @@ WORKFLOW = [
 
 
 @pytest.fixture(scope="module")
-def ingested(tmp_path_factory):
+def ingested(tmp_path_factory: pytest.TempPathFactory) -> Flow:
     """A folder whose image is ingested."""
     flow = Flow(tmp_path_factory.mktemp("jobs") / "run", SHAPE, GOOD).make()
     flow.write()
@@ -212,7 +213,7 @@ def ingested(tmp_path_factory):
 
 
 @pytest.fixture
-def flow(ingested, tmp_path, monkeypatch):
+def flow(ingested: Flow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Flow:
     """A copy of it, as working directory."""
     shutil.copytree(ingested.folder, tmp_path / "run")
     monkeypatch.chdir(tmp_path / "run")
@@ -245,7 +246,7 @@ def check_nothing_left(flow: Flow, target: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
-def test_script(flow, capfd, name):
+def test_script(flow: Flow, capfd: pytest.CaptureFixture[str], name: str) -> None:
     case = CASES[name]
     target = prepare(flow, case)
     if case.rule != "image" and "image" in flow.plan().layers:
@@ -267,7 +268,7 @@ def check_printed(printed: str, case: Case) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", WORKFLOW)
-def test_workflow(flow, name):
+def test_workflow(flow: Flow, name: str) -> None:
     case = CASES[name]
     target = prepare(flow, case)
     code, printed = run_workflow(flow, target, case)
@@ -315,7 +316,13 @@ def surprise(*_: object) -> None:
         (surprise, ("connectomake: unexpected error in image", "please report it")),
     ],
 )
-def test_surroundings_that_fail(flow, capfd, monkeypatch, happens, says):
+def test_surroundings_that_fail(
+    flow: Flow,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    happens: Callable[..., Any],
+    says: tuple[str, ...],
+) -> None:
     target = prepare(flow, Case("image", ()))
     monkeypatch.setattr("connectomake.atomic.os.fsync", happens)
     monkeypatch.setattr("connectomake.planning.resolve.write_json", lambda *_: None)

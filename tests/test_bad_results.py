@@ -4,6 +4,7 @@ import json
 import shutil
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -16,6 +17,7 @@ from connectomake.layers.records import append_record
 from connectomake.objects import read_parquet
 from connectomake.pipeline.registry import Stages
 from connectomake.pipeline.targets import Targets
+from connectomake.planning.plan import Plan
 from connectomake.planning.resolve import resolve
 from connectomake.verify import expected
 from connectomake.verify.faults import VerifyReport
@@ -28,7 +30,7 @@ CHANGED = {**CONFIG, "segmentation": {"threshold": 0.6, "min_size": 5}}
 
 
 @pytest.fixture
-def plan(copied_run):
+def plan(copied_run: Plan) -> Plan:
     return copied_run
 
 
@@ -122,7 +124,7 @@ CASES = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
-def test_damage(plan, capsys, name):
+def test_damage(plan: Plan, capsys: pytest.CaptureFixture[str], name: str) -> None:
     path, damage, *says = CASES[name]
     damage(Path(path))
     before = tree(Path())
@@ -139,7 +141,7 @@ def test_damage(plan, capsys, name):
     assert tree(Path()) == before
 
 
-def content(plan, file):
+def content(plan: Plan, file: Any) -> Any:
     """What a reader gets from a file."""
     if file.path.endswith(".h5"):
         return {name: (array.dtype.str, array.shape, array.tobytes()) for name, array in read_tables(file.path).items()}
@@ -151,15 +153,15 @@ def content(plan, file):
 
 
 @pytest.mark.slow
-def test_any_flipped_bit_is_found_or_without_effect(plan):
+def test_any_flipped_bit_is_found_or_without_effect(plan: Plan) -> None:
     """Bits without effect lie in unused space of HDF5, or in times and names that gzip and Parquet note."""
     rng = np.random.default_rng(7)
-    largest = {}
+    largest: dict[str, Any] = {}
     for file in (f for f in expected(plan) if f.needed):
         kind = (file.stage, "".join(Path(file.path).suffixes))
         if kind not in largest or Path(file.path).stat().st_size > Path(largest[kind].path).stat().st_size:
             largest[kind] = file
-    found: Counter = Counter()
+    found: Counter[Any] = Counter()
     for kind, file in largest.items():
         path = Path(file.path)
         data, good = path.read_bytes(), content(plan, file)
@@ -178,7 +180,7 @@ def test_any_flipped_bit_is_found_or_without_effect(plan):
     assert {found["fragments", ".pack"], found["meshes", ".shard"]} == {60}
 
 
-def test_jobs_refuse_damaged_tables(plan):
+def test_jobs_refuse_damaged_tables(plan: Plan) -> None:
     """What `verify` would find, a job finds too when it reads the file."""
     for path in (TABLES.format("components"), UP, DOWN):
         flip_table(Path(path))
@@ -186,7 +188,7 @@ def test_jobs_refuse_damaged_tables(plan):
             read_tables(path)
 
 
-def test_another_config_is_noticed(plan, capsys):
+def test_another_config_is_noticed(plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
     Path("config.yaml").write_text(yaml.safe_dump(CHANGED))
     with pytest.raises(SystemExit):
         main(["verify"])

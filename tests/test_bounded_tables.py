@@ -5,6 +5,8 @@ import io
 import itertools
 import tracemalloc
 from dataclasses import fields
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -45,7 +47,9 @@ KEYS = st.lists(st.lists(st.integers(1, 60), max_size=30), max_size=8)
 
 @pytest.mark.slow
 @given(KEYS, st.integers(1, 40))
-def test_rows_come_back_by_range_in_the_order_they_came(tmp_path_factory, tables, rows):
+def test_rows_come_back_by_range_in_the_order_they_came(
+    tmp_path_factory: pytest.TempPathFactory, tables: Any, rows: Any
+) -> None:
     folder, sample = tmp_path_factory.mktemp("spill"), KeySample()
     for keys in tables:
         sample.add(np.array(keys, np.uint64))
@@ -64,7 +68,7 @@ def test_rows_come_back_by_range_in_the_order_they_came(tmp_path_factory, tables
 
 
 @pytest.mark.parametrize("largest", [50, 10**6])
-def test_ranges_have_about_the_rows_that_were_asked_for(monkeypatch, largest):
+def test_ranges_have_about_the_rows_that_were_asked_for(monkeypatch: pytest.MonkeyPatch, largest: int) -> None:
     monkeypatch.setattr(spill, "_SAMPLE", 500)
     sample, rng, every = KeySample(), np.random.default_rng(3), []
     for _ in range(40):
@@ -77,7 +81,7 @@ def test_ranges_have_about_the_rows_that_were_asked_for(monkeypatch, largest):
     assert rows.max() < 2000
 
 
-def plain_parquet(path, table, record):
+def plain_parquet(path: Path, table: Any, record: dict[str, int]) -> None:
     """What Arrow writes of the whole table at once."""
     arrow = pa.table({name: pa.array(column) for name, column in table.items()})
     checksums = {name: checksum_of(name, column) for name, column in table.items()}
@@ -89,7 +93,9 @@ def plain_parquet(path, table, record):
 
 @settings(max_examples=30)
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=6), st.integers(1, 40), st.integers(0, 99))
-def test_batches_give_the_bytes_of_the_whole(tmp_path_factory, parts, group, seed):
+def test_batches_give_the_bytes_of_the_whole(
+    tmp_path_factory: pytest.TempPathFactory, parts: list[int], group: int, seed: int
+) -> None:
     folder, rng = tmp_path_factory.mktemp("parquet"), np.random.default_rng(seed)
     count = sum(parts)
     table = {
@@ -109,7 +115,7 @@ def test_batches_give_the_bytes_of_the_whole(tmp_path_factory, parts, group, see
     np.testing.assert_array_equal(np.concatenate([batch["real"] for batch in found]), table["real"])
 
 
-def test_damage_shows_in_batches_as_in_the_whole(tmp_path):
+def test_damage_shows_in_batches_as_in_the_whole(tmp_path: Path) -> None:
     write_columns(tmp_path / "t", {"id": np.arange(5000, dtype=np.uint64)})
     whole = (tmp_path / "t").read_bytes()
     for place in (0, 10, len(whole) // 2, len(whole) - 3):
@@ -121,19 +127,21 @@ def test_damage_shows_in_batches_as_in_the_whole(tmp_path):
         list(read_batches(tmp_path / "no"))
 
 
-def component_rows(rng, key):
+def component_rows(rng: np.random.Generator, key: np.ndarray) -> ComponentTable:
     n = len(key)
     start = rng.integers(0, 90, (n, 3))
     voxels = rng.integers(1, 40, n).astype(np.uint64)
     return ComponentTable(key, voxels, start, start + rng.integers(1, 9, (n, 3)), voxels[:, None] * start.astype(np.uint64))
 
 
-def measured(rng, ids):
+def measured(rng: np.random.Generator, ids: np.ndarray) -> MeasureTable:
     depth, inside = rng.integers(0, 4, len(ids)), rng.integers(1, 10**6, len(ids))
     return MeasureTable(ids, rng.integers(0, 50, len(ids)).astype(np.uint64), depth, inside)
 
 
-def object_files(folder, rng, count, files=5):
+def object_files(
+    folder: Path, rng: np.random.Generator, count: int, files: int = 5
+) -> tuple[dict[str, list[Path]], np.ndarray]:
     """Files of a run with objects in several nodes, parts of them in several blocks and groups."""
     ids = np.sort(rng.choice(10**6, count, replace=False)).astype(np.uint64) + np.uint64(1)
     node, found = rng.integers(0, files, count), {"merges": [], "interiors": [], "measures": [], "lengths": []}
@@ -156,7 +164,7 @@ def object_files(folder, rng, count, files=5):
     return found, ids[left]
 
 
-def at_once(folder, files, limit):
+def at_once(folder: Path, files: dict[str, list[Path]], limit: int) -> list[bytes]:
     """Both files, from everything in memory."""
     table = collect(files["merges"])
     table, first = collect_interiors(files["interiors"], table)
@@ -166,13 +174,13 @@ def at_once(folder, files, limit):
     return [(folder / name).read_bytes() for name in ("info", "t.parquet")]
 
 
-def streamed(folder, files, limit, rows, wanted=None):
+def streamed(folder: Path, files: dict[str, list[Path]], limit: int, rows: int, wanted: list[int] | None = None) -> list[bytes]:
     write_objects(folder / "t.parquet", folder / "info", ObjectFiles(**files, wanted=wanted), ROI, VOXEL, limit, dict, rows)
     return [(folder / name).read_bytes() for name in ("info", "t.parquet")]
 
 
 @pytest.mark.parametrize("count", [0, 1, 400])
-def test_objects_by_ranges_of_ids_are_the_same_bytes(tmp_path, count):
+def test_objects_by_ranges_of_ids_are_the_same_bytes(tmp_path: Path, count: int) -> None:
     files, _ = object_files(tmp_path, np.random.default_rng(count), count)
     want = at_once(tmp_path, files, 20)
     for rows in (1, 7, 100, 10**6):
@@ -180,7 +188,7 @@ def test_objects_by_ranges_of_ids_are_the_same_bytes(tmp_path, count):
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
 
 
-def test_few_kinds_of_files_suffice(tmp_path):
+def test_few_kinds_of_files_suffice(tmp_path: Path) -> None:
     files, _ = object_files(tmp_path, np.random.default_rng(1), 50)
     table = collect(files["merges"])
     write_parquet(tmp_path / "want", table, ROI, VOXEL, {})
@@ -191,7 +199,7 @@ def test_few_kinds_of_files_suffice(tmp_path):
 
 
 @pytest.mark.parametrize("rows", [6, 10**6])
-def test_files_that_do_not_fit_each_other_are_noticed(tmp_path, rows):
+def test_files_that_do_not_fit_each_other_are_noticed(tmp_path: Path, rows: int) -> None:
     files, ids = object_files(tmp_path, np.random.default_rng(2), 60)
     assert streamed(tmp_path, files, 5, rows, [int(ids[3]), int(ids[-1])])
     whole = (tmp_path / "t.parquet").read_bytes()
@@ -209,9 +217,9 @@ def test_files_that_do_not_fit_each_other_are_noticed(tmp_path, rows):
     assert (tmp_path / "t.parquet").read_bytes() == whole, "a table stays as it was where a new one fails"
 
 
-def test_a_full_disk_is_named(tmp_path, monkeypatch):
+def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Full(io.BytesIO):
-        def write(self, _data):
+        def write(self, _data: np.ndarray) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
 
     files, _ = object_files(tmp_path, np.random.default_rng(2), 60)
@@ -223,7 +231,7 @@ def test_a_full_disk_is_named(tmp_path, monkeypatch):
         list(merges_in_order(paths, tmp_path / "merges.parquet", 10))
 
 
-def peak_of(work):
+def peak_of(work: Any) -> Any:
     tracemalloc.start()
     try:
         work()
@@ -233,7 +241,7 @@ def peak_of(work):
 
 
 @pytest.mark.slow
-def test_memory_does_not_grow_with_the_objects(tmp_path, monkeypatch):
+def test_memory_does_not_grow_with_the_objects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten times the objects in ten times the files take no more memory; all at once takes about ten times."""
     monkeypatch.setattr(spill, "_WAITING", 1000)
     monkeypatch.setattr(spill, "_SAMPLE", 1000)
@@ -251,7 +259,7 @@ def test_memory_does_not_grow_with_the_objects(tmp_path, monkeypatch):
     assert peaks[-40000] > 5 * peaks[-4000]
 
 
-def merge_files(folder, merges, files, rng):
+def merge_files(folder: Path, merges: Merges, files: int | Path, rng: np.random.Generator) -> list[Path]:
     """Up files that hold the merges in any order, some of them twice."""
     of_file, paths = rng.integers(0, files, len(merges)), []
     for i in range(files):
@@ -261,7 +269,7 @@ def merge_files(folder, merges, files, rng):
     return paths
 
 
-def merges_of(small, others):
+def merges_of(small: list[tuple[int, int]], others: list[tuple[int, int, int]]) -> Merges:
     """Merges from pairs of keys, and from (kind, index, sum)."""
     a, b = (np.array([sorted(pair)[side] for pair in small], np.uint64) for side in (0, 1))
     none = np.zeros(len(small), np.uint64)
@@ -271,7 +279,7 @@ def merges_of(small, others):
     return concat([Merges(np.full(len(small), SMALL, np.uint8), a, b, none, none, none), rest])
 
 
-def same(got, want):
+def same(got: Merges, want: Merges) -> bool:
     return all(np.array_equal(getattr(got, f.name), getattr(want, f.name)) for f in fields(Merges))
 
 
@@ -283,14 +291,16 @@ OTHERS = st.lists(st.tuples(st.sampled_from([MEAN, ABSORBED]), st.integers(0, 50
 @pytest.mark.slow
 @settings(max_examples=60)
 @given(SMALLS, OTHERS, st.integers(1, 5), st.sampled_from([1, 3, 10, 1000]), st.integers(0, 99))
-def test_merges_by_ranges_are_those_of_the_whole(tmp_path_factory, small, others, files, rows, seed):
+def test_merges_by_ranges_are_those_of_the_whole(
+    tmp_path_factory: pytest.TempPathFactory, small: Any, others: Any, files: Path, rows: Any, seed: Any
+) -> None:
     folder, merges = tmp_path_factory.mktemp("merges"), merges_of(small, others)
     paths = merge_files(folder, merges, files, np.random.default_rng(seed))
     assert same(concat(list(merges_in_order(paths, folder / "table", rows))), canonical(merges))
 
 
 @pytest.mark.parametrize("shape", ["chain", "star", "comb"])
-def test_large_sets_of_small_supervoxels_end_in_stars(tmp_path, shape):
+def test_large_sets_of_small_supervoxels_end_in_stars(tmp_path: Path, shape: str) -> None:
     """Shapes that take the most rounds, and one key with more joins than a range has room for."""
     n, rng = 500, np.random.default_rng(4)
     keys = rng.permutation(np.arange(1, n + 1))
@@ -306,7 +316,7 @@ def test_large_sets_of_small_supervoxels_end_in_stars(tmp_path, shape):
     assert set(found.a.tolist()) == {1}
 
 
-def test_the_history_is_written_as_it_is_read(tmp_path):
+def test_the_history_is_written_as_it_is_read(tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
     merges = merges_of([(1, 2), (2, 9), (4, 5)], [(1, 30, 2), (2, 30, 2), (1, 4, 1)])
     write_history(tmp_path / "merges.parquet", merge_files(tmp_path, merges, 2, rng), {"x": 1})
@@ -316,7 +326,7 @@ def test_the_history_is_written_as_it_is_read(tmp_path):
     assert len(read_merges(tmp_path / "none.parquet")) == 0
 
 
-def test_what_is_asked_of_a_table_does_not_depend_on_row_groups(tmp_path, monkeypatch):
+def test_what_is_asked_of_a_table_does_not_depend_on_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(columns, "_GROUP", 9)
     files, ids = object_files(tmp_path, np.random.default_rng(7), 80)
     at_once(tmp_path, files, 5)
@@ -349,7 +359,9 @@ QUERY = "start_z > 40 or volume_um3 > 2e-8"
 @pytest.mark.parametrize(
     "wanted", [{}, {"min_voxels": 20}, {"max_voxels": 10, "query": QUERY}, {"ids": "some", "min_voxels": 5}]
 )
-def test_objects_are_chosen_a_row_group_at_a_time(tmp_path, monkeypatch, wanted):
+def test_objects_are_chosen_a_row_group_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: dict[str, Any]
+) -> None:
     monkeypatch.setattr(columns, "_GROUP", 30)
     files, ids = object_files(tmp_path, np.random.default_rng(6), 100)
     at_once(tmp_path, files, 5)

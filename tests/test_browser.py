@@ -1,14 +1,19 @@
 """The page in headless Chromium: Neuroglancer itself loads the layers and draws the meshes."""
 
+from __future__ import annotations
+
 import os
 import shutil
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from connectomake.objects import read_parquet
+from connectomake.planning.plan import Plan
 from connectomake.viewing import make_server, mounts, viewer_state
 from connectomake.viewing.client import client_folder
 from tests.chromium import CHROMIUM, SIZE, is_drawn, screenshot
@@ -23,7 +28,7 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def plan(tmp_path_factory):
+def plan(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plan]:
     folder = tmp_path_factory.mktemp("browser")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -35,33 +40,33 @@ def plan(tmp_path_factory):
 class Asked:
     """A server that notes what it was asked for."""
 
-    def __init__(self, plan, state):
+    def __init__(self, plan: Plan, state: Callable[..., Any]) -> None:
         self.server = make_server("127.0.0.1", 0, mounts(plan))
         self.server.state = state(self.server.base)
         self.paths = []
         find = self.server.find
 
-        def noting(path):
+        def noting(path: str) -> tuple[Path, None] | None:
             self.paths.append(path)
             return find(path)
 
         self.server.find = noting
 
-    def __enter__(self):
+    def __enter__(self) -> Asked:
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: None) -> None:
         self.server.shutdown()
         self.server.server_close()
 
 
-def test_chromium_draws_the_meshes(plan, tmp_path):
+def test_chromium_draws_the_meshes(plan: Plan, tmp_path: Path) -> None:
     table = read_parquet(f"{plan.outdir}/objects/objects.parquet")
     largest = [int(i) for i in table["id"][np.argsort(table["voxels"])[::-1][:12]]]
     middle = tuple(a + n // 2 for a, n in zip(plan.roi.start, plan.roi.shape, strict=True))
 
-    def state(base, ids=largest):
+    def state(base: str, ids: list[int] = largest) -> dict[str, Any]:
         made = viewer_state(plan, base, middle, ids)
         layers = [layer for layer in made["layers"] if layer["name"] == "segmentation"]
         return made | {"layout": "3d", "layers": layers, "selectedLayer": {}, "showAxisLines": False}
@@ -79,19 +84,19 @@ def test_chromium_draws_the_meshes(plan, tmp_path):
         shutil.copy(tmp_path / "meshes.png", Path(kept))
 
 
-def has_lines(picture):
+def has_lines(picture: np.ndarray) -> bool:
     """Whether the middle of a picture shows coloured lines, on a small part of it at least."""
     middle = picture[SIZE[1] // 4 : 3 * SIZE[1] // 4, SIZE[0] // 4 : 3 * SIZE[0] // 4].reshape(-1, 3)
     return (np.ptp(middle, axis=1) > 60).mean() > 0.02
 
 
-def test_chromium_draws_the_skeletons(plan, tmp_path):
+def test_chromium_draws_the_skeletons(plan: Plan, tmp_path: Path) -> None:
     """With the meshes off, lines are left."""
     table = read_parquet(f"{plan.outdir}/objects/objects.parquet")
     longest = [int(i) for i in table["id"][np.argsort(table["skeleton_um"])[::-1][:12]]]
     middle = tuple(a + n // 2 for a, n in zip(plan.roi.start, plan.roi.shape, strict=True))
 
-    def state(base, skeletons=True):
+    def state(base: str, skeletons: bool = True) -> dict[str, Any]:
         made = viewer_state(plan, base, middle, longest)
         (layer,) = [layer for layer in made["layers"] if layer["name"] == "segmentation"]
         source = {"url": layer["source"], "subsources": {"mesh": False, "skeletons": skeletons}}
@@ -110,7 +115,7 @@ def test_chromium_draws_the_skeletons(plan, tmp_path):
         shutil.copy(tmp_path / "lines.png", Path(kept))
 
 
-def greys(picture):
+def greys(picture: np.ndarray) -> int:
     """How many shades of grey the middle of a picture shows, each on a hundredth of it at least."""
     middle = picture[SIZE[1] // 4 : 3 * SIZE[1] // 4, SIZE[0] // 4 : 3 * SIZE[0] // 4].reshape(-1, 3)
     _, counts = np.unique(middle.mean(axis=1) // 16, return_counts=True)
@@ -127,7 +132,7 @@ SHOWN = {
 
 
 @pytest.mark.parametrize("name", SHOWN)
-def test_chromium_shows_the_greys_of_an_image(tmp_path, monkeypatch, name):
+def test_chromium_shows_the_greys_of_an_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Neither black nor white all over, whatever the dtype."""
     image, source, in_place = SHOWN[name]
     monkeypatch.chdir(tmp_path)
@@ -137,15 +142,15 @@ def test_chromium_shows_the_greys_of_an_image(tmp_path, monkeypatch, name):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_chromium_shows_floats_beyond_one(tmp_path, monkeypatch, channels):
+def test_chromium_shows_floats_beyond_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, channels: int) -> None:
     monkeypatch.chdir(tmp_path)
     values = np.stack([chequered(-9, 9, "float32")] * channels)
     made = ingested(make_plan(tmp_path, chequered(0, 255, "uint8"), channels=channels))
     check_greys(with_affinity(made, values), tmp_path, "affinity", f"{channels} channels")
 
 
-def check_greys(made, folder, layer, name):
-    def state(base):
+def check_greys(made: Plan, folder: Path, layer: str, name: str) -> None:
+    def state(base: str) -> dict[str, Any]:
         full = viewer_state(made, base, (8, 32, 32))
         layers = [one | {"visible": True} for one in full["layers"] if one["name"] == layer]
         shown = {"layout": "xy", "layers": layers, "crossSectionScale": 0.125, "selectedLayer": {}}

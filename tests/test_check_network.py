@@ -2,6 +2,7 @@
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -49,7 +50,7 @@ GOOD = net("torch.sigmoid(8 * x - 4)")
 
 
 @pytest.fixture
-def flow(tmp_path, monkeypatch):
+def flow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Flow:
     """A folder with an image, a config and a good network, as working directory."""
     flow = Flow(tmp_path / "run", SHAPE, copy.deepcopy(BASE)).make()
     monkeypatch.chdir(flow.folder)
@@ -57,13 +58,13 @@ def flow(tmp_path, monkeypatch):
     return flow
 
 
-def use(flow, text, **values):
+def use(flow: Flow, text: str, **values: Any) -> None:
     Path("model.py").write_text(HEAD + text)
     flow.config = flow.with_values(**values)
     flow.write()
 
 
-def check(capsys, *args):
+def check(capsys: pytest.CaptureFixture[str], *args: Any) -> tuple[int, str, str]:
     code = 0
     try:
         main(["check", *args])
@@ -73,7 +74,7 @@ def check(capsys, *args):
     return code, out, err
 
 
-def affinity(flow, block):
+def affinity(flow: Flow, block: list[int]) -> np.ndarray:
     """Make the affinity of all blocks by the scripts, within this process; return it whole."""
     config = flow.with_values(block=block, outdir=f"out_{'_'.join(map(str, block))}")
     prepare_plan(copy.deepcopy(config))
@@ -83,14 +84,14 @@ def affinity(flow, block):
     return read_box(Path(plan.outdir, "affinity"), plan.layers["affinity"], plan.roi)
 
 
-def test_a_good_network(flow, capsys):
+def test_a_good_network(flow: Flow, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = check(capsys)
     assert (code, err) == (0, "")
     assert "in a corner and the middle, the same bits when loaded again" in out
     assert "!" not in out
 
 
-def test_a_two_dimensional_network_gives_the_same_for_all_blocks(flow, capsys):
+def test_a_two_dimensional_network_gives_the_same_for_all_blocks(flow: Flow, capsys: pytest.CaptureFixture[str]) -> None:
     use(flow, SECTIONS)
     assert check(capsys)[0] == 0
     whole = affinity(flow, [16, 32, 32])
@@ -98,7 +99,7 @@ def test_a_two_dimensional_network_gives_the_same_for_all_blocks(flow, capsys):
         np.testing.assert_array_equal(affinity(flow, block), whole)
 
 
-def test_arrays_for_pre_process(flow, capsys):
+def test_arrays_for_pre_process(flow: Flow, capsys: pytest.CaptureFixture[str]) -> None:
     use(flow, GOOD + "\n\ndef pre_process(patch):\n    return torch.from_numpy(patch)\n")
     assert check(capsys)[0] == 0
     found = affinity(flow, [16, 32, 32])
@@ -120,7 +121,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_check_and_the_job_refuse_alike(flow, capsys, case):
+def test_check_and_the_job_refuse_alike(flow: Flow, capsys: pytest.CaptureFixture[str], case: str) -> None:
     text, says = REFUSED[case]
     use(flow, text)
     code, out, err = check(capsys)
@@ -137,7 +138,7 @@ def test_check_and_the_job_refuse_alike(flow, capsys, case):
     assert not list(flow.folder.rglob("*.part"))
 
 
-def test_activation_is_the_way_out_for_logits(flow, capsys):
+def test_activation_is_the_way_out_for_logits(flow: Flow, capsys: pytest.CaptureFixture[str]) -> None:
     use(flow, net("8 * x - 4"), inference__activation="sigmoid")
     assert check(capsys)[0] == 0
     found = affinity(flow, [16, 16, 16])
@@ -146,7 +147,7 @@ def test_activation_is_the_way_out_for_logits(flow, capsys):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_traced_dropout_is_refused_unless_accepted(flow, capsys):
+def test_traced_dropout_is_refused_unless_accepted(flow: Flow, capsys: pytest.CaptureFixture[str]) -> None:
     module = torch.nn.Sequential(torch.nn.Conv3d(1, 1, 3, padding=1), torch.nn.Dropout(0.5), torch.nn.Sigmoid()).train()
     torch.jit.trace(module, torch.rand(1, 1, 8, 12, 12), check_trace=False).save("traced.pt")
     use(flow, GOOD, inference__model="traced.pt")
@@ -155,7 +156,7 @@ def test_traced_dropout_is_refused_unless_accepted(flow, capsys):
     assert "asked twice" in err
 
 
-def test_what_is_accepted_is_said_everywhere(flow, capsys):
+def test_what_is_accepted_is_said_everywhere(flow: Flow, capsys: pytest.CaptureFixture[str]) -> None:
     use(flow, DROPOUT, inference__allow_nondeterministic=True)
     note = "inference.allow_nondeterministic is set: the promise that results do not depend on the blocks is void"
     code, out, _ = check(capsys)
@@ -176,7 +177,7 @@ def test_what_is_accepted_is_said_everywhere(flow, capsys):
     ]
 
 
-def black_corner(folder):
+def black_corner(folder: Path) -> None:
     with h5py.File(folder / "raw.h5", "r+") as file:
         file["raw"][:, :12] = 0
 
@@ -184,7 +185,7 @@ def black_corner(folder):
 Z_SCORE = GOOD + "\n\ndef pre_process(x):\n    return (x - x.mean()) / x.std()\n"
 
 
-def test_a_constant_patch_is_the_reason_and_has_a_way_out(flow, capsys):
+def test_a_constant_patch_is_the_reason_and_has_a_way_out(flow: Flow, capsys: pytest.CaptureFixture[str]) -> None:
     black_corner(flow.folder)
     use(flow, Z_SCORE)
     code, _, err = check(capsys)
@@ -199,7 +200,7 @@ def test_a_constant_patch_is_the_reason_and_has_a_way_out(flow, capsys):
     np.testing.assert_array_equal(affinity(flow, [16, 16, 16]), affinity(flow, [16, 32, 32]))
 
 
-def test_nan_in_the_middle_alone_is_seen(flow, capsys):
+def test_nan_in_the_middle_alone_is_seen(flow: Flow, capsys: pytest.CaptureFixture[str]) -> None:
     black_corner(flow.folder)
     use(flow, net("torch.where(x.mean() > 0, x / 0 * 0, x)"))
     code, _, err = check(capsys)
@@ -224,7 +225,7 @@ ODD = {
 
 
 @pytest.mark.parametrize("case", ODD)
-def test_odd_outputs_are_a_warning(flow, capsys, case):
+def test_odd_outputs_are_a_warning(flow: Flow, capsys: pytest.CaptureFixture[str], case: str) -> None:
     text, values, says = ODD[case]
     use(flow, text, **values)
     code, out, err = check(capsys)
@@ -252,7 +253,7 @@ QUOTED = {
 
 
 @pytest.mark.parametrize("case", QUOTED)
-def test_numbers_in_quotes(flow, case):
+def test_numbers_in_quotes(flow: Flow, case: str) -> None:
     values, path, wanted = QUOTED[case]
     found = normalise(flow.with_values(**values))
     for key in path:
@@ -270,12 +271,12 @@ def test_numbers_in_quotes(flow, case):
         ("inference__batch", "٢"),
     ],
 )  # fmt: skip
-def test_texts_that_are_not_beyond_doubt_are_refused(flow, key, value):
+def test_texts_that_are_not_beyond_doubt_are_refused(flow: Flow, key: str, value: str) -> None:
     with pytest.raises(ConfigError, match="is not allowed; wanted"):
         normalise(flow.with_values(**{key: value}))
 
 
-def test_a_model_error_has_no_traceback(flow):
+def test_a_model_error_has_no_traceback(flow: Flow) -> None:
     use(flow, "InstantiatedModel = nn.Conv2d(1, 1, 1)\n")
     with pytest.raises((ModelError, SystemExit)):
         affinity(flow, [16, 32, 32])

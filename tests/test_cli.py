@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,34 +31,43 @@ from tests.tiny_run import CONFIG, SHAPE, write_inputs
 
 
 @pytest.fixture
-def here(whole_run, monkeypatch):
+def here(whole_run: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
     monkeypatch.chdir(whole_run)
     return resolve(CONFIG)
 
 
 @pytest.fixture
-def fresh(tmp_path, monkeypatch):
+def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the inputs of a run that has not begun."""
     monkeypatch.chdir(tmp_path)
     write_inputs(tmp_path)
     return tmp_path
 
 
-def call(capsys, *args):
+def call(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
     with pytest.raises(SystemExit) as end:
         main(list(args))
     out, err = capsys.readouterr()
     return end.value.code or 0, out, err
 
 
-def change(**sections):
+def change(**sections: Any) -> None:
     config = copy.deepcopy(CONFIG)
     for name, value in sections.items():
         config[name] = {**config[name], **value} if isinstance(value, dict) else value
     Path("config.yaml").write_text(yaml.safe_dump(config))
 
 
-def make_plan(shape, block, chunk=None, start=(0, 0, 0), patch=(20, 40, 40), overlap=(4, 8, 8), fan_out=64, per_job=1):
+def make_plan(
+    shape: tuple[int, int, int],
+    block: tuple[int, int, int],
+    chunk: list[int] | None = None,
+    start: tuple[int, int, int] = (0, 0, 0),
+    patch: tuple[int, int, int] = (20, 40, 40),
+    overlap: tuple[int, int, int] = (4, 8, 8),
+    fan_out: int = 64,
+    per_job: int = 1,
+) -> Plan:
     """A plan without any file."""
     inference = {"model": "m.py", "patch": list(patch), "overlap": list(overlap)}
     config = normalise({
@@ -72,7 +82,7 @@ def make_plan(shape, block, chunk=None, start=(0, 0, 0), patch=(20, 40, 40), ove
 # plan
 
 
-def test_plan_shows_what_a_config_means(fresh, capsys):
+def test_plan_shows_what_a_config_means(fresh: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = call(capsys, "plan")
     assert (code, err) == (0, "")
     for text in (
@@ -85,7 +95,7 @@ def test_plan_shows_what_a_config_means(fresh, capsys):
         assert text in out
 
 
-def test_plan_as_json(here, capsys):
+def test_plan_as_json(here: Plan, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = call(capsys, "plan", "--json")
     value = json.loads(out)
     assert code == 0
@@ -107,7 +117,9 @@ def test_plan_as_json(here, capsys):
     st.tuples(*[st.integers(1, 60)] * 3), st.tuples(*[st.integers(1, 9)] * 3), st.sampled_from([2, 4, 8, 64]),
     st.integers(1, 3000),
 )  # fmt: skip
-def test_nodes_and_packs_are_counted_without_listing_them(shape, block, fan_out, per_job):
+def test_nodes_and_packs_are_counted_without_listing_them(
+    shape: tuple[int, int, int], block: tuple[int, int, int], fan_out: int, per_job: int
+) -> None:
     plan = make_plan(shape, block, fan_out=fan_out, per_job=per_job)
     octree, tree = plan.octree, plan.mesh_tree
     assert octree.counts() == [len(octree.nodes(level)) for level in range(1, octree.levels + 1)]
@@ -116,7 +128,7 @@ def test_nodes_and_packs_are_counted_without_listing_them(shape, block, fan_out,
         assert rule.count() == len(list(rule.items())), rule.name
 
 
-def test_a_plan_of_very_many_blocks_is_quick():
+def test_a_plan_of_very_many_blocks_is_quick() -> None:
     started = time.process_time()
     plan = make_plan((14000, 200_000, 200_000), (128, 2048, 2048), patch=(64, 256, 256), overlap=(16, 64, 64))
     assert plan.grid.count > 1_000_000
@@ -128,7 +140,7 @@ def test_a_plan_of_very_many_blocks_is_quick():
     assert time.process_time() - started < 10
 
 
-def test_the_head_takes_what_was_measured():
+def test_the_head_takes_what_was_measured() -> None:
     found = json.loads(Path("benchmarks/results.json").read_text())["dryrun"]
     values = [row["value"] for row in found["rows"]]
     assert len(values) == 4 * len(found["jobs"]), "time and memory, before a run and after it"
@@ -140,7 +152,7 @@ def test_the_head_takes_what_was_measured():
 
 
 @pytest.mark.parametrize("chunk", [None, [16, 32, 32]])
-def test_better_blocks_are_legal_and_recompute_less(chunk):
+def test_better_blocks_are_legal_and_recompute_less(chunk: list[int] | None) -> None:
     plan = make_plan((512, 2048, 2048), (32, 64, 64), chunk)
     before = estimates.passes(plan).recompute_factor
     assert before > 2
@@ -159,14 +171,14 @@ def test_better_blocks_are_legal_and_recompute_less(chunk):
     assert str(list(found[0].block)) in warning
 
 
-def test_no_better_block_than_the_whole():
+def test_no_better_block_than_the_whole() -> None:
     plan = make_plan((30, 60, 60), (32, 64, 64))
     assert estimates.passes(plan).recompute_factor == 1
     assert proposals(plan) == []
     assert estimates.warnings(plan) == []
 
 
-def test_warnings_do_not_fail(fresh, capsys):
+def test_warnings_do_not_fail(fresh: Path, capsys: pytest.CaptureFixture[str]) -> None:
     change(block=[4, 4, 4], chunk=[2, 2, 2], meshes={"cell": [4, 4, 4]}, inference={"patch": [24, 8, 8]})
     code, out, _ = call(capsys, "plan")
     text = " ".join(out.split())
@@ -183,7 +195,7 @@ def test_warnings_do_not_fail(fresh, capsys):
 # where, block
 
 
-def test_where(here, capsys):
+def test_where(here: Plan, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = call(capsys, "where", "17", "3", "39")
     block = here.grid.id_of_voxel((17, 3, 39))
     assert (code, err) == (0, "")
@@ -197,7 +209,7 @@ def test_where(here, capsys):
         assert text in out
 
 
-def test_where_below_zero(tmp_path, monkeypatch, capsys):
+def test_where_below_zero(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """A precomputed source with a negative offset, read in place."""
     from connectomake.layers import LayerSpec, write_block
 
@@ -218,7 +230,9 @@ def test_where_below_zero(tmp_path, monkeypatch, capsys):
     )
 
 
-def test_where_without_the_source(whole_run, tmp_path, monkeypatch, capsys):
+def test_where_without_the_source(
+    whole_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     import shutil
 
     shutil.copytree(whole_run, tmp_path / "copy")
@@ -232,7 +246,7 @@ def test_where_without_the_source(whole_run, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("name", ["01", "1", "0x1", "0X001"])
-def test_block(here, capsys, name):
+def test_block(here: Plan, capsys: pytest.CaptureFixture[str], name: str) -> None:
     code, out, _ = call(capsys, "block", name)
     assert code == 0
     for text in (f"{here.grid.name(1)}, grid position (0, 0, 1) of 2 x 2 x 3", "16 x 16 x 16 voxels", "x - 0", "kB)"):
@@ -240,7 +254,7 @@ def test_block(here, capsys, name):
 
 
 @pytest.mark.parametrize("name", ["ff", "zz", "1234", "-1"])
-def test_no_such_block(here, capsys, name):
+def test_no_such_block(here: Plan, capsys: pytest.CaptureFixture[str], name: str) -> None:
     code, _, err = call(capsys, "block", "--", name)
     assert code == 1
     assert err.startswith("error: block '")
@@ -250,7 +264,7 @@ def test_no_such_block(here, capsys, name):
 # check
 
 
-def test_check(fresh, capsys):
+def test_check(fresh: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = call(capsys, "check")
     lines = out.splitlines()
     assert (code, err) == (0, "")
@@ -261,7 +275,7 @@ def test_check(fresh, capsys):
 
 
 @pytest.mark.slow
-def test_check_needs_no_torch_without_a_network(fresh):
+def test_check_needs_no_torch_without_a_network(fresh: Path) -> None:
     change(inference=None, segmentation={"threshold": 0.5})
     code = "import sys; from connectomake.cli import main\ntry: main(['check'])\nfinally: assert 'torch' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -269,12 +283,12 @@ def test_check_needs_no_torch_without_a_network(fresh):
     assert f"✓ {common.NO_NETWORK}\n" in done.stdout
 
 
-def test_a_plan_without_a_network_says_so(fresh, capsys):
+def test_a_plan_without_a_network_says_so(fresh: Path, capsys: pytest.CaptureFixture[str]) -> None:
     change(inference=None)
     assert "no network (inference is null): the source is taken as the probability" in call(capsys, "plan")[1]
 
 
-def test_a_config_may_be_three_keys(fresh):
+def test_a_config_may_be_three_keys(fresh: Path) -> None:
     source = {"path": "raw.h5", "dataset": "raw", "voxel_size": [20, 10, 10]}
     assert resolve({"outdir": "out", "source": source, "block": [128, 64, 192]}).cells.cell == (64, 64, 64)
 
@@ -288,7 +302,7 @@ MODELS = {
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_check_of_bad_models(fresh, capsys, model):
+def test_check_of_bad_models(fresh: Path, capsys: pytest.CaptureFixture[str], model: str) -> None:
     Path("model.py").write_text(model)
     code, out, err = call(capsys, "check")
     assert code == 1
@@ -299,14 +313,16 @@ def test_check_of_bad_models(fresh, capsys, model):
     assert out.startswith("✓ config.yaml is valid")
 
 
-def test_check_of_a_region_that_cannot_be_written(fresh, capsys):
+def test_check_of_a_region_that_cannot_be_written(fresh: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("out").write_text("a file")
     code, _, err = call(capsys, "check")
     assert code == 1
     assert "not a writable folder" in err
 
 
-def test_space_that_lacks_is_a_warning(fresh, capsys, monkeypatch):
+def test_space_that_lacks_is_a_warning(
+    fresh: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     usage = type("Usage", (), {"free": 1000})
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
     code, out, _ = call(capsys, "check", "--fast")
@@ -327,7 +343,14 @@ def test_space_that_lacks_is_a_warning(fresh, capsys, monkeypatch):
         ("a: 1\n", "unknown key 'a'"),
     ],
 )
-def test_bad_configs(tmp_path, monkeypatch, capsys, command, text, wanted):
+def test_bad_configs(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    text: str | None,
+    wanted: str,
+) -> None:
     monkeypatch.chdir(tmp_path)
     if text is not None:
         Path("config.yaml").write_text(text)
@@ -339,20 +362,20 @@ def test_bad_configs(tmp_path, monkeypatch, capsys, command, text, wanted):
     assert err.count("\n") == 1
 
 
-def test_unknown_options(here, capsys):
+def test_unknown_options(here: Plan, capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = call(capsys, "where", "1", "2", "3", "--nothing")
     assert (code, err) == (1, "error: there is no option --nothing; see --help\n")
     assert call(capsys, "plan", "--nothing")[0] == 2
     assert call(capsys, "where", "1", "2")[0] == 2
 
 
-def test_version(capsys):
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     from importlib.metadata import version
 
     assert call(capsys, "--version") == (0, f"connectomake {version('connectomake')}\n", "")
 
 
-def test_programs_are_named_as_they_can_be_typed(tmp_path, monkeypatch):
+def test_programs_are_named_as_they_can_be_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.executable", str(tmp_path / ".venv/bin/python"))
     monkeypatch.setenv("PATH", "")
@@ -369,7 +392,7 @@ def test_programs_are_named_as_they_can_be_typed(tmp_path, monkeypatch):
     assert common.program("connectomake") == "connectomake"
 
 
-def imports_of(args):
+def imports_of(args: Any) -> subprocess.CompletedProcess[str]:
     """Run a command in its own process, which prints its modules to stderr."""
     call = f"from connectomake.cli import main\ntry: main({args})"
     code = f"import sys\n{call}\nfinally: print(sorted(sys.modules), file=sys.stderr)"
@@ -377,7 +400,7 @@ def imports_of(args):
 
 
 @pytest.mark.slow
-def test_help_is_quick_and_names_all_commands():
+def test_help_is_quick_and_names_all_commands() -> None:
     done = imports_of(["--help"])
     for name in ("plan", "check", "where", "block", "progress", "summary", "verify", "view", "phantom"):
         assert name in done.stdout
@@ -389,7 +412,7 @@ def test_help_is_quick_and_names_all_commands():
 @pytest.mark.parametrize(
     "args", [["plan"], ["where", "1", "2", "3"], ["progress"], ["verify"], ["summary"], ["view", "--print-only"]]
 )
-def test_neither_torch_nor_cloudvolume_is_imported(here, args):
+def test_neither_torch_nor_cloudvolume_is_imported(here: Plan, args: list[str]) -> None:
     done = imports_of(args)
     assert "'torch'" not in done.stderr
     assert "'cloudvolume'" not in done.stderr
@@ -398,7 +421,7 @@ def test_neither_torch_nor_cloudvolume_is_imported(here, args):
 # progress
 
 
-def test_progress_of_a_whole_run(here, capsys):
+def test_progress_of_a_whole_run(here: Plan, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = call(capsys, "progress")
     rows = [line.split() for line in out.splitlines() if "█" in line]
     assert code == 0
@@ -406,12 +429,14 @@ def test_progress_of_a_whole_run(here, capsys):
     assert all(row[-1] == "done" and row[2] == row[3] and row[4] == "100" for row in rows)
 
 
-def test_progress_before_the_first_file(fresh, capsys):
+def test_progress_before_the_first_file(fresh: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = call(capsys, "progress")[1]
     assert out.count("not begun") == len(stage_files(resolve(CONFIG)))
 
 
-def test_progress_while_running(whole_run, tmp_path, monkeypatch, capsys):
+def test_progress_while_running(
+    whole_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     import shutil
 
     shutil.copytree(whole_run, tmp_path / "copy")
@@ -428,13 +453,15 @@ def test_progress_while_running(whole_run, tmp_path, monkeypatch, capsys):
     os.utime(targets.shard("affinity", 0), (now - 9000,) * 2)
 
 
-def test_watching_a_finished_run_ends(here, capsys):
+def test_watching_a_finished_run_ends(here: Plan, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = call(capsys, "progress", "--watch")
     assert code == 0
     assert "done" in out
 
 
-def test_files_of_other_settings_do_not_count(whole_run, tmp_path, monkeypatch, capsys):
+def test_files_of_other_settings_do_not_count(
+    whole_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     import shutil
 
     shutil.copytree(whole_run, tmp_path / "copy")
@@ -447,7 +474,9 @@ def test_files_of_other_settings_do_not_count(whole_run, tmp_path, monkeypatch, 
     assert "out of date" in call(capsys, "summary")[1]
 
 
-def test_temporary_files_count_once_used(whole_run, tmp_path, monkeypatch, capsys):
+def test_temporary_files_count_once_used(
+    whole_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     import shutil
 
     shutil.copytree(whole_run, tmp_path / "copy")
@@ -461,7 +490,7 @@ def test_temporary_files_count_once_used(whole_run, tmp_path, monkeypatch, capsy
     assert all(line.split()[-1] == "done" for line in out.splitlines() if "█" in line)
 
 
-def test_rate_leaves_out_pauses():
+def test_rate_leaves_out_pauses() -> None:
     assert rate(()) is None
     assert rate((5.0,)) is None
     assert rate((0.0, 2.0, 4.0)) == 0.5
@@ -472,7 +501,7 @@ def test_rate_leaves_out_pauses():
 # summary
 
 
-def test_summary(here, capsys):
+def test_summary(here: Plan, capsys: pytest.CaptureFixture[str]) -> None:
     from connectomake.objects import read_parquet
 
     folder = Path("out/benchmarks/affinity")
@@ -501,7 +530,7 @@ def test_summary(here, capsys):
     assert together.rstrip().endswith("1.9 s"), "the time of all jobs that were measured, and no speed"
 
 
-def test_summary_warns_of_jobs_that_took_more_memory_than_they_ask_for(here, capsys):
+def test_summary_warns_of_jobs_that_took_more_memory_than_they_ask_for(here: Plan, capsys: pytest.CaptureFixture[str]) -> None:
     folder = Path("out/benchmarks/segmentation")
     folder.mkdir(parents=True, exist_ok=True)
     names = [here.grid.name(block) for block in here.grid.ids]
@@ -512,7 +541,7 @@ def test_summary_warns_of_jobs_that_took_more_memory_than_they_ask_for(here, cap
     assert f"--set-resources segmentation:mem_mb={int(1.2 * 9001) + 1}" in said
 
 
-def test_summary_of_an_unfinished_run(fresh, capsys):
+def test_summary_of_an_unfinished_run(fresh: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = call(capsys, "summary")
     assert code == 0
     assert "not yet counted" in out
@@ -522,7 +551,7 @@ def test_summary_of_an_unfinished_run(fresh, capsys):
 # numbers
 
 
-def test_numbers_are_readable():
+def test_numbers_are_readable() -> None:
     assert [bytes_text(n) for n in (0, 999, 1000, 999_960, 2.5e9)] == ["0 B", "999 B", "1.0 kB", "1.0 MB", "2.5 GB"]
     assert voxels_text(27e6) == "27.0 Mvox"
     assert [seconds_text(s) for s in (0.4, 45, 720, 9000, 500_000)] == ["0.4 s", "45 s", "12 min", "2.5 h", "5.8 days"]
@@ -533,7 +562,7 @@ def test_numbers_are_readable():
 
 
 @pytest.mark.slow
-def test_phantom(fresh, capsys):
+def test_phantom(fresh: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import h5py
 
     code, out, _ = call(capsys, "phantom", "p/phantom.h5", "--shape", "24", "28", "32", "--seed", "3")
@@ -543,7 +572,7 @@ def test_phantom(fresh, capsys):
         assert file["raw"].shape == (24, 28, 32)
 
 
-def test_summary_counts_a_block_once_whatever_the_thresholds(here):
+def test_summary_counts_a_block_once_whatever_the_thresholds(here: Plan) -> None:
     from connectomake.cli.summary import _rows
     from connectomake.reporting.stage_files import stages_of_files
 

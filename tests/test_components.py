@@ -1,6 +1,7 @@
 """Labelling of one block against cc3d and NumPy."""
 
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,14 +20,14 @@ from tests.octree_reference import components_of
 SHAPES = st.tuples(st.integers(1, 9), st.integers(1, 9), st.integers(1, 20))
 
 
-def first_voxels(labels):
+def first_voxels(labels: np.ndarray) -> np.ndarray:
     """Replace each label by 1 + raster index of its first voxel."""
     values, first = np.unique(labels, return_index=True)
     ids = np.where(values == 0, 0, first + 1).astype(np.uint64)
     return ids[np.searchsorted(values, labels)]
 
 
-def measured(labels, box, roi):
+def measured(labels: np.ndarray, box: Box, roi: Box) -> list[tuple[np.ndarray | int, ...]]:
     """Compute the table with NumPy, one label at a time."""
     rows = []
     for label in range(1, int(labels.max(initial=0)) + 1):
@@ -37,7 +38,7 @@ def measured(labels, box, roi):
     return rows
 
 
-def check_table(table, labels, box, roi):
+def check_table(table: ComponentTable, labels: np.ndarray, box: Box, roi: Box) -> None:
     rows = measured(labels, box, roi)
     assert len(table) == len(rows)
     for i, (key, voxels, start, stop, sums) in enumerate(rows):
@@ -47,7 +48,9 @@ def check_table(table, labels, box, roi):
 
 
 @given(SHAPES, st.sampled_from([6, 18, 26]), st.floats(0, 1), st.integers(0, 2**32 - 1), st.booleans())
-def test_labels_and_table_equal_the_reference(shape, connectivity, density, seed, as_bytes):
+def test_labels_and_table_equal_the_reference(
+    shape: tuple[int, int, int], connectivity: int, density: float, seed: int, as_bytes: bool
+) -> None:
     rng = np.random.default_rng(seed)
     values = (rng.random(shape) < density).astype(np.float32)
     offset = tuple(int(v) for v in rng.integers(-50, 50, 3))
@@ -66,7 +69,7 @@ def test_labels_and_table_equal_the_reference(shape, connectivity, density, seed
 
 
 @pytest.mark.parametrize("threshold", [0, 0.2, 0.28, 0.35, 0.5, 0.6, 0.8, 0.999])
-def test_uint8_threshold_is_an_integer(threshold):
+def test_uint8_threshold_is_an_integer(threshold: float) -> None:
     from fractions import Fraction
 
     bound = threshold_for(threshold, "uint8")
@@ -74,19 +77,19 @@ def test_uint8_threshold_is_an_integer(threshold):
         assert (value > bound) == (Fraction(value, 255) > Fraction(str(threshold)))
 
 
-def test_float_threshold_compares_as_numpy_does():
+def test_float_threshold_compares_as_numpy_does() -> None:
     values = np.array([0.1, 0.3, np.nextafter(np.float32(0.3), np.float32(1)), 0.9], np.float32).reshape(1, 1, 4)
     box = Box.of_shape(values.shape)
     np.testing.assert_array_equal(label_block(values, 0.3, 6, box, box).labels > 0, values > 0.3)
 
 
 @pytest.mark.parametrize("threshold", [-0.1, 1, 1.5, float("nan")])
-def test_bad_threshold_is_refused(threshold):
+def test_bad_threshold_is_refused(threshold: float) -> None:
     with pytest.raises(ConfigError, match="the threshold must be at least 0 and below 1, got"):
         threshold_for(threshold, "uint8")
 
 
-def test_bad_values_are_refused():
+def test_bad_values_are_refused() -> None:
     box = Box.of_shape((2, 3, 9), (-5, 0, 7))
     values = np.zeros(box.shape, np.float32)
     values[1, 2, 8] = np.nan
@@ -100,7 +103,7 @@ def test_bad_values_are_refused():
         label_block(np.zeros((2, 3, 8), np.float32), 0.5, 6, box, box)
 
 
-def test_block_file_holds_table_and_faces(tmp_path):
+def test_block_file_holds_table_and_faces(tmp_path: Path) -> None:
     values = np.random.default_rng(0).random((5, 6, 7)) < 0.4
     box = Box.of_shape(values.shape)
     result = label_block(values, 0, 26, box, box)
@@ -117,7 +120,7 @@ def test_block_file_holds_table_and_faces(tmp_path):
         np.testing.assert_array_equal(arrays[f"faces/{name}"], getattr(result.faces, name))
 
 
-def test_one_long_run_beyond_the_first_capacity():
+def test_one_long_run_beyond_the_first_capacity() -> None:
     values = np.zeros((1, 4, 4000), np.uint8)
     values[..., ::2] = 255
     box = Box.of_shape(values.shape)

@@ -16,7 +16,7 @@ from connectomake.segmentation import halo_planes, remap, remap_chunks
 CODEC = "compressed_segmentation"
 
 
-def test_remap_looks_up_every_voxel():
+def test_remap_looks_up_every_voxel() -> None:
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 50, (4, 5, 6), dtype=np.uint32)
     ids = np.concatenate([[0], rng.integers(1, 2**60, 49)]).astype(np.uint64)
@@ -27,12 +27,12 @@ def test_remap_looks_up_every_voxel():
 
 
 @pytest.mark.parametrize("length", [0, 5])
-def test_a_label_without_an_id_is_an_error(length):
+def test_a_label_without_an_id_is_an_error(length: int) -> None:
     with pytest.raises(RunError, match="label 7 has no id"):
         remap(np.full((1, 1, 3), 7, np.uint32), np.zeros(length, np.uint64))
 
 
-def test_halo_is_the_low_planes():
+def test_halo_is_the_low_planes() -> None:
     block = np.arange(24, dtype=np.uint64).reshape(2, 3, 4)
     halo = halo_planes(block)
     np.testing.assert_array_equal(halo["halo/z"], block[0])
@@ -40,14 +40,14 @@ def test_halo_is_the_low_planes():
     np.testing.assert_array_equal(halo["halo/x"], block[:, :, 0])
 
 
-def specs(roi, block, chunk):
+def specs(roi: Box, block: tuple[int, int, int], chunk: tuple[int, int, int]) -> list[LayerSpec]:
     """The layers of local labels and of final ids."""
     return [LayerSpec("l", d, 1, roi, block, chunk, (1, 1, 1), "segmentation", CODEC) for d in ("uint32", "uint64")]
 
 
 @settings(deadline=None)
 @given(st.integers(1, 19), st.integers(1, 19), st.integers(1, 19), st.integers(1, 60), st.integers(1, 60))
-def test_chunks_give_what_the_whole_block_gives(z, y, x, labels, objects):
+def test_chunks_give_what_the_whole_block_gives(z: int, y: int, x: int, labels: int, objects: int) -> None:
     roi = Box((5, -2, 0), (5 + 2 * z, 2 * y - 3, x))
     local, final = specs(roi, (16, 32, 32), (8, 16, 16))
     rng = np.random.default_rng(z + y + x)
@@ -67,7 +67,7 @@ def test_chunks_give_what_the_whole_block_gives(z, y, x, labels, objects):
                 np.testing.assert_array_equal(halo[name], plane)
 
 
-def test_a_shard_with_a_label_without_an_id_is_not_made(tmp_path):
+def test_a_shard_with_a_label_without_an_id_is_not_made(tmp_path: Path) -> None:
     roi = Box.of_shape((8, 8, 8))
     local, final = specs(roi, (8, 8, 8), (4, 4, 4))
     write_block(tmp_path / "0.shard", local, 0, np.full(roi.shape, 7, np.uint32), {})
@@ -78,7 +78,7 @@ def test_a_shard_with_a_label_without_an_id_is_not_made(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["0.shard"]
 
 
-def test_chunks_of_another_shape_are_refused(tmp_path):
+def test_chunks_of_another_shape_are_refused(tmp_path: Path) -> None:
     local, other = (specs(Box.of_shape(s), s, s)[0] for s in ((8, 8, 8), (64, 64, 64)))
     write_block(tmp_path / "0.shard", local, 0, np.arange(512, dtype=np.uint32).reshape(8, 8, 8), {})
     with pytest.raises(LayerError, match="was written with other blocks or chunks"):

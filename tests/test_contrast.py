@@ -1,5 +1,8 @@
 """What is black and white in a viewer: from the values of a layer, so that none shows black or white all over."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -27,7 +30,7 @@ SPANS = {
 
 
 @pytest.mark.parametrize("name", SPANS)
-def test_the_span_is_that_of_the_image(tmp_path, monkeypatch, name):
+def test_the_span_is_that_of_the_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     image, source, sections, expected = SPANS[name]
     monkeypatch.chdir(tmp_path)
     plan = ingested(make_plan(tmp_path, image, source, **sections))
@@ -43,12 +46,21 @@ def test_the_span_is_that_of_the_image(tmp_path, monkeypatch, name):
     (chequered(-6, 6, "float32"), {"activation": "sigmoid"}, NONE, (-6, 6)),
     (chequered(0, 1, "uint8"), {"range": [0, 1]}, NONE, (0, 1)),
 ])  # fmt: skip
-def test_a_source_in_place_is_shown_as_it_is_stored(tmp_path, monkeypatch, image, source, sections, expected):
+def test_a_source_in_place_is_shown_as_it_is_stored(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    image: np.ndarray,
+    source: dict[str, Any],
+    sections: dict[str, None],
+    expected: tuple[int, int],
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert image_span(make_plan(tmp_path, image, source, in_place=True, **sections)) == expected
 
 
-def test_blocks_that_are_not_made_and_values_that_are_not_finite_do_not_matter(tmp_path, monkeypatch):
+def test_blocks_that_are_not_made_and_values_that_are_not_finite_do_not_matter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     image = chequered(0, 200, "float32")
     image[5:11, ::3] = np.nan
@@ -65,7 +77,15 @@ def test_blocks_that_are_not_made_and_values_that_are_not_finite_do_not_matter(t
 
 @pytest.mark.parametrize(("low", "high", "said"), [(0, 1, False), (0, 1.0005, False), (-8, 12, True), (0, 255, True)])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_an_affinity_beyond_one_is_shown_and_said(tmp_path, monkeypatch, capsys, low, high, said, channels):
+def test_an_affinity_beyond_one_is_shown_and_said(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    low: int,
+    high: float,
+    said: bool,
+    channels: int,
+) -> None:
     monkeypatch.chdir(tmp_path)
     plan = make_plan(tmp_path, chequered(0, 255, "uint8"), channels=channels)
     values = np.stack([chequered(low, high, "float32")] * channels)
@@ -78,7 +98,7 @@ def test_an_affinity_beyond_one_is_shown_and_said(tmp_path, monkeypatch, capsys,
     assert [f"span {low:g} to {high:g}, but a probability is 0 to 1" in text for text in warnings] == [True] * said
 
 
-def test_view_says_it(tmp_path, monkeypatch, capsys):
+def test_view_says_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     import yaml
 
     monkeypatch.chdir(tmp_path)
@@ -92,7 +112,7 @@ def test_view_says_it(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(("low", "high", "dtype"), [(300, 3700, "uint16"), (-3000, 900, "int16"), (0, 255, "float32")])
-def test_the_reports_pictures_are_neither_black_nor_white(low, high, dtype):
+def test_the_reports_pictures_are_neither_black_nor_white(low: int, high: int, dtype: str) -> None:
     section = chequered(low, high, dtype)[0]
     picture = grey(section)
     assert (picture.min(), picture.max()) == (0, 1)
@@ -105,7 +125,7 @@ def test_the_reports_pictures_are_neither_black_nor_white(low, high, dtype):
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 255), (-3, 2), (20, 20.5), (0, 1), (0.2, 0.4)])
-def test_thumbnails_of_float_images_are_neither_black_nor_white(low, high):
+def test_thumbnails_of_float_images_are_neither_black_nor_white(low: float, high: float) -> None:
     section = chequered(low, high, "float32")[:1]
     beyond = low < 0 or high > 1
     picture = shaded(section, stretch=True)

@@ -8,8 +8,10 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from urllib.parse import urlsplit
 
 import h5py
@@ -22,6 +24,7 @@ from connectomake.credentials import hidden, redacted, revealed
 from connectomake.errors import SourceError
 from connectomake.geometry import Box
 from connectomake.jobs import run
+from connectomake.pipeline.job import Job
 from connectomake.planning.plan import Plan
 from connectomake.planning.resolve import plan_path, prepare_plan
 from connectomake.sources import open_source
@@ -32,7 +35,7 @@ SECRET = "s3cr3t%2Fw"
 
 
 @pytest.fixture(autouse=True)
-def unknown(monkeypatch, tmp_path):
+def unknown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(credentials, "_known", {})
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
 
@@ -40,7 +43,7 @@ def unknown(monkeypatch, tmp_path):
 class Guarded(http.server.SimpleHTTPRequestHandler):
     """Serves a folder, with ranges, to who knows the password or the token."""
 
-    def do_GET(self):
+    def do_GET(self) -> None:
         wanted = "Basic " + base64.b64encode(b"ann:s3cr3t/w").decode()
         place = Path(self.directory, urlsplit(self.path).path.lstrip("/"))
         if self.headers.get("Authorization") != wanted and f"token={SECRET}" not in self.path:
@@ -60,12 +63,12 @@ class Guarded(http.server.SimpleHTTPRequestHandler):
 
     do_HEAD = do_GET
 
-    def log_message(self, *args):
+    def log_message(self, *args: str | int) -> None:
         pass
 
 
 @pytest.fixture
-def server(tmp_path):
+def server(tmp_path: Path) -> Iterator[str]:
     """A folder with an image as HDF5 and as precomputed, behind a password; its address without it."""
     import tensorstore as ts
 
@@ -87,7 +90,7 @@ def server(tmp_path):
     made.server_close()
 
 
-def addresses(host, name):
+def addresses(host: str, name: str) -> dict[str, str]:
     return {
         "user": f"http://ann:{SECRET}@{host}/{name}",
         "query": f"http://{host}/{name}?part=1&token={SECRET}",
@@ -96,7 +99,7 @@ def addresses(host, name):
 
 @pytest.mark.parametrize("how", ["user", "query"])
 @pytest.mark.parametrize(("name", "dataset"), [("a.h5", "raw"), ("vol", None)])
-def test_sources_are_read_and_their_secret_is_kept(server, name, dataset, how):
+def test_sources_are_read_and_their_secret_is_kept(server: str, name: str, dataset: str | None, how: str) -> None:
     url = addresses(server, name)[how]
     source = open_source(url, dataset, (8, 8, 8))
     assert source.path == f"http://{server}/{name}"
@@ -106,27 +109,29 @@ def test_sources_are_read_and_their_secret_is_kept(server, name, dataset, how):
 
 
 @pytest.mark.parametrize(("name", "dataset"), [("a.h5", "raw"), ("vol", None)])
-def test_netrc(server, name, dataset, tmp_path):
+def test_netrc(server: str, name: str, dataset: str | None, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"401|credentials"):
         open_source(f"http://{server}/{name}", dataset, (8, 8, 8))
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login ann password s3cr3t/w\n")
     assert open_source(f"http://{server}/{name}", dataset, (8, 8, 8)).read(Box.of_shape((1, 1, 2))).size == 2
 
 
-def config_of(url, dataset):
+def config_of(url: str, dataset: str | str | None) -> dict[str, Any]:
     return {
         "outdir": "out", "block": [16, 16, 16], "chunk": [8, 8, 8], "meshes": {"enabled": False, "cell": [8, 8, 8]},
         "source": {"path": url, "dataset": dataset, "voxel_size": [8, 8, 8]}, "keep": ["image"],
     }  # fmt: skip
 
 
-def job_of_image(config):
+def job_of_image(config: dict[str, Any]) -> SimpleNamespace:
     """What the script of the first block's job gets."""
     return SimpleNamespace(rule="image", log=[], input=[], output=[], wildcards=SimpleNamespace(block="0"), config=config)
 
 
 @pytest.mark.parametrize("how", ["user", "query"])
-def test_the_plan_holds_no_secret_and_jobs_read_all_the_same(server, tmp_path, monkeypatch, how):
+def test_the_plan_holds_no_secret_and_jobs_read_all_the_same(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     config = config_of(addresses(server, "a.h5")[how], "raw")
     prepare_plan(config)
@@ -143,7 +148,7 @@ def test_the_plan_holds_no_secret_and_jobs_read_all_the_same(server, tmp_path, m
 
 
 @pytest.mark.slow
-def test_nothing_that_is_printed_holds_a_secret(server, tmp_path):
+def test_nothing_that_is_printed_holds_a_secret(server: str, tmp_path: Path) -> None:
     for name, dataset in (("a.h5", "raw"), ("absent.h5", "raw"), ("absent", None), ("vol", None)):
         for how, url in addresses(server, name).items():
             folder = tmp_path / f"{name}-{how}"
@@ -159,13 +164,15 @@ def test_nothing_that_is_printed_holds_a_secret(server, tmp_path):
             assert not [path for path in left if b"s3cr3t" in path.read_bytes()]
 
 
-def test_a_traceback_in_a_log(server, tmp_path, monkeypatch, capsys):
+def test_a_traceback_in_a_log(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     config = config_of(addresses(server, "a.h5")["user"], "raw")
     prepare_plan(config)
     stored = json.loads(Path(plan_path(config)).read_text())
 
-    def fails(made):
+    def fails(made: Job) -> None:
         raise ValueError(f"cannot reach http://ann:{SECRET}@{server}/a.h5?token={SECRET}&x=1")
 
     with pytest.raises(SystemExit):
@@ -189,13 +196,13 @@ def test_a_traceback_in_a_log(server, tmp_path, monkeypatch, capsys):
         ("mail ann@host about x?token=1", "mail ann@host about x?token=1"),
     ],
 )
-def test_redacted(text, shown):
+def test_redacted(text: str, shown: str) -> None:
     assert redacted(text) == shown
     assert str(SourceError(text)) == shown
 
 
 @pytest.mark.parametrize("kind", ["", "zarr://", "precomputed://"])
-def test_hidden_and_revealed(kind):
+def test_hidden_and_revealed(kind: str) -> None:
     url = "https://ann:a%40b@host:81/x.zarr"
     assert hidden(f"{kind}{url}") == f"{kind}https://host:81/x.zarr"
     for below in ("", "/", "/0/.zarray"):
@@ -206,7 +213,7 @@ def test_hidden_and_revealed(kind):
         assert revealed(other) == other
 
 
-def test_a_report_shows_no_secret(tmp_path, monkeypatch):
+def test_a_report_shows_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Snakemake shows the config files in its report."""
     from snakemake.report import ConfigfileRecord
 

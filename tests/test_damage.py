@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import deflate
@@ -30,7 +31,7 @@ FILES, ENCODINGS = 28, 240
 
 
 @pytest.fixture(scope="module")
-def lines(tmp_path_factory):
+def lines(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, str, int, str]]:
     """What the child process said of each mutation: kind, mutation, seed and outcome."""
     folder = tmp_path_factory.mktemp("damage")
     with pytest.MonkeyPatch.context() as patch:
@@ -48,7 +49,7 @@ def lines(tmp_path_factory):
     return [(*json.loads(case + "]"), json.loads(found)) for case, found in (line.rsplit("] ", 1) for line in said)]
 
 
-def test_no_damaged_file_is_read_as_other_values(lines):
+def test_no_damaged_file_is_read_as_other_values(lines: list[tuple[str, str, int, str]]) -> None:
     of_files = lines[: -4 * ENCODINGS]
     assert {found for *_, found in of_files} == {"same", "error"}, [
         line for line in of_files if line[3] not in ("same", "error")
@@ -58,7 +59,7 @@ def test_no_damaged_file_is_read_as_other_values(lines):
     assert len({kind for kind, *_ in of_files}) == 17
 
 
-def test_no_damaged_encoding_leads_out_of_its_bytes(lines):
+def test_no_damaged_encoding_leads_out_of_its_bytes(lines: list[tuple[str, str, int, str]]) -> None:
     found = Counter((kind, found) for kind, _, _, found in lines[-4 * ENCODINGS :])
     for kind in ("decoded", "relabelled", "part"):
         assert found[kind, "values"]
@@ -66,7 +67,7 @@ def test_no_damaged_encoding_leads_out_of_its_bytes(lines):
 
 
 @pytest.mark.parametrize("encoding", ["raw", "compressed_segmentation"])
-def test_four_zero_bytes_at_the_end_of_a_storage_chunk(encoding, tmp_path):
+def test_four_zero_bytes_at_the_end_of_a_storage_chunk(encoding: str, tmp_path: Path) -> None:
     """libdeflate takes them for a length of nothing, and returns that without having looked at the checksum."""
     side = (8, 8, 8)
     spec = LayerSpec("seg", "uint64", 1, Box((0, 0, 0), side), side, side, (1, 1, 1), "segmentation", encoding)
@@ -80,7 +81,7 @@ def test_four_zero_bytes_at_the_end_of_a_storage_chunk(encoding, tmp_path):
         read_block(path, spec, 0)
 
 
-def test_sizes_that_compressed_bytes_cannot_have():
+def test_sizes_that_compressed_bytes_cannot_have() -> None:
     whole = compress(b"voxels" * 100, 1)
     assert decompress(whole, 600) == b"voxels" * 100
     for last in (bytes(4), b"\xff" * 4, (599).to_bytes(4, "little")):
@@ -93,7 +94,7 @@ def test_sizes_that_compressed_bytes_cannot_have():
             decompress(short)
 
 
-def words(*values):
+def words(*values: int) -> bytes:
     return np.array(values, "<u4").tobytes()
 
 
@@ -105,7 +106,7 @@ def words(*values):
         words(1, 1 << 24 | 18, 2, *[0xFFFFFFFF] * 16, 5, 0), words(1, 3, 2, 7),
     ],
 )  # fmt: skip
-def test_encodings_that_point_elsewhere(data):
+def test_encodings_that_point_elsewhere(data: bytes) -> None:
     for decode in (
         lambda: check(data, (1, 8, 8, 8), 8),
         lambda: decode_part(data, (8, 8, 8), (1, 8, 8)),
@@ -117,14 +118,14 @@ def test_encodings_that_point_elsewhere(data):
 
 @pytest.mark.parametrize("dtype", [np.uint32, np.uint64])
 @pytest.mark.parametrize("shape", [(1, 8, 8, 8), (2, 9, 7, 17), (1, 1, 1, 1)])
-def test_what_is_written_is_sound(shape, dtype):
+def test_what_is_written_is_sound(shape: tuple[int, int, int, int], dtype: type[np.generic]) -> None:
     rng = np.random.default_rng(3)
     for highest in (1, 2, 300, 2**31):
         data = encode(rng.integers(0, highest, shape).astype(dtype))
         check(data, shape, np.dtype(dtype).itemsize)
 
 
-def encoded_elsewhere():
+def encoded_elsewhere() -> Iterator[tuple[str, bytes, np.ndarray]]:
     """A chunk in each encoding of other programs that is decoded apart: bytes, shape, dtype, values."""
     import compresso
     import crackle
@@ -138,7 +139,7 @@ def encoded_elsewhere():
 
 
 @pytest.mark.parametrize(("encoding", "whole", "values"), encoded_elsewhere(), ids=lambda v: v if isinstance(v, str) else "")
-def test_decoders_that_trust_their_input_run_apart(encoding, whole, values):
+def test_decoders_that_trust_their_input_run_apart(encoding: str, whole: bytes, values: np.ndarray) -> None:
     """Of 600 damaged chunks 3, 16 and 30 end the process that decodes them; it must not be this one."""
     decoder, refused = Decoder(), 0
     for seed in range(18):
@@ -159,7 +160,7 @@ def test_decoders_that_trust_their_input_run_apart(encoding, whole, values):
         decoder.decode(whole, encoding, (8, 8, 8, 1), values.dtype)
 
 
-def test_a_decoder_that_ends_by_a_signal_is_told(monkeypatch):
+def test_a_decoder_that_ends_by_a_signal_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     decoder = Decoder()
     monkeypatch.setattr(decoder_module, "_send", lambda *_: decoder._process.kill())
     with pytest.raises(ValueError, match="its decoder ended by signal SIGKILL"):

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 from pathlib import Path
+from typing import IO, Any
 
 import pytest
 
@@ -11,10 +12,12 @@ from connectomake.cli import main
 from connectomake.layers import read_record, write_columns
 from connectomake.layers.companions import check_companion, check_form, companion_checksums
 from connectomake.layers.records import comment_of
+from connectomake.pipeline.expected import Expected
 from connectomake.pipeline.registry import Stages
 from connectomake.pipeline.targets import Targets
 from connectomake.planning.freshness import ENDS, is_stale, is_text_stale
 from connectomake.planning.infos import info_text
+from connectomake.planning.plan import Plan
 from connectomake.verify import verify
 from tests.damage import WAYS
 from tests.every_kind import every_kind, kinds
@@ -24,18 +27,18 @@ ROOT = os.geteuid() == 0
 
 
 @pytest.fixture
-def run(copied_run):
+def run(copied_run: Plan) -> Plan:
     return copied_run
 
 
-def damaged(way, files):
+def damaged(way: str, files: Any) -> set[str]:
     """Damage files; return those paths whose damage can be seen: root reads what nobody may read."""
     for file in files:
         WAYS[way](Path(file.path))
     return set() if ROOT and way == "unreadable" else {file.path for file in files}
 
 
-def check(plan, paths):
+def check(plan: Plan, paths: set[str]) -> None:
     report = verify(plan, every_chunk=True)
     assert {fault.path for fault in report.faults} == paths
     assert all(p.isprintable() and re.search("rerun|makes it|run `", p) for p in report.problems)
@@ -43,11 +46,11 @@ def check(plan, paths):
     assert all(path in text or re.search("all . files of the stage info are missing", text) for path in paths)
 
 
-def there(plan):
+def there(plan: Plan) -> dict[str, Expected]:
     return {kind: file for kind, file in kinds(plan).items() if file.needed}
 
 
-def restore(whole, files):
+def restore(whole: Any, files: Any) -> None:
     for file in files:
         path = Path(file.path)
         if path.is_dir() and not path.is_symlink():
@@ -58,7 +61,7 @@ def restore(whole, files):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
-def test_exactly_the_damaged_files_are_named(run, whole_run, way):
+def test_exactly_the_damaged_files_are_named(run: Plan, whole_run: Path, way: str) -> None:
     """First files with records, then those whose checksums stand in records."""
     for beside_ in (False, True):
         files = [f for f in there(run).values() if (f.beside is not None) == beside_]
@@ -69,7 +72,7 @@ def test_exactly_the_damaged_files_are_named(run, whole_run, way):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
-def test_nothing_stops_the_commands(run, capfd, way):
+def test_nothing_stops_the_commands(run: Plan, capfd: pytest.CaptureFixture[str], way: str) -> None:
     damaged(way, there(run).values())
     for command, code in (("progress", 0), ("summary", 0), ("verify", int(not (ROOT and way == "unreadable")))):
         with pytest.raises(SystemExit) as ended:
@@ -80,7 +83,7 @@ def test_nothing_stops_the_commands(run, capfd, way):
 
 
 @pytest.mark.parametrize("way", [w for w in WAYS if "flipped" not in w and w not in ("missing", "not UTF-8")])
-def test_a_run_starts_and_takes_it_for_outdated(run, way):
+def test_a_run_starts_and_takes_it_for_outdated(run: Plan, way: str) -> None:
     for file in there(run).values():
         seen = damaged(way, [file])
         path, fingerprint = file.path, Stages(run).fingerprint(file.stage) if file.stage != "info" else ""
@@ -91,18 +94,18 @@ def test_a_run_starts_and_takes_it_for_outdated(run, way):
         assert stale == bool(seen), path
 
 
-def test_the_object_table_is_that_of_objects(run, monkeypatch):
+def test_the_object_table_is_that_of_objects(run: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     """A history of merges is no object table, though it has the same ending."""
     Path(Targets(run).objects).unlink()
     write_columns("out/agglomeration/merges.parquet", {})
     check(run, {Targets(run).objects})
 
 
-def test_an_unreadable_file_is_stale_and_named(run, monkeypatch):
+def test_an_unreadable_file_is_stale_and_named(run: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     """What root cannot try: the system refuses to open the file."""
     path = Targets(run).objects
 
-    def refuse(self, *args, **kwargs):
+    def refuse(self: Path, *args: str, **kwargs: Any) -> IO[bytes]:
         if str(self) == path:
             raise PermissionError(13, "Permission denied", path)
         return opened(self, *args, **kwargs)
@@ -114,7 +117,7 @@ def test_an_unreadable_file_is_stale_and_named(run, monkeypatch):
     assert "delete it and rerun" in problem
 
 
-def test_results_without_checksums_beside_them_stay(run):
+def test_results_without_checksums_beside_them_stay(run: Plan) -> None:
     """Those that were made before there were any."""
     targets, stages = Targets(run), Stages(run)
     results = targets.evaluation()
@@ -128,7 +131,7 @@ def test_results_without_checksums_beside_them_stay(run):
     assert is_stale(results["table"], stages.fingerprint("evaluation"), [results["scores"], results["worst"]])
 
 
-def test_reports_of_before_stay(tmp_path):
+def test_reports_of_before_stay(tmp_path: Path) -> None:
     (tmp_path / "report").mkdir()
     for suffix, end in ENDS.items():
         path = tmp_path / "report" / f"page{suffix}"
@@ -138,7 +141,7 @@ def test_reports_of_before_stay(tmp_path):
         assert is_stale(path, "today")
 
 
-def test_a_record_in_a_page(tmp_path):
+def test_a_record_in_a_page(tmp_path: Path) -> None:
     path, other = tmp_path / "page.html", tmp_path / "data" / "table.csv"
     other.parent.mkdir()
     other.write_text("a\n1\n")
@@ -152,14 +155,14 @@ def test_a_record_in_a_page(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Any:
     flow = every_kind(tmp_path_factory.mktemp("every") / "run")
     flow.run()
     return flow
 
 
 @pytest.fixture
-def copied(whole, tmp_path, monkeypatch):
+def copied(whole: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     shutil.copytree(whole.folder, tmp_path / "run", symlinks=True)
     monkeypatch.chdir(tmp_path / "run")
     return Flow(tmp_path / "run", whole.shape, whole.config)
@@ -167,7 +170,7 @@ def copied(whole, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
-def test_of_every_kind(copied, whole, way):
+def test_of_every_kind(copied: Any, whole: Any, way: str) -> None:
     plan = copied.plan()
     for beside_ in (False, True):
         files = [f for f in kinds(plan).values() if (f.beside is not None) == beside_]

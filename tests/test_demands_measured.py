@@ -38,18 +38,18 @@ LARGE = {
 
 
 @pytest.fixture(scope="module")
-def demands():
+def demands() -> Demands:
     case = cases()["demo"]
     config = {**case.config, **{name: {**case.config[name], **values} for name, values in CHANGES.items()}}
     return Demands(dataclasses.replace(case, config=config).plan())
 
 
-def test_every_stage_with_a_size_of_its_process_was_measured():
+def test_every_stage_with_a_size_of_its_process_was_measured() -> None:
     assert {*DEMO, "traces", "assign", "thumbnail", "info"} == RULES.keys(), "assign is as lookup, thumbnail as pyramid"
 
 
 @pytest.mark.parametrize("stage", DEMO)
-def test_a_job_of_the_demo_fits(demands, tmp_path, stage):
+def test_a_job_of_the_demo_fits(demands: Demands, tmp_path: Path, stage: str) -> None:
     least = estimate = demands.memory(stage)
     if RULES[stage][1].held_per_byte is not None:
         write_tables(tmp_path / "0.h5", {})
@@ -59,13 +59,13 @@ def test_a_job_of_the_demo_fits(demands, tmp_path, stage):
 
 
 @pytest.mark.parametrize("group", TRACES)
-def test_a_job_that_traces_a_group_of_the_demo_fits(demands, group):
+def test_a_job_that_traces_a_group_of_the_demo_fits(demands: Demands, group: str) -> None:
     asked = demands.memory("traces", item=Skeletons(demands.plan).tree.parse(0, group)) + REMOTE_MB
     assert asked / 3 <= TRACES[group] <= asked
 
 
 @pytest.mark.parametrize("stage", LARGE)
-def test_what_holds_large_tables_fits(demands, tmp_path, stage):
+def test_what_holds_large_tables_fits(demands: Demands, tmp_path: Path, stage: str) -> None:
     megabytes, took = LARGE[stage]
     path = Path(tmp_path / ("0.pack" if stage in {"gather", "meshes"} else "0.h5"))
     if path.suffix == ".pack":

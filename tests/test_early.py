@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
         (b"- a\n- b\n", "cannot be read as a config"),
     ],
 )
-def test_a_target_taken_for_a_config_is_named_with_the_way_out(tmp_path, content, words):
+def test_a_target_taken_for_a_config_is_named_with_the_way_out(tmp_path: Path, content: bytes | None, words: str) -> None:
     path = tmp_path / "out of it.shard"
     if content is not None:
         path.write_bytes(content)
@@ -32,14 +32,14 @@ def test_a_target_taken_for_a_config_is_named_with_the_way_out(tmp_path, content
     assert f"--configfile CONFIG -- '{path}'" in str(caught.value)
 
 
-def test_a_config_is_read_as_ever(tmp_path):
+def test_a_config_is_read_as_ever(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text("a: 1\n")
     assert explained(load_configfile)(path) == load_configfile(path)
 
 
 @pytest.mark.slow
-def test_snakemake_says_so(tmp_path):
+def test_snakemake_says_so(tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-m",

@@ -3,6 +3,9 @@
 import json
 import math
 import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -41,7 +44,7 @@ SHAPES = st.tuples(*[st.integers(1, 9)] * 3)
 
 
 @st.composite
-def volumes(draw):
+def volumes(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, tuple[int, int, int]]:
     """Ground truth, segmentation and where they lie: blobs, noise, all one, all zero."""
     shape, seed = draw(SHAPES), draw(st.integers(0, 10**6))
     rng = np.random.default_rng(seed)
@@ -55,14 +58,20 @@ def volumes(draw):
     return gt, seg * np.uint64(draw(st.sampled_from([1, 2**40]))), draw(STARTS)
 
 
-def overlap(gt, seg, start=(0, 0, 0), block=None, tile=None):
+def overlap(
+    gt: np.ndarray,
+    seg: np.ndarray,
+    start: tuple[int, int, int] = (0, 0, 0),
+    block: Box | None = None,
+    tile: tuple[int, int, int] | None = None,
+) -> Overlap:
     """Of a whole volume, or of one block of it."""
     box = Box.of_shape(gt.shape, start)
     reads = [lambda b, a=a: np.ascontiguousarray(a[b.slices(start)]) for a in (gt, seg)]
     return overlap_of(*reads, [block or box], tile, box)
 
 
-def reference(gt, seg, ignore):
+def reference(gt: np.ndarray, seg: np.ndarray, ignore: tuple[int]) -> tuple[np.float64, ...]:
     """scikit-image's scores: split, merge, and where there are pairs of voxels the error with its two shares."""
     gt, seg = (np.unique(a, return_inverse=True)[1].reshape(a.shape) + (a.min() > 0) for a in (gt, seg))
     split, merge = variation_of_information(gt, seg, ignore_labels=ignore)
@@ -71,7 +80,7 @@ def reference(gt, seg, ignore):
 
 
 @given(volumes())
-def test_scores_are_those_of_scikit_image(case):
+def test_scores_are_those_of_scikit_image(case: tuple[np.ndarray, np.ndarray, tuple[int, int, int]]) -> None:
     gt, seg, start = case
     pairs = overlap(gt, seg, start).pairs
     for given_pairs, truth in ((pairs, gt), (pairs.take(pairs.keys[:, 1] != 0), np.where(seg, gt, 0))):
@@ -95,7 +104,12 @@ CUTS = st.tuples(*[st.integers(1, 7)] * 3)
 
 
 @given(volumes(), CUTS, CUTS, st.randoms())
-def test_the_result_is_the_same_bytes_for_every_cut(case, block, tile, random):
+def test_the_result_is_the_same_bytes_for_every_cut(
+    case: tuple[np.ndarray, np.ndarray, tuple[int, int, int]],
+    block: tuple[int, int, int],
+    tile: tuple[int, int, int],
+    random: Any,
+) -> None:
     gt, seg, start = case
     box = Box.of_shape(gt.shape, start)
     whole = overlap(gt, seg, start)
@@ -108,7 +122,7 @@ def test_the_result_is_the_same_bytes_for_every_cut(case, block, tile, random):
 
 
 @given(volumes())
-def test_tallies_are_those_of_plain_loops(case):
+def test_tallies_are_those_of_plain_loops(case: tuple[np.ndarray, np.ndarray, tuple[int, int, int]]) -> None:
     gt, seg, start = case
     found = overlap(gt, seg, start)
     pairs, splits, mergers = {}, {}, {}
@@ -128,12 +142,12 @@ def test_tallies_are_those_of_plain_loops(case):
         assert [(k, [c, f]) for k, c, f in rows] == sorted(expected.items())
 
 
-def note(rows, key, index):
+def note(rows: dict[tuple[int, ...], list[int]], key: tuple[int, ...], index: int) -> None:
     row = rows.setdefault(key, [0, index])
     row[0] += 1
 
 
-def test_many_labels_overflow_the_table_of_recent_ones_and_the_output(monkeypatch):
+def test_many_labels_overflow_the_table_of_recent_ones_and_the_output(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("connectomake.evaluation.stream._CAPACITY", 0)
     rng = np.random.default_rng(0)
     gt, seg = rng.integers(1, 2**62, (2, 6, 40, 50), dtype=np.uint64)
@@ -143,7 +157,7 @@ def test_many_labels_overflow_the_table_of_recent_ones_and_the_output(monkeypatc
     assert np.array_equal(gt.ravel()[found.first], found.keys[:, 0])
 
 
-def perturbed():
+def perturbed() -> tuple[np.ndarray, np.ndarray]:
     """Three objects; the first is cut at z = 5, the other two are merged by 77, which has a hole."""
     gt = np.zeros((10, 12, 14), np.uint64)
     gt[:, :, :5], gt[:, :6, 5:], gt[:, 7:, 5:] = 1, 2, 3
@@ -153,7 +167,7 @@ def perturbed():
     return gt, seg
 
 
-def test_faults_have_places_where_they_are():
+def test_faults_have_places_where_they_are() -> None:
     gt, seg = perturbed()
     start = (-100, 20, 3000)
     box = Box.of_shape(gt.shape, start)
@@ -172,7 +186,7 @@ def test_faults_have_places_where_they_are():
     assert sum(f["voi"] for f in result["worst_mergers"]) == pytest.approx(result["where_segmented"]["voi_merge"], abs=1e-12)
 
 
-def test_ignored_objects_do_not_count():
+def test_ignored_objects_do_not_count() -> None:
     gt, seg = perturbed()
     found = result_of(overlap(gt, seg), Box.of_shape(gt.shape), 5, [1, 3])
     alone = result_of(overlap(np.where(gt == 2, gt, 0), seg), Box.of_shape(gt.shape), 5)
@@ -181,7 +195,7 @@ def test_ignored_objects_do_not_count():
     assert found == alone
 
 
-def test_a_box_without_truth_is_an_error():
+def test_a_box_without_truth_is_an_error() -> None:
     gt, seg = perturbed()
     with pytest.raises(RunError, match="no labelled voxel in z 0:10, y 0:12, x 0:14"):
         result_of(overlap(gt * 0, seg), Box.of_shape(gt.shape), 5)
@@ -190,7 +204,9 @@ def test_a_box_without_truth_is_an_error():
 
 
 @given(volumes(), st.integers(0, 10**6))
-def test_a_curve_is_the_scores_of_relabelled_volumes(case, seed):
+def test_a_curve_is_the_scores_of_relabelled_volumes(
+    case: tuple[np.ndarray, np.ndarray, tuple[int, int, int]], seed: int
+) -> None:
     gt, seg, start = case
     ids = np.unique(seg)[1:]
     rng = np.random.default_rng(seed)
@@ -205,7 +221,7 @@ def test_a_curve_is_the_scores_of_relabelled_volumes(case, seed):
         assert point.all_voxels == scores_of(overlap(gt, new, start).pairs)
 
 
-def test_a_curve_becomes_a_table_and_a_picture(tmp_path):
+def test_a_curve_becomes_a_table_and_a_picture(tmp_path: Path) -> None:
     gt, seg = perturbed()
     ids = np.array([11, 12], np.uint64)
     points = curve_of(overlap(gt, seg).pairs, [(0.2, ids, ids), (0.8, ids, np.array([11, 11], np.uint64))])
@@ -218,7 +234,7 @@ def test_a_curve_becomes_a_table_and_a_picture(tmp_path):
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
-def test_supervoxels_without_a_segment_of_their_own_stay():
+def test_supervoxels_without_a_segment_of_their_own_stay() -> None:
     pairs = Contingency(np.array([[1, 0], [1, 5], [1, 9]], np.uint64), np.array([1, 2, 3]), np.array([0, 1, 2]))
     found = relabelled(pairs, np.array([9], np.uint64), np.array([5], np.uint64))
     assert found.keys.tolist() == [[1, 0], [1, 5]]
@@ -231,7 +247,7 @@ def test_supervoxels_without_a_segment_of_their_own_stay():
 
 
 @pytest.fixture
-def files(tmp_path, monkeypatch):
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     gt, seg = perturbed()
     with h5py.File("v.h5", "w") as file:
@@ -243,14 +259,14 @@ def files(tmp_path, monkeypatch):
     return tmp_path
 
 
-def evaluate(capsys, *options, volumes=("v.h5", "v.h5")):
+def evaluate(capsys: pytest.CaptureFixture[str], *options: str, volumes: Sequence[str] = ("v.h5", "v.h5")) -> str:
     with pytest.raises(SystemExit) as ended:
         main(["evaluate", *volumes, *options])
     assert ended.value.code == 0
     return capsys.readouterr().out
 
 
-def refused(capsys, *options, volumes=("v.h5", "v.h5")):
+def refused(capsys: pytest.CaptureFixture[str], *options: Any, volumes: Sequence[str] = ("v.h5", "v.h5")) -> str:
     with pytest.raises(SystemExit) as ended:
         main(["evaluate", *volumes, *options])
     error = capsys.readouterr().err
@@ -259,7 +275,7 @@ def refused(capsys, *options, volumes=("v.h5", "v.h5")):
     return error.strip()
 
 
-def test_the_command_prints_what_the_library_finds(files, capsys):
+def test_the_command_prints_what_the_library_finds(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     gt, seg = perturbed()
     options = ("--dataset-gt", "gt", "--dataset-seg", "seg")
     found = json.loads(evaluate(capsys, *options, "--json", "--worst", "4"))
@@ -273,7 +289,7 @@ def test_the_command_prints_what_the_library_finds(files, capsys):
     assert "worst mergers" not in text
 
 
-def test_a_placed_crop_is_compared_where_it_lies(files, capsys):
+def test_a_placed_crop_is_compared_where_it_lies(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     placed = json.loads(evaluate(capsys, "--dataset-gt", "small", "--dataset-seg", "seg", "--offset-gt", "1", "0", "0",
                                  "--offset-seg", "0", "0", "0", "--json"))  # fmt: skip
     assert placed["box"]["start"] == [1, 0, 0]
@@ -296,14 +312,14 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_input_is_one_sentence(files, capsys, name):
+def test_bad_input_is_one_sentence(files: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
     (gt, seg, *options), says = BAD[name]
     named = [*(["--dataset-gt", gt] if gt else []), *(["--dataset-seg", seg] if seg else [])]
     error = refused(capsys, *named, *options)
     assert all(piece in error for piece in says), error
 
 
-def stack_with_a_gap(folder, gap=3):
+def stack_with_a_gap(folder: Path, gap: int | None = 3) -> str:
     folder.mkdir()
     for z in range(6):
         if z != gap:
@@ -312,7 +328,9 @@ def stack_with_a_gap(folder, gap=3):
 
 
 @pytest.mark.parametrize(("which", "volume"), [("gt", "ground truth"), ("seg", "segmentation")])
-def test_gaps_of_a_stack_are_named_with_the_option_of_this_command(which, volume, tmp_path, capsys):
+def test_gaps_of_a_stack_are_named_with_the_option_of_this_command(
+    which: str, volume: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     paths = [stack_with_a_gap(tmp_path / name, 3 if name == which else None) for name in ("gt", "seg")]
     option = f"--missing-sections-{which}"
     error = refused(capsys, volumes=paths)
@@ -326,7 +344,7 @@ def test_gaps_of_a_stack_are_named_with_the_option_of_this_command(which, volume
     assert f"{option} 'fill' must be error or blank" in refused(capsys, option, "fill", volumes=paths)
 
 
-def test_gaps_and_folders_elsewhere_of_a_configs_ground_truth_are_named_with_its_keys(tmp_path):
+def test_gaps_and_folders_elsewhere_of_a_configs_ground_truth_are_named_with_its_keys(tmp_path: Path) -> None:
     section = {"ground_truth": stack_with_a_gap(tmp_path / "gt"), "dataset": None, "scale": None, "offset": None}
     with pytest.raises(SourceError, match=r"or set evaluation\.missing_sections: blank to read"):
         open_truth(section)
@@ -342,7 +360,9 @@ def test_gaps_and_folders_elsewhere_of_a_configs_ground_truth_are_named_with_its
 
 
 @pytest.mark.parametrize("which", ["gt", "seg"])
-def test_folders_elsewhere_are_named_with_the_option_of_this_command(which, files, tmp_path, monkeypatch, capsys):
+def test_folders_elsewhere_are_named_with_the_option_of_this_command(
+    which: str, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "far away").mkdir()
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
@@ -359,7 +379,7 @@ def test_folders_elsewhere_are_named_with_the_option_of_this_command(which, file
     assert "100.00 % of the voxels" in evaluate(capsys, *named, *shlex.split(way), volumes=paths)
 
 
-def test_labels_read_at_their_place(files):
+def test_labels_read_at_their_place(files: Path) -> None:
     gt, _ = perturbed()
     labels = open_labels("v.h5", "gt", None, (5, -3, 0))
     assert labels.bounds == Box.of_shape(gt.shape, (5, -3, 0))
@@ -370,7 +390,7 @@ def test_labels_read_at_their_place(files):
         labels.read(Box((4, -3, 0), (6, 0, 3)))
 
 
-def test_tiles_hold_every_voxel_once():
+def test_tiles_hold_every_voxel_once() -> None:
     box = Box((-3, 5, 0), (300, 400, 9))
     for shape in (None, (128, 256, 256), (7, 7, 7)):
         for tiles in (tiles_of(box, shape), blocks_of(box, shape)):

@@ -1,6 +1,7 @@
 """Meshes of chosen objects: read back, written in other formats, chosen by a query."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ SIZE, START, NAME = (9.0, 5.0, 3.0), (-50, 7, -3), 2**33 + 5
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, MeshSpec, np.ndarray]:
     root = tmp_path_factory.mktemp("run")
     volume = ball((40, 44, 48), (19, 22, 21), 16) * np.uint64(NAME)
     volume[0, 0, :3] = 7
@@ -29,7 +30,7 @@ def run(tmp_path_factory):
 
 @pytest.mark.parametrize("lod", [0, 2])
 @pytest.mark.parametrize("kind", ["obj", "ply", "stl", "glb"])
-def test_trimesh_reads_a_closed_mesh(run, tmp_path, kind, lod):
+def test_trimesh_reads_a_closed_mesh(run: tuple[Path, MeshSpec, np.ndarray], tmp_path: Path, kind: str, lod: int) -> None:
     root, spec, volume = run
     (path,) = export_mesh(MeshReader(root / "mesh", spec), NAME, tmp_path, kind, lod)
     found = trimesh.load(path, force="mesh")
@@ -42,7 +43,7 @@ def test_trimesh_reads_a_closed_mesh(run, tmp_path, kind, lod):
     np.testing.assert_allclose(found.bounds, [want.vertices.min(axis=0), want.vertices.max(axis=0)], atol=1e-2)
 
 
-def test_cloud_volume_reads_the_legacy_format(run, tmp_path):
+def test_cloud_volume_reads_the_legacy_format(run: tuple[Path, MeshSpec, np.ndarray], tmp_path: Path) -> None:
     from cloudvolume import CloudVolume
 
     root, spec, _ = run
@@ -59,7 +60,7 @@ def test_cloud_volume_reads_the_legacy_format(run, tmp_path):
     assert signed_volume(found.vertices, found.faces) == pytest.approx(signed_volume(want.vertices, want.faces), rel=1e-4)
 
 
-def test_errors_name_the_object(run, tmp_path):
+def test_errors_name_the_object(run: tuple[Path, MeshSpec, np.ndarray], tmp_path: Path) -> None:
     root, spec, _ = run
     reader = MeshReader(root / "mesh", spec)
     with pytest.raises(ConfigError, match="object 99 has no mesh"):
@@ -93,7 +94,7 @@ COLUMNS = {
         ("start_z<=-4", [3]),
     ],
 )
-def test_queries(text, want):
+def test_queries(text: str, want: list[int]) -> None:
     assert COLUMNS["id"][matching(COLUMNS, text)].tolist() == want
 
 
@@ -109,12 +110,12 @@ def test_queries(text, want):
         ("", "is not a comparison"),
     ],
 )
-def test_wrong_queries(text, message):
+def test_wrong_queries(text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         matching(COLUMNS, text)
 
 
-def test_selection():
+def test_selection() -> None:
     wanted = {"ids": None, "min_voxels": 0, "max_voxels": None, "query": None}
     assert select(COLUMNS, wanted).tolist() == [3, 9, 12]
     assert select(COLUMNS, wanted | {"min_voxels": 11, "max_voxels": 300}).tolist() == [12]

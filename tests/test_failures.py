@@ -1,6 +1,7 @@
 """The table of what failed at the end of a run."""
 
 import re
+from pathlib import Path
 
 import h5py
 import pytest
@@ -15,19 +16,19 @@ REFUSES = """        if not x.any():
 
 
 @pytest.fixture
-def log(tmp_path):
+def log(tmp_path: Path) -> str:
     path = tmp_path / "2a.log"
     path.write_text("read\nconnectomake: error: the weights do not fit the model\n")
     return str(path)
 
 
-def test_the_log_tells_why_else_the_cluster(log):
+def test_the_log_tells_why_else_the_cluster(log: str) -> None:
     assert Failure("a", "", log, "Slurm job 7 ended with exit code 1").sentence == "the weights do not fit the model"
     assert Failure("a", "", f"{log}.none", "Slurm job 7 ran out of memory").sentence == "Slurm job 7 ran out of memory"
     assert Failure("a", "", None).sentence == "its log names no error"
 
 
-def test_rows_are_in_order_and_below_each_other(log):
+def test_rows_are_in_order_and_below_each_other(log: str) -> None:
     failed = [
         Failure.of("merge", {"level": "1", "node": "0"}, None, "x"),
         Failure.of("affinity", {"block": "2a", "at": ""}, log),
@@ -40,13 +41,13 @@ def test_rows_are_in_order_and_below_each_other(log):
     assert len({line.index(word) for line, word in zip(lines[1:], ("why", "the weights", "x"), strict=True)}) == 1
 
 
-def test_a_long_table_is_cut():
+def test_a_long_table_is_cut() -> None:
     failed = [Failure("a", f"block={i:04x}", None, "x") for i in range(failures.MOST + 1234)]
     assert table_of(failed, 0).splitlines()[-1] == "… and 1,234 more"
 
 
 @pytest.mark.slow
-def test_at_the_end_of_a_run(tmp_path):
+def test_at_the_end_of_a_run(tmp_path: Path) -> None:
     """One block fails; with keep-going the others are made, and the table names it."""
     flow = Flow(tmp_path / "run").make()
     (flow.folder / "model.py").write_text(MODEL.replace("        return", REFUSES + "        return"))

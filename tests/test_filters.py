@@ -3,6 +3,7 @@
 import itertools
 import json
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -64,7 +65,7 @@ def nan(image):
 """
 
 
-def source_of(volume: np.ndarray, start: tuple = (0, 0, 0)) -> Source:
+def source_of(volume: np.ndarray, start: tuple[Any, ...] = (0, 0, 0)) -> Source:
     bounds = Box.of_shape(volume.shape[1:], start)
     return Source(
         "volume", "hdf5", bounds, len(volume), volume.dtype.name, VOXEL_SIZE, "id",
@@ -72,7 +73,7 @@ def source_of(volume: np.ndarray, start: tuple = (0, 0, 0)) -> Source:
     )  # fmt: skip
 
 
-def blockwise(volume: np.ndarray, config: list, block: tuple, start: tuple = (0, 0, 0)) -> np.ndarray:
+def blockwise(volume: np.ndarray, config: list[Any], block: tuple[Any, ...], start: tuple[Any, ...] = (0, 0, 0)) -> np.ndarray:
     """The filtered volume, read block by block."""
     source = filtered(source_of(volume, start), filters_of(config))
     grid = BlockGrid(source.bounds, block)
@@ -82,28 +83,28 @@ def blockwise(volume: np.ndarray, config: list, block: tuple, start: tuple = (0,
     return out
 
 
-def of_channels(function):
+def of_channels(function: Any) -> Any:
     return lambda volume, *args: np.stack([function(channel, *args) for channel in volume])
 
 
 @of_channels
-def whole_gaussian(volume, sigma, truncate):
+def whole_gaussian(volume: np.ndarray, sigma: Any, truncate: Any) -> Any:
     smooth = ndimage.gaussian_filter(volume.astype(np.float64), sigma, mode="mirror", truncate=truncate)
     return smooth.astype(volume.dtype) if volume.dtype.kind == "f" else np.rint(smooth).astype(volume.dtype)
 
 
 @of_channels
-def whole_median(volume, size):
+def whole_median(volume: np.ndarray, size: Any) -> Any:
     pads = [(n // 2, n // 2) for n in size]
     windows = sliding_window_view(np.pad(volume, pads, mode="reflect"), size)
     return np.median(windows, axis=(3, 4, 5)).astype(volume.dtype)
 
 
-def whole_inverse(volume):
+def whole_inverse(volume: Any) -> Any:
     return 1 - volume if volume.dtype.kind == "f" else np.iinfo(volume.dtype).max - volume
 
 
-def whole_rescale(volume, values, to, dtype):
+def whole_rescale(volume: Any, values: Any, to: Any, dtype: Any) -> Any:
     found = np.interp(volume.astype(np.float64), values, to)
     return found.astype(dtype) if dtype == "float32" else np.rint(found).astype(dtype)
 
@@ -114,7 +115,7 @@ starts = st.tuples(*[st.integers(-30, 30)] * 3)
 
 
 @st.composite
-def volumes(draw: st.DrawFn, kinds: tuple = ("uint8", "uint16", "float32")) -> np.ndarray:
+def volumes(draw: st.DrawFn, kinds: tuple[Any, ...] = ("uint8", "uint16", "float32")) -> np.ndarray:
     shape, dtype = draw(sizes), draw(st.sampled_from(kinds))
     rng = np.random.default_rng(draw(st.integers(0, 99)))
     noise = rng.random((draw(st.integers(1, 2)), *shape))
@@ -123,7 +124,9 @@ def volumes(draw: st.DrawFn, kinds: tuple = ("uint8", "uint16", "float32")) -> n
 
 @settings(max_examples=60, deadline=None)
 @given(volumes(), blocks, starts, st.tuples(*[st.sampled_from([0, 0.4, 1, 2.3])] * 3), st.sampled_from([1.5, 3, 4]))
-def test_a_gaussian_is_that_of_the_whole_volume(volume, block, start, sigma, truncate):
+def test_a_gaussian_is_that_of_the_whole_volume(
+    volume: tuple[Path, Plan], block: Any, start: Any, sigma: Any, truncate: Any
+) -> None:
     if not any(sigma):
         return
     expected = whole_gaussian(volume, sigma, truncate)
@@ -131,7 +134,7 @@ def test_a_gaussian_is_that_of_the_whole_volume(volume, block, start, sigma, tru
     np.testing.assert_array_equal(blockwise(volume, [{"gaussian": given}], block, start), expected)
 
 
-def test_a_gaussian_in_nanometres_and_one_for_all_axes():
+def test_a_gaussian_in_nanometres_and_one_for_all_axes() -> None:
     volume = np.random.default_rng(0).integers(0, 255, (1, 9, 12, 14), np.uint8)
     in_nm = blockwise(volume, [{"gaussian": {"sigma": 30, "unit": "nm"}}], (4, 5, 6))
     np.testing.assert_array_equal(in_nm, whole_gaussian(volume, (1, 3, 6), 4))
@@ -142,7 +145,7 @@ def test_a_gaussian_in_nanometres_and_one_for_all_axes():
 
 @settings(max_examples=40, deadline=None)
 @given(volumes(), blocks, starts, st.tuples(*[st.sampled_from([1, 3, 5])] * 3))
-def test_a_median_is_that_of_the_whole_volume(volume, block, start, size):
+def test_a_median_is_that_of_the_whole_volume(volume: tuple[Path, Plan], block: Any, start: Any, size: Any) -> None:
     if any(n // 2 >= m > 1 for n, m in zip(size, volume.shape[1:], strict=True)):
         return  # numpy's pad reflects as often as needed, too, but windows of one voxel are none
     expected = whole_median(volume, size)
@@ -151,7 +154,7 @@ def test_a_median_is_that_of_the_whole_volume(volume, block, start, size):
 
 @settings(max_examples=40, deadline=None)
 @given(volumes(), blocks, st.floats(0, 300, width=32))
-def test_threshold_inverse_and_rescale_are_those_of_the_whole_volume(volume, block, value):
+def test_threshold_inverse_and_rescale_are_those_of_the_whole_volume(volume: tuple[Path, Plan], block: Any, value: Any) -> None:
     found = blockwise(volume, [{"threshold": {"value": value}}], block)
     np.testing.assert_array_equal(found, np.where(volume.astype(np.float64) > value, 255, 0).astype(np.uint8))
     np.testing.assert_array_equal(blockwise(volume, [{"inverse": {}}], block), whole_inverse(volume))
@@ -167,7 +170,7 @@ def test_threshold_inverse_and_rescale_are_those_of_the_whole_volume(volume, blo
             np.testing.assert_array_equal(found, expected)
 
 
-def test_a_value_that_a_dtype_cannot_hold_is_compared_as_it_is_written():
+def test_a_value_that_a_dtype_cannot_hold_is_compared_as_it_is_written() -> None:
     volume = np.array([[[[0.1]]]], np.float32)  # 0.1 in float32 is a little above 0.1
     assert blockwise(volume, [{"threshold": {"value": 0.1}}], (1, 1, 1)).item() == 255
     assert blockwise(np.array([[[[7]]]], np.uint8), [{"threshold": {"value": 6.5}}], (1, 1, 1)).item() == 255
@@ -175,7 +178,7 @@ def test_a_value_that_a_dtype_cannot_hold_is_compared_as_it_is_written():
 
 @settings(max_examples=25, deadline=None)
 @given(volumes(("uint8",)), blocks, starts)
-def test_filters_in_order_are_those_of_the_whole_volume(volume, block, start):
+def test_filters_in_order_are_those_of_the_whole_volume(volume: tuple[Path, Plan], block: Any, start: Any) -> None:
     config = [
         {"gaussian": {"sigma": [0, 1, 1.5]}}, {"inverse": {}}, {"median": {"size": [3, 1, 3]}},
         {"rescale": {"values": [0, 255], "to": [0, 1]}}, {"gaussian": {"sigma": [1, 0, 0]}}, {"threshold": {"value": 0.45}},
@@ -234,7 +237,7 @@ def test_holes_are_filled_as_in_the_whole_volume(volume, block, start, area, val
     np.testing.assert_array_equal(blockwise(volume, config, block, start), np.where(expected, 255, 0))
 
 
-def naive_clahe(section: np.ndarray, tile: tuple, clip: float) -> np.ndarray:
+def naive_clahe(section: np.ndarray, tile: tuple[Any, ...], clip: float) -> np.ndarray:
     """Voxel by voxel, tile by tile."""
     most = 1 if section.dtype.kind == "f" else np.iinfo(section.dtype).max
     levels = {"uint8": int, "uint16": lambda v: int(v) // 256, "float32": lambda v: min(int(v * 256), 255)}
@@ -283,7 +286,7 @@ def test_clahe_does_what_that_of_scikit_image_does():
 
 
 @pytest.fixture
-def own(tmp_path, monkeypatch):
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A file of functions in the working directory."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "own.py").write_text(OWN)
@@ -291,7 +294,7 @@ def own(tmp_path, monkeypatch):
     return lambda name, halo=(0, 0, 0), **more: [{"python": {"file": "own.py", "function": name, "halo": list(halo), **more}}]
 
 
-def test_a_function_of_ones_own_is_that_of_the_whole_volume(own):
+def test_a_function_of_ones_own_is_that_of_the_whole_volume(own: Any) -> None:
     volume = np.random.default_rng(0).integers(0, 255, (2, 9, 12, 14), np.uint8)
     expected = np.zeros_like(volume)
     expected[:, :, 1:] = volume[:, :, :-1] // 2
@@ -312,14 +315,14 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_function_that_breaks_its_word_is_refused(own, name):
+def test_a_function_that_breaks_its_word_is_refused(own: Any, name: Any) -> None:
     sentence, more = REFUSED[name]
     volume = np.random.default_rng(0).integers(0, 255, (1, 20, 20, 20), np.uint8)
     with pytest.raises(RunError, match=sentence):
         blockwise(volume, own(name, **more), (20, 20, 20))
 
 
-def test_a_function_that_is_not_there_is_named(own):
+def test_a_function_that_is_not_there_is_named(own: Any) -> None:
     volume = np.zeros((1, 4, 4, 4), np.uint8)
     with pytest.raises(SourceError, match=r"own.py has no function 'shiftd'; it has shifted, mean"):
         blockwise(volume, own("shiftd"), (4, 4, 4))
@@ -358,7 +361,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("filters", "sentence"), WRONG)
-def test_wrong_filters_are_named(tmp_path, monkeypatch, filters, sentence):
+def test_wrong_filters_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, filters: Any, sentence: Any) -> None:
     monkeypatch.chdir(tmp_path)
     write_inputs(tmp_path)
     config = {**CONFIG, "source": {**CONFIG["source"], "filters": filters}}
@@ -366,14 +369,14 @@ def test_wrong_filters_are_named(tmp_path, monkeypatch, filters, sentence):
         resolve(config)
 
 
-def test_a_value_that_is_not_finite_is_named():
+def test_a_value_that_is_not_finite_is_named() -> None:
     volume = np.zeros((1, 4, 5, 6), np.float32)
     volume[0, 2, 3, 4] = np.nan
     with pytest.raises(SourceError, match=r"value nan in channel 0 at z, y, x = 12, 23, 34, which source.filters cannot read"):
         blockwise(volume, [{"gaussian": {"sigma": 1}}], (4, 5, 6), (10, 20, 30))
 
 
-def with_filters(filters: list, **source: object) -> dict:
+def with_filters(filters: list[Any], **source: object) -> dict[str, Any]:
     return {**CONFIG, "source": {**CONFIG["source"], **source, "filters": filters}, "meshes": {"enabled": False}}
 
 
@@ -381,14 +384,14 @@ MIXED = [{"gaussian": {"sigma": [0, 1, 1]}}, {"rescale": {"values": [20, 200]}}]
 
 
 @pytest.fixture
-def inputs(tmp_path, monkeypatch):
+def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.chdir(tmp_path)
     write_inputs(tmp_path)
     with h5py.File("raw.h5") as file:
         return file["raw"][...]
 
 
-def made(config: dict, name: str, rules: tuple = ("image", "affinity")) -> np.ndarray:
+def made(config: dict[str, Any], name: str, rules: tuple[Any, ...] = ("image", "affinity")) -> np.ndarray:
     """A layer of a run, after the jobs of some rules."""
     prepare_plan(config)
     plan = resolve(config)
@@ -407,7 +410,7 @@ REGION = {"start": [3, 5, 7], "stop": [19, 23, 38]}
 
 
 @pytest.mark.parametrize("region", [{}, REGION], ids=["whole", "region"])
-def test_sources_in_place_and_ingested_ones_give_the_same_bits(inputs, region):
+def test_sources_in_place_and_ingested_ones_give_the_same_bits(inputs: Any, region: Any) -> None:
     """The filters see the whole source: a region gives what it holds of the whole; the network sees the filtered image."""
     place_precomputed(inputs)
     filtered_image = whole_rescale(whole_gaussian(inputs[np.newaxis], (0, 1, 1), 4), (20, 200), (0, 1), "float32")
@@ -426,7 +429,7 @@ def test_sources_in_place_and_ingested_ones_give_the_same_bits(inputs, region):
     np.testing.assert_array_equal(found["in place"], found["reference"])
 
 
-def test_a_probability_in_place_is_filtered(inputs):
+def test_a_probability_in_place_is_filtered(inputs: Any) -> None:
     place_precomputed(inputs)
     filters = [{"gaussian": {"sigma": 1}}]
     found = []
@@ -438,8 +441,8 @@ def test_a_probability_in_place_is_filtered(inputs):
     np.testing.assert_array_equal(found[0] > 0, expected)
 
 
-def test_the_list_is_in_the_params_only_where_it_is_not_empty(inputs, own):
-    def params(filters: list) -> dict[str, str]:
+def test_the_list_is_in_the_params_only_where_it_is_not_empty(inputs: Any, own: Any) -> None:
+    def params(filters: list[Any]) -> dict[str, str]:
         stages = Stages(resolve(with_filters(filters)))
         return {name: stages.param(name) for name in stages.names}
 
@@ -459,7 +462,7 @@ def test_the_list_is_in_the_params_only_where_it_is_not_empty(inputs, own):
     assert params(moved)["image"] != one["image"]
 
 
-def test_a_function_that_changed_since_the_plan_is_refused(inputs, own):
+def test_a_function_that_changed_since_the_plan_is_refused(inputs: Any, own: Any) -> None:
     plan = resolve(with_filters(own("shifted", (0, 1, 0))))
     assert Plan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
     assert plan.source.open().read(plan.roi).shape == (1, *inputs.shape)
@@ -469,7 +472,7 @@ def test_a_function_that_changed_since_the_plan_is_refused(inputs, own):
         plan.source.open()
 
 
-def test_a_queue_knows_which_files_filters_name(inputs, own):
+def test_a_queue_knows_which_files_filters_name(inputs: Any, own: Any) -> None:
     plan = resolve(with_filters(own("shifted", (0, 1, 0)))).to_json()
     assert ("source.filters", "own.py") in set(plan_paths(plan))
     for odd in ({}, [3], [{"python": {"file": 3}}]):
@@ -479,7 +482,7 @@ def test_a_queue_knows_which_files_filters_name(inputs, own):
                 list(plan_paths(plan))
 
 
-def test_jobs_ask_for_the_memory_and_the_time_of_the_halo(inputs):
+def test_jobs_ask_for_the_memory_and_the_time_of_the_halo(inputs: dict[str, Any]) -> None:
     small, large = (
         resolve(with_filters([{"median": {"size": [n, n, n]}}]) | {"block": [256, 256, 256], "chunk": [64, 64, 64]})
         for n in (3, 65)
@@ -492,8 +495,8 @@ def test_jobs_ask_for_the_memory_and_the_time_of_the_halo(inputs):
     assert times == sorted(set(times))
 
 
-def test_check_says_that_a_halo_is_too_small(inputs, own, capsys):
-    def check(filters: list) -> tuple[int, str, str]:
+def test_check_says_that_a_halo_is_too_small(inputs: Any, own: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    def check(filters: list[Any]) -> tuple[int, str, str]:
         Path("config.yaml").write_text(yaml.safe_dump(with_filters(filters) | {"inference": None, "evaluation": None}))
         with pytest.raises(SystemExit) as ended:
             main(["check"])
@@ -508,7 +511,7 @@ def test_check_says_that_a_halo_is_too_small(inputs, own, capsys):
     assert err.count("\n") == 1
 
 
-def test_filters_are_read_back_from_what_the_plan_keeps():
+def test_filters_are_read_back_from_what_the_plan_keeps() -> None:
     config = [
         {"gaussian": {"sigma": [1, 0, 2], "unit": "nm"}}, {"median": {"size": [1, 3, 3]}}, {"threshold": {"value": 3}},
         {"blackout": {"boxes": [{"start": [0, 0, 0], "stop": [1, 2, 3]}]}}, {"bad_sections": {"sections": [3]}}, {"clahe": {}},

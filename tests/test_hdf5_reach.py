@@ -1,5 +1,8 @@
 """An HDF5 file does not decide what else of this machine is read."""
 
+from pathlib import Path
+from typing import Any
+
 import h5py
 import numpy as np
 import pytest
@@ -13,18 +16,18 @@ SHAPE = (2, 3, 4)
 SIZE = 24
 
 
-def external(file, name, place):
+def external(file: Any, name: str, place: str | Path) -> None:
     file.create_dataset(name, SHAPE, np.uint8, external=[(str(place), 0, SIZE)])
 
 
-def virtual(file, name, place, inner="d"):
+def virtual(file: Any, name: str, place: str | Path, inner: str = "d") -> None:
     layout = h5py.VirtualLayout(SHAPE, np.uint8)
     layout[:] = h5py.VirtualSource(str(place), inner, SHAPE)
     file.create_virtual_dataset(name, layout)
 
 
 @pytest.fixture
-def places(tmp_path, monkeypatch):
+def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
     """A folder that was sent, and one that is private."""
     sent, private = tmp_path / "sent", tmp_path / "private"
     for folder in (sent / "below", private):
@@ -36,7 +39,7 @@ def places(tmp_path, monkeypatch):
     return sent, private
 
 
-def make(sent, private):
+def make(sent: Path, private: Path) -> Path:
     """One dataset for each way to refer to a file, near and far."""
     with h5py.File(sent / "nested.h5", "w") as file:
         external(file, "d", private / "secret.txt")
@@ -58,12 +61,12 @@ def make(sent, private):
     return sent / "a.h5"
 
 
-def names(path):
+def names(path: Path) -> list[str]:
     with h5py.File(path) as file:
         return list(file)
 
 
-def test_files_in_the_own_folder_are_read_others_not(places):
+def test_files_in_the_own_folder_are_read_others_not(places: tuple[Path, Path]) -> None:
     sent, private = places
     path = make(sent, private)
     tried = names(path)
@@ -78,7 +81,7 @@ def test_files_in_the_own_folder_are_read_others_not(places):
         assert "secret.txt" in str(caught.value) or "d.h5" in str(caught.value)
 
 
-def test_folders_can_be_named(places):
+def test_folders_can_be_named(places: tuple[Path, Path]) -> None:
     sent, private = places
     path = make(sent, private)
     for name in names(path):
@@ -88,14 +91,14 @@ def test_folders_can_be_named(places):
 
 
 @pytest.mark.parametrize("place", ["/etc/passwd", "/proc/version", "/dev/zero"])
-def test_files_of_the_system(places, place):
+def test_files_of_the_system(places: tuple[Path, Path], place: str) -> None:
     with h5py.File("a.h5", "w") as file:
         external(file, "raw", place)
     with pytest.raises(SourceError, match=f"is read from {place} .external raw storage."):
         open_source("a.h5", "raw", (1, 1, 1))
 
 
-def test_a_file_at_a_url_has_no_folder_here(places):
+def test_a_file_at_a_url_has_no_folder_here(places: tuple[Path, Path]) -> None:
     sent, private = places
     path = make(sent, private)
     with path.open("rb") as stream, h5py.File(stream, "r") as file:
@@ -107,7 +110,7 @@ def test_a_file_at_a_url_has_no_folder_here(places):
         check_reach(file["d"], None)
 
 
-def test_circles_end(places):
+def test_circles_end(places: tuple[Path, Path]) -> None:
     with h5py.File("a.h5", "w") as file:
         virtual(file, "a", "b.h5", "b")
     with h5py.File("b.h5", "w") as file:

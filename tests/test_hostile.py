@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,7 +38,7 @@ TEXTS = {
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_yaml_beyond_bounds(name, tmp_path):
+def test_yaml_beyond_bounds(name: str, tmp_path: Path) -> None:
     text, reason = TEXTS[name]
     path = tmp_path / "config.yaml"
     path.write_text(text)
@@ -49,7 +51,7 @@ def test_yaml_beyond_bounds(name, tmp_path):
     assert time.process_time() - started < 20
 
 
-def test_aliases_that_are_few_are_read(tmp_path):
+def test_aliases_that_are_few_are_read(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text("a: &a [1, 2]\nb: *a\nc: {d: *a, e: &e x, f: *e}\n")
     assert load_config(path) == {"a": [1, 2], "b": [1, 2], "c": {"d": [1, 2], "e": "x", "f": "x"}}
@@ -58,7 +60,7 @@ def test_aliases_that_are_few_are_read(tmp_path):
         check_yaml("a: &a [" + "1, " * (MOST_VALUES // 2) + "1]\nb: *a")
 
 
-def test_values_that_snakemake_made_of_a_bomb():
+def test_values_that_snakemake_made_of_a_bomb() -> None:
     """Of a config that Snakemake has read: the values are shared, and nobody may walk through them."""
     value = ["x"] * 9
     for _ in range(12):
@@ -70,13 +72,13 @@ def test_values_that_snakemake_made_of_a_bomb():
     with pytest.raises(ConfigError, match="nested more than 50 levels"):
         check_plain({"outdir": value})
     check_amount([[]] * 10)
-    deep = []
+    deep: list[Any] = []
     for _ in range(MOST_DEPTH - 1):
         deep = [deep]
     check_amount(deep)
 
 
-def test_json_of_many_brackets(tmp_path):
+def test_json_of_many_brackets(tmp_path: Path) -> None:
     text = "[" * 20_000 + "]" * 20_000
     with pytest.raises(ValueError, match="nested too deeply"):
         read_json(text)
@@ -112,7 +114,7 @@ LAYER = {
 }  # fmt: skip
 
 
-def check_refused(folder, info, key):
+def check_refused(folder: Path, info: dict[str, Any], key: str) -> None:
     (folder / "info").write_text(json.dumps(info))
     with pytest.raises(ConnectomakeError) as caught:
         open_source(str(folder))
@@ -123,25 +125,25 @@ def check_refused(folder, info, key):
     assert len(text) < 700
 
 
-def test_an_info_that_is_right(tmp_path):
+def test_an_info_that_is_right(tmp_path: Path) -> None:
     (tmp_path / "info").write_text(json.dumps(INFO))
     assert open_source(str(tmp_path)).bounds == Box((0, 0, 0), (8, 8, 8))
 
 
 @pytest.mark.parametrize("name", SCALE)
-def test_an_info_with_a_wrong_scale(name, tmp_path):
+def test_an_info_with_a_wrong_scale(name: str, tmp_path: Path) -> None:
     key, value, named = SCALE[name]
     check_refused(tmp_path, INFO | {"scales": [INFO["scales"][0] | {key: value}]}, named)
 
 
 @pytest.mark.parametrize("name", LAYER)
-def test_an_info_of_a_wrong_layer(name, tmp_path):
+def test_an_info_of_a_wrong_layer(name: str, tmp_path: Path) -> None:
     key, value = LAYER[name]
     check_refused(tmp_path, INFO | {key: value}, key)
 
 
 @pytest.mark.parametrize("zarr_format", [2, 3])
-def test_zarr_of_chunks_that_fill_the_memory(zarr_format, tmp_path):
+def test_zarr_of_chunks_that_fill_the_memory(zarr_format: int, tmp_path: Path) -> None:
     import zarr
 
     array = zarr.create_array(
@@ -152,14 +154,14 @@ def test_zarr_of_chunks_that_fill_the_memory(zarr_format, tmp_path):
         open_source(str(tmp_path / "a.zarr"))
 
 
-def test_zarr_in_large_shards_of_small_chunks_is_read(tmp_path):
+def test_zarr_in_large_shards_of_small_chunks_is_read(tmp_path: Path) -> None:
     import zarr
 
     zarr.create_array(str(tmp_path / "a.zarr"), shape=(10, 10, 10), chunks=(8, 8, 8), shards=(2048, 2048, 2048), dtype="u1")
     assert open_source(str(tmp_path / "a.zarr"), voxel_size=(1, 1, 1)).bounds.shape == (10, 10, 10)
 
 
-def test_precomputed_of_chunks_that_fill_the_memory(tmp_path):
+def test_precomputed_of_chunks_that_fill_the_memory(tmp_path: Path) -> None:
     scale = INFO["scales"][0] | {"size": [3000] * 3, "chunk_sizes": [[3000] * 3]}
     check_refused(tmp_path, INFO | {"scales": [scale]}, "27.0 GB each")
     (tmp_path / "info").write_text(json.dumps(INFO | {"scales": [INFO["scales"][0] | {"chunk_sizes": [[3000] * 3]}]}))
@@ -169,7 +171,7 @@ def test_precomputed_of_chunks_that_fill_the_memory(tmp_path):
 GRID = BlockGrid(Box((0, 0, 0), (10_000, 10_000, 10_000)), (1, 1, 1))
 
 
-def test_blocks_beyond_count():
+def test_blocks_beyond_count() -> None:
     with pytest.raises(ConfigError, match=r"into 1,000,000,000,000, .* take a block of \[128, 128, 128\] or so"):
         _ = GRID.ids
     assert BlockGrid(GRID.roi, (128, 128, 128)).count <= 1 << 20
@@ -186,7 +188,7 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize(("command", "kind"), COMMANDS)
-def test_commands_end_with_one_sentence(command, kind, tmp_path):
+def test_commands_end_with_one_sentence(command: list[str], kind: str, tmp_path: Path) -> None:
     """In 60 s of CPU at most."""
     write_inputs(tmp_path, shape=(8, 8, 8))
     config = CONFIG | {"evaluation": None, "pyramid": {"scales": 0}, "meshes": {"enabled": False}}
@@ -227,14 +229,14 @@ COLUMNS = {"id": np.arange(5, dtype=np.uint64), "voxels": np.arange(5), "area": 
 
 
 @pytest.mark.parametrize("name", QUERIES)
-def test_queries_beyond_bounds(name):
+def test_queries_beyond_bounds(name: str) -> None:
     text, reason = QUERIES[name]
     with pytest.raises(ConfigError, match=reason) as caught:
         matching(COLUMNS, text)
     assert len(str(caught.value)) < 500
 
 
-def test_queries_within_bounds():
+def test_queries_within_bounds() -> None:
     assert matching(COLUMNS, " and ".join(["id >= 1"] * 249)).sum() == 4
     assert matching(COLUMNS, "(" * 49 + "id > 1" + ")" * 49).sum() == 3
     for column in COLUMNS:
@@ -250,11 +252,11 @@ def test_queries_within_bounds():
         ("bytes=" + "9" * 5000 + "-5", None), ("bytes=-" + "0" * 5000, (0, 10)),
     ],
 )  # fmt: skip
-def test_ranges_of_many_digits(header, range_):
+def test_ranges_of_many_digits(header: str, range_: tuple[int, int] | None) -> None:
     assert parse_range(header, 10) == range_
 
 
-def test_a_range_that_begins_beyond_the_end():
+def test_a_range_that_begins_beyond_the_end() -> None:
     start, stop = parse_range("bytes=" + "9" * 4301 + "-" + "9" * 4302, 10)
     assert start >= stop
     start, stop = parse_range("bytes=" + "9" * 4301 + "-", 10)

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -14,7 +15,7 @@ from connectomake.errors import ContentError, ModelError, SourceError
 from connectomake.pipeline.job import Job
 from connectomake.pipeline.registry import Stages
 from connectomake.planning import content
-from connectomake.planning.content import Rule, settle
+from connectomake.planning.content import Rule, Settled, settle
 from connectomake.planning.ledger import Ledger
 from connectomake.planning.modules import neighbours
 from connectomake.planning.plan import Plan
@@ -28,7 +29,7 @@ LARGE = Rule(below=0)
 
 
 @pytest.fixture(autouse=True)
-def few_samples(monkeypatch, tmp_path):
+def few_samples(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Samples so few that most of a small file lies between them, as most of a real image does; ledgers in their own folder."""
     monkeypatch.setattr(identity, "_PIECES", 2)
     monkeypatch.setattr(identity, "_PIECE", 8)
@@ -37,7 +38,7 @@ def few_samples(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path / "work")
 
 
-def flip(path, place=None, keep_time=True):
+def flip(path: Path, place: int | None = None, keep_time: bool = True) -> None:
     """Change one byte of a file where it lies; size and inode stay, and the time of change too if it is set back."""
     before = path.stat()
     with path.open("r+b") as stream:
@@ -49,23 +50,23 @@ def flip(path, place=None, keep_time=True):
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-def grown(path, seconds=10):
+def grown(path: Path, seconds: int = 10) -> None:
     """Set a file's times back, as if it had been written long ago."""
     then = path.stat().st_mtime_ns - seconds * 10**9
     os.utime(path, ns=(then, then))
 
 
-def seen(path, options, rule=None):
+def seen(path: str, options: dict[str, Any], rule: Rule | None = None) -> Settled:
     return settle(path, path, as_identity(open_source(path, **options).identity), rule or Rule())
 
 
-def files_of(path, options):
+def files_of(path: str, options: dict[str, Any]) -> list[Path]:
     return [item.place for item in open_source(path, **options).identity.items]
 
 
 @pytest.mark.parametrize("keep_time", [True, False])
 @pytest.mark.parametrize("name", MAKERS)
-def test_one_byte_changed_in_place_is_noticed(tmp_path, name, keep_time):
+def test_one_byte_changed_in_place_is_noticed(tmp_path: Path, name: str, keep_time: bool) -> None:
     make, dtypes, _ = MAKERS[name]
     path, options, _ = make(tmp_path, volume(dtypes[0]))
     first = seen(path, options)
@@ -83,7 +84,7 @@ def test_one_byte_changed_in_place_is_noticed(tmp_path, name, keep_time):
 
 
 @pytest.mark.parametrize("name", MAKERS)
-def test_touches_copies_and_moves_change_nothing(tmp_path, name):
+def test_touches_copies_and_moves_change_nothing(tmp_path: Path, name: str) -> None:
     make, dtypes, _ = MAKERS[name]
     (tmp_path / "one").mkdir()
     path, options, _ = make(tmp_path / "one", volume(dtypes[0]))
@@ -102,7 +103,7 @@ def test_touches_copies_and_moves_change_nothing(tmp_path, name):
     assert seen(path.replace("/one", "/three"), options).identity == first.identity
 
 
-def test_a_section_replaced_by_another_of_its_size(tmp_path):
+def test_a_section_replaced_by_another_of_its_size(tmp_path: Path) -> None:
     stack = tmp_path / "sections"
     stack.mkdir()
     import imagecodecs
@@ -122,7 +123,7 @@ def test_a_section_replaced_by_another_of_its_size(tmp_path):
     assert len(names) == 39, "each is another image"
 
 
-def _tiff(image):
+def _tiff(image: np.ndarray) -> bytes:
     import io
 
     import tifffile
@@ -132,7 +133,7 @@ def _tiff(image):
     return stream.getvalue()
 
 
-def test_files_that_did_not_move_are_not_read(tmp_path, monkeypatch):
+def test_files_that_did_not_move_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make, dtypes, _ = MAKERS["tiff folder"]
     path, options, _ = make(tmp_path, volume(dtypes[0]))
     monkeypatch.setattr(content, "YOUNG_NS", -(10**12))
@@ -150,7 +151,7 @@ def test_files_that_did_not_move_are_not_read(tmp_path, monkeypatch):
     assert [item.place for item in read] == [touched]
 
 
-def test_a_file_that_was_just_written_is_read_again(tmp_path):
+def test_a_file_that_was_just_written_is_read_again(tmp_path: Path) -> None:
     """Its times may not move when it is written once more within a tick of the clock."""
     path, options, _ = MAKERS["hdf5"][0](tmp_path, volume("uint8"))
     seen(path, options)
@@ -159,13 +160,13 @@ def test_a_file_that_was_just_written_is_read_again(tmp_path):
 
 
 @pytest.fixture
-def large(tmp_path):
+def large(tmp_path: Path) -> tuple[str, dict[str, Any], Settled]:
     """A source that is too large to be read at its first start."""
     path, options, _ = MAKERS["hdf5"][0](tmp_path, volume("uint8"))
     return path, options, seen(path, options, LARGE)
 
 
-def test_what_was_never_read_is_asked(large):
+def test_what_was_never_read_is_asked(large: tuple[str, dict[str, Any], Settled]) -> None:
     path, options, first = large
     assert first.content is None
     assert seen(path, options, LARGE) == first
@@ -177,7 +178,7 @@ def test_what_was_never_read_is_asked(large):
     assert seen(path, options, LARGE) == first
 
 
-def test_the_answer_changed_makes_it_another_image(large):
+def test_the_answer_changed_makes_it_another_image(large: tuple[str, dict[str, Any], Settled]) -> None:
     path, options, first = large
     Path(path).touch()
     now = seen(path, options, Rule(below=0, source_is="changed"))
@@ -188,7 +189,7 @@ def test_the_answer_changed_makes_it_another_image(large):
     assert deep.content is not None
 
 
-def test_what_check_deep_has_read_is_known(large):
+def test_what_check_deep_has_read_is_known(large: tuple[str, dict[str, Any], Settled]) -> None:
     path, options, first = large
     deep = seen(path, options, Rule(below=0, deep=True))
     assert (deep.identity, deep.content is None) == (first.identity, False)
@@ -198,14 +199,14 @@ def test_what_check_deep_has_read_is_known(large):
     assert seen(path, options, LARGE).identity != first.identity
 
 
-def test_a_container_of_many_files(tmp_path, monkeypatch):
+def test_a_container_of_many_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(identity, "_LISTED", 5)
     folder = tmp_path / "chunks"
     folder.mkdir()
     for i in range(9):
         (folder / f"{i}").write_bytes(bytes(100 + i))
 
-    def look(**rule):
+    def look(**rule: Any) -> Settled:
         return settle("chunks", "chunks", identity.of_folder(folder, {}), Rule(**rule))
 
     assert "first 5 of its files" in identity.of_folder(folder, {}).unseen
@@ -221,7 +222,7 @@ def test_a_container_of_many_files(tmp_path, monkeypatch):
     assert look().identity not in (first.identity, now.identity)
 
 
-def test_a_damaged_ledger_is_no_error(tmp_path):
+def test_a_damaged_ledger_is_no_error(tmp_path: Path) -> None:
     path, options, _ = MAKERS["hdf5"][0](tmp_path, volume("uint8"))
     first = seen(path, options)
     for damage in (b"", b"{", b"[]", b'{"format": 1}', b'{"format":1,"files":{"":3},"changed":[]}', b"\xff\xfe"):
@@ -230,7 +231,7 @@ def test_a_damaged_ledger_is_no_error(tmp_path):
         assert seen(path, options).identity == first.identity
 
 
-def test_a_file_written_while_it_is_read(tmp_path):
+def test_a_file_written_while_it_is_read(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(bytes(1000))
     item = identity.item_of(path)
@@ -239,7 +240,7 @@ def test_a_file_written_while_it_is_read(tmp_path):
         list(hashing.hash_items([item]))
 
 
-def test_checksums_do_not_depend_on_threads_or_pieces_read(tmp_path, monkeypatch):
+def test_checksums_do_not_depend_on_threads_or_pieces_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hashing, "PIECE", 64)
     monkeypatch.setattr(hashing, "READ", 10)
     rng = np.random.default_rng(0)
@@ -257,7 +258,7 @@ def test_checksums_do_not_depend_on_threads_or_pieces_read(tmp_path, monkeypatch
     assert len(set(found)) == 7, "only the two empty files are alike"
 
 
-def test_hdf5_files_that_a_dataset_refers_to(tmp_path):
+def test_hdf5_files_that_a_dataset_refers_to(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "part.h5", "w") as file:
         file["raw"] = np.zeros((4, 30, 30), np.uint8)
     layout = h5py.VirtualLayout((4, 30, 30), np.uint8)
@@ -276,18 +277,18 @@ def test_hdf5_files_that_a_dataset_refers_to(tmp_path):
 
 
 @pytest.fixture
-def inputs():
+def inputs() -> dict[str, Any]:
     """Image, truth and model of a small run in the working directory."""
     write_inputs(Path())
     return copy.deepcopy(CONFIG)
 
 
-def fingerprints(config):
+def fingerprints(config: dict[str, Any]) -> dict[str, str]:
     stages = Stages(resolve(copy.deepcopy(config)))
     return {name: stages.fingerprint(name) for name in stages.names}
 
 
-def test_an_edited_image_outdates_what_was_made_from_it(inputs):
+def test_an_edited_image_outdates_what_was_made_from_it(inputs: dict[str, Any]) -> None:
     before = fingerprints(inputs)
     flip(Path("raw.h5"))
     now = fingerprints(inputs)
@@ -296,7 +297,7 @@ def test_an_edited_image_outdates_what_was_made_from_it(inputs):
     assert fingerprints(inputs) == before
 
 
-def test_an_edited_ground_truth_outdates_the_scores_only(inputs):
+def test_an_edited_ground_truth_outdates_the_scores_only(inputs: dict[str, Any]) -> None:
     before = fingerprints(inputs)
     flip(Path("truth.h5"))
     now = fingerprints(inputs)
@@ -304,7 +305,7 @@ def test_an_edited_ground_truth_outdates_the_scores_only(inputs):
     assert outdated == {"ground_truth", "pyramid_ground_truth", "contingency", "evaluation"}
 
 
-def test_the_head_says_what_has_changed(inputs):
+def test_the_head_says_what_has_changed(inputs: dict[str, Any]) -> None:
     assert prepare_plan(copy.deepcopy(inputs)) is None
     Path("raw.h5").touch()
     assert prepare_plan(copy.deepcopy(inputs)) is None
@@ -317,7 +318,7 @@ def test_the_head_says_what_has_changed(inputs):
     assert "the ground truth truth.h5 has changed" in prepare_plan(copy.deepcopy(inputs))
 
 
-def test_the_head_stops_where_nobody_knows(inputs):
+def test_the_head_stops_where_nobody_knows(inputs: dict[str, Any]) -> None:
     inputs["source"]["checksum_below"] = 0
     prepare_plan(copy.deepcopy(inputs))
     flip(Path("raw.h5"))
@@ -325,7 +326,7 @@ def test_the_head_stops_where_nobody_knows(inputs):
         prepare_plan(copy.deepcopy(inputs))
 
 
-def test_jobs_know_the_image_of_a_plan(inputs):
+def test_jobs_know_the_image_of_a_plan(inputs: dict[str, Any]) -> None:
     job = Job(Stages(resolve(copy.deepcopy(inputs))), None, None, None, None)
     flip(Path("raw.h5"), Path("raw.h5").stat().st_size // 3)
     later = Job(Stages(resolve(copy.deepcopy(inputs))), None, None, None, None)
@@ -356,7 +357,7 @@ SETTINGS = "settings.json"
 
 
 @pytest.fixture
-def network(inputs):
+def network(inputs: dict[str, Any]) -> tuple[dict[str, Any], set[str]]:
     """A model file that uses files beside it."""
     folder = Path("net")
     (folder / "parts/inner").mkdir(parents=True)
@@ -371,7 +372,7 @@ def network(inputs):
     return inputs, {*texts} - {"unused.py", "notes.txt", "model.py"}
 
 
-def test_files_beside_a_model_that_it_uses(network):
+def test_files_beside_a_model_that_it_uses(network: tuple[dict[str, Any], set[str]]) -> None:
     _, used = network
     assert set(neighbours("net/model.py")) == used
     assert neighbours("model.py") == {}
@@ -380,7 +381,7 @@ def test_files_beside_a_model_that_it_uses(network):
     assert set(neighbours("net/model.py")) == used - {"base.py"}, "what cannot be parsed is said when it is run"
 
 
-def test_an_edited_neighbour_of_the_model_outdates_the_affinity(network):
+def test_an_edited_neighbour_of_the_model_outdates_the_affinity(network: tuple[dict[str, Any], set[str]]) -> None:
     config, used = network
     plan = resolve(copy.deepcopy(config))
     before, names = fingerprints(config), set()
@@ -401,7 +402,7 @@ def test_an_edited_neighbour_of_the_model_outdates_the_affinity(network):
     assert Plan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
 
 
-def test_a_model_alone_is_called_as_ever(inputs):
+def test_a_model_alone_is_called_as_ever(inputs: dict[str, Any]) -> None:
     plan = resolve(inputs)
     assert plan.modules == {}
     assert "modules" not in Stages(plan).param("affinity")

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,12 +65,12 @@ print(json.dumps([name for name in json.loads(sys.argv[1]) if name in sys.module
 """
 
 
-def package_of(module):
-    return module.split("/")[0].removesuffix(".py")
+def package_of(module: str) -> str:
+    return module.split("/", maxsplit=1)[0].removesuffix(".py")
 
 
 @functools.cache
-def imports_of(path):
+def imports_of(path: Path) -> dict[str, int]:
     """Each module that a file imports anywhere, also within functions or by its name as text: {name: line}."""
     names = {}
     for node in ast.walk(ast.parse(path.read_text(), path.name)):
@@ -85,7 +86,7 @@ def imports_of(path):
     return names
 
 
-def room_of(name):
+def room_of(name: str) -> str | None:
     """The package of the tree that a dotted name lies in, or None; attributes of the library itself lie in `connectomake`."""
     top, *rest = name.split(".")
     if top != "connectomake":
@@ -95,18 +96,18 @@ def room_of(name):
 
 
 @functools.cache
-def rooms():
+def rooms() -> dict[str, list[Path]]:
     """The files of each package: {package: [file]}, as the folders are."""
-    found = {}
+    found: dict[str, Any] = {}
     for path in sorted(SOURCE.rglob("*.py")):
         parts = path.relative_to(SOURCE).with_suffix("").parts
         found.setdefault(room_of(".".join(p for p in parts if p != "__init__")), []).append(path)
     return found
 
 
-def arrows(package):
+def arrows(package: str) -> dict[str, list[str]]:
     """The packages that a package imports, with the places: {package: [place]}; the version counts for none, a constant."""
-    found = {}
+    found: dict[str, Any] = {}
     for path in rooms()[package]:
         for name, line in imports_of(path).items():
             other = room_of(name)
@@ -115,19 +116,19 @@ def arrows(package):
     return found
 
 
-def uses(module):
+def uses(module: str) -> set[str]:
     """The top packages that a module imports; of connectomake its own parts, as `connectomake.part`."""
     parts = (name.split(".") for name in imports_of(MODULES[module]))
     return {".".join(p[:2]) if p[0] == "connectomake" else p[0] for p in parts}
 
 
-def loaded_by(*rules, packages=HEAVY):
+def loaded_by(*rules: str, packages: tuple[str, ...] = HEAVY) -> list[str]:
     command = [sys.executable, "-c", IMPORTS_OF_RULES, json.dumps(packages), *rules]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
 
 
-def test_every_package_lies_on_one_floor():
+def test_every_package_lies_on_one_floor() -> None:
     missing, gone = rooms().keys() - FLOOR_OF.keys(), FLOOR_OF.keys() - rooms().keys()
     assert not missing, f"{sorted(missing)}: on no floor; add to FLOORS, above all that it imports and below all that import it"
     assert not gone, f"{sorted(gone)}: no longer there; take out of FLOORS"
@@ -135,7 +136,7 @@ def test_every_package_lies_on_one_floor():
 
 
 @pytest.mark.parametrize("package", FLOOR_OF)
-def test_a_package_imports_only_what_lies_below(package):
+def test_a_package_imports_only_what_lies_below(package: str) -> None:
     for other, places in arrows(package).items():
         if other in FLOOR_OF:
             ours, theirs = (NAMES[FLOOR_OF[p]] for p in (package, other))
@@ -146,46 +147,46 @@ def test_a_package_imports_only_what_lies_below(package):
 
 
 @pytest.mark.parametrize("package", STAGES)
-def test_a_stage_imports_no_other(package):
+def test_a_stage_imports_no_other(package: str) -> None:
     assert not arrows(package).keys() & set(STAGES)
 
 
 @pytest.mark.parametrize("package", [p for p in FLOOR_OF if p not in FLOORS["Snakemake"].split()])
-def test_no_package_below_imports_snakemake(package):
+def test_no_package_below_imports_snakemake(package: str) -> None:
     for path in rooms()[package]:
         found = [f"{name} in line {line}" for name, line in imports_of(path).items() if name.startswith("snakemake")]
         assert not found, f"{path.relative_to(ROOT)}: only the top floor knows Snakemake: {found}"
 
 
-def test_the_rule_sees_imports_in_functions_and_names_as_text():
+def test_the_rule_sees_imports_in_functions_and_names_as_text() -> None:
     assert "run" in arrows("connectomake")  # `open_run` imports it when called
     assert "jobs" in arrows("preload")  # imported by its name before the first fork
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_the_library_knows_no_snakemake(module):
+def test_the_library_knows_no_snakemake(module: str) -> None:
     assert not uses(module) & {"snakemake", "igneous", "kimimaro", "abiss"}
 
 
 @pytest.mark.parametrize("module", [m for m in MODULES if package_of(m) not in TORCH_USERS])
-def test_only_inference_names_torch(module):
+def test_only_inference_names_torch(module: str) -> None:
     assert "torch" not in uses(module)
 
 
-def test_jobs_without_a_network_load_nothing_heavy():
+def test_jobs_without_a_network_load_nothing_heavy() -> None:
     if loaded_by(*LIGHT_RULES):  # one process for all; on failure one for each, to name the rule
         assert [name for name in LIGHT_RULES if loaded_by(name)] == []
 
 
-def test_jobs_without_compiled_code_load_no_numba():
+def test_jobs_without_compiled_code_load_no_numba() -> None:
     assert loaded_by(*WITHOUT_NUMBA, packages=("numba", "scipy")) == []
 
 
-def test_the_probe_sees_what_is_loaded():
+def test_the_probe_sees_what_is_loaded() -> None:
     assert "torch" in loaded_by("affinity")
 
 
-def test_benchmarks_find_all_that_they_import():
+def test_benchmarks_find_all_that_they_import() -> None:
     names = sorted(f"benchmarks.{path.stem}" for path in (ROOT / "benchmarks").glob("*.py") if path.stem != "__main__")
     assert "benchmarks.fib25" in names
     code = "\n".join(f"import {name}" for name in names)
@@ -193,12 +194,12 @@ def test_benchmarks_find_all_that_they_import():
     assert found.returncode == 0, found.stderr
 
 
-def test_parsing_the_workflow_loads_nothing_heavy():
+def test_parsing_the_workflow_loads_nothing_heavy() -> None:
     names = [n for p in sorted((ROOT / "workflow/rules").glob("*.smk")) for n in _import_lines(p)]
     assert names
     code = "\n".join([*names, "import sys", "assert not {'torch', 'cloudvolume', 'numba', 'tensorstore'} & set(sys.modules)"])
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
-def _import_lines(path):
+def _import_lines(path: Path) -> list[str]:
     return [line for line in path.read_text().splitlines() if line.startswith(("from connectomake", "import connectomake"))]

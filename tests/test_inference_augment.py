@@ -1,5 +1,8 @@
 """Test-time augmentation: turned back, swapped and shifted exactly; the same under any blocks."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -22,11 +25,11 @@ AUGMENTS = ("8", "16", "48")
 class Edges(nn.Module):
     """Affinities by a formula that knows no side: of voxel v and its lower neighbour, 1 - |difference|, then a square."""
 
-    def __init__(self, order=(0, 1, 2)):
+    def __init__(self, order: tuple[int, int, int] = (0, 1, 2)) -> None:
         super().__init__()
         self.order = order
 
-    def forward(self, image):
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
         channels = []
         for axis in self.order:
             lower = torch.roll(image, 1, axis + 2)
@@ -37,26 +40,32 @@ class Edges(nn.Module):
 class Crop(nn.Module):
     """Another network's output without its faces."""
 
-    def __init__(self, inner, by):
+    def __init__(self, inner: Edges, by: int) -> None:
         super().__init__()
         self.inner, self.by = inner, by
 
-    def forward(self, image):
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
         return self.inner(image)[..., self.by : -self.by, self.by : -self.by, self.by : -self.by]
 
 
-def spec_of(augment, margin=1, channels=3, affinities=(0, 1, 2), **kwargs):
+def spec_of(
+    augment: str,
+    margin: int = 1,
+    channels: int = 3,
+    affinities: tuple[int, int, int] | tuple[int, ...] | None = (0, 1, 2),
+    **kwargs: Any,
+) -> InferenceSpec:
     return InferenceSpec(
         (8, 8, 8), (8 - 2 * margin,) * 3, (2, 2, 2), channels=channels, dtype="float32", augment=augment,
         affinities=affinities, **kwargs,
     )  # fmt: skip
 
 
-def network_of(module, spec):
+def network_of(module: Any, spec: InferenceSpec) -> TorchNetwork:
     return TorchNetwork(module, spec, configure_torch(spec), "net.py")
 
 
-def batch(seed=0, count=2):
+def batch(seed: int = 0, count: int = 2) -> np.ndarray:
     """Sixteenths, so that the formula is exact and the mean's order cannot matter."""
     return (np.random.default_rng(seed).integers(0, 17, (count, 1, 8, 8, 8)) / 16).astype(np.float32)
 
@@ -64,7 +73,7 @@ def batch(seed=0, count=2):
 @pytest.mark.parametrize("augment", AUGMENTS)
 @pytest.mark.parametrize("margin", [1, 2])
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
-def test_a_symmetric_network_says_the_same_with_and_without(augment, margin, order):
+def test_a_symmetric_network_says_the_same_with_and_without(augment: str, margin: int, order: tuple[int, int, int]) -> None:
     affinities = tuple(order.index(axis) for axis in range(3))
     spec = spec_of(augment, margin, affinities=affinities)
     network = network_of(Edges(order), spec)
@@ -75,14 +84,14 @@ def test_a_symmetric_network_says_the_same_with_and_without(augment, margin, ord
 
 
 @pytest.mark.parametrize("augment", AUGMENTS)
-def test_without_a_margin_the_first_voxel_takes_the_views_that_know_its_edge(augment):
+def test_without_a_margin_the_first_voxel_takes_the_views_that_know_its_edge(augment: str) -> None:
     spec = InferenceSpec((8, 8, 8), (6, 6, 6), (2, 2, 2), channels=3, dtype="float32", augment=augment, affinities=(0, 1, 2))
     network = network_of(Crop(Edges(), 1), spec)  # returns the output patch and nothing around it
     np.testing.assert_allclose(AugmentedNetwork(network, spec).forward(batch()), network.forward(batch()), rtol=3e-7)
 
 
 @pytest.mark.parametrize("augment", AUGMENTS)
-def test_every_view_of_an_edge_is_where_that_edge_is(augment):
+def test_every_view_of_an_edge_is_where_that_edge_is(augment: str) -> None:
     """Each view alone, not only their mean, must give the formula's affinities."""
     spec = spec_of(augment)
     network = network_of(Edges(), spec)
@@ -94,15 +103,15 @@ def test_every_view_of_an_edge_is_where_that_edge_is(augment):
 
 
 @pytest.mark.parametrize("wrong", ["unswapped", "unshifted"])
-def test_the_formula_sees_a_missing_swap_or_shift(wrong):
+def test_the_formula_sees_a_missing_swap_or_shift(wrong: str) -> None:
     spec = spec_of("48", affinities=None if wrong == "unshifted" else (1, 0, 2))
     network = network_of(Edges(), spec)
     assert np.abs(AugmentedNetwork(network, spec).forward(batch()) - network.forward(batch())).max() > 0.1
 
 
-def test_probabilities_are_neither_swapped_nor_shifted():
+def test_probabilities_are_neither_swapped_nor_shifted() -> None:
     class Square(nn.Module):
-        def forward(self, image):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
             return torch.cat([image**2, image], 1)
 
     spec = spec_of("48", margin=0, channels=2, affinities=None)
@@ -111,7 +120,7 @@ def test_probabilities_are_neither_swapped_nor_shifted():
 
 
 @pytest.mark.parametrize("augment", AUGMENTS)
-def test_the_mean_of_an_uneven_network_is_even(augment):
+def test_the_mean_of_an_uneven_network_is_even(augment: str) -> None:
     """Whatever the network, the augmented one gives a turned image the turned affinities."""
     spec = spec_of(augment)
     network = AugmentedNetwork(tiny_network(spec), spec)
@@ -127,7 +136,7 @@ def test_the_mean_of_an_uneven_network_is_even(augment):
 @pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(st.data())
-def test_any_block_gives_the_bits_of_the_whole(data):
+def test_any_block_gives_the_bits_of_the_whole(data: Any) -> None:
     spec = spec_of(data.draw(st.sampled_from(("8", "16"))), data.draw(st.integers(0, 2)), batch=data.draw(st.integers(1, 2)))
     start = data.draw(st.tuples(*[st.integers(-20, 20)] * 3))
     shape = data.draw(st.tuples(*[st.integers(1, 14)] * 3))
@@ -146,7 +155,7 @@ def test_any_block_gives_the_bits_of_the_whole(data):
     np.testing.assert_allclose(whole, plain_inference(image, start, roi, spec, network), atol=1e-5)
 
 
-def test_load_network_augments_and_the_record_says_so(tmp_path):
+def test_load_network_augments_and_the_record_says_so(tmp_path: Path) -> None:
     (tmp_path / "net.py").write_text("from torch import nn\nInstantiatedModel = nn.Conv3d(1, 3, 3, padding=1)\n")
     network = load_network(tmp_path / "net.py", None, spec_of("8"))
     assert isinstance(network, AugmentedNetwork)
@@ -159,13 +168,13 @@ def test_load_network_augments_and_the_record_says_so(tmp_path):
         load_network(tmp_path / "own.py", None, spec_of("8"))
 
 
-def config_of(**inference):
+def config_of(**inference: Any) -> dict[str, Any]:
     section = {"model": "net.py", "patch": [8, 8, 8], "overlap": [2, 2, 2], "channels": 3} | inference
     return normalise({"outdir": "out", "source": {"path": "x.h5"}, "block": [16, 16, 16], "meshes": {"enabled": False},
                       "segmentation": {"method": "watershed"}, "inference": section})  # fmt: skip
 
 
-def test_config_of_augmentation():
+def test_config_of_augmentation() -> None:
     config = config_of(augment=16, affinities=[2, 1, 0])
     check_config(config)
     spec = InferenceSpec.from_config(config["inference"])

@@ -26,7 +26,7 @@ from tests.test_inference_lattice import plain_starts, plain_weights
 Vec = tuple[int, int, int]
 
 
-def reader(image: np.ndarray, start: Vec) -> Callable[[Box], np.ndarray]:
+def reader(image: np.ndarray, start: Vec | tuple[int, ...]) -> Callable[[Box], np.ndarray]:
     """Read boxes of an array whose first voxel lies at `start`; reaching outside is an error."""
     bounds = Box.of_shape(image.shape[1:], start)
 
@@ -50,7 +50,15 @@ def tiny_network(spec: InferenceSpec, channels_in: int = 1, seed: int = 0) -> To
     return TorchNetwork(layers.to(memory_format=torch.channels_last_3d), spec, device, "tiny.py")
 
 
-def infer(image: np.ndarray, start: Vec, roi: Box, boxes: list[Box], spec: InferenceSpec, network: Any, slab: int = 4):
+def infer(
+    image: np.ndarray,
+    start: Vec | tuple[int, ...],
+    roi: Box,
+    boxes: list[Box],
+    spec: InferenceSpec,
+    network: Any,
+    slab: int = 4,
+) -> np.ndarray:
     """Run blocks one by one and put their slabs together."""
     out = np.zeros((spec.channels, *roi.shape), spec.dtype)
     seen = np.zeros(roi.shape, int)
@@ -68,7 +76,7 @@ def infer(image: np.ndarray, start: Vec, roi: Box, boxes: list[Box], spec: Infer
     return out
 
 
-def plain_inference(image: np.ndarray, start: Vec, roi: Box, spec: InferenceSpec, network: Any) -> np.ndarray:
+def plain_inference(image: np.ndarray, start: Vec | tuple[int, ...], roi: Box, spec: InferenceSpec, network: Any) -> np.ndarray:
     """chunkflow's formula over the whole region at once, in float64 but for the network."""
     scale = np.iinfo(image.dtype).max if image.dtype.kind in "iu" else 1
     pad = [(s + m, p + m) for s, m, p in zip((40,) * 3, spec.margin, (40,) * 3, strict=True)]
@@ -89,7 +97,7 @@ def plain_inference(image: np.ndarray, start: Vec, roi: Box, spec: InferenceSpec
     return total[(slice(None), *inside)] / norm[inside]
 
 
-def blocks_of(roi: Box, block: Vec) -> list[Box]:
+def blocks_of(roi: Box, block: Vec | tuple[int, ...]) -> list[Box]:
     edges = [range(a, b, n) for a, b, n in zip(roi.start, roi.stop, block, strict=True)]
     return [Box.of_shape(block, p).intersect(roi) for p in itertools.product(*edges)]
 

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.i
 
 def blended(
     backend: Any, network: Any, spec: InferenceSpec, image: np.ndarray, roi: Box, blocks: list[Box], slab: int, wait: Any
-):
+) -> np.ndarray:
     """Infer blocks, waiting before each read and each write."""
     out = np.zeros((spec.channels, *roi.shape), spec.dtype)
     read = reader(image, (0, 0, 0))
@@ -111,7 +112,7 @@ def test_an_item_is_made_while_another_is_used_and_never_a_third() -> None:
     made: list[int] = []
     released = threading.Event()
 
-    def items():
+    def items() -> Iterator[int]:
         for number in range(5):
             made.append(number)
             if number == 1:
@@ -142,7 +143,7 @@ def test_writes_keep_their_order_and_end_before_the_end() -> None:
 def test_a_step_in_progress_has_ended_when_the_block_has_failed() -> None:
     begun, may_end, ended = threading.Event(), threading.Event(), threading.Event()
 
-    def items():
+    def items() -> Iterator[int]:
         yield 0
         begun.set()
         assert may_end.wait()

@@ -1,5 +1,7 @@
 """Errors name the key that the user wrote, whatever is opened, and nothing of a path or a dataset is taken for a key."""
 
+from pathlib import Path
+
 import h5py
 import numpy as np
 import pytest
@@ -33,7 +35,7 @@ OTHERS = {("evaluation.{}", "path"): "evaluation.ground_truth", ("--{}-seg", "pa
 
 @pytest.mark.parametrize("form", OPENERS)
 @pytest.mark.parametrize("fault", FAULTS)
-def test_the_key_is_the_one_that_the_user_wrote(form, fault, tmp_path, monkeypatch):
+def test_the_key_is_the_one_that_the_user_wrote(form: str, fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with h5py.File("source.dataset.h5", "w") as file:
         file["source.scale"] = np.zeros((4, 4, 4), np.uint8)
@@ -46,7 +48,7 @@ def test_the_key_is_the_one_that_the_user_wrote(form, fault, tmp_path, monkeypat
     assert key("path") == "source.path", "the section ends with the opening"
 
 
-def test_reading_names_the_section_in_which_a_source_was_opened(tmp_path):
+def test_reading_names_the_section_in_which_a_source_was_opened(tmp_path: Path) -> None:
     zarr = pytest.importorskip("zarr")
     array = zarr.create_array(tmp_path / "a.zarr", shape=(8, 8, 8), chunks=(4, 4, 4), dtype="uint8", fill_value=0)
     array[:4] = 1
@@ -55,7 +57,7 @@ def test_reading_names_the_section_in_which_a_source_was_opened(tmp_path):
         labels.read(labels.bounds)
 
 
-def test_values_follow_a_key_as_the_config_and_the_command_line_have_them():
+def test_values_follow_a_key_as_the_config_and_the_command_line_have_them() -> None:
     assert key("missing", "fill") == "source.missing: fill"
     with naming(Options("gt", {"path": "GT"})):
         assert (key("path"), key("missing_sections", "blank")) == ("GT", "--missing-sections-gt blank")

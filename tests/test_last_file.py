@@ -4,8 +4,10 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -27,23 +29,23 @@ with logged("{log}"):
 
 
 @pytest.fixture
-def crashing(tmp_path, monkeypatch):
+def crashing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Return a function that writes a script which reads a table and then ends by a signal."""
     monkeypatch.chdir(tmp_path)
     write_tables("tables.h5", {"a": [1]})
 
-    def write(name):
+    def write(name: str) -> str:
         (tmp_path / "tmp1.crash.py").write_text(SCRIPT.format(log="job.log", path="tables.h5", name=name))
         return str(tmp_path / "tmp1.crash.py")
 
     return write
 
 
-def started_anew(script, path, edit=False):
+def started_anew(script: SimpleNamespace, path: str, edit: bool = False) -> None:
     subprocess.run([sys.executable, path], check=True)
 
 
-def started_by_a_shell(script, path, edit=False):
+def started_by_a_shell(script: SimpleNamespace, path: str, edit: bool = False) -> None:
     code = subprocess.run(["bash", "-c", f"{sys.executable} {path}; exit $?"], check=False).returncode
     raise subprocess.CalledProcessError(code, path)
 
@@ -53,7 +55,7 @@ STARTS = {"a fork": (Server, None), "anew": (None, started_anew), "a shell": (No
 
 @pytest.mark.parametrize("how", STARTS)
 @pytest.mark.parametrize("name", ["SIGSEGV", "SIGBUS", "SIGKILL"])
-def test_the_file_is_named(how, name, crashing, tmp_path):
+def test_the_file_is_named(how: str, name: str, crashing: Callable[..., Any], tmp_path: Path) -> None:
     server, execute = STARTS[how]
     script = SimpleNamespace(log=["job.log"], conda_env=None, container_img=None, env_modules=None, bench_record=None)
     with pytest.raises(JobFailedError) as caught:
@@ -68,15 +70,15 @@ def test_the_file_is_named(how, name, crashing, tmp_path):
         assert "Current thread" in (tmp_path / "job.log").read_text()  # and the stack of the crash
 
 
-def test_a_stopped_script_is_no_crash(crashing, tmp_path):
+def test_a_stopped_script_is_no_crash(crashing: Callable[..., Any], tmp_path: Path) -> None:
     script = SimpleNamespace(log=["job.log"], conda_env=None, container_img=None, env_modules=None, bench_record=None)
     with pytest.raises(JobFailedError, match="ended by SIGTERM"):
         forked(Server(), None, pytest.fail)(script, crashing("SIGTERM"))
     assert (tmp_path / "job.log").read_text() == ""
 
 
-def test_the_queues_process(tmp_path, monkeypatch):
-    def make(task, place, folder):
+def test_the_queues_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def make(task: Any, place: Any, folder: Path) -> None:
         last_file.logging_to(tmp_path / "job.log")
         last_file.reading("merge/1/0.up.h5")
         os.kill(os.getpid(), signal.SIGSEGV)
@@ -92,16 +94,16 @@ def test_the_queues_process(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("code", [0, 1, 3, 127, 128, 255, -15, -2, 143])
-def test_other_ends_are_not_told(code):
+def test_other_ends_are_not_told(code: int) -> None:
     page = last_file.new_page()
     assert last_file.report_signal(page, code) == ""
 
 
-def test_a_job_that_opened_nothing():
+def test_a_job_that_opened_nothing() -> None:
     assert "it had opened no file yet" in last_file.report_signal(last_file.new_page(), -11)
 
 
-def test_long_and_strange_names_fit(tmp_path):
+def test_long_and_strange_names_fit(tmp_path: Path) -> None:
     page = last_file.new_page()
     last_file.use(page)
     try:
@@ -115,7 +117,7 @@ def test_long_and_strange_names_fit(tmp_path):
     last_file.reading("nowhere")
 
 
-def test_pages_are_gone_with_their_scripts():
+def test_pages_are_gone_with_their_scripts() -> None:
     with last_file.shared_page("a/tmp2.x.py"):
         folder = Path(os.environ[last_file.FOLDER])
         assert [path.name for path in folder.iterdir()] == ["tmp2.x.py"]

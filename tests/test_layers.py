@@ -3,6 +3,8 @@
 import itertools
 import json
 import zlib
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,18 +29,26 @@ from connectomake.layers.shard_file import compress, level_worth
 ENCODINGS = [("raw", "uint8"), ("raw", "float32"), ("compressed_segmentation", "uint32"), ("compressed_segmentation", "uint64")]
 
 
-def make_spec(roi, chunk=(4, 8, 8), k=1, encoding="raw", dtype="uint8", channels=1, voxel_size=(40, 4.6, 4.6)):
+def make_spec(
+    roi: Box,
+    chunk: tuple[int, int, int] = (4, 8, 8),
+    k: int = 1,
+    encoding: str = "raw",
+    dtype: str = "uint8",
+    channels: int = 1,
+    voxel_size: tuple[int, float, float] = (40, 4.6, 4.6),
+) -> LayerSpec:
     block = tuple(c << k for c in chunk)
     kind = "image" if encoding == "raw" else "segmentation"
     return LayerSpec("layer", dtype, channels, roi, block, chunk, voxel_size, kind, encoding, 1)
 
 
-def random_volume(spec, seed=0):
+def random_volume(spec: LayerSpec, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     return (rng.integers(0, 200, (spec.channels, *spec.roi.shape)) * 1.0).astype(spec.dtype)
 
 
-def write_layer(root, spec, volume):
+def write_layer(root: Path, spec: LayerSpec, volume: np.ndarray) -> None:
     root.mkdir(parents=True, exist_ok=True)
     (root / "info").write_text(json.dumps(spec.info()))
     for block in spec.grid.ids:
@@ -54,7 +64,14 @@ def write_layer(root, spec, volume):
     k=st.integers(0, 3),
     encoding=st.sampled_from(ENCODINGS),
 )
-def test_layers_read_back_by_tensorstore_and_us(tmp_path_factory, shape, start, chunk, k, encoding):
+def test_layers_read_back_by_tensorstore_and_us(
+    tmp_path_factory: pytest.TempPathFactory,
+    shape: tuple[int, int, int],
+    start: tuple[int, int, int],
+    chunk: tuple[int, int, int],
+    k: int,
+    encoding: tuple[str, str],
+) -> None:
     import tensorstore as ts
 
     root = tmp_path_factory.mktemp("layer")
@@ -69,7 +86,7 @@ def test_layers_read_back_by_tensorstore_and_us(tmp_path_factory, shape, start, 
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_layers_read_back_by_cloudvolume(tmp_path, encoding):
+def test_layers_read_back_by_cloudvolume(tmp_path: Path, encoding: tuple[str, str]) -> None:
     from cloudvolume import CloudVolume
 
     spec = make_spec(Box((-5, 7, 3), (45, 60, 88)), (4, 8, 8), 2, *encoding)
@@ -79,7 +96,7 @@ def test_layers_read_back_by_cloudvolume(tmp_path, encoding):
     np.testing.assert_array_equal(np.asarray(cloud[:, :, :]).transpose(3, 2, 1, 0), volume)
 
 
-def test_streaming_in_any_order_gives_the_same_voxels(tmp_path):
+def test_streaming_in_any_order_gives_the_same_voxels(tmp_path: Path) -> None:
     spec = make_spec(Box((0, 0, 0), (16, 30, 16)), (4, 8, 8), 2)
     volume = random_volume(spec)
     write_block(tmp_path / "a.shard", spec, 0, volume)
@@ -92,7 +109,7 @@ def test_streaming_in_any_order_gives_the_same_voxels(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
-def test_noise_is_stored_and_what_shrinks_is_compressed(tmp_path, dtype):
+def test_noise_is_stored_and_what_shrinks_is_compressed(tmp_path: Path, dtype: str) -> None:
     spec = make_spec(Box((0, 0, 0), (128, 64, 64)), (64, 64, 64), 1, dtype=dtype)
     noise = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 64 * np.dtype(dtype).itemsize), np.uint8)
     volume = np.zeros((1, 128, 64, 64), dtype)
@@ -104,7 +121,7 @@ def test_noise_is_stored_and_what_shrinks_is_compressed(tmp_path, dtype):
 
 
 @given(st.integers(1, 300_000), st.integers(1, 255), st.integers(0, 9))
-def test_storing_instead_of_compressing_costs_little(size, greys, level):
+def test_storing_instead_of_compressing_costs_little(size: int, greys: int, level: int) -> None:
     data = np.random.default_rng(size).integers(0, greys, size, np.uint8).tobytes()
     found = level_worth(data, level)
     assert found in (0, level)
@@ -112,7 +129,7 @@ def test_storing_instead_of_compressing_costs_little(size, greys, level):
 
 
 @given(st.data())
-def test_any_part_of_a_shard(tmp_path_factory, data):
+def test_any_part_of_a_shard(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     spec = make_spec(Box((1, 2, 3), (14, 25, 36)), (4, 8, 8), 2)
     volume = random_volume(spec)
     path = tmp_path_factory.mktemp("part") / "0.shard"
@@ -128,7 +145,7 @@ def test_any_part_of_a_shard(tmp_path_factory, data):
     np.testing.assert_array_equal(ShardReader(path, spec, 0).read(box), volume[(slice(None), *box.slices(spec.roi.start))])
 
 
-def test_nothing_is_left_of_an_unfinished_shard(tmp_path):
+def test_nothing_is_left_of_an_unfinished_shard(tmp_path: Path) -> None:
     spec = make_spec(Box((0, 0, 0), (8, 16, 16)))
     zeros = np.zeros((1, 4, 16, 16), np.uint8)
     with pytest.raises(LayerError, match="were not written"), ShardWriter(tmp_path / "0.shard", spec, 0, {}) as writer:
@@ -144,7 +161,7 @@ def test_nothing_is_left_of_an_unfinished_shard(tmp_path):
 
 
 @pytest.mark.parametrize("level", [0, 6])
-def test_any_flipped_bit_of_the_data_is_found(tmp_path, level):
+def test_any_flipped_bit_of_the_data_is_found(tmp_path: Path, level: int) -> None:
     spec = LayerSpec("l", "uint8", 1, Box((0, 0, 0), (8, 16, 16)), (8, 16, 16), (4, 8, 8), (1, 1, 1), gzip=level)
     volume = random_volume(spec) // 50  # which is worth compressing
     path = tmp_path / "0.shard"
@@ -163,7 +180,7 @@ def test_any_flipped_bit_of_the_data_is_found(tmp_path, level):
 
 
 @pytest.mark.parametrize("keep", [0, 1, 100, 0.5, 0.99])
-def test_truncated_shards_are_refused(tmp_path, keep):
+def test_truncated_shards_are_refused(tmp_path: Path, keep: float) -> None:
     spec = make_spec(Box((0, 0, 0), (8, 16, 16)))
     path = tmp_path / "0.shard"
     write_block(path, spec, 0, random_volume(spec))
@@ -174,7 +191,7 @@ def test_truncated_shards_are_refused(tmp_path, keep):
 
 
 @pytest.mark.parametrize(("chunk", "k"), [((4, 4, 8), 1), ((4, 8, 8), 0), ((2, 4, 4), 2), ((4, 8, 8), 2), ((1, 1, 1), 4)])
-def test_shards_of_other_blocks_or_chunks_are_refused(tmp_path, chunk, k):
+def test_shards_of_other_blocks_or_chunks_are_refused(tmp_path: Path, chunk: tuple[int, int, int], k: int) -> None:
     roi = Box((0, 0, 0), (40, 80, 80))
     spec, other = make_spec(roi, (4, 8, 8), 1), make_spec(roi, chunk, k)
     write_block(tmp_path / "3.shard", spec, 3, random_volume(spec)[(slice(None), *spec.grid.box(3).slices())])
@@ -182,14 +199,14 @@ def test_shards_of_other_blocks_or_chunks_are_refused(tmp_path, chunk, k):
         read_block(tmp_path / "3.shard", other, 3)
 
 
-def test_missing_shard_is_named(tmp_path):
+def test_missing_shard_is_named(tmp_path: Path) -> None:
     spec = make_spec(Box((0, 0, 0), (8, 16, 16)))
     with pytest.raises(LayerError, match=r"0\.shard is missing"):
         read_block(tmp_path / "0.shard", spec, 0)
 
 
 @pytest.mark.parametrize(("block", "chunk"), [((8, 8, 8), (4, 4, 8)), ((12, 12, 12), (4, 4, 4)), ((4, 4, 4), (8, 8, 8))])
-def test_blocks_that_are_not_a_power_of_two_of_chunks(block, chunk):
+def test_blocks_that_are_not_a_power_of_two_of_chunks(block: tuple[int, int, int], chunk: tuple[int, int, int]) -> None:
     with pytest.raises(ConfigError, match="2\\^k storage chunks"):
         LayerSpec("l", "uint8", 1, Box((0, 0, 0), (9, 9, 9)), block, chunk, (1, 1, 1))
 
@@ -203,7 +220,7 @@ tables = st.dictionaries(
 
 
 @given(tables)
-def test_sidecars_come_back_and_are_deterministic(tmp_path_factory, arrays):
+def test_sidecars_come_back_and_are_deterministic(tmp_path_factory: pytest.TempPathFactory, arrays: dict[str, Any]) -> None:
     folder = tmp_path_factory.mktemp("side")
     write_tables(folder / "a.h5", arrays, {"stage": "s"})
     write_tables(folder / "b.h5", dict(reversed(arrays.items())), {"stage": "s"})
@@ -220,7 +237,7 @@ def test_sidecars_come_back_and_are_deterministic(tmp_path_factory, arrays):
     assert data[covered:].startswith(b"{")
 
 
-def test_damaged_sidecars_are_refused(tmp_path):
+def test_damaged_sidecars_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
     write_tables(path, {"big": np.random.default_rng(0).integers(0, 1 << 60, 20000)}, {})
     whole = path.read_bytes()
@@ -237,7 +254,7 @@ def test_damaged_sidecars_are_refused(tmp_path):
         read_tables(tmp_path / "none.h5")
 
 
-def test_long_records(tmp_path):
+def test_long_records(tmp_path: Path) -> None:
     spec = make_spec(Box((0, 0, 0), (8, 16, 16)))
     record = {"text": "x" * 10000}
     write_block(tmp_path / "0.shard", spec, 0, random_volume(spec), record)
@@ -245,7 +262,7 @@ def test_long_records(tmp_path):
     assert ShardReader(tmp_path / "0.shard", spec, 0).record == record
 
 
-def test_every_ragged_grid_has_names_of_one_width():
+def test_every_ragged_grid_has_names_of_one_width() -> None:
     for shape in itertools.product((1, 5, 17), repeat=3):
         spec = make_spec(Box.of_shape(shape), (1, 1, 1), 0)
         assert len({len(spec.grid.name(b)) for b in spec.grid.ids}) == 1

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -18,17 +19,17 @@ def test_that_hangs():
 """
 
 
-def report(name, seconds, *keywords, when="call"):
+def report(name: str, seconds: float, *keywords: str, when: str = "call") -> SimpleNamespace:
     return SimpleNamespace(nodeid=name, when=when, keywords=keywords, user_properties=[("cpu_seconds", seconds)])
 
 
-def test_a_slow_test_without_the_mark_is_named():
+def test_a_slow_test_without_the_mark_is_named() -> None:
     fast, slow, marked = report("a", FAST_SECONDS), report("b", FAST_SECONDS + 0.1), report("c", 99.0, "slow")
     assert [line.split()[1] for line in unmarked([fast, slow, marked, report("d", 99.0)])] == ["d", "b"]
     assert unmarked([fast, marked, report("e", 99.0, when="setup")]) == []
 
 
-def test_the_cpu_time_of_tests_is_noted(request):
+def test_the_cpu_time_of_tests_is_noted(request: pytest.FixtureRequest) -> None:
     properties = dict(request.node.user_properties)
     assert "cpu_seconds" not in properties  # it comes when the test has ended
     assert request.config.pluginmanager.has_plugin("faulthandler")
@@ -37,7 +38,7 @@ def test_the_cpu_time_of_tests_is_noted(request):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [[], ["-n", "1"]], ids=["alone", "by a worker"])
-def test_a_test_that_hangs_shows_its_stack(options, tmp_path):
+def test_a_test_that_hangs_shows_its_stack(options: list[str], tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(HANGS)
     command = [
         sys.executable,

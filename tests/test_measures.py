@@ -1,5 +1,7 @@
 """Surfaces against zmesh, points deep inside against a distance by brute force, blocks against the whole."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import zmesh
@@ -19,13 +21,15 @@ from tests.test_meshes import blobs, layer_of, offsets
 CELL = (4, 4, 4)
 
 
-def whole(volume, start, size, cell=CELL):
+def whole(
+    volume: np.ndarray, start: tuple[int, int, int], size: tuple[float, float, float], cell: tuple[int, int, int] = CELL
+) -> MeasureTable:
     roi = Box.of_shape(volume.shape, start)
     layer = LayerSpec("segmentation", "uint64", 1, roi, roi.shape, roi.shape, size, "segmentation")
     return measure_slab(roi, np.pad(volume, 1), roi.grow(1), layer, cell)
 
 
-def brute_depth(part, size):
+def brute_depth(part: np.ndarray, size: tuple[int, int, float]) -> np.ndarray:
     """City-block distance in steps from each voxel to the nearest one of another label; outside is another label."""
     steps, padded = steps_of(size), np.pad(part.astype(np.int64), 1, constant_values=-1)
     places = np.indices(padded.shape).reshape(3, -1).T
@@ -38,7 +42,7 @@ def brute_depth(part, size):
 
 @settings(max_examples=8)
 @given(seed=st.integers(0, 99), shape=st.tuples(*[st.integers(1, 12)] * 3), size=st.sampled_from([(1, 1, 1), (40, 4, 4.5)]))
-def test_surface_is_that_of_zmesh(seed, shape, size):
+def test_surface_is_that_of_zmesh(seed: int, shape: tuple[int, int, int], size: tuple[int, int, float]) -> None:
     volume = blobs(shape, seed)
     found = whole(volume, (0, 0, 0), size)
     mesher = zmesh.Mesher((2, 2, 2))
@@ -53,7 +57,7 @@ def test_surface_is_that_of_zmesh(seed, shape, size):
 
 @settings(max_examples=8)
 @given(seed=st.integers(0, 99), shape=st.tuples(*[st.integers(1, 7)] * 3), size=st.sampled_from([(1, 1, 1), (40, 4, 4.5)]))
-def test_depth_is_the_distance_to_the_border(seed, shape, size):
+def test_depth_is_the_distance_to_the_border(seed: int, shape: tuple[int, int, int], size: tuple[int, int, float]) -> None:
     part = blobs(shape, seed, 2).astype(np.uint32)
     far = np.zeros(shape, np.int64)
     measure_depth(part, steps_of(size), far)
@@ -66,7 +70,9 @@ def test_depth_is_the_distance_to_the_border(seed, shape, size):
     seed=st.integers(0, 99), start=offsets, shape=st.tuples(*[st.integers(3, 18)] * 3), cell=st.sampled_from([None, CELL]),
     block=st.sampled_from([(4, 8, 4), (8, 8, 8), (16, 4, 12)]),
 )  # fmt: skip
-def test_blocks_equal_the_whole(tmp_path_factory, seed, start, shape, cell, block):
+def test_blocks_equal_the_whole(
+    tmp_path_factory: pytest.TempPathFactory, seed: Any, start: Any, shape: Any, cell: Any, block: Any
+) -> None:
     volume, size, root = blobs(shape, seed), (9.0, 4.0, 4.0), tmp_path_factory.mktemp("m")
     layer, shards, halos = layer_of(root, volume, start, block, tuple(b // 2 for b in block), size)
     tables = []
@@ -85,7 +91,7 @@ def test_blocks_equal_the_whole(tmp_path_factory, seed, start, shape, cell, bloc
         assert volume[tuple(place - np.array(start))] == name
 
 
-def test_point_of_a_ball_is_its_middle():
+def test_point_of_a_ball_is_its_middle() -> None:
     grid = np.indices((16, 16, 16)) - 7
     volume = ((grid**2).sum(axis=0) <= 36).astype(np.uint64)
     found = whole(volume, (0, 0, 0), (8.0, 8.0, 8.0), (16, 16, 16))
@@ -93,7 +99,7 @@ def test_point_of_a_ball_is_its_middle():
     assert place.tolist() == [7, 7, 7]
 
 
-def test_objects_of_another_segmentation_are_noticed():
+def test_objects_of_another_segmentation_are_noticed() -> None:
     table = ComponentTable.empty()
     assert len(collect_measures([], table).id) == 0
     one = ComponentTable(*(np.ones((1, *column.shape[1:]), column.dtype) for column in table.columns()))

@@ -2,6 +2,8 @@
 
 import itertools
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +29,7 @@ from connectomake.meshes import (
 from connectomake.meshes.cells import cell_code, code_places
 
 
-def blobs(shape, seed, labels=4):
+def blobs(shape: tuple[int, int, int], seed: int, labels: int = 4) -> np.ndarray:
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, labels, tuple(-(-s // 3) for s in shape)).astype(np.uint64)
     out = coarse.repeat(3, 0).repeat(3, 1).repeat(3, 2)[tuple(slice(s) for s in shape)].copy()
@@ -36,7 +38,7 @@ def blobs(shape, seed, labels=4):
     return np.where(out > 0, out + np.uint64(2**40), 0).astype(np.uint64)
 
 
-def triangle_set(vertices, faces):
+def triangle_set(vertices: np.ndarray, faces: np.ndarray) -> set[tuple[int, ...]]:
     """Triangles as rows of nine integers, each turned so that its least corner comes first."""
     corners = vertices[faces].astype(np.int64)
     keys = corners[:, :, 0] * (1 << 40) + corners[:, :, 1] * (1 << 20) + corners[:, :, 2]
@@ -45,7 +47,7 @@ def triangle_set(vertices, faces):
     return {tuple(row) for row in turned.reshape(-1, 9).tolist()}
 
 
-def whole(volume, start):
+def whole(volume: np.ndarray, start: tuple[int, int, int]) -> dict[int, set[tuple[int, ...]]]:
     """Surfaces of the whole volume padded by one background voxel, in absolute half voxels."""
     mesher = zmesh.Mesher((2, 2, 2))
     mesher.mesh(np.pad(volume, 1), close=False)
@@ -57,7 +59,7 @@ def whole(volume, start):
     return out
 
 
-def padded_reach(volume, spec, position):
+def padded_reach(volume: np.ndarray, spec: MeshSpec, position: tuple[int, int, int]) -> np.ndarray:
     reach = spec.reach(position)
     grown = spec.roi.grow(1)
     return np.pad(volume, 1)[reach.slices(grown.start)]
@@ -70,10 +72,12 @@ offsets = st.tuples(*[st.integers(-20, 20)] * 3)
 
 
 @given(shape=vec, cell=st.tuples(*[st.integers(1, 5)] * 3), start=offsets, seed=st.integers(0, 99))
-def test_union_of_cells_is_the_whole(shape, cell, start, seed):
+def test_union_of_cells_is_the_whole(
+    shape: tuple[int, int, int], cell: tuple[int, int, int], start: tuple[int, int, int], seed: int
+) -> None:
     volume = blobs(shape, seed)
     spec = MeshSpec(Box.of_shape(shape, start), cell, (1, 1, 1))
-    union = {}
+    union: dict[str, Any] = {}
     for position in spec.positions(spec.roi):
         for object_id, vertices, faces in cell_triangles(padded_reach(volume, spec, position), spec, position):
             found = triangle_set(vertices, faces)
@@ -82,7 +86,14 @@ def test_union_of_cells_is_the_whole(shape, cell, start, seed):
     assert union == whole(volume, start)
 
 
-def layer_of(root, volume, start, block, chunk, voxel_size):
+def layer_of(
+    root: Path,
+    volume: np.ndarray,
+    start: tuple[int, int, int],
+    block: tuple[int, int, int],
+    chunk: tuple[int, int, int],
+    voxel_size: tuple[float, float, float],
+) -> tuple[LayerSpec, dict[int, Path], dict[int, Path]]:
     """Write a segmentation with its halo files, as the segmentation stage does."""
     spec = LayerSpec("segmentation", "uint64", 1, Box.of_shape(volume.shape, start), block, chunk, voxel_size, "segmentation")
     shards, halos = {}, {}
@@ -97,7 +108,16 @@ def layer_of(root, volume, start, block, chunk, voxel_size):
     return spec, shards, halos
 
 
-def build(root, volume, start, block, chunk, mesh, group_bits=1, keep=None):
+def build(
+    root: Path,
+    volume: np.ndarray,
+    start: tuple[int, int, int],
+    block: tuple[int, int, int],
+    chunk: Any,
+    mesh: MeshSpec,
+    group_bits: int = 1,
+    keep: np.ndarray | None = None,
+) -> dict[str, bytes]:
     layer, shards, halos = layer_of(root, volume, start, block, chunk, mesh.voxel_size)
     packs, bits = {}, group_bits
     for group, blocks in itertools.groupby(layer.grid.ids, key=lambda i: i >> group_bits):
@@ -119,19 +139,19 @@ def build(root, volume, start, block, chunk, mesh, group_bits=1, keep=None):
     return {p.name: p.read_bytes() for p in (root / "mesh").iterdir()}
 
 
-def load(root, ids, lod=0):
+def load(root: Path, ids: list[int] | np.ndarray, lod: int = 0) -> dict[int, Any]:
     from cloudvolume import CloudVolume
 
     volume = CloudVolume(f"file://{root}", use_https=False, progress=False, cache=False)
     return {int(i): volume.mesh.get([int(i)], lod=lod)[int(i)] for i in ids}
 
 
-def signed_volume(vertices, faces):
+def signed_volume(vertices: np.ndarray, faces: np.ndarray) -> float:
     a, b, c = (vertices[faces[:, i]].astype(np.float64) for i in range(3))
     return float(np.einsum("ij,ij->i", a, np.cross(b, c)).sum() / 6)
 
 
-def open_edges(mesh, decimals=3):
+def open_edges(mesh: Any, decimals: int = 3) -> int:
     """Edges with other than two triangles, after joining vertices at the same place."""
     _, names = np.unique(np.round(mesh.vertices, decimals), axis=0, return_inverse=True)
     faces = names.reshape(-1)[mesh.faces].astype(np.int64)
@@ -146,7 +166,9 @@ def open_edges(mesh, decimals=3):
     data=st.data(), blocks=st.sampled_from([(8, 8, 8), (4, 8, 4), (16, 8, 12), (4, 4, 4)]),
     start=offsets, bits=st.sampled_from([10, 16]), max_error=st.sampled_from([0, 3.0, 30.0]),
 )  # fmt: skip
-def test_same_files_for_any_block(tmp_path_factory, data, blocks, start, bits, max_error):
+def test_same_files_for_any_block(
+    tmp_path_factory: pytest.TempPathFactory, data: Any, blocks: Any, start: Any, bits: Any, max_error: Any
+) -> None:
     shape = data.draw(st.tuples(*[st.integers(3, 20)] * 3))
     volume = blobs(shape, data.draw(st.integers(0, 99)))
     mesh = MeshSpec(Box.of_shape(shape, start), (4, 4, 4), (7, 4, 4), bits, 100, max_error, data.draw(st.integers(1, 4)))
@@ -159,7 +181,7 @@ def test_same_files_for_any_block(tmp_path_factory, data, blocks, start, bits, m
 
 @pytest.mark.parametrize("max_error", [0, 4.0, 16.0])
 @pytest.mark.parametrize("bits", [10, 16])
-def test_no_cracks_between_cells(tmp_path, max_error, bits):
+def test_no_cracks_between_cells(tmp_path: Path, max_error: float, bits: int) -> None:
     volume = blobs((22, 20, 18), 5)
     start = (-7, 3, 101)
     mesh = MeshSpec(Box.of_shape(volume.shape, start), (8, 8, 8), (8, 4, 4), bits, 1000, max_error, 3)
@@ -174,14 +196,14 @@ def test_no_cracks_between_cells(tmp_path, max_error, bits):
     assert triangles[0] == triangles[1] if not max_error else triangles[0] > triangles[1] > triangles[2] > 0
 
 
-def ball(shape, centre, radius):
+def ball(shape: tuple[int, int, int], centre: tuple[int, int, int], radius: int) -> np.ndarray:
     grid = np.indices(shape) - np.array(centre).reshape(3, 1, 1, 1)
     return ((grid**2).sum(0) <= radius**2).astype(np.uint64)
 
 
 @pytest.mark.parametrize("max_error", [0, 5.0])
 @pytest.mark.parametrize("bits", [10, 16])
-def test_ball_in_nm(tmp_path, max_error, bits):
+def test_ball_in_nm(tmp_path: Path, max_error: float, bits: int) -> None:
     volume = ball((40, 44, 48), (19, 22, 21), 16) * np.uint64(2**33 + 5)
     start, size = (-50, 7, -3), (9.0, 5.0, 3.0)
     mesh = MeshSpec(Box.of_shape(volume.shape, start), (16, 16, 16), size, bits, 100, max_error)
@@ -199,7 +221,7 @@ def test_ball_in_nm(tmp_path, max_error, bits):
         assert len(found.faces) < 4000
 
 
-def test_full_volume_and_single_voxel(tmp_path):
+def test_full_volume_and_single_voxel(tmp_path: Path) -> None:
     """The object that fills the region is closed at the region's faces."""
     volume = np.full((9, 8, 7), 3, np.uint64)
     volume[4, 4, 4] = 9
@@ -211,7 +233,7 @@ def test_full_volume_and_single_voxel(tmp_path):
     assert np.allclose([found[9].vertices.min(0), found[9].vertices.max(0)], [[4, 4, 4], [5, 5, 5]], atol=1e-3)
 
 
-def test_keep_leaves_the_rest_out(tmp_path):
+def test_keep_leaves_the_rest_out(tmp_path: Path) -> None:
     volume = blobs((9, 9, 9), 1)
     ids = np.unique(volume[volume > 0])
     mesh = MeshSpec(Box.of_shape(volume.shape), (4, 4, 4), (1, 1, 1))
@@ -225,7 +247,7 @@ def test_keep_leaves_the_rest_out(tmp_path):
         load(tmp_path / "b", ids[1:2])
 
 
-def test_many_shards_and_empty_ones(tmp_path, monkeypatch):
+def test_many_shards_and_empty_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sharding = IdSharding(3, 2)
     monkeypatch.setattr(IdSharding, "for_voxels", classmethod(lambda cls, voxels: sharding))
     volume = np.zeros((8, 8, 8), np.uint64)
@@ -241,7 +263,7 @@ def test_many_shards_and_empty_ones(tmp_path, monkeypatch):
         load(tmp_path, [absent])
 
 
-def test_hash_is_murmur():
+def test_hash_is_murmur() -> None:
     from cloudvolume.datasource.precomputed import mmh3
 
     keys = np.array([0, 1, 2**32, 2**63 + 12345, 2**64 - 1, 987654321987], np.uint64)
@@ -250,7 +272,7 @@ def test_hash_is_murmur():
 
 
 @given(position=st.tuples(*[st.integers(-1, 2**20)] * 3))
-def test_codes(position):
+def test_codes(position: tuple[int, int, int]) -> None:
     code = cell_code(position)
     assert tuple(code_places(np.array([code], np.uint64))[0]) == tuple(p + 1 for p in position)
 
@@ -266,20 +288,20 @@ def test_codes(position):
         ({"max_error": -1.0}, "-1.0"),
     ],
 )
-def test_bad_specs(change, message):
-    good = {"roi": Box.of_shape((8, 8, 8)), "cell": (4, 4, 4), "voxel_size": (1, 1, 1)}
+def test_bad_specs(change: dict[str, Any], message: str) -> None:
+    good: dict[str, Any] = {"roi": Box.of_shape((8, 8, 8)), "cell": (4, 4, 4), "voxel_size": (1, 1, 1)}
     with pytest.raises(ConfigError, match=message):
         MeshSpec(**(good | change))
 
 
-def test_block_must_be_multiple_of_cell():
+def test_block_must_be_multiple_of_cell() -> None:
     spec = MeshSpec(Box.of_shape((12, 12, 12)), (4, 4, 4), (1, 1, 1))
     with pytest.raises(ConfigError, match="does not divide"):
         list(spec.positions(Box((6, 0, 0), (12, 6, 6))))
 
 
 @pytest.mark.parametrize("damage", ["missing", "truncated", "flipped"])
-def test_damaged_pack(tmp_path, damage):
+def test_damaged_pack(tmp_path: Path, damage: str) -> None:
     volume = ball((8, 8, 8), (4, 4, 4), 3)
     mesh = MeshSpec(Box.of_shape(volume.shape), (8, 8, 8), (1, 1, 1))
     build(tmp_path, volume, (0, 0, 0), (8, 8, 8), (8, 8, 8), mesh)

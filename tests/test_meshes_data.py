@@ -2,7 +2,9 @@
 
 import gzip
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -17,7 +19,7 @@ LARGE = 10_000
 LODS = 3
 
 
-def fib25():
+def fib25() -> Any:
     path = FOLDER / "fib25/training_sample2_groundtruth.h5"
     if not path.exists():
         pytest.skip(f"{path.name} is not there")
@@ -25,7 +27,7 @@ def fib25():
         return file["labels"][:].astype(np.uint64), (10.0, 10.0, 10.0)
 
 
-def connectomics():
+def connectomics() -> Any:
     path = FOLDER / "connectomics/connectomics.npy.ckl.gz"
     if not path.exists():
         pytest.skip(f"{path.name} is not there")
@@ -35,11 +37,11 @@ def connectomics():
     return np.ascontiguousarray(labels).astype(np.uint64), (16.0, 16.0, 16.0)
 
 
-def pack_of(path, labels, spec):
+def pack_of(path: Any, labels: Any, spec: Any) -> Any:
     """Mesh a whole array in slabs of cells."""
     grown = spec.roi.grow(1)
 
-    def fragments():
+    def fragments() -> Iterator[Any]:
         for z in range(0, labels.shape[0], spec.cell[0]):
             own = Box((z, 0, 0), (min(z + spec.cell[0], labels.shape[0]), *labels.shape[1:]))
             box = own.grow(1).intersect(grown)
@@ -50,7 +52,7 @@ def pack_of(path, labels, spec):
     return path
 
 
-def object_mesh(reader, rows, offsets, spec, lod):
+def object_mesh(reader: Any, rows: Any, offsets: Any, spec: Any, lod: Any) -> Any:
     """Vertices in steps of the grid of a level, joined where they coincide, and faces."""
     points, faces, count = [], [], 0
     for row, offset in zip(rows, offsets, strict=True):
@@ -65,19 +67,19 @@ def object_mesh(reader, rows, offsets, spec, lod):
     return points[first] * spec.step * 2.0**lod, names.reshape(-1)[faces]
 
 
-def odd_edges(faces):
+def odd_edges(faces: np.ndarray) -> int:
     edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
     keys = np.minimum(edges[:, 0], edges[:, 1]) * (faces.max() + 1) + np.maximum(edges[:, 0], edges[:, 1])
     return int((np.unique(keys, return_counts=True)[1] % 2).sum())
 
 
-def area_and_volume(points, faces):
+def area_and_volume(points: Any, faces: np.ndarray) -> Any:
     a, b, c = (points[faces[:, i]] - points[0] for i in range(3))
     cross = np.cross(b - a, c - a)
     return np.linalg.norm(cross, axis=1).sum() / 2, np.einsum("ij,ij->i", a, np.cross(b, c)).sum() / 6
 
 
-def measure(path, labels, spec):
+def measure(path: Any, labels: Any, spec: Any) -> Any:
     """Per level: objects, triangles, odd edges, worst relative error of volume, worst error over area x bound."""
     ids, voxels = np.unique(labels[labels > 0], return_counts=True)
     large = dict(zip(ids.tolist(), voxels.tolist(), strict=True))
@@ -111,7 +113,9 @@ def measure(path, labels, spec):
 @pytest.mark.slow
 @pytest.mark.parametrize("source", [fib25, connectomics])
 @pytest.mark.parametrize("simplified", [False, True])
-def test_closed_and_true(tmp_path, capsys, source, simplified):
+def test_closed_and_true(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], source: Callable[..., Any], simplified: bool
+) -> None:
     labels, size = source()
     lods = LODS if simplified else 1
     spec = MeshSpec(Box.of_shape(labels.shape), (64,) * 3, size, 16, 8, max(size) if simplified else None, lods)

@@ -1,5 +1,7 @@
 """Coarser levels of detail: joined seams, planes that no triangle crosses, the stated error."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from scipy.spatial import cKDTree
 from connectomake.errors import ConfigError
 from connectomake.geometry import Box
 from connectomake.meshes import MeshSpec, mesh_cell
-from connectomake.meshes.cells import decode
+from connectomake.meshes.cells import Fragment, decode
 from connectomake.meshes.parents import complete, make_parent
 from tests.test_meshes import blobs
 from tests.test_meshes_simplify import euler, samples, smooth
@@ -17,14 +19,20 @@ from tests.test_meshes_simplify import euler, samples, smooth
 CELL = 8
 
 
-def spec_of(labels, bits=16, max_error=4.0, size=(9.0, 4.0, 4.0), lods=2):
+def spec_of(
+    labels: np.ndarray,
+    bits: int = 16,
+    max_error: float = 4.0,
+    size: tuple[float, float, float] = (9.0, 4.0, 4.0),
+    lods: int = 2,
+) -> MeshSpec:
     return MeshSpec(Box.of_shape(labels.shape), (CELL,) * 3, size, bits, 1000, max_error, lods)
 
 
-def fragments_of(labels, spec):
+def fragments_of(labels: np.ndarray, spec: MeshSpec) -> dict[int, list[Fragment]]:
     """Fragments of level 0, by object."""
     padded = np.pad(labels, 1)
-    found = {}
+    found: dict[str, Any] = {}
     for position in spec.positions(spec.roi):
         part = np.ascontiguousarray(padded[spec.reach(position).slices((-1, -1, -1))])
         for fragment in mesh_cell(part, spec, position):
@@ -32,14 +40,14 @@ def fragments_of(labels, spec):
     return found
 
 
-def parents_of(fragments, spec, lod):
-    groups = {}
+def parents_of(fragments: list[Fragment], spec: MeshSpec, lod: int) -> list[Fragment]:
+    groups: dict[str, Any] = {}
     for fragment in sorted(fragments, key=lambda f: f.code):
         groups.setdefault(fragment.code >> 3, []).append((fragment.code & 7, fragment.data))
     return [make_parent(spec, lod, fragments[0].object_id, code, children) for code, children in groups.items()]
 
 
-def in_region(fragments, spec):
+def in_region(fragments: list[Fragment], spec: Any) -> Any:
     """One mesh of all fragments of a level, in nm, welded where vertices coincide."""
     from connectomake.meshes.cells import code_places
 
@@ -54,7 +62,7 @@ def in_region(fragments, spec):
     return unique * spec.step, names.reshape(-1)[np.concatenate(faces)]
 
 
-def odd_edges(faces):
+def odd_edges(faces: np.ndarray) -> int:
     edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
     return int((np.unique(edges, axis=0, return_counts=True)[1] % 2).sum())
 
@@ -62,7 +70,7 @@ def odd_edges(faces):
 @pytest.mark.slow
 @settings(max_examples=12)
 @given(seed=st.integers(0, 999), rough=st.booleans(), bits=st.sampled_from([10, 16]), max_error=st.sampled_from([2.0, 9.0]))
-def test_levels_are_closed_partitioned_and_near(seed, rough, bits, max_error):
+def test_levels_are_closed_partitioned_and_near(seed: int, rough: Any, bits: int, max_error: float) -> None:
     labels = blobs((14, 15, 16), seed, 3) if rough else smooth(seed, 18)
     spec = spec_of(labels, bits, max_error, lods=3)
     exact = spec_of(labels, bits, 0.0, lods=3)
@@ -93,7 +101,7 @@ def test_levels_are_closed_partitioned_and_near(seed, rough, bits, max_error):
             assert cKDTree(samples(p0, f0, 4)).query(fine)[0].max() <= spec.error(lod) + slack
 
 
-def test_seams_are_simplified():
+def test_seams_are_simplified() -> None:
     """A slab through eight cells: its seams between them lose their vertices a level up."""
     labels = np.zeros((16, 16, 16), np.uint64)
     labels[5:11, 2:14, 2:14] = 1
@@ -105,7 +113,7 @@ def test_seams_are_simplified():
     assert parents[0].triangles < count / 3
 
 
-def test_complete_parents():
+def test_complete_parents() -> None:
     spec = MeshSpec(Box.of_shape((20, 8, 8)), (4, 8, 8), (1, 1, 1), lods=2)
     assert (spec.margin, spec.lattice.shape) == (2, (5, 1, 1))
     codes = np.array([0, 4, 32, 36], np.uint64)  # z places 0 to 3: cells -2 to 5
@@ -115,8 +123,8 @@ def test_complete_parents():
     assert complete(spec, 1, codes, ((2, -1, -1), (5, 1, 1))).tolist() == [False, False, True, True]
 
 
-def test_levels_need_bits():
-    good = {"roi": Box.of_shape((8, 8, 8)), "cell": (128, 128, 128), "voxel_size": (1, 1, 1), "bits": 10}
+def test_levels_need_bits() -> None:
+    good: dict[str, Any] = {"roi": Box.of_shape((8, 8, 8)), "cell": (128, 128, 128), "voxel_size": (1, 1, 1), "bits": 10}
     assert MeshSpec(**good, lods=2).error(1) == 0.0
     with pytest.raises(ConfigError, match="63 voxels per axis"):
         MeshSpec(**good, lods=4)

@@ -1,6 +1,7 @@
 """A thin rod over many blocks: dust is what is small as a whole, never what is small within a block."""
 
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -20,7 +21,7 @@ EXACT = {"cell": [16, 16, 16], "simplify": {"factor": 1}, "lods": 1}
 
 
 @pytest.fixture
-def volume(tmp_path, monkeypatch):
+def volume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A rod of 140 × 3 × 3 voxels, at most 144 of them in any of the ten blocks, and a grain of 27."""
     monkeypatch.chdir(tmp_path)
     found = np.zeros((160, 16, 20), np.uint8)
@@ -31,12 +32,12 @@ def volume(tmp_path, monkeypatch):
     return found
 
 
-def run(min_size, **select):
+def run(min_size: Any, **select: Any) -> Any:
     changes = {"segmentation": {"threshold": 0.5, "min_size": min_size}, "meshes": EXACT | {"select": select}}
     return make_run(CONFIG | changes | {"evaluation": None, "pyramid": {"enabled": False}})
 
 
-def corners_of(points, faces):
+def corners_of(points: Any, faces: np.ndarray) -> Any:
     """Triangles as sets of corners, in half voxels."""
     halves = np.rint(2 * points / SIZE).astype(int)
     np.testing.assert_allclose(2 * points / SIZE, halves, atol=0.01)
@@ -45,7 +46,7 @@ def corners_of(points, faces):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("min_size", "select"), [(1, {}), (145, {}), (VOXELS, {}), (1, {"min_voxels": VOXELS})])
-def test_a_rod_is_no_dust_and_stays_whole(volume, min_size, select):
+def test_a_rod_is_no_dust_and_stays_whole(volume: np.ndarray, min_size: int, select: dict[str, int]) -> None:
     plan = run(min_size, **select)
     assert plan.grid.shape == (10, 1, 2)
     table = read_parquet(Targets(plan).objects)
@@ -64,7 +65,7 @@ def test_a_rod_is_no_dust_and_stays_whole(volume, min_size, select):
 
 
 @pytest.mark.slow
-def test_one_voxel_more_and_it_is_dust(volume):
+def test_one_voxel_more_and_it_is_dust(volume: np.ndarray) -> None:
     plan = run(VOXELS + 1)
     assert not len(read_parquet(Targets(plan).objects)["id"])
     assert not read_box(f"{plan.outdir}/segmentation", plan.layers["segmentation"], plan.roi).any()

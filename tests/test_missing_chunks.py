@@ -3,7 +3,9 @@
 import copy
 import http.server
 import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -22,6 +24,7 @@ from connectomake.sources.labels import open_labels
 from connectomake.sources.reasons import reason, way_out
 from connectomake.storage import kvstore
 from tests import chunk_writers
+from tests.s3_server import S3Server
 from tests.test_peer_files import IMAGE, LABELS, cloudvolume, cloudvolume_shards, h5py_virtual, without, zarr_python
 from tests.tiny_run import CONFIG, SHAPE, make_run, write_inputs
 
@@ -29,7 +32,7 @@ LOST = Box((8, 8, 16), (16, 16, 24))
 FILL = SourceOptions(missing="fill")
 
 
-def told(result) -> str:
+def told(result: Any) -> str:
     return " ".join(f"{result.output} {result.exception or ''}".split())
 
 
@@ -46,7 +49,9 @@ def lose_a_chunk(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("block", [[16, 16, 16], [8, 8, 16]])
-def test_a_run_fills_and_counts_what_the_source_lacks(block, tmp_path, monkeypatch):
+def test_a_run_fills_and_counts_what_the_source_lacks(
+    block: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     config = copy.deepcopy(CONFIG) | {"block": block, "chunk": [8, 8, 8] if block[0] == 16 else [4, 4, 8]}
     config["source"]["missing"] = "fill"
@@ -69,7 +74,7 @@ def test_a_run_fills_and_counts_what_the_source_lacks(block, tmp_path, monkeypat
     assert "77 voxels in 1 block" in told(CliRunner().invoke(app, ["summary", "config.yaml"]))
 
 
-def test_a_run_stops_at_a_chunk_that_is_not_there(tmp_path, monkeypatch):
+def test_a_run_stops_at_a_chunk_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_inputs(tmp_path)
     lose_a_chunk(tmp_path)
@@ -94,7 +99,7 @@ CHECKED = {
 
 
 @pytest.mark.parametrize("name", CHECKED)
-def test_check_says_how_much_is_not_there(name, tmp_path, monkeypatch):
+def test_check_says_how_much_is_not_there(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     writer, keys, expected = CHECKED[name]
     path = writer(tmp_path, IMAGE)
@@ -112,7 +117,7 @@ def test_check_says_how_much_is_not_there(name, tmp_path, monkeypatch):
     assert "or set source.missing: fill" in told(stopped)
 
 
-def test_evaluate_names_its_own_options(tmp_path):
+def test_evaluate_names_its_own_options(tmp_path: Path) -> None:
     writer = without(cloudvolume, "layer/4*/0-16_0-16_0-16.gz")
     path = str(tmp_path / writer(tmp_path, LABELS))
     stopped = CliRunner().invoke(app, ["evaluate", path, path])
@@ -125,7 +130,7 @@ def test_evaluate_names_its_own_options(tmp_path):
     assert "must be error or fill" in told(CliRunner().invoke(app, ["evaluate", path, path, "--missing-gt", "zero"]))
 
 
-def test_labels_count_what_was_filled_at_their_place(tmp_path):
+def test_labels_count_what_was_filled_at_their_place(tmp_path: Path) -> None:
     path = str(tmp_path / without(cloudvolume, "layer/4*/0-16_0-16_0-16.gz")(tmp_path, LABELS))
     labels = open_labels(path, offset=(100, 0, -5), options=FILL)
     assert not labels.read(Box((100, 0, -5), (116, 16, 11))).any()
@@ -136,7 +141,7 @@ def test_labels_count_what_was_filled_at_their_place(tmp_path):
 class _Server(http.server.ThreadingHTTPServer):
     """Serve a folder; counts what is asked for."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path) -> None:
         asked = self.asked = []
 
         class Handler(http.server.SimpleHTTPRequestHandler):
@@ -156,14 +161,14 @@ class _Server(http.server.ThreadingHTTPServer):
 
 
 @pytest.fixture
-def served(tmp_path):
+def served(tmp_path: Path) -> Iterator[_Server]:
     server = _Server(tmp_path)
     yield server
     server.shutdown()
     server.server_close()
 
 
-def test_a_web_server_cannot_be_listed_so_a_sample_is_looked_at(served, tmp_path):
+def test_a_web_server_cannot_be_listed_so_a_sample_is_looked_at(served: _Server, tmp_path: Path) -> None:
     path = cloudvolume(tmp_path, np.tile(IMAGE, (2, 2, 2)), compress=False)
     gone = sorted(tmp_path.glob(f"{path}/4*/*_0-16_0-16"))
     for file in gone:
@@ -180,7 +185,7 @@ def test_a_web_server_cannot_be_listed_so_a_sample_is_looked_at(served, tmp_path
 
 
 @pytest.mark.slow
-def test_names_that_tell_the_compression_are_found_on_a_web_server(served, tmp_path):
+def test_names_that_tell_the_compression_are_found_on_a_web_server(served: _Server, tmp_path: Path) -> None:
     path = cloudvolume(tmp_path, IMAGE, compress="br")
     source = open_source(f"{served.url}/{path}")
     np.testing.assert_array_equal(source.read(source.bounds)[0], IMAGE)
@@ -189,7 +194,9 @@ def test_names_that_tell_the_compression_are_found_on_a_web_server(served, tmp_p
     assert all("_" in name for name in served.asked[asked:])
 
 
-def test_hdf5_on_a_server_without_ranges_is_fetched_whole(served, tmp_path, capfd, monkeypatch):
+def test_hdf5_on_a_server_without_ranges_is_fetched_whole(
+    served: _Server, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["raw"] = IMAGE
     keys = {"dataset": "raw", "voxel_size": (40, 4, 4)}
@@ -203,7 +210,7 @@ def test_hdf5_on_a_server_without_ranges_is_fetched_whole(served, tmp_path, capf
         open_source(f"{served.url}/b.h5", **keys)
 
 
-def test_zarr_shards_on_a_server_without_ranges_are_refused_with_the_reason(served, tmp_path):
+def test_zarr_shards_on_a_server_without_ranges_are_refused_with_the_reason(served: _Server, tmp_path: Path) -> None:
     path = zarr_python(tmp_path, IMAGE, zarr_format=3, shards=(8, 32, 32))
     source = open_source(f"{served.url}/{path}", dataset="raw", voxel_size=(40, 4, 4))
     with pytest.raises(SourceError, match="sends no ranges of files: copy the source") as caught:
@@ -225,7 +232,7 @@ PASTED = {
 
 
 @pytest.fixture(scope="module")
-def neuroglancer_layers(tmp_path_factory):
+def neuroglancer_layers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
     folder = tmp_path_factory.mktemp("layers")
     cloudvolume(folder, IMAGE, compress=False)
     chunk_writers.zarr_zip(folder, IMAGE)
@@ -238,20 +245,20 @@ def neuroglancer_layers(tmp_path_factory):
 
 
 @pytest.mark.parametrize("address", PASTED)
-def test_addresses_as_they_are_pasted_from_neuroglancer(address, neuroglancer_layers):
+def test_addresses_as_they_are_pasted_from_neuroglancer(address: str, neuroglancer_layers: tuple[Path, str]) -> None:
     folder, url = neuroglancer_layers
     path = address.format(folder=folder, url=url)
     source = open_source(path, voxel_size=(40, 4, 4), **PASTED[address])
     np.testing.assert_array_equal(source.read(source.bounds)[0], IMAGE)
 
 
-def test_an_unknown_adapter_is_named():
+def test_an_unknown_adapter_is_named() -> None:
     with pytest.raises(ConfigError, match=r"unknown adapter ocdbt: .* neuroglancer-precomputed:"):
         open_source("gs://bucket/x/|ocdbt:|zarr3:")
 
 
 @pytest.fixture(scope="module")
-def bucket():
+def bucket() -> Iterator[S3Server]:
     pytest.importorskip("moto")
     from tests.s3_server import S3Server
 
@@ -266,7 +273,7 @@ def bucket():
 
 @pytest.mark.parametrize(("suffix", "encoding"), [(".gz", "gzip"), (".br", "br"), (".zstd", "zstd")])
 @pytest.mark.parametrize("named", [False, True])
-def test_compressed_objects_in_a_bucket(suffix, encoding, named, bucket, tmp_path):
+def test_compressed_objects_in_a_bucket(suffix: str, encoding: str, named: bool, bucket: S3Server, tmp_path: Path) -> None:
     """As CloudVolume writes them, with a header that tells the compression; or as a copied folder, with a suffix."""
     path = cloudvolume(tmp_path, IMAGE, compress=encoding)
     for file in (tmp_path / path).rglob("*"):
@@ -286,7 +293,7 @@ def test_compressed_objects_in_a_bucket(suffix, encoding, named, bucket, tmp_pat
     assert source.chunks.absent(source.bounds).absent == 1
 
 
-def test_a_long_reason_keeps_its_end_and_a_dump_is_left_out():
+def test_a_long_reason_keeps_its_end_and_a_dump_is_left_out() -> None:
     dump = " [tensorstore_spec='{}'] [source locations='x.cc:1']"
     assert reason(ValueError(f"axis [3] of file{dump}")) == "axis [3] of file"
     text = reason(ValueError("NOT_FOUND: " + "long " * 200 + 'the codec "magic" is not known'))
@@ -304,7 +311,7 @@ WAYS = {
 
 
 @pytest.mark.parametrize("text", WAYS)
-def test_each_cause_has_its_own_way_out(text):
+def test_each_cause_has_its_own_way_out(text: str) -> None:
     way = way_out(OSError(text))
     assert WAYS[text] in way
     assert ("copy it again" in way) == (text == "inflate failed")

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -303,7 +304,7 @@ def test_rsunet3_has_the_published_size() -> None:
 @pytest.mark.parametrize(
     ("pooling", "patch"), [((1, 2, 2), (3, 8, 12)), ((2, 2, 2), (4, 8, 12)), (((1, 3, 3), (2, 2, 2)), (4, 12, 6))]
 )
-def test_rsunet_keeps_the_patch(variant: str, pooling: tuple, patch: tuple[int, int, int]) -> None:
+def test_rsunet_keeps_the_patch(variant: str, pooling: tuple[Any, ...], patch: tuple[int, int, int]) -> None:
     torch.manual_seed(0)
     net = RSUNet(2, 3, (2, 3, 4), pooling, variant, sigmoid=True).eval()
     with torch.inference_mode():
@@ -321,7 +322,9 @@ def test_rsunet_upsampling_keeps_constants() -> None:
 
 @pytest.mark.parametrize("layout", [torch.channels_last_3d, torch.contiguous_format])
 @pytest.mark.parametrize(("factor", "shape"), [((2, 2, 2), (3, 4, 5)), ((1, 2, 2), (4, 1, 3)), ((2, 1, 2), (1, 2, 1))])
-def test_doubling_is_the_transposed_convolution(layout: torch.memory_format, factor: tuple, shape: tuple) -> None:
+def test_doubling_is_the_transposed_convolution(
+    layout: torch.memory_format, factor: tuple[Any, ...], shape: tuple[Any, ...]
+) -> None:
     up = BilinearUp(3, factor).double()
     x = torch.rand(2, 3, *shape, dtype=torch.float64).contiguous(memory_format=layout).requires_grad_()
     output, expected = up(x), up.transposed_convolution(x)

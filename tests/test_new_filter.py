@@ -6,6 +6,8 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,13 +65,13 @@ def recipe() -> tuple[str, str]:
 
 
 @pytest.fixture
-def copy(tmp_path):
+def copy(tmp_path: Path) -> Any:
     """A copy of the library with the filter, and the files of it that were touched."""
     shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
     module, keys = recipe()
     touched = set()
 
-    def edit(name, change):
+    def edit(name: str, change: Any) -> None:
         path = tmp_path / name
         before = path.read_text() if path.exists() else ""
         path.write_text(change(before))
@@ -86,11 +88,11 @@ def copy(tmp_path):
     return tmp_path, touched
 
 
-def test_few_files_are_touched(copy):
+def test_few_files_are_touched(copy: tuple[Path, set[str]]) -> None:
     assert len(copy[1] | BESIDE) <= MOST_FILES, copy[1]
 
 
-def test_it_filters_block_by_block(copy, tmp_path):
+def test_it_filters_block_by_block(copy: tuple[Path, set[str]], tmp_path: Path) -> None:
     place = tmp_path / "run"
     place.mkdir()
     env = os.environ | {"PYTHONPATH": str(copy[0] / "src")}

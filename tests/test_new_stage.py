@@ -7,7 +7,9 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +22,7 @@ BESIDE = {"docs/config.md", "CHANGELOG.md", "tests/test_peaks.py"}
 """What the recipe asks for beside what runs here."""
 
 
-def recipe():
+def recipe() -> dict[str, str]:
     """The blocks of text under "A new stage", by the file that they are for."""
     page = (ROOT / "CONTRIBUTING.md").read_text().partition("## A new stage\n")[2].partition("\n## ")[0]
     declaration, rule, keys = (textwrap.dedent(text) for text in re.findall(r"```(?:python|yaml)\n(.*?)```", page, re.DOTALL))
@@ -32,7 +34,7 @@ def recipe():
 
 
 @pytest.fixture(scope="module")
-def copy(tmp_path_factory):
+def copy(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, set[str]]:
     """A copy of the repository with the stage, and the files of it that were touched."""
     place = tmp_path_factory.mktemp("new") / "repository"
     for name in ("src", "workflow", "scripts", "profiles", "envs"):
@@ -40,7 +42,7 @@ def copy(tmp_path_factory):
     shutil.copy(ROOT / "Snakefile", place)
     texts, touched = recipe(), set()
 
-    def edit(name, change):
+    def edit(name: str, change: Callable[..., Any]) -> None:
         path = place / name
         before = path.read_text() if path.exists() else ""
         path.write_text(change(before))
@@ -60,7 +62,7 @@ def copy(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def done(copy, tmp_path_factory):
+def done(copy: tuple[Path, set[str]], tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A run with the stage."""
     flow = Flow(tmp_path_factory.mktemp("new") / "run").make()
     flow.config = flow.with_values(peaks__enabled=True, meshes__enabled=False)
@@ -79,12 +81,12 @@ def done(copy, tmp_path_factory):
     return flow
 
 
-def make(place, flow):
+def make(place: Any, flow: Flow) -> Any:
     """Run the workflow of the copy."""
     return call(place, flow, "snakemake", "-s", place / "Snakefile", "--cores", "2", "--configfile", "config.yaml")
 
 
-def call(place, flow, module, *words, check=True):
+def call(place: Any, flow: Flow, module: Any, *words: Any, check: bool = True) -> Any:
     """Run a program with the copy of the library."""
     start = ["-m", "snakemake"] if module == "snakemake" else ["-c", "from connectomake.cli import main; main()"]
     env = os.environ | {"PYTHONPATH": str(place / "src")}
@@ -96,12 +98,12 @@ def call(place, flow, module, *words, check=True):
     return ended.stdout + ended.stderr
 
 
-def test_few_files_are_touched(copy):
+def test_few_files_are_touched(copy: tuple[Path, set[str]]) -> None:
     assert len(copy[1] | BESIDE) <= MOST_FILES, copy[1]
 
 
 @pytest.mark.slow
-def test_it_makes_its_files(copy, done):
+def test_it_makes_its_files(copy: tuple[Path, set[str]], done: Flow) -> None:
     spec = done.plan({key: value for key, value in done.config.items() if key != "peaks"}).layers["affinity"]
     for block in spec.grid.ids:
         path = done.folder / f"out/peaks/{spec.grid.name(block)}.h5"
@@ -111,7 +113,7 @@ def test_it_makes_its_files(copy, done):
 
 
 @pytest.mark.slow
-def test_all_else_follows(copy, done):
+def test_all_else_follows(copy: tuple[Path, set[str]], done: Flow) -> None:
     place = copy[0]
     count = len(list((done.folder / "out/peaks").glob("*.h5")))
     assert "Nothing to be done" in call(

@@ -1,6 +1,7 @@
 """The object table and the segment properties."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from tests.octree_reference import label_blocks, merge_on_files, reference
 SHAPE, START, VOXEL = (13, 14, 15), (-4, 100, 7), (40.0, 4.0, 4.5)
 
 
-def run(folder, block, bits):
+def run(folder: Path, block: tuple[int, int, int], bits: int) -> tuple[list[Path], Box, np.ndarray]:
     values = (np.random.default_rng(5).random(SHAPE) < 0.08).astype(np.uint8)
     octree = Octree(BlockGrid(Box.of_shape(SHAPE, START), block), bits)
     _, up = merge_on_files(label_blocks(values, octree, 0, 18), octree, 18, 4, folder)
@@ -21,7 +22,7 @@ def run(folder, block, bits):
 
 
 @pytest.mark.slow
-def test_table_equals_numpy_and_does_not_depend_on_blocks(tmp_path):
+def test_table_equals_numpy_and_does_not_depend_on_blocks(tmp_path: Path) -> None:
     written = []
     for i, (block, bits) in enumerate([((4, 4, 4), 3), ((13, 14, 15), 6), ((5, 3, 8), 1)]):
         files, roi, segmentation = run(tmp_path / str(i), block, bits)
@@ -41,7 +42,7 @@ def test_table_equals_numpy_and_does_not_depend_on_blocks(tmp_path):
             assert table[f"centroid_{axis}_nm"][row] == pytest.approx((place[:, i].mean() + 0.5) * VOXEL[i])
 
 
-def test_segment_properties_list_the_largest(tmp_path):
+def test_segment_properties_list_the_largest(tmp_path: Path) -> None:
     files, _, _ = run(tmp_path, (4, 4, 4), 3)
     table = collect(files)
     info = segment_properties(table, 3)
@@ -59,7 +60,7 @@ def test_segment_properties_list_the_largest(tmp_path):
     assert segment_properties(table.take(np.zeros(0, int)), 3)["inline"]["ids"] == []
 
 
-def test_sizes_beyond_uint32_become_float32(tmp_path):
+def test_sizes_beyond_uint32_become_float32(tmp_path: Path) -> None:
     files, _, _ = run(tmp_path, (13, 14, 15), 3)
     table = collect(files).take(np.arange(1))
     table.voxels[0] = 2**40
@@ -67,13 +68,13 @@ def test_sizes_beyond_uint32_become_float32(tmp_path):
     assert (size["data_type"], size["values"]) == ("float32", [float(2**40)])
 
 
-def test_an_object_in_two_files_is_noticed(tmp_path):
+def test_an_object_in_two_files_is_noticed(tmp_path: Path) -> None:
     files, _, _ = run(tmp_path, (13, 14, 15), 6)
     with pytest.raises(RunError, match="in two merge files"):
         collect([*files, *files])
 
 
-def test_damaged_tables_are_named(tmp_path):
+def test_damaged_tables_are_named(tmp_path: Path) -> None:
     with pytest.raises(LayerError, match="is missing"):
         read_parquet(tmp_path / "no.parquet")
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 nothing")

@@ -1,6 +1,8 @@
 """The merge octree against cc3d of the whole volume."""
 
 import dataclasses
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +37,7 @@ CONNECTIVITY = st.sampled_from([6, 18, 26])
 
 
 @st.composite
-def octrees(draw, most=12):
+def octrees(draw: st.DrawFn, most: int = 12) -> Any:
     """Any small region, also below zero, and blocks that need not divide it."""
     shape = draw(st.tuples(*[st.integers(1, most)] * 3))
     block = draw(st.tuples(*[st.integers(1, 7)] * 3))
@@ -43,14 +45,14 @@ def octrees(draw, most=12):
     return Octree(BlockGrid(Box.of_shape(shape, start), block), draw(st.integers(1, 6)))
 
 
-def check(values, octree, threshold, connectivity, min_size):
+def check(values: np.ndarray, octree: Octree, threshold: float, connectivity: int, min_size: int) -> None:
     got, objects, _ = segment(values, octree, threshold, connectivity, min_size)
     want = reference(values > threshold, connectivity, min_size)
     np.testing.assert_array_equal(got, want)
     check_objects(objects, want, octree.grid.roi)
 
 
-def check_objects(objects, segmentation, roi):
+def check_objects(objects: ComponentTable, segmentation: np.ndarray, roi: Box) -> None:
     """Compare the object table with NumPy on the whole segmentation."""
     ids, inverse, count = np.unique(segmentation, return_inverse=True, return_counts=True)
     keep = ids > 0
@@ -70,7 +72,9 @@ def check_objects(objects, segmentation, roi):
 @pytest.mark.slow
 @settings(max_examples=200)
 @given(octrees(), CONNECTIVITY, st.floats(0, 1), st.integers(0, 30), st.integers(0, 2**32 - 1))
-def test_segmentation_equals_the_whole_volume(octree, connectivity, density, min_size, seed):
+def test_segmentation_equals_the_whole_volume(
+    octree: Octree, connectivity: int, density: float, min_size: int, seed: int
+) -> None:
     rng = np.random.default_rng(seed)
     values = (rng.random(octree.grid.roi.shape) < density).astype(np.float32)
     check(values, octree, 0.5, connectivity, min_size)
@@ -79,7 +83,9 @@ def test_segmentation_equals_the_whole_volume(octree, connectivity, density, min
 @pytest.mark.slow
 @settings(max_examples=60)
 @given(octrees(16), CONNECTIVITY, st.floats(0.05, 0.95), st.integers(0, 300), st.integers(0, 2**32 - 1))
-def test_smooth_objects_across_many_blocks(octree, connectivity, threshold, min_size, seed):
+def test_smooth_objects_across_many_blocks(
+    octree: Octree, connectivity: int, threshold: float, min_size: int, seed: int
+) -> None:
     from scipy.ndimage import uniform_filter
 
     values = uniform_filter(np.random.default_rng(seed).random(octree.grid.roi.shape), 3).astype(np.float32)
@@ -90,7 +96,7 @@ def test_smooth_objects_across_many_blocks(octree, connectivity, threshold, min_
 @pytest.mark.parametrize("connectivity", [6, 18, 26])
 @pytest.mark.parametrize("bits", [1, 3])
 @pytest.mark.parametrize("block", [(1, 1, 1), (2, 1, 3), (4, 4, 4), (3, 5, 2)])
-def test_checkerboards_touch_by_edges_and_corners_only(connectivity, bits, block):
+def test_checkerboards_touch_by_edges_and_corners_only(connectivity: int, bits: int, block: tuple[int, int, int]) -> None:
     z, y, x = np.indices((5, 6, 7))
     octree = Octree(BlockGrid(Box.of_shape((5, 6, 7), (-3, 0, 11)), block), bits)
     for pattern in ((z + y + x) % 2 == 0, (z % 2 == 0) & (y % 2 == 0) & (x % 2 == 0), (z == y) & (y == x)):
@@ -100,14 +106,14 @@ def test_checkerboards_touch_by_edges_and_corners_only(connectivity, bits, block
 
 
 @pytest.mark.parametrize("density", [0, 1])
-def test_empty_and_full_volumes(density):
+def test_empty_and_full_volumes(density: int) -> None:
     octree = Octree(BlockGrid(Box.of_shape((9, 9, 9)), (4, 2, 5)), 2)
     check(np.full((9, 9, 9), density, np.float32), octree, 0.5, 26, 2)
 
 
 @settings(max_examples=100)
 @given(st.integers(1, 6), st.integers(1, 6), st.integers(0, 2), st.floats(0, 1), st.integers(0, 2**32 - 1))
-def test_contacts_of_planes_equal_all_pairs(rows, columns, budget, density, seed):
+def test_contacts_of_planes_equal_all_pairs(rows: int, columns: int, budget: int, density: float, seed: int) -> None:
     """Planes of labels of components, so that neighbours within a plane share a label, compared pixel by pixel."""
     rng = np.random.default_rng(seed)
     connectivity = {0: 4, 1: 4, 2: 8}[budget]
@@ -124,7 +130,9 @@ def test_contacts_of_planes_equal_all_pairs(rows, columns, budget, density, seed
 @pytest.mark.slow
 @settings(max_examples=20)
 @given(octrees(9), CONNECTIVITY, st.integers(0, 5), st.integers(0, 2**32 - 1))
-def test_files_give_the_same_as_memory(tmp_path_factory, octree, connectivity, min_size, seed):
+def test_files_give_the_same_as_memory(
+    tmp_path_factory: pytest.TempPathFactory, octree: Octree, connectivity: int, min_size: int, seed: int
+) -> None:
     folder = tmp_path_factory.mktemp("merge")
     values = (np.random.default_rng(seed).random(octree.grid.roi.shape) < 0.4).astype(np.uint8)
     results = label_blocks(values, octree, 0, connectivity)
@@ -135,7 +143,7 @@ def test_files_give_the_same_as_memory(tmp_path_factory, octree, connectivity, m
     np.testing.assert_array_equal(assemble(results, from_files, octree), reference(values > 0, connectivity, min_size))
 
 
-def test_only_what_touches_the_boundary_is_passed_up():
+def test_only_what_touches_the_boundary_is_passed_up() -> None:
     values = np.zeros((16, 16, 16), np.uint8)
     values[::2, ::2, ::2] = 1
     octree = Octree(BlockGrid(Box.of_shape(values.shape), (4, 4, 4)), 3)
@@ -148,7 +156,7 @@ def test_only_what_touches_the_boundary_is_passed_up():
     assert len(top.open) == len(top.members.key) == len(top.pair_key) == 0
 
 
-def test_lower_neighbours_are_those_across_low_sides():
+def test_lower_neighbours_are_those_across_low_sides() -> None:
     octree = Octree(BlockGrid(Box.of_shape((8, 8, 8)), (2, 2, 2)), 3)
     assert lower_neighbours(octree, 0, Adjacency(6).offsets) == []
     grid = octree.grid
@@ -160,7 +168,7 @@ def test_lower_neighbours_are_those_across_low_sides():
 
 
 @pytest.fixture
-def merged(tmp_path):
+def merged(tmp_path: Path) -> tuple[Path, Octree]:
     """Two runs on files: of one volume, and of another with the same grid."""
     octree = Octree(BlockGrid(Box.of_shape((8, 8, 8)), (2, 2, 2)), 3)
     for name, seed in (("a", 1), ("b", 2)):
@@ -169,7 +177,7 @@ def merged(tmp_path):
     return tmp_path, octree
 
 
-def test_files_of_different_runs_are_noticed(merged):
+def test_files_of_different_runs_are_noticed(merged: tuple[Path, Octree]) -> None:
     folder, octree = merged
     mixed = {c: folder / ("b" if c else "a") / "up1" / f"{octree.name(1, c)}.h5" for c in octree.children(2, 0)}
     with pytest.raises(RunError, match="do not fit each other"):
@@ -180,7 +188,7 @@ def test_files_of_different_runs_are_noticed(merged):
     assert not (folder / "x.h5").exists()
 
 
-def test_a_missing_block_file_is_an_error(merged):
+def test_a_missing_block_file_is_an_error(merged: tuple[Path, Octree]) -> None:
     folder, octree = merged
     files = {b: folder / "a" / f"{octree.grid.name(b)}.h5" for b in octree.grid.ids}
     files[3].unlink()
@@ -189,7 +197,7 @@ def test_a_missing_block_file_is_an_error(merged):
     assert not (folder / "x.h5").exists()
 
 
-def test_faces_of_another_shape_are_an_error():
+def test_faces_of_another_shape_are_an_error() -> None:
     octree = Octree(BlockGrid(Box.of_shape((4, 4, 4)), (2, 4, 4)), 3)
     other = Octree(BlockGrid(Box.of_shape((4, 4, 5)), (2, 4, 5)), 3)
     results = label_blocks(np.ones((4, 4, 4), np.uint8), octree, 0, 6)
@@ -198,7 +206,7 @@ def test_faces_of_another_shape_are_an_error():
         merge_in_memory(results, octree, 6, 0)
 
 
-def test_faces_and_tables_that_differ_are_an_error():
+def test_faces_and_tables_that_differ_are_an_error() -> None:
     octree = Octree(BlockGrid(Box.of_shape((4, 4, 4)), (2, 4, 4)), 1)
     results = label_blocks(np.ones((4, 4, 4), np.uint8), octree, 0, 6)
     empty = label_blocks(np.zeros((4, 4, 4), np.uint8), octree, 0, 6)
@@ -209,7 +217,7 @@ def test_faces_and_tables_that_differ_are_an_error():
                 merge_in_memory(mixed, Octree(octree.grid, bits), 6, 0)
 
 
-def test_a_neighbour_outside_the_node_whose_table_differs_is_an_error():
+def test_a_neighbour_outside_the_node_whose_table_differs_is_an_error() -> None:
     octree = Octree(BlockGrid(Box.of_shape((8, 2, 2)), (2, 2, 2)), 1)
     results = label_blocks(np.ones((8, 2, 2), np.uint8), octree, 0, 6)
     empty = label_blocks(np.zeros((8, 2, 2), np.uint8), octree, 0, 6)[1]
@@ -219,5 +227,5 @@ def test_a_neighbour_outside_the_node_whose_table_differs_is_an_error():
         merge_blocks(octree, 1, blocks, Adjacency(6), 0)
 
 
-def test_empty_tables_concatenate():
+def test_empty_tables_concatenate() -> None:
     assert len(ComponentTable.concat([])) == 0

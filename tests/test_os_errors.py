@@ -2,7 +2,9 @@
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,8 +38,10 @@ SAYS = {
 
 @pytest.mark.parametrize("writer", WRITERS)
 @pytest.mark.parametrize("number", SAYS)
-def test_what_the_system_refuses_names_the_file(tmp_path, monkeypatch, number, writer):
-    def refuse(*_):
+def test_what_the_system_refuses_names_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, writer: str
+) -> None:
+    def refuse(*_: int) -> None:
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(atomic.os, "fsync", refuse)
@@ -47,32 +51,32 @@ def test_what_the_system_refuses_names_the_file(tmp_path, monkeypatch, number, w
     assert list(path.parent.iterdir()) == [], "no part of it is left"
 
 
-def test_a_real_full_disk():
+def test_a_real_full_disk() -> None:
     """Writes to /dev/full fail as those to a full disk."""
     error = _error_of(lambda: Path("/dev/full").write_bytes(b"x" * 10**6))
     assert "/dev/full cannot be written" in str(storage_error("/dev/full", error, "written"))
 
 
-def _error_of(action):
+def _error_of(action: Callable[..., Any]) -> Any:
     with pytest.raises(OSError, match="space") as caught:
         action()
     return caught.value
 
 
-def test_libraries_that_only_say_it_in_words(tmp_path):
+def test_libraries_that_only_say_it_in_words(tmp_path: Path) -> None:
     for text in ("[Errno 28] Can't write data", "unable to flush: errno = 28, error message = 'No space left on device'"):
         assert "its disk is full" in str(storage_error(tmp_path / "x", RuntimeError(text)))
     assert storage_error(tmp_path / "x", ValueError("bad magic")) is None
 
 
-def test_errors_of_other_files_keep_their_names(tmp_path):
+def test_errors_of_other_files_keep_their_names(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="other"), atomic.atomic_path(tmp_path / "x"):
         (tmp_path / "other").read_bytes()
     with pytest.raises(LayerError, match="mine"), atomic.atomic_path(tmp_path / "x"):
         raise LayerError(errno.ENOSPC, "mine")
 
 
-def test_a_folder_or_file_in_the_way(tmp_path):
+def test_a_folder_or_file_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "x").mkdir()
     with pytest.raises(StorageError, match="a folder lies where a file should be"):
         write_text(tmp_path / "x", "text")
@@ -81,12 +85,12 @@ def test_a_folder_or_file_in_the_way(tmp_path):
         write_text(tmp_path / "y" / "z", "text")
 
 
-def test_a_failing_disk_is_no_damage(tmp_path, monkeypatch):
+def test_a_failing_disk_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What cannot be read today is not called corrupted, and is not for `--repair` to delete."""
     path = tmp_path / "a.h5"
     write_tables(path, {"a": np.zeros(9)}, {})
 
-    def refuse(*_, **__):
+    def refuse(*_: Path | str, **__: Any) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr("h5py.File", refuse)
@@ -116,10 +120,10 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
-def test_what_a_store_answers_names_the_object(answer):
+def test_what_a_store_answers_names_the_object(answer: str) -> None:
     assert of_store("s3://lab/x", RuntimeError("something else")) is None
 
-    def fetch(start, stop):
+    def fetch(start: int, stop: int) -> None:
         raise RuntimeError(answer)
 
     with pytest.raises(SourceError, match=f"s3://lab/x.*{ANSWERS[answer]}.*rerun") as caught:
@@ -130,7 +134,9 @@ def test_what_a_store_answers_names_the_object(answer):
 @pytest.mark.parametrize(
     ("status", "code", "says"), [(400, "ExpiredToken", "have expired"), (403, "AccessDenied", "is denied")]
 )
-def test_a_real_client_whose_rights_end_while_it_reads(monkeypatch, status, code, says):
+def test_a_real_client_whose_rights_end_while_it_reads(
+    monkeypatch: pytest.MonkeyPatch, status: int, code: str, says: str
+) -> None:
     from connectomake.storage.opening import open_url
 
     with S3Server() as server:

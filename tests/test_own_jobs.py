@@ -6,12 +6,14 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from benchmarks.starts import jobs, prepare, start
 
 from connectomake.pipeline.job import Job, all_of, first_only
 from connectomake.pipeline.registry import Stages
+from connectomake.planning.plan import Plan
 from connectomake_snakemake.tuning.own_jobs import own_only, targets_of
 from tests.rule_jobs import named
 from tests.s3_server import S3Server
@@ -25,35 +27,35 @@ class Rule:
 
     name = "merge"
 
-    def get_wildcards(self, path):
+    def get_wildcards(self, path: str) -> dict[str, str]:
         return dict(zip(("level", "node"), path.split("/")[1:], strict=True))
 
 
 @pytest.fixture(scope="module")
-def volume(tmp_path_factory):
+def volume(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Plan]:
     folder = tmp_path_factory.mktemp("starts")
     return folder, prepare(folder, BLOCKS)
 
 
-def spec(level, node, rule="merge"):
+def spec(level: int | str, node: str, rule: str = "merge") -> SimpleNamespace:
     return SimpleNamespace(rulename=rule, wildcards_dict={"level": level, "node": node})
 
 
-def test_only_the_given_jobs_make_files():
+def test_only_the_given_jobs_make_files() -> None:
     rule = Rule()
     match = own_only(lambda index, path: {rule}, lambda: [spec("2", "0"), spec(1, "3")])
     assert [match(None, path) for path in ("merge/2/0", "merge/1/3")] == [{rule}] * 2
     assert [match(None, path) for path in ("merge/1/0", "merge/2/3", "merge/1/2")] == [set()] * 3, "no mixture of two jobs"
 
 
-def test_without_given_jobs_all_make_files_and_other_rules_none():
+def test_without_given_jobs_all_make_files_and_other_rules_none() -> None:
     rule = Rule()
     assert own_only(lambda index, path: {rule}, list)(None, "merge/1/0") == {rule}
     assert own_only(lambda index, path: {rule}, lambda: [spec("1", "0", "lookup")])(None, "merge/1/0") == set()
     assert targets_of([]) == frozenset()
 
 
-def counted(folder, *targets, options=()):
+def counted(folder: Any, *targets: Any, options: tuple[()] | list[str] = ()) -> dict[str, Any]:
     """Jobs by rule that a process started for these targets would run."""
     rules = sorted({target.split(":")[0] for target in targets})
     plan = next((folder / ".connectomake").glob("plan-*.json"))
@@ -70,7 +72,7 @@ def counted(folder, *targets, options=()):
 
 
 @pytest.mark.slow
-def test_the_job_of_a_high_node_is_alone(volume):
+def test_the_job_of_a_high_node_is_alone(volume: tuple[Path, Plan]) -> None:
     folder, plan = volume
     top = plan.octree.levels
     assert top > 1
@@ -80,7 +82,7 @@ def test_the_job_of_a_high_node_is_alone(volume):
 
 
 @pytest.mark.slow
-def test_a_job_asks_a_bucket_for_its_own_files_only(volume, monkeypatch):
+def test_a_job_asks_a_bucket_for_its_own_files_only(volume: tuple[Path, Plan], monkeypatch: pytest.MonkeyPatch) -> None:
     folder, plan = volume
     top = plan.octree.levels
     merge = Stages(plan).rule("merge")
@@ -101,14 +103,14 @@ def test_a_job_asks_a_bucket_for_its_own_files_only(volume, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_group_holds_its_own_jobs_in_their_order(volume):
+def test_a_group_holds_its_own_jobs_in_their_order(volume: tuple[Path, Plan]) -> None:
     folder, plan = volume
     top, name = plan.octree.levels, plan.octree.name
     targets = [f"{rule}:level={n},node={name(n, 0)}" for rule, n in (("merge", top - 1), ("merge", top), ("lookup", top))]
     assert counted(folder, *targets) == {"lookup": 1, "merge": 2, "total": 3}
 
 
-def test_every_rule_has_a_job_to_start(volume):
+def test_every_rule_has_a_job_to_start(volume: tuple[Path, Plan]) -> None:
     _, plan = volume
     rules = {rule for rule, _ in jobs(plan)}
     shipped = {
@@ -122,7 +124,7 @@ def test_every_rule_has_a_job_to_start(volume):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rule", ["history", "report_run"])
-def test_a_start_is_light(volume, rule):
+def test_a_start_is_light(volume: tuple[Path, Plan], rule: str) -> None:
     folder, plan = volume
     wildcards = next(wildcards for name, wildcards in jobs(plan) if name == rule)
     assert start(folder, rule, wildcards)["peak_mb"] < 150
@@ -131,7 +133,9 @@ def test_a_start_is_light(volume, rule):
 @pytest.mark.parametrize(
     "values", [{}, {"objects": {"measure": False}}, {"skeletons": {"enabled": True}}, {"agglomeration": None}]
 )
-def test_the_first_inputs_of_a_whole_run_are_known_without_the_others(volume, values):
+def test_the_first_inputs_of_a_whole_run_are_known_without_the_others(
+    volume: tuple[Path, Plan], values: dict[str, Any]
+) -> None:
     _, plan = volume
     config = {key: section | values[key] if values.get(key) else section for key, section in plan.config.items()}
     if "agglomeration" in values:
@@ -147,7 +151,7 @@ def test_the_first_inputs_of_a_whole_run_are_known_without_the_others(volume, va
 
 @pytest.mark.parametrize("before", ["", ".snakemake/storage/s3/lab/run/"])
 @pytest.mark.parametrize("given", [1, 0])
-def test_a_job_finds_all_files_beside_the_first(volume, before, given):
+def test_a_job_finds_all_files_beside_the_first(volume: tuple[Path, Plan], before: str, given: int) -> None:
     _, plan = volume
     rule = Stages(plan).rule("history")
     names = all_of(rule.inputs(None))["closed"]

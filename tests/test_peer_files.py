@@ -6,6 +6,7 @@ import lzma
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import brotli
 import h5py
@@ -19,6 +20,7 @@ from PIL import Image
 
 from connectomake.errors import ConnectomakeError
 from connectomake.sources import SourceOptions, open_source
+from connectomake.sources.source import Source
 from tests import chunk_writers as chunks
 from tests import peer_pictures as pictures
 
@@ -57,12 +59,12 @@ class Case:
     name: str
     write: Callable[..., str]
     array: np.ndarray
-    how: dict = field(default_factory=dict)
-    opened: dict = field(default_factory=dict)
+    how: dict[str, Any] = field(default_factory=dict)
+    opened: dict[str, Any] = field(default_factory=dict)
     expected: np.ndarray | str | None = None
     within: float = 0
 
-    def open(self, folder: Path):
+    def open(self, folder: Path) -> Source:
         path = self.write(folder, self.array, **self.how)
         values = dict(self.opened)
         return open_source(f"{folder}/{path}", options=SourceOptions.of(values.pop("options", {})), **values)
@@ -441,7 +443,7 @@ TABLE = [
 
 
 @pytest.mark.parametrize("case", TABLE, ids=lambda case: case.name)
-def test_a_peers_file_is_read_right_or_refused(case, tmp_path):
+def test_a_peers_file_is_read_right_or_refused(case: Case, tmp_path: Path) -> None:
     if isinstance(case.expected, str):
         with pytest.raises(ConnectomakeError) as caught:
             read(case.open(tmp_path))
@@ -456,7 +458,7 @@ def test_a_peers_file_is_read_right_or_refused(case, tmp_path):
         np.testing.assert_array_equal(found, expected if expected.ndim == 4 else expected[None])
 
 
-def read(source) -> np.ndarray:
+def read(source: Source) -> np.ndarray:
     """Read all, in two unequal boxes."""
     from connectomake.geometry import Box
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import cc3d
 import h5py
@@ -146,7 +147,7 @@ def test_file(tmp_path: Path) -> None:
     ((0, 4, 4), (8, 8, 8)), ((4, 4), (8, 8, 8)), ((4.5, 4, 4), (8, 8, 8)), ((4, 4, 4), (8, 8)), ((4, 4, 4), (8, 0, 8)),
     ((4, 4, 4), (8, float("nan"), 8)),
 ])  # fmt: skip
-def test_errors(shape: tuple, size: tuple, tmp_path: Path) -> None:
+def test_errors(shape: tuple[Any, ...], size: tuple[Any, ...], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="three positive"):
         write_phantom(tmp_path / "p.h5", shape, 0, size)
     assert list(tmp_path.iterdir()) == []

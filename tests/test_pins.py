@@ -3,6 +3,7 @@
 import copy
 import itertools
 import json
+from typing import Any
 
 import pytest
 
@@ -18,23 +19,23 @@ SHOWN = 12
 
 
 @pytest.fixture(scope="module")
-def found():
+def found() -> dict[str, dict[str, Any]]:
     """What is found today, of all configs: one process of Snakemake for all of them."""
     return all_pins(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_nothing_changes_for_users_unasked(name, found):
+def test_nothing_changes_for_users_unasked(name: str, found: dict[str, dict[str, Any]]) -> None:
     lines = list(itertools.islice(differences(pins.stored(name), found[name]), SHOWN))
     assert not lines, "\n".join([f"the pins of {name} changed; {HINT}", *lines])
 
 
-def test_every_rule_is_in_a_pin(found):
+def test_every_rule_is_in_a_pin(found: dict[str, dict[str, Any]]) -> None:
     seen = {rule for pin in found.values() for rule in pin["jobs"]["rules"]}
     assert seen >= RULES.keys(), "a config of tests/pins/cases.py must have it"
 
 
-def test_every_stored_file_is_of_a_config():
+def test_every_stored_file_is_of_a_config() -> None:
     assert sorted(path.stem for path in pins.FOLDER.glob("*.json")) == NAMES
 
 
@@ -54,7 +55,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("what", CHANGES)
-def test_a_change_is_named(what, found):
+def test_a_change_is_named(what: str, found: dict[str, dict[str, Any]]) -> None:
     place, value, expected = CHANGES[what]
     changed = copy.deepcopy(found["demo"])
     part = changed
@@ -67,7 +68,7 @@ def test_a_change_is_named(what, found):
     assert text.count("\n") == 0, "one change, one line"
 
 
-def test_what_comes_and_goes_is_named():
+def test_what_comes_and_goes_is_named() -> None:
     before = {"files": ["a", "b", "c", "d", "e", "f"], "old": 1, "alike": ["x"] * 9}
     found = {"files": ["a", "b", "d", "e", "f", "g"], "new": ["y"], "alike": ["x"] * 8 + ["z"]}
     lines = list(differences(summary(before), found))
@@ -79,7 +80,7 @@ def test_what_comes_and_goes_is_named():
     assert not list(differences(summary(before), before))
 
 
-def test_stored_text_is_json():
+def test_stored_text_is_json() -> None:
     value = summary({"a": list(range(400)), "b": {"c": "µ" * 200, "d": [], "e": {}}, "f": [["x" * 150]]})
     assert json.loads(dumps(value)) == value
     assert all(len(line) < 1000 for line in dumps(value).splitlines())

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -11,6 +12,7 @@ from connectomake.cli import main
 from connectomake.errors import ConfigError
 from connectomake.planning.resolve import prepare_plan, resolve
 from connectomake.train_from_config import open_volumes
+from connectomake.training.volumes import TrainingVolume
 
 SIZE = [40.0, 8.0, 4.0]
 SHAPE = (16, 32, 32)
@@ -20,12 +22,12 @@ AT = [2 * 40.0, 4 * 8.0, 8 * 4.0]
 
 
 @pytest.fixture
-def files(tmp_path, monkeypatch):
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-def write(name: str, array: np.ndarray, offset: list | None = None, size: list | None = SIZE) -> str:
+def write(name: str, array: np.ndarray, offset: list[Any] | None = None, size: list[Any] | None = SIZE) -> str:
     with h5py.File("v.h5", "a") as file:
         data = file.create_dataset(name, data=array)
         if size is not None:
@@ -35,29 +37,29 @@ def write(name: str, array: np.ndarray, offset: list | None = None, size: list |
     return name
 
 
-def said(capsys, *arguments: str) -> str:
+def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     with pytest.raises(SystemExit) as ended:
         main([*arguments])
     assert ended.value.code == 0
     return capsys.readouterr().out
 
 
-def scores(capsys, *options: str, gt: str = "gt") -> dict:
+def scores(capsys: pytest.CaptureFixture[str], *options: str, gt: str = "gt") -> dict[str, Any]:
     return json.loads(said(capsys, "evaluate", "v.h5", "v.h5", "--dataset-gt", gt, "--dataset-seg", "seg", "--json", *options))
 
 
-def refusal(capsys, *options: str) -> str:
+def refusal(capsys: pytest.CaptureFixture[str], *options: str) -> str:
     with pytest.raises(SystemExit):
         main(["evaluate", "v.h5", "v.h5", "--dataset-gt", "gt", "--dataset-seg", "seg", *options])
     return capsys.readouterr().err
 
 
-def shifted(labels: np.ndarray) -> np.ndarray:
+def shifted(labels: Any) -> np.ndarray:
     """Return the same labels with their first voxel at 0, 0, 4."""
     return np.roll(labels, -4, axis=2)
 
 
-def test_evaluate_where_both_say_where_they_lie(files, capsys):
+def test_evaluate_where_both_say_where_they_lie(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write("gt", shifted(LABELS), [0, 0, 16])
     write("seg", LABELS, [0, 0, 0])
     found = scores(capsys)
@@ -65,7 +67,7 @@ def test_evaluate_where_both_say_where_they_lie(files, capsys):
     assert found["where_segmented"]["voi"] == 0
 
 
-def test_evaluate_where_the_crop_says_where_it_lies(files, capsys):
+def test_evaluate_where_the_crop_says_where_it_lies(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """As in CREMI's files: raw without offset, labels of a part of it with one."""
     write("gt", LABELS[CROP], AT)
     write("seg", LABELS)
@@ -73,7 +75,7 @@ def test_evaluate_where_the_crop_says_where_it_lies(files, capsys):
     assert (found["box"]["start"], found["where_segmented"]["voi"]) == ([2, 4, 8], 0)
 
 
-def test_evaluate_takes_axes_and_says_where_volumes_lie(files, capsys):
+def test_evaluate_takes_axes_and_says_where_volumes_lie(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write("gt", LABELS.transpose(2, 1, 0), [16, 0, 0], SIZE[::-1])
     write("seg", LABELS, [0, 0, 16])
     main_said = said(
@@ -85,7 +87,7 @@ def test_evaluate_takes_axes_and_says_where_volumes_lie(files, capsys):
 
 
 @pytest.mark.parametrize("one", ["gt", "seg"])
-def test_evaluate_refuses_one_shape_at_two_places(files, capsys, one):
+def test_evaluate_refuses_one_shape_at_two_places(files: Path, capsys: pytest.CaptureFixture[str], one: str) -> None:
     for name in ("gt", "seg"):
         write(name, LABELS, [0, 0, 16] if name == one else None)
     error = refusal(capsys)
@@ -96,7 +98,7 @@ def test_evaluate_refuses_one_shape_at_two_places(files, capsys, one):
     assert scores(capsys, f"--offset-{one}", "0", "0", "0")["where_segmented"]["voi"] == 0
 
 
-def test_evaluate_where_nobody_says_where_they_lie(files, capsys):
+def test_evaluate_where_nobody_says_where_they_lie(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write("gt", LABELS)
     write("seg", LABELS)
     assert scores(capsys)["where_segmented"]["voi"] == 0
@@ -108,14 +110,14 @@ def test_evaluate_where_nobody_says_where_they_lie(files, capsys):
     assert placed["where_segmented"]["voi"] == 0
 
 
-def test_evaluate_refuses_an_offset_that_is_no_whole_number_of_voxels(files, capsys):
+def test_evaluate_refuses_an_offset_that_is_no_whole_number_of_voxels(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write("gt", LABELS, [0, 0, 6])
     write("seg", LABELS)
     assert "no whole number of voxels" in refusal(capsys)
     assert scores(capsys, "--offset-gt", "0", "0", "0")["where_segmented"]["voi"] == 0
 
 
-def config(**evaluation: object) -> dict:
+def config(**evaluation: object) -> dict[str, Any]:
     return {
         "outdir": "out", "source": {"path": "v.h5", "dataset": "raw"}, "block": [16, 32, 32], "chunk": [8, 16, 16],
         "meshes": {"enabled": False}, "evaluation": {"ground_truth": "v.h5", "dataset": "gt", **evaluation},
@@ -140,7 +142,7 @@ TRUTHS = {
 
 
 @pytest.mark.parametrize("name", TRUTHS)
-def test_a_runs_ground_truth(files, name):
+def test_a_runs_ground_truth(files: Path, name: str) -> None:
     at, labels, offset, section, region, start = TRUTHS[name]
     write("raw", RAW, at)
     write("gt", labels, offset)
@@ -155,7 +157,7 @@ def test_a_runs_ground_truth(files, name):
     assert (plan.truth.bounds.start, plan.truth.bounds.shape) == (start, labels.shape)
 
 
-def test_what_is_odd_is_said_by_plan_and_run(files, capsys):
+def test_what_is_odd_is_said_by_plan_and_run(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write("raw", RAW, [0, 0, 80], [0.04, 0.008, 0.004])
     write("gt", LABELS, None, None)
     values = config(offset=[0, 0, 20000])
@@ -167,7 +169,7 @@ def test_what_is_odd_is_said_by_plan_and_run(files, capsys):
     assert "is it in µm?" in " ".join(said(capsys, "plan", "c.yaml").split())
 
 
-def volume(image: dict | None = None, labels: dict | None = None, **more: object) -> dict:
+def volume(image: dict[str, Any] | None = None, labels: dict[str, Any] | None = None, **more: object) -> dict:
     arrays = {
         "image": {"path": "v.h5", "dataset": "raw", **(image or {})},
         "labels": {"path": "v.h5", "dataset": "gt", **(labels or {})},
@@ -179,13 +181,13 @@ def volume(image: dict | None = None, labels: dict | None = None, **more: object
     return normalise(values, TRAINING)
 
 
-def check_fit(found) -> None:
+def check_fit(found: TrainingVolume) -> None:
     """Check that each object has a grey of its own, as in the image that they were made with."""
     pairs = np.unique(np.stack([found.image.ravel(), found.labels.ravel()]), axis=1)
     assert pairs.shape[1] == len(np.unique(found.image)) == len(np.unique(found.labels)) > 1
 
 
-def test_training_volumes_meet_where_they_lie(files):
+def test_training_volumes_meet_where_they_lie(files: Path) -> None:
     raw = (LABELS % 200).astype(np.uint8)
     write("raw", raw)
     write("gt", LABELS[CROP], AT)
@@ -206,7 +208,7 @@ def test_training_volumes_meet_where_they_lie(files):
         open_volumes(volume(labels={"axes": "xy"}))
 
 
-def test_labels_of_another_voxel_size_are_no_labels_of_the_image(files):
+def test_labels_of_another_voxel_size_are_no_labels_of_the_image(files: Path) -> None:
     write("raw", RAW)
     write("gt", LABELS, None, [40.0, 16.0, 8.0])
     with pytest.raises(ConfigError, match="voxels of"):

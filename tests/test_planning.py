@@ -5,6 +5,7 @@ import itertools
 import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,7 +47,12 @@ HELD_PER_BYTE = {name: rule.held_per_byte for name, (_, rule) in RULES.items() i
 SECONDS_PER_MB = {name: rule.seconds_per_mb for name, (_, rule) in RULES.items() if rule.seconds_per_mb is not None}
 
 
-def make_plan(shape=(100, 120, 130), start=(0, 0, 0), kind="hdf5", **sections):
+def make_plan(
+    shape: tuple[int, int, int] | tuple[int, ...] = (100, 120, 130),
+    start: tuple[int, int, int] = (0, 0, 0),
+    kind: str = "hdf5",
+    **sections: Any,
+) -> Plan:
     config = copy.deepcopy(CONFIG)
     for name, value in sections.items():
         config[name] = {**config.get(name, {}), **value} if isinstance(value, dict) else value
@@ -56,14 +62,14 @@ def make_plan(shape=(100, 120, 130), start=(0, 0, 0), kind="hdf5", **sections):
     return Plan(config, facts, "m" * 64, None)
 
 
-def test_a_plan_comes_back_from_json():
+def test_a_plan_comes_back_from_json() -> None:
     plan = make_plan(start=(-5, 3, 0))
     assert Plan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
     with pytest.raises(ConfigError, match="format 99"):
         Plan.from_json(plan.to_json() | {"format": 99})
 
 
-def test_image_layer_holds_the_context_that_exists():
+def test_image_layer_holds_the_context_that_exists() -> None:
     source = {"path": "raw.h5", "voxel_size": [20, 10, 10], "start": [1, 40, 40], "stop": [50, 80, 130]}
     plan = make_plan(source=source)
     assert plan.inference is not None
@@ -72,7 +78,7 @@ def test_image_layer_holds_the_context_that_exists():
     assert all(plan.image_box.contains(plan.read_box(b)) for b in plan.grid.ids)
 
 
-def test_every_target_is_made_from_targets():
+def test_every_target_is_made_from_targets() -> None:
     """Following inputs from the final targets ends at the source, within the fan-out."""
     targets = Targets(make_plan(merge={"fan_out": 2}, meshes={"voxels_per_job": 1}))
     plan = targets.plan
@@ -93,11 +99,11 @@ def test_every_target_is_made_from_targets():
     assert len(targets.kept()) == len(known), "no target is named twice"
 
 
-def inputs_of(rule, item):
+def inputs_of(rule: Any, item: Any) -> set[str]:
     return {path for paths in all_of(rule.inputs(item)).values() for path in paths}
 
 
-def test_params_are_what_a_stage_reads_and_no_more():
+def test_params_are_what_a_stage_reads_and_no_more() -> None:
     plan = make_plan()
     stages = Stages(plan)
     for name in stages.names:
@@ -109,7 +115,7 @@ def test_params_are_what_a_stage_reads_and_no_more():
     assert "path" not in json.loads(stages.param("image"))["source"]
 
 
-def test_swapped_numbers_give_another_fingerprint():
+def test_swapped_numbers_give_another_fingerprint() -> None:
     one = Stages(make_plan(inference={"overlap": [2, 4, 6]}))
     two = Stages(make_plan(inference={"overlap": [2, 6, 4]}))
     assert one.fingerprint("affinity") != two.fingerprint("affinity")
@@ -117,7 +123,7 @@ def test_swapped_numbers_give_another_fingerprint():
     assert one.fingerprint("image") == two.fingerprint("image")
 
 
-def test_a_source_in_place_counts_where_it_is_read():
+def test_a_source_in_place_counts_where_it_is_read() -> None:
     plan = make_plan(kind="precomputed")
     assert "image" not in Stages(plan).names
     assert "identity" in Stages(plan).param("affinity")
@@ -125,13 +131,13 @@ def test_a_source_in_place_counts_where_it_is_read():
 
 
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 9), st.integers(0, 5))
-def test_default_chunks_are_legal(z, y, x, k):
+def test_default_chunks_are_legal(z: int, y: int, x: int, k: int) -> None:
     block = (z << k, y << k, x << k)
     LayerSpec("l", "uint8", 1, Box((0, 0, 0), (3, 3, 3)), block, default_chunk(block), (1, 1, 1))
 
 
 @given(st.tuples(*[st.integers(1, 9)] * 3), st.integers(1, 5000), st.integers(1, 4))
-def test_mesh_tree_holds_every_block_once(shape, voxels, bits):
+def test_mesh_tree_holds_every_block_once(shape: tuple[int, int, int], voxels: int, bits: int) -> None:
     grid = BlockGrid(Box.of_shape(shape), (1, 1, 1))
     tree = GroupTree.of(grid, voxels, bits)
     blocks = [b for node in tree.nodes(0) for b in tree.children(0, node)]
@@ -141,7 +147,7 @@ def test_mesh_tree_holds_every_block_once(shape, voxels, bits):
         assert sorted(p for node in tree.nodes(level) for p in tree.children(level, node)) == tree.nodes(level - 1)
 
 
-def test_memory_of_a_node_follows_from_the_tables_that_it_reads(tmp_path):
+def test_memory_of_a_node_follows_from_the_tables_that_it_reads(tmp_path: Path) -> None:
     plan = make_plan()
     demands, megabyte = Demands(plan), np.zeros(1 << 20, np.uint8)
     paths = [str(tmp_path / f"{i}.h5") for i in range(3)]
@@ -158,7 +164,7 @@ def test_memory_of_a_node_follows_from_the_tables_that_it_reads(tmp_path):
 
 
 @pytest.mark.parametrize("stage", sorted(SECONDS_PER_MB))
-def test_the_time_of_a_job_follows_from_what_it_reads(tmp_path, stage):
+def test_the_time_of_a_job_follows_from_what_it_reads(tmp_path: Path, stage: str) -> None:
     plan = make_plan(skeletons={"enabled": True})
     demands, paths = Demands(plan), [str(tmp_path / name) for name in ("0.h5", "1.h5", "0.pack", "0.parquet")]
     assert demands.minutes(stage, 1, paths) == demands.minutes(stage), "files that are not there tell nothing"
@@ -175,7 +181,7 @@ def test_the_time_of_a_job_follows_from_what_it_reads(tmp_path, stage):
     assert demands.minutes(stage, 3, paths * 1000) == 4 * many
 
 
-def test_a_node_of_64_large_blocks_has_hours():
+def test_a_node_of_64_large_blocks_has_hours() -> None:
     """Agglomerating one took 40 minutes, and was ended after 10: now hours are asked for."""
     plan = plan_of_blocks(512, merge={"memory_mb": 10**9})
     assert plan.octree.bits == 6
@@ -187,7 +193,7 @@ def test_a_node_of_64_large_blocks_has_hours():
 
 
 @pytest.mark.parametrize("stage", ["objects", "history"])
-def test_tables_of_a_whole_run_take_no_more_memory_for_more_of_them(tmp_path, stage):
+def test_tables_of_a_whole_run_take_no_more_memory_for_more_of_them(tmp_path: Path, stage: str) -> None:
     path = str(tmp_path / "0.h5")
     write_tables(path, {"closed/key": np.zeros(1 << 17, np.uint64)})
     demands = Demands(make_plan())
@@ -198,7 +204,7 @@ def test_tables_of_a_whole_run_take_no_more_memory_for_more_of_them(tmp_path, st
 
 
 @pytest.mark.parametrize("stage", ["evaluation", "curve", "gather", "meshes", "gather_traces", "skeletons"])
-def test_memory_of_what_joins_tables_follows_from_them(tmp_path, stage):
+def test_memory_of_what_joins_tables_follows_from_them(tmp_path: Path, stage: str) -> None:
     """Scores of a petavoxel asked for the memory of an empty table; a file of skeletons for a third of what it took."""
     plan = make_plan(skeletons={"enabled": True})
     demands, suffix = Demands(plan), "pack" if stage in {"gather", "meshes"} else "h5"
@@ -217,7 +223,7 @@ def test_memory_of_what_joins_tables_follows_from_them(tmp_path, stage):
 
 
 @pytest.mark.parametrize("stage", ["meshes", "skeletons"])
-def test_a_job_of_one_shard_of_many_asks_for_its_share(tmp_path, stage):
+def test_a_job_of_one_shard_of_many_asks_for_its_share(tmp_path: Path, stage: str) -> None:
     side = 1 << 12  # 16 shards
     plan = make_plan(shape=(side,) * 3, block=[512] * 3, chunk=[64] * 3, skeletons={"enabled": True})
     path = str(tmp_path / ("0.pack" if stage == "meshes" else "0.h5"))
@@ -229,7 +235,7 @@ def test_a_job_of_one_shard_of_many_asks_for_its_share(tmp_path, stage):
     assert asked == pytest.approx(HELD_PER_BYTE[stage] * 160 * 2 / 16, abs=2)
 
 
-def test_traces_of_a_group_without_a_cell_ask_for_the_process_alone():
+def test_traces_of_a_group_without_a_cell_ask_for_the_process_alone() -> None:
     """Nineteen of the demo's 27 groups asked for 1,575 MB and took 105."""
     shape, cell = (272, 280, 288), {"enabled": True, "cell": [256] * 3, "voxels_per_job": 1}
     plan = make_plan(shape=shape, block=[128] * 3, chunk=[64] * 3, skeletons=cell)
@@ -249,7 +255,7 @@ def test_traces_of_a_group_without_a_cell_ask_for_the_process_alone():
 @pytest.mark.parametrize(
     ("side", "block", "cell", "halo"), [(58, 39, 9, 17), (60, 20, 30, 0), (41, 16, 20, 4), (33, 33, 40, 3), (50, 20, 7, 9)]
 )
-def test_the_largest_cell_of_each_group_is_asked_for(side, block, cell, halo):
+def test_the_largest_cell_of_each_group_is_asked_for(side: int, block: int, cell: int, halo: int) -> None:
     section = {"enabled": True, "cell": [cell] * 3, "halo": 10.0 * halo, "voxels_per_job": 1}
     plan = make_plan(shape=(side,) * 3, block=[block] * 3, chunk=None, meshes={"enabled": False}, skeletons=section)
     skeletons, traces = Skeletons(plan), Stages(plan).rule("traces")
@@ -261,7 +267,7 @@ def test_the_largest_cell_of_each_group_is_asked_for(side, block, cell, halo):
 
 
 @pytest.mark.parametrize("stage", ["objects", "history"])
-def test_what_puts_tables_aside_asks_for_their_disk(tmp_path, stage):
+def test_what_puts_tables_aside_asks_for_their_disk(tmp_path: Path, stage: str) -> None:
     demands, path = Demands(make_plan()), str(tmp_path / "0.h5")
     write_tables(path, {"a": np.zeros(10 << 20, np.uint8)})
     one, many = demands.disk(stage, 1, [path]), demands.disk(stage, 1, [path] * 1000)
@@ -281,15 +287,15 @@ def test_what_puts_tables_aside_asks_for_their_disk(tmp_path, stage):
         ("pyramid", 8 * 12 * 1024 + 12 * 1024),  # the largest of its layers, from eight blocks
     ],
 )
-def test_a_job_of_blocks_asks_for_the_disk_of_its_shards(rule, least):
-    shown = {"pyramid": {"enabled": True}, "keep": ["affinity"]}
+def test_a_job_of_blocks_asks_for_the_disk_of_its_shards(rule: str, least: int) -> None:
+    shown: dict[str, Any] = {"pyramid": {"enabled": True}, "keep": ["affinity"]}
     large, small = Demands(plan_of_blocks(1024, **shown)), Demands(plan_of_blocks(64, **shown))
     assert least <= large.disk(rule) - LEAST_DISK_MB <= 1.01 * least + 1
     assert large.disk(rule, 2) == 2 * large.disk(rule)
     assert small.disk(rule) < LEAST_DISK_MB + 30
 
 
-def morton(place):
+def morton(place: tuple[int, int, int] | tuple[int, ...]) -> int:
     """The Morton code of a place (z, y, x), bit by bit."""
     return sum((n >> bit & 1) << (3 * bit + 2 - axis) for axis, n in enumerate(place) for bit in range(21))
 
@@ -302,7 +308,9 @@ def morton(place):
     st.sampled_from([16, 8, 4]),
     st.integers(0, 15),
 )
-def test_who_makes_coarse_pieces_of_meshes_is_known_beforehand(blocks, fan_out, lods, cell, cut):
+def test_who_makes_coarse_pieces_of_meshes_is_known_beforehand(
+    blocks: tuple[int, int, int], fan_out: int, lods: int, cell: int, cut: int
+) -> None:
     shape = tuple(16 * n - cut for n in blocks)
     meshes = {"cell": [cell] * 3, "lods": lods, "voxels_per_job": 4096}
     plan = make_plan(shape=shape, block=[16] * 3, chunk=[4] * 3, meshes=meshes, merge={"fan_out": fan_out})
@@ -317,9 +325,13 @@ def test_who_makes_coarse_pieces_of_meshes_is_known_beforehand(blocks, fan_out, 
     assert (Stages(plan).rule("meshes").process() > 100) == left
 
 
-def plan_of_blocks(side, blocks=8, **sections):
+def plan_of_blocks(side: int, blocks: int = 8, **sections: Any) -> Plan:
     """A watershed with agglomeration in so many blocks along each axis."""
-    joined = {"segmentation": {"method": "watershed"}, "agglomeration": {"threshold": 0.3}, "inference": {"channels": 3}}
+    joined: dict[str, Any] = {
+        "segmentation": {"method": "watershed"},
+        "agglomeration": {"threshold": 0.3},
+        "inference": {"channels": 3},
+    }
     shape, block = (side * blocks,) * 3, [side] * 3
     return make_plan(shape=shape, block=block, chunk=[side // 8] * 3, **joined | sections)
 
@@ -327,7 +339,7 @@ def plan_of_blocks(side, blocks=8, **sections):
 @pytest.mark.parametrize("side", [128, 256, 512, 1024])
 @pytest.mark.parametrize("t_high", [0.995, 0.9999])
 @pytest.mark.parametrize("memory", [4096, 16384])
-def test_a_node_has_as_many_children_as_fit(side, t_high, memory):
+def test_a_node_has_as_many_children_as_fit(side: int, t_high: float, memory: int) -> None:
     watershed = {"method": "watershed", "t_high": t_high}
     plan = plan_of_blocks(side, segmentation=watershed, merge={"memory_mb": memory})
     bits, process = plan.octree.bits, Stages(plan).rule("agglomerate").process()
@@ -340,7 +352,7 @@ def test_a_node_has_as_many_children_as_fit(side, t_high, memory):
         assert Demands(wider).memory("agglomerate") > memory
 
 
-def test_small_runs_keep_the_fan_out_of_the_config_and_their_files():
+def test_small_runs_keep_the_fan_out_of_the_config_and_their_files() -> None:
     for plan in (plan_of_blocks(256, 2), plan_of_blocks(128), make_plan(), make_plan(merge={"fan_out": 4096})):
         assert 1 << plan.octree.bits == plan.config["merge"]["fan_out"]
         assert json.loads(Stages(plan).param("merge"))["merge"] == {"fan_out": plan.config["merge"]["fan_out"]}
@@ -354,7 +366,7 @@ def test_small_runs_keep_the_fan_out_of_the_config_and_their_files():
     assert Plan.from_json(old).octree.bits == 6, "a plan of an older version has its files as they were"
 
 
-def test_the_last_attempt_at_a_watershed_has_room_for_noise():
+def test_the_last_attempt_at_a_watershed_has_room_for_noise() -> None:
     network = {"channels": 3}
     plan = make_plan(shape=(512, 512, 512), block=[256, 256, 256], segmentation={"method": "watershed"}, inference=network)
     first, second, last = (Demands(plan).memory("components", attempt) for attempt in (1, 2, 3))
@@ -362,7 +374,7 @@ def test_the_last_attempt_at_a_watershed_has_room_for_noise():
     assert last >= 280 * 256**3 / 2**20 > 4 * first
 
 
-def test_demands_grow_with_the_attempt_and_the_block():
+def test_demands_grow_with_the_attempt_and_the_block() -> None:
     small, large = Demands(make_plan()), Demands(make_plan(shape=(600, 600, 600), block=[256, 256, 256], chunk=[64, 64, 64]))
     for stage in RULES:
         assert small.memory(stage, 2) == 2 * small.memory(stage)
@@ -371,21 +383,21 @@ def test_demands_grow_with_the_attempt_and_the_block():
 
 
 @pytest.mark.parametrize("stage", ["componets", "watershed", "pyramid_image", "agglomeration", "", "Image"])
-def test_an_unknown_rule_has_no_demands(stage):
+def test_an_unknown_rule_has_no_demands(stage: str) -> None:
     for asked in (Demands(make_plan()).memory, Demands(make_plan()).minutes):
         with pytest.raises(ConfigError, match=f"there is no rule '{stage}'; rules are image, affinity, components, merge"):
             asked(stage)
 
 
-def test_an_unknown_stage_has_no_settings():
+def test_an_unknown_stage_has_no_settings() -> None:
     stages = Stages(make_plan())
     for ask in (stages.param, stages.fingerprint, stages.record):
         with pytest.raises((LookupError, AttributeError, ValueError)):
             ask("componets")
 
 
-def test_more_views_of_a_patch_may_take_more_time():
-    large = {"shape": (600, 600, 600), "block": [256, 256, 256], "chunk": [64, 64, 64]}
+def test_more_views_of_a_patch_may_take_more_time() -> None:
+    large: dict[str, Any] = {"shape": (600, 600, 600), "block": [256, 256, 256], "chunk": [64, 64, 64]}
     once, often = (Demands(make_plan(inference={"augment": a}, **large)) for a in ("none", 8))
     assert (
         seconds_of(Stages(often.plan).rule("affinity"), 10**6) == 8 * seconds_of(Stages(once.plan).rule("affinity"), 10**6) > 0
@@ -394,7 +406,7 @@ def test_more_views_of_a_patch_may_take_more_time():
     assert often.minutes("components") == once.minutes("components")
 
 
-def digest(*arrays):
+def digest(*arrays: Any) -> str:
     import hashlib
 
     return hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)).hexdigest()[:16]
@@ -406,18 +418,18 @@ class Halves:
     weighted = False
     path = "model.py"
 
-    def forward(self, batch):
+    def forward(self, batch: np.ndarray) -> np.ndarray:
         return batch[:, :, 2:-2, 2:-2, 2:-2] / 2
 
-    def steady_batch(self, _image_channels):
+    def steady_batch(self, _image_channels: int) -> int:
         return 1
 
 
-def layer_of_golden(roi):
+def layer_of_golden(roi: Box) -> LayerSpec:
     return LayerSpec("segmentation", "uint64", 1, roi, roi.shape, roi.shape, (20.0, 10.0, 10.0), "segmentation")
 
 
-def shard_digest(volume):
+def shard_digest(volume: np.ndarray) -> str:
     """The bytes of a layer's file."""
     roi = Box.of_shape(volume.shape[1:])
     with tempfile.TemporaryDirectory() as folder:
@@ -425,7 +437,7 @@ def shard_digest(volume):
         return digest(np.frombuffer((Path(folder) / "0.shard").read_bytes(), np.uint8))
 
 
-def golden_outputs():
+def golden_outputs() -> dict[str, str]:
     """Each stage's output for one fixed input, in memory, hashed."""
     image = smooth_noise((24, 28, 32))
     roi, block = Box.of_shape(image.shape), (24, 28, 16)
@@ -433,7 +445,7 @@ def golden_outputs():
     spec = InferenceSpec((12, 14, 14), (8, 10, 10), (2, 2, 4), dtype="uint8")
     affinity = np.zeros((1, *image.shape), np.uint8)
 
-    def write(box, array):
+    def write(box: Box, array: np.ndarray) -> None:
         affinity[(slice(None), *box.slices())] = array
 
     for b in grid.ids:
@@ -513,7 +525,7 @@ PARTS = {"watershed": "components"}
 """Outputs that are another stage's, with another method."""
 
 
-def test_a_changed_output_needs_a_raised_version():
+def test_a_changed_output_needs_a_raised_version() -> None:
     """If this fails because a stage's output is meant to change: raise its version and note the new hash here."""
     stages = Stages(make_plan())
     found = {(name, stages.stage(PARTS.get(name, name)).version): value for name, value in golden_outputs().items()}

@@ -6,8 +6,10 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -25,7 +27,9 @@ from snakemake_executor_plugin_pods.task import Task
 from snakemake_executor_plugin_pods.verdict import Verdict, judge
 
 
-def a_pod(name="p", phase="Pending", state=None, **status):
+def a_pod(
+    name: str = "p", phase: str = "Pending", state: dict[str, dict[str, Any]] | None = None, **status: Any
+) -> dict[str, dict[str, Any]]:
     """A pod's JSON, the parts that matter."""
     resources = {"requests": {"cpu": "950m", "memory": "500M"}, "limits": {"memory": "500M"}}
     containers = [{"name": "sidecar", "state": {"running": {}}}, {"name": "snakemake", "state": state or {}}]
@@ -39,32 +43,32 @@ def a_pod(name="p", phase="Pending", state=None, **status):
 LOW = "The node was low on resource:"
 
 
-def ended(code, **more):
+def ended(code: int, **more: Any) -> dict[str, dict[str, Any]]:
     return {"terminated": {"exitCode": code, **more}}
 
 
-def waiting(reason, message="why"):
+def waiting(reason: str, message: str = "why") -> dict[str, dict[str, str]]:
     return {"waiting": {"reason": reason, "message": message}}
 
 
-def unschedulable(message="0/1 nodes are available: 1 Insufficient cpu."):
+def unschedulable(message: str = "0/1 nodes are available: 1 Insufficient cpu.") -> dict[str, dict[str, Any]]:
     return a_pod(conditions=[{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}])
 
 
-def deleted(pod, node="n1"):
+def deleted(pod: dict[str, dict[str, Any]], node: str = "n1") -> dict[str, dict[str, Any]]:
     """A pod whose deletion was asked for two seconds before midnight."""
     pod["metadata"] |= {"deletionTimestamp": "2026-01-01T00:00:00Z", "deletionGracePeriodSeconds": 2}
     pod["spec"]["nodeName"] = node
     return pod
 
 
-def disrupted(reason, state=None):
+def disrupted(reason: str, state: dict[str, dict[str, Any]] | None = None) -> dict[str, dict[str, Any]]:
     """A pod as Kubernetes of 1.26 and later marks it, to make room for others."""
     condition = {"type": "DisruptionTarget", "status": "True", "reason": reason, "message": "to make room"}
     return a_pod(phase="Failed", state=state or ended(143), conditions=[condition])
 
 
-def evicted(message):
+def evicted(message: str) -> dict[str, dict[str, Any]]:
     pod = a_pod(phase="Failed", reason="Evicted", message=message)
     pod["spec"]["containers"][0]["resources"]["limits"]["ephemeral-storage"] = "2G"
     return pod
@@ -109,7 +113,7 @@ def evicted(message):
         ({"metadata": {"name": "p"}, "spec": {}, "status": {}}, "wait", ""),
     ],
 )
-def test_what_a_pod_means(pod, state, words):
+def test_what_a_pod_means(pod: dict[str, dict[str, Any]], state: str, words: str) -> None:
     verdict = judge(pod)
     assert verdict.state == state
     assert words in verdict.message
@@ -138,7 +142,7 @@ def test_what_a_pod_means(pod, state, words):
         ("Pod The node had condition: [MemoryPressure]. ", ""),
     ],
 )
-def test_whose_fault_an_eviction_is(message, words):
+def test_whose_fault_an_eviction_is(message: str, words: str) -> None:
     """Its own, where the job takes more than it asked for: the try counts, and the next asks for more."""
     verdict = judge(evicted(message))
     assert verdict.state == ("failed" if words else "again")
@@ -153,21 +157,21 @@ def test_whose_fault_an_eviction_is(message, words):
     ("text", "value"),
     [("500m", 0.5), ("2", 2), ("24632892Ki", 24632892 * 1024), ("1e3", 1000), ("3M", 3e6), ("1Gi", 2**30), ("12E", 12e18)],
 )
-def test_quantities(text, value):
+def test_quantities(text: str, value: float) -> None:
     assert quantity(text) == pytest.approx(value)
 
 
-def test_a_quantity_must_be_one():
+def test_a_quantity_must_be_one() -> None:
     with pytest.raises(ValueError, match="lots"):
         quantity("lots")
 
 
-def a_node(memory="8Gi", cpu="4", name="n", ready="True", **more):
+def a_node(memory: str = "8Gi", cpu: str = "4", name: str = "n", ready: str = "True", **more: Any) -> dict[str, dict[str, Any]]:
     status = {"allocatable": {"memory": memory, "cpu": cpu, **more}, "conditions": [{"type": "Ready", "status": ready}]}
     return {"metadata": {"name": name, "labels": {"zone": "a"}}, "status": status}
 
 
-def test_what_fits_on_no_node():
+def test_what_fits_on_no_node() -> None:
     pod = a_pod()
     assert never_fits(pod, [a_node()]) is None
     assert "asks for 500M of memory, the largest node has 100Mi" in never_fits(pod, [a_node("100Mi"), a_node("50Mi")])
@@ -182,11 +186,11 @@ def test_what_fits_on_no_node():
 class FakeCore:
     """What `CoreV1Api` does, on dictionaries. `faults` holds, by method, exceptions to raise next."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.pods, self.secrets, self.faults, self.calls, self.sticky = {}, {}, {}, [], False
         self.made, self.forgotten, self.nodes = [], [], [a_node(memory="100Mi")]
 
-    def _called(self, method):
+    def _called(self, method: str) -> None:
         self.calls.append(method)
         if self.faults.get(method):
             fault = self.faults[method].pop(0)
@@ -194,88 +198,88 @@ class FakeCore:
                 raise fault
 
     @staticmethod
-    def _answer(value):
+    def _answer(value: dict[str, Any]) -> SimpleNamespace:
         return SimpleNamespace(data=json.dumps(value).encode())
 
-    def create_namespaced_pod(self, namespace, body, **_):
+    def create_namespaced_pod(self, namespace: str, body: Any, **_: Any) -> None:
         self._called("create_pod")
         if body.metadata.name in self.pods:
             raise refused(409, f'pods "{body.metadata.name}" already exists')
         self.made.append(body.metadata.name)
         self.pods[body.metadata.name] = a_pod(body.metadata.name)
 
-    def list_namespaced_pod(self, namespace, label_selector, **_):
+    def list_namespaced_pod(self, namespace: str, label_selector: str, **_: Any) -> SimpleNamespace:
         self._called("list")
         return self._answer({"items": list(self.pods.values())})
 
-    def read_namespaced_pod(self, name, namespace, **_):
+    def read_namespaced_pod(self, name: str, namespace: str, **_: Any) -> SimpleNamespace:
         self._called("get")
         if name not in self.pods:
             raise refused(404, "not found")
         return self._answer(self.pods[name])
 
-    def read_namespaced_pod_log(self, name, namespace, **_):
+    def read_namespaced_pod_log(self, name: str, namespace: str, **_: Any) -> SimpleNamespace:
         self._called("log")
         return SimpleNamespace(data=f"output of {name}\n".encode())
 
-    def delete_namespaced_pod(self, name, namespace, grace_period_seconds=None, **_):
+    def delete_namespaced_pod(self, name: str, namespace: str, grace_period_seconds: int | None = None, **_: Any) -> None:
         self._called("delete")
         if grace_period_seconds == 0:
             self.forgotten.append(name)
         if self.pods.pop(name, None) is None:
             raise refused(404, "not found")
 
-    def delete_collection_namespaced_pod(self, namespace, **_):
+    def delete_collection_namespaced_pod(self, namespace: str, **_: Any) -> None:
         self._called("delete_all")
         if not self.sticky:
             self.pods.clear()
 
-    def create_namespaced_secret(self, namespace, body, **_):
+    def create_namespaced_secret(self, namespace: str, body: Any, **_: Any) -> None:
         self._called("create_secret")
         self.secrets[body.metadata.name] = body
 
-    def delete_namespaced_secret(self, name, namespace, **_):
+    def delete_namespaced_secret(self, name: str, namespace: str, **_: Any) -> None:
         self._called("delete_secret")
         self.secrets.pop(name, None)
 
-    def list_node(self, **_):
+    def list_node(self, **_: Any) -> SimpleNamespace:
         self._called("nodes")
         return self._answer({"items": self.nodes})
 
 
-def refused(status, message):
+def refused(status: int, message: str) -> ApiException:
     error = ApiException(status=status, reason="refused")
     error.body = json.dumps({"message": message})
     return error
 
 
-class Lines(list):
+class Lines(list[Any]):
     """A logger that remembers."""
 
-    def warning(self, text):
+    def warning(self, text: str) -> None:
         self.append(text)
 
     info = error = debug = warning
 
 
 @pytest.fixture
-def core():
+def core() -> FakeCore:
     return FakeCore()
 
 
-def adopt(run, name):
+def adopt(run: Run, name: str) -> None:
     """Let a run take a pod for one of its own, made before."""
     body = SimpleNamespace(metadata=SimpleNamespace(name=name, labels={RULE_LABEL: "rule"}))
     run.tasks.setdefault(name, Task(name, body, made=True))
 
 
-def decide(run, name):
+def decide(run: Run, name: str) -> Verdict:
     """Look, and decide on a pod that was made before."""
     adopt(run, name)
     return run.decide(name, run.look())
 
 
-def rounds(run, seconds, name=None, pause=2.0):
+def rounds(run: Run, seconds: int, name: str | None = None, pause: float = 2.0) -> Verdict:
     """Look every other second for some time, or until it is decided on a pod; return the last verdict."""
     verdict = None
     for _ in range(int(seconds / pause)):
@@ -289,11 +293,11 @@ def rounds(run, seconds, name=None, pause=2.0):
 
 
 @pytest.fixture
-def run(core, tmp_path):
+def run(core: FakeCore, tmp_path: Path) -> Iterator[Run]:
     """A run whose clock moves only when it sleeps."""
     now = [1000.0]
 
-    def sleep(seconds):
+    def sleep(seconds: float) -> None:
         now[0] += seconds
 
     settings = SimpleNamespace(
@@ -316,12 +320,12 @@ def run(core, tmp_path):
     made.ended = True
 
 
-def a_job(attempt=2, name="affinity", jobid=7, **resources):
-    values = {"mem_mb": 600, "runtime": 10, "scale": 0, "_cores": 1, **resources}
+def a_job(attempt: int = 2, name: str = "affinity", jobid: int = 7, **resources: Any) -> SimpleNamespace:
+    values: dict[str, Any] = {"mem_mb": 600, "runtime": 10, "scale": 0, "_cores": 1, **resources}
     return SimpleNamespace(name=name, jobid=jobid, attempt=attempt, resources=values, is_containerized=False)
 
 
-def test_the_pod_is_the_stock_one_without_its_job(run):
+def test_the_pod_is_the_stock_one_without_its_job(run: Run) -> None:
     pod = make_pod(run.executor, a_job(disk_mb=2000), run.secret, run.names, "r1")
     container = pod.spec.containers[0]
     assert pod.kind == "Pod"
@@ -336,19 +340,19 @@ def test_the_pod_is_the_stock_one_without_its_job(run):
     assert container.env[0].value_from.secret_key_ref.name == run.secret
 
 
-def test_the_workflow_asks_for_snakemake_itself(run):
+def test_the_workflow_asks_for_snakemake_itself(run: Run) -> None:
     """`around_script` adds it to each rule's memory where jobs do not run locally, so pods add nothing."""
     assert not common_settings.local_exec
     assert ExecutorSettings().memory_overhead == 0
 
 
-def test_memory_beside_the_jobs_own_is_added(run):
+def test_memory_beside_the_jobs_own_is_added(run: Run) -> None:
     run.executor.workflow.executor_settings.memory_overhead = 400
     pod = make_pod(run.executor, a_job(), run.secret, run.names, "r1")
     assert pod.spec.containers[0].resources.limits["memory"] == "1000M"
 
 
-def test_sources_are_fetched_without_snakemake_first():
+def test_sources_are_fetched_without_snakemake_first() -> None:
     deploy = f"python -m snakemake --deploy-sources s3://b/x.tar.xz {'ab' * 32} --default-storage-prefix s3://b/run"
     command = f"{deploy} && python -m snakemake --snakefile Snakefile"
     quick = f"python -m connectomake.source_archive s3://b/x.tar.xz {'ab' * 32}"
@@ -357,19 +361,19 @@ def test_sources_are_fetched_without_snakemake_first():
 
 
 @pytest.mark.parametrize(("gpu", "asked"), [(0, None), (1, "1")])
-def test_a_gpu_only_where_one_is_asked_for(run, gpu, asked):
+def test_a_gpu_only_where_one_is_asked_for(run: Run, gpu: int, asked: str | None) -> None:
     pod = make_pod(run.executor, a_job(gpu=gpu), run.secret, run.names, "r1")
     assert pod.spec.containers[0].resources.requests.get("nvidia.com/gpu") == asked
 
 
-def test_secrets_hold_the_environment_and_carry_the_label(core, run):
+def test_secrets_hold_the_environment_and_carry_the_label(core: FakeCore, run: Run) -> None:
     body = core.secrets[run.secret]
     assert body.metadata.labels[RUN_LABEL] == "r1"
     assert set(body.data) == {"aws_secret_access_key"}
     assert make_secret("s", "r1", {})[0].data == {}
 
 
-def test_a_round_is_one_request_however_many_pods(core, run):
+def test_a_round_is_one_request_however_many_pods(core: FakeCore, run: Run) -> None:
     core.pods = {f"p{i}": a_pod(f"p{i}", "Running", {"running": {}}) for i in range(1000)}
     for name in core.pods:
         adopt(run, name)
@@ -379,7 +383,7 @@ def test_a_round_is_one_request_however_many_pods(core, run):
     assert core.calls == ["list"]
 
 
-def test_a_deleted_pod_is_made_again_and_costs_no_try(core, run):
+def test_a_deleted_pod_is_made_again_and_costs_no_try(core: FakeCore, run: Run) -> None:
     name = run.submit(a_job())
     run.look()
     core.pods.clear()
@@ -398,7 +402,7 @@ def test_a_deleted_pod_is_made_again_and_costs_no_try(core, run):
 
 
 @pytest.mark.parametrize("leave", ["gone", "evicted", "preempted"])
-def test_a_pod_that_is_ended_for_ever_ends_with_a_sentence(core, run, leave):
+def test_a_pod_that_is_ended_for_ever_ends_with_a_sentence(core: FakeCore, run: Run, leave: str) -> None:
     name = run.submit(a_job())
     states = {"evicted": evicted("The node was low on resource: memory. "), "preempted": disrupted("PreemptionByScheduler")}
     for _ in range(1000):
@@ -417,7 +421,7 @@ def test_a_pod_that_is_ended_for_ever_ends_with_a_sentence(core, run, leave):
     assert core.made == [name, *(f"{name}-again{n}" for n in range(1, 11))]
 
 
-def test_a_pod_younger_than_the_list_is_not_gone(core, run):
+def test_a_pod_younger_than_the_list_is_not_gone(core: FakeCore, run: Run) -> None:
     pods = run.look()
     core.pods["new"] = a_pod("new")
     adopt(run, "new")
@@ -425,7 +429,7 @@ def test_a_pod_younger_than_the_list_is_not_gone(core, run):
     assert run.tasks["new"].again == 0
 
 
-def test_a_pod_is_made_again_only_when_the_one_before_is_gone(core, run):
+def test_a_pod_is_made_again_only_when_the_one_before_is_gone(core: FakeCore, run: Run) -> None:
     name = run.submit(a_job())
     run.look()
     core.pods[name] = deleted(a_pod(name, "Running", {"running": {}}))
@@ -444,7 +448,7 @@ def test_a_pod_is_made_again_only_when_the_one_before_is_gone(core, run):
 
 
 @pytest.mark.parametrize("nodes", [[], "unknown"])
-def test_a_pod_of_a_lost_node_is_made_again_elsewhere(core, run, nodes):
+def test_a_pod_of_a_lost_node_is_made_again_elsewhere(core: FakeCore, run: Run, nodes: str | list[Any]) -> None:
     """The server keeps such a pod until its node says that it has ended; it never will."""
     name = run.submit(a_job())
     run.look()
@@ -460,7 +464,7 @@ def test_a_pod_of_a_lost_node_is_made_again_elsewhere(core, run, nodes):
     assert any("its node n1 is lost; it is made again" in line for line in run.executor.logger)
 
 
-def test_where_nodes_may_not_be_seen_the_user_is_told_how_to_forget_a_pod(core, run):
+def test_where_nodes_may_not_be_seen_the_user_is_told_how_to_forget_a_pod(core: FakeCore, run: Run) -> None:
     name = run.submit(a_job())
     run.look()
     core.pods[name] = deleted(a_pod(name, "Running", {"running": {}}))
@@ -471,13 +475,13 @@ def test_where_nodes_may_not_be_seen_the_user_is_told_how_to_forget_a_pod(core, 
 
 
 @pytest.mark.parametrize(("ready", "lost"), [("True", False), ("False", False), ("Unknown", True)])
-def test_a_node_is_lost_if_nothing_is_heard_of_it(ready, lost):
+def test_a_node_is_lost_if_nothing_is_heard_of_it(ready: str, lost: bool) -> None:
     assert is_lost("n1", [a_node(name="n2"), a_node(name="n1", ready=ready)]) == lost
     assert is_lost("n3", [a_node(name="n1")])
     assert not is_lost("", [a_node(name="n1")]), "of a pod that no node has"
 
 
-def test_what_an_evicted_pod_printed_is_kept(core, run):
+def test_what_an_evicted_pod_printed_is_kept(core: FakeCore, run: Run) -> None:
     name = run.submit(a_job())
     run.look()
     core.pods[name] = evicted("The node was low on resource: memory. ") | {"metadata": {"name": name}}
@@ -486,7 +490,7 @@ def test_what_an_evicted_pod_printed_is_kept(core, run):
     assert core.pods == {}
 
 
-def test_out_of_memory_is_a_failed_try_and_the_next_asks_for_double(core, run):
+def test_out_of_memory_is_a_failed_try_and_the_next_asks_for_double(core: FakeCore, run: Run) -> None:
     asked = []
     for attempt in (1, 2, 3):
         name = run.submit(a_job(attempt, mem_mb=600 << (attempt - 1)))
@@ -504,7 +508,7 @@ def test_out_of_memory_is_a_failed_try_and_the_next_asks_for_double(core, run):
 @pytest.mark.parametrize(
     "fault", [refused(500, "etcd is slow"), refused(503, "away"), refused(429, "too many"), OSError("reset"), TimeoutError()]
 )
-def test_a_server_that_does_not_answer_is_asked_again_ever_more_seldom(core, run, fault):
+def test_a_server_that_does_not_answer_is_asked_again_ever_more_seldom(core: FakeCore, run: Run, fault: Any) -> None:
     core.faults["list"] = [fault] * 40
     pauses = []
     adopt(run, "p")
@@ -521,7 +525,7 @@ def test_a_server_that_does_not_answer_is_asked_again_ever_more_seldom(core, run
 
 
 @pytest.mark.parametrize(("status", "words"), [(401, "renew your credentials"), (403, "the role that is needed")])
-def test_a_refused_login_ends_the_run_within_a_minute(core, run, status, words):
+def test_a_refused_login_ends_the_run_within_a_minute(core: FakeCore, run: Run, status: int, words: str) -> None:
     core.faults["list"] = [refused(status, "no")] * 100
     with pytest.raises(Fatal, match=words):
         for _ in range(12):
@@ -529,7 +533,7 @@ def test_a_refused_login_ends_the_run_within_a_minute(core, run, status, words):
             run.later(5)
 
 
-def test_a_login_that_ran_out_is_renewed(core, run):
+def test_a_login_that_ran_out_is_renewed(core: FakeCore, run: Run) -> None:
     core.faults["list"] = [refused(401, "token has expired")]
     assert run.look() == {}
 
@@ -537,7 +541,7 @@ def test_a_login_that_ran_out_is_renewed(core, run):
 @pytest.mark.parametrize(
     ("reason", "within"), [("InvalidImageName", 10), ("CreateContainerConfigError", 10), ("ErrImagePull", 30)]
 )
-def test_an_image_that_cannot_start_ends_the_run_within_a_minute(core, run, reason, within):
+def test_an_image_that_cannot_start_ends_the_run_within_a_minute(core: FakeCore, run: Run, reason: str, within: int) -> None:
     core.pods["p"] = a_pod(state=waiting(reason))
     assert decide(run, "p").state == "wait"
     run.later(within)
@@ -545,7 +549,7 @@ def test_an_image_that_cannot_start_ends_the_run_within_a_minute(core, run, reas
         decide(run, "p")
 
 
-def test_pulling_may_fail_for_a_moment(core, run):
+def test_pulling_may_fail_for_a_moment(core: FakeCore, run: Run) -> None:
     for state in (waiting("ErrImagePull"), waiting("ImagePullBackOff"), {"running": {}}):
         core.pods["p"] = a_pod(state=state)
         assert decide(run, "p").state == "wait"
@@ -560,7 +564,7 @@ def test_pulling_may_fail_for_a_moment(core, run):
     assert "it is made again as q-again1" in run.executor.logger[-1]
 
 
-def test_what_no_node_can_take_fails_within_a_minute(core, run):
+def test_what_no_node_can_take_fails_within_a_minute(core: FakeCore, run: Run) -> None:
     core.pods["p"] = unschedulable()
     assert decide(run, "p").state == "wait"
     run.later(15)
@@ -572,7 +576,7 @@ def test_what_no_node_can_take_fails_within_a_minute(core, run):
 
 
 @pytest.mark.parametrize("fault", [refused(403, "nodes is forbidden"), None])
-def test_a_full_cluster_is_waited_for_and_the_reason_said(core, run, fault):
+def test_a_full_cluster_is_waited_for_and_the_reason_said(core: FakeCore, run: Run, fault: ApiException | None) -> None:
     core.pods["p"] = unschedulable()
     core.pods["p"]["spec"]["containers"][0]["resources"]["requests"] = {"memory": "50Mi"}
     core.faults["nodes"] = [fault]
@@ -584,7 +588,7 @@ def test_a_full_cluster_is_waited_for_and_the_reason_said(core, run, fault):
     assert "1 pod(s) wait: 0/1 nodes are available: 1 Insufficient cpu." in run.executor.logger
 
 
-def test_a_missing_volume_ends_the_run(core, run):
+def test_a_missing_volume_ends_the_run(core: FakeCore, run: Run) -> None:
     core.pods["p"] = unschedulable('persistentvolumeclaim "data" not found')
     decide(run, "p")
     run.later(15)
@@ -592,14 +596,14 @@ def test_a_missing_volume_ends_the_run(core, run):
         decide(run, "p")
 
 
-def test_submission_is_offered_again_to_a_busy_server(core, run):
+def test_submission_is_offered_again_to_a_busy_server(core: FakeCore, run: Run) -> None:
     core.faults["create_pod"] = [refused(500, "busy"), OSError("reset"), refused(409, "the object has been modified")]
     name = run.submit(a_job())
     assert rounds(run, 10, name).state == "wait"
     assert core.made == [name]
 
 
-def test_a_server_that_is_away_for_hours_costs_no_try_and_makes_nothing_twice(core, run):
+def test_a_server_that_is_away_for_hours_costs_no_try_and_makes_nothing_twice(core: FakeCore, run: Run) -> None:
     """Pods are to be made, run and end meanwhile."""
     first = run.submit(a_job(jobid=1))
     run.look()
@@ -617,7 +621,7 @@ def test_a_server_that_is_away_for_hours_costs_no_try_and_makes_nothing_twice(co
     assert core.made == [first, second]
 
 
-def test_pods_are_made_one_after_the_other_and_no_request_is_made_for_those_held_back(core, run):
+def test_pods_are_made_one_after_the_other_and_no_request_is_made_for_those_held_back(core: FakeCore, run: Run) -> None:
     core.faults["create_pod"] = [None, OSError("refused")]
     names = [run.submit(a_job(jobid=n)) for n in range(100)]
     run.look()
@@ -631,11 +635,11 @@ def test_pods_are_made_one_after_the_other_and_no_request_is_made_for_those_held
     assert sorted(core.made) == sorted(names)
 
 
-def exceeded(text="pods=1, used: pods=10, limited: pods=10"):
+def exceeded(text: str = "pods=1, used: pods=10, limited: pods=10") -> ApiException:
     return refused(403, f'pods "affinity-r1-7-2" is forbidden: exceeded quota: lab, requested: {text}')
 
 
-def test_a_full_quota_is_waited_for_and_others_go_first(core, run):
+def test_a_full_quota_is_waited_for_and_others_go_first(core: FakeCore, run: Run) -> None:
     core.faults["create_pod"] = [exceeded("nvidia.com/gpu=1, used: nvidia.com/gpu=2, limited: nvidia.com/gpu=2")]
     names = [run.submit(a_job(jobid=n)) for n in range(5)]
     other = run.submit(a_job(name="merge"))
@@ -655,7 +659,7 @@ def test_a_full_quota_is_waited_for_and_others_go_first(core, run):
     assert core.calls.count("create_pod") < 400
 
 
-def test_what_no_quota_will_ever_allow_is_a_failed_try(core, run):
+def test_what_no_quota_will_ever_allow_is_a_failed_try(core: FakeCore, run: Run) -> None:
     asked = "limits.memory=64G,pods=1, used: limits.memory=0,pods=0, limited: limits.memory=10Gi,pods=10"
     core.faults["create_pod"] = [exceeded(asked)]
     verdict = rounds(run, 10, run.submit(a_job()))
@@ -664,7 +668,7 @@ def test_what_no_quota_will_ever_allow_is_a_failed_try(core, run):
     assert beyond_quota("limited: pods=x, requested: pods=1") == ""
 
 
-def test_a_lost_answer_makes_no_second_pod(core, run):
+def test_a_lost_answer_makes_no_second_pod(core: FakeCore, run: Run) -> None:
     name = run.submit(a_job())
     core.pods[name] = a_pod(name, "Running", {"running": {}})
     assert rounds(run, 10, name).state == "wait"
@@ -680,7 +684,9 @@ def test_a_lost_answer_makes_no_second_pod(core, run):
         (refused(404, 'namespaces "em" not found'), 60, "make the namespace 'em'"),
     ],
 )
-def test_a_refused_pod_is_a_failed_try_within_a_minute(core, run, fault, seconds, words):
+def test_a_refused_pod_is_a_failed_try_within_a_minute(
+    core: FakeCore, run: Run, fault: ApiException, seconds: int, words: str
+) -> None:
     core.faults["create_pod"] = [fault] * 1000
     name = run.submit(a_job())
     verdict = rounds(run, seconds, name)
@@ -689,14 +695,14 @@ def test_a_refused_pod_is_a_failed_try_within_a_minute(core, run, fault, seconds
     assert run.finish(SimpleNamespace(external_jobid=name), verdict) is None
 
 
-def test_a_refusal_that_passes_costs_nothing(core, run):
+def test_a_refusal_that_passes_costs_nothing(core: FakeCore, run: Run) -> None:
     core.faults["create_pod"] = [refused(403, "pods is forbidden"), refused(404, "no such namespace"), refused(401, "who?")] * 2
     name = run.submit(a_job())
     assert rounds(run, 44, name).state == "wait"
     assert core.made == [name]
 
 
-def test_no_pod_is_made_when_the_run_has_ended(core, run):
+def test_no_pod_is_made_when_the_run_has_ended(core: FakeCore, run: Run) -> None:
     core.faults["create_pod"] = [OSError("refused")]
     run.submit(a_job())
     run.look()
@@ -706,7 +712,7 @@ def test_no_pod_is_made_when_the_run_has_ended(core, run):
     assert core.made == []
 
 
-def test_a_proxy_that_says_404_does_not_make_a_pod_gone(core, run):
+def test_a_proxy_that_says_404_does_not_make_a_pod_gone(core: FakeCore, run: Run) -> None:
     page = ApiException(status=404, reason="Not Found")
     page.body = "<html>404 page not found</html>"
     core.faults["get"] = [page] * 50
@@ -716,7 +722,7 @@ def test_a_proxy_that_says_404_does_not_make_a_pod_gone(core, run):
     assert decide(run, "p").state == "done"
 
 
-def test_output_is_kept_and_the_pod_deleted(core, run):
+def test_output_is_kept_and_the_pod_deleted(core: FakeCore, run: Run) -> None:
     core.pods["p"] = a_pod(phase="Failed", state=ended(1))
     adopt(run, "p")
     kept = run.finish(SimpleNamespace(external_jobid="p"), judge(core.pods["p"]))
@@ -725,7 +731,7 @@ def test_output_is_kept_and_the_pod_deleted(core, run):
 
 
 @pytest.mark.parametrize("group", [False, True])
-def test_why_a_pod_failed_is_said_of_groups_too(group):
+def test_why_a_pod_failed_is_said_of_groups_too(group: bool) -> None:
     """Snakemake leaves the message out of a group's report."""
     reported = Lines()
     executor = SimpleNamespace(logger=Lines(), report_job_error=lambda _, msg, aux_logs: reported.append((msg, aux_logs)))
@@ -735,7 +741,7 @@ def test_why_a_pod_failed_is_said_of_groups_too(group):
     assert executor.logger == (["pod p ran out of memory."] if group else [])
 
 
-def test_snakemake_is_told_only_of_what_ended_by_itself(core, run):
+def test_snakemake_is_told_only_of_what_ended_by_itself(core: FakeCore, run: Run) -> None:
     """One round of the executor, with a pod of each kind."""
     told, executor = [], object.__new__(Executor)
     executor.run, executor.logger, executor.status_rate_limiter = run, Lines(), contextlib.nullcontext()
@@ -756,7 +762,7 @@ def test_snakemake_is_told_only_of_what_ended_by_itself(core, run):
     core.pods[names[3]] = a_pod(names[3], "Failed", ended(137, reason="OOMKilled"))
     active = [SimpleNamespace(job=job, external_jobid=name) for job, name in zip(jobs, names, strict=True)]
 
-    async def one_round():
+    async def one_round() -> list[str]:
         return [info.external_jobid async for info in executor.check_active_jobs(active)]
 
     assert asyncio.run(one_round()) == [names[0], names[1], names[4]]
@@ -766,7 +772,7 @@ def test_snakemake_is_told_only_of_what_ended_by_itself(core, run):
     assert jobs[3].why_failed == told[1][0].removesuffix(". ")
 
 
-def test_a_log_that_cannot_be_read_does_not_hide_the_failure(core, run):
+def test_a_log_that_cannot_be_read_does_not_hide_the_failure(core: FakeCore, run: Run) -> None:
     core.pods["p"] = a_pod(phase="Failed", state=ended(1))
     core.faults |= {"log": [refused(400, "container is gone")], "delete": [refused(500, "busy")]}
     adopt(run, "p")
@@ -775,7 +781,7 @@ def test_a_log_that_cannot_be_read_does_not_hide_the_failure(core, run):
     assert core.pods == {}
 
 
-def test_the_end_leaves_nothing(core, run):
+def test_the_end_leaves_nothing(core: FakeCore, run: Run) -> None:
     core.pods = {"p": a_pod(), "q": a_pod("q")}
     run.end()
     run.end()
@@ -783,7 +789,7 @@ def test_the_end_leaves_nothing(core, run):
     assert core.calls.count("delete_all") == 1
 
 
-def test_roles_without_deletecollection(core, run):
+def test_roles_without_deletecollection(core: FakeCore, run: Run) -> None:
     core.pods = {"p": a_pod(), "q": a_pod("q")}
     core.faults["delete_all"] = [refused(403, "deletecollection is forbidden")]
     run.end()
@@ -791,14 +797,14 @@ def test_roles_without_deletecollection(core, run):
 
 
 @pytest.mark.parametrize("fault", [refused(500, "busy"), OSError("refused")])
-def test_the_end_waits_for_a_server_that_is_away_for_a_moment(core, run, fault):
+def test_the_end_waits_for_a_server_that_is_away_for_a_moment(core: FakeCore, run: Run, fault: Any) -> None:
     core.faults |= {name: [fault] * 5 for name in ("list", "delete_all", "delete_secret")}
     core.pods["p"] = a_pod()
     run.end()
     assert (core.pods, core.secrets, list(read_notes(run.folder))) == ({}, {}, [])
 
 
-def test_what_could_not_be_deleted_stays_noted(core, run):
+def test_what_could_not_be_deleted_stays_noted(core: FakeCore, run: Run) -> None:
     core.faults["delete_all"] = [refused(500, "busy")] * 1000
     core.pods["p"] = a_pod()
     run.end()
@@ -806,15 +812,21 @@ def test_what_could_not_be_deleted_stays_noted(core, run):
     assert "the next start in this folder will, or you: kubectl delete pod,secret -n em -l" in run.executor.logger[-1]
 
 
-def left_behind(run, **changes):
+def left_behind(run: Run, **changes: Any) -> None:
     """The note of a run whose process is dead."""
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
-    values = {"run": "dead", "place": "em", "host": Note.own("x", "em").host, "pid": process.pid, "born": "boot 12"}
+    values: dict[str, Any] = {
+        "run": "dead",
+        "place": "em",
+        "host": Note.own("x", "em").host,
+        "pid": process.pid,
+        "born": "boot 12",
+    }
     Note(**values | changes).write(run.folder)
 
 
-def test_leftovers_of_a_killed_run_are_deleted(core, run):
+def test_leftovers_of_a_killed_run_are_deleted(core: FakeCore, run: Run) -> None:
     left_behind(run)
     core.pods = {"old": a_pod("old", "Running", {"running": {}})}
     core.secrets["connectomake-dead"] = "keys"
@@ -824,7 +836,7 @@ def test_leftovers_of_a_killed_run_are_deleted(core, run):
     assert [note.run for note in read_notes(run.folder)] == ["r1"]
 
 
-def test_notes_of_the_first_versions_are_read(core, run):
+def test_notes_of_the_first_versions_are_read(core: FakeCore, run: Run) -> None:
     """They call the place `namespace`."""
     left_behind(run)
     path = run.folder / "dead.json"
@@ -838,7 +850,7 @@ def test_notes_of_the_first_versions_are_read(core, run):
     assert not path.exists()
 
 
-def test_what_is_no_note_is_named_with_the_way_out(core, run):
+def test_what_is_no_note_is_named_with_the_way_out(core: FakeCore, run: Run) -> None:
     (run.folder / "dead.json").write_text("{")
     core.pods = {"p": a_pod()}
     run.clean_leftovers()
@@ -847,19 +859,19 @@ def test_what_is_no_note_is_named_with_the_way_out(core, run):
     assert "kubectl delete pod,secret -n NAMESPACE -l connectomake/run=dead" in run.executor.logger[0]
 
 
-def test_a_run_that_lives_is_left_alone(core, run):
+def test_a_run_that_lives_is_left_alone(core: FakeCore, run: Run) -> None:
     core.pods = {"p": a_pod()}
     assert Note.own("r1", "em").alive
     run.clean_leftovers()
     assert "p" in core.pods
 
 
-def test_a_process_number_used_again_is_not_the_run(run):
+def test_a_process_number_used_again_is_not_the_run(run: Run) -> None:
     left_behind(run, pid=os.getpid())
     assert not next(note for note in read_notes(run.folder) if note.run == "dead").alive
 
 
-def test_runs_of_other_machines_are_named_not_touched(core, run):
+def test_runs_of_other_machines_are_named_not_touched(core: FakeCore, run: Run) -> None:
     left_behind(run, host="elsewhere")
     core.pods = {"p": a_pod()}
     run.clean_leftovers()
@@ -867,14 +879,14 @@ def test_runs_of_other_machines_are_named_not_touched(core, run):
     assert "kubectl delete pod,secret -n em -l connectomake/run=dead" in run.executor.logger[0]
 
 
-def test_pods_that_do_not_go_stop_the_start(core, run):
+def test_pods_that_do_not_go_stop_the_start(core: FakeCore, run: Run) -> None:
     left_behind(run)
     core.pods, core.sticky = {"old": a_pod("old")}, True
     with pytest.raises(Fatal, match="kubectl delete pod"):
         run.clean_leftovers()
 
 
-def test_a_server_that_is_away_is_named_by_the_last_cause(core):
+def test_a_server_that_is_away_is_named_by_the_last_cause(core: FakeCore) -> None:
     refused_connection = urllib3.exceptions.NewConnectionError("pool", "Connection refused")
     core.faults["list"] = [urllib3.exceptions.MaxRetryError("a pool with a long name", "/a/long/path", refused_connection)]
     with pytest.raises(ApiError, match=r"^NewConnectionError: pool: Connection refused$"):
@@ -882,14 +894,14 @@ def test_a_server_that_is_away_is_named_by_the_last_cause(core):
 
 
 @pytest.mark.parametrize(("data", "words"), [(b"<html>", "no JSON"), (b'{"items": null}', "no list"), (b"[]", "no list")])
-def test_answers_that_are_none(core, data, words):
+def test_answers_that_are_none(core: FakeCore, data: bytes, words: str) -> None:
     core.list_namespaced_pod = lambda *_, **__: SimpleNamespace(data=data)
     with pytest.raises(ApiError, match=words):
         PodApi(core, "em").pods("x=y")
 
 
 @pytest.mark.slow
-def test_snakemake_finds_the_plugin_and_nothing_heavy_is_imported():
+def test_snakemake_finds_the_plugin_and_nothing_heavy_is_imported() -> None:
     code = (
         "import sys, snakemake_executor_plugin_pods as p;"
         "assert not {'kubernetes', 'connectomake', 'snakemake_executor_plugin_kubernetes'} & set(sys.modules);"

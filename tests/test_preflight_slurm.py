@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,7 @@ SITE = Site(executor="slurm", account="default", partition="main", jobs=500, ret
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Recorded answers that commands on the PATH print; a test may change them."""
     shutil.copytree(RECORDED, tmp_path / "answers")
     (tmp_path / "bin").mkdir()
@@ -50,7 +51,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path / "answers"
 
 
-def change(folder, file, **values):
+def change(folder: Path, file: str, **values: Any) -> None:
     """Replace values of settings, as the administrators of another site would."""
     path = folder / file
     text = path.read_text()
@@ -61,20 +62,20 @@ def change(folder, file, **values):
     path.write_text(text)
 
 
-def told(site=SITE):
+def told(site: Site = SITE) -> list[str]:
     """What the settings mean, by line: good ones begin with a +."""
     found = look_at_settings(site, ask_slurm(20, site.qos))
     return [("+ " if finding.good else "- ") + finding.text for finding in found]
 
 
-def line(words, site=SITE):
+def line(words: str, site: Site = SITE) -> str:
     """The one line with some words in it."""
     lines = [text for text in told(site) if words in text]
     assert len(lines) == 1, told(site)
     return lines[0]
 
 
-def test_the_site_of_the_tests(folder):
+def test_the_site_of_the_tests(folder: Path) -> None:
     assert told() == [
         "+ Slurm 22.05.8: sbatch, squeue and scancel are here",
         "+ memory is enforced (control groups): a job that takes more than it asked for is killed",
@@ -88,7 +89,7 @@ def test_the_site_of_the_tests(folder):
     ]
 
 
-def test_a_quality_of_service_has_limits_of_its_own(folder):
+def test_a_quality_of_service_has_limits_of_its_own(folder: Path) -> None:
     site = Site(executor="slurm", account="default", partition="main", qos="short", jobs=50)
     assert "- QOS short may have 40 job(s) in the queue, and the profile wants 50: set jobs: 40 there (or fewer)" in told(site)
     assert "+ account default may have 100 job(s) in the queue" in told(site)
@@ -109,12 +110,12 @@ def test_a_quality_of_service_has_limits_of_its_own(folder):
         ({"TaskPlugin": "task/affinity,task/cgroup"}, "+ memory is enforced (control groups)"),
     ],
 )
-def test_who_enforces_memory(folder, values, words):
+def test_who_enforces_memory(folder: Path, values: dict[str, str], words: str) -> None:
     change(folder, "config.txt", **values)
     assert words in line("memory")
 
 
-def test_control_groups_of_which_nothing_is_told(folder):
+def test_control_groups_of_which_nothing_is_told(folder: Path) -> None:
     text = (folder / "config.txt").read_text()
     (folder / "config.txt").write_text(text[: text.index("Cgroup Support")])
     assert line("memory") == "+ control groups are used; whether they enforce memory is for the nodes' cgroup.conf to say"
@@ -130,13 +131,13 @@ def test_control_groups_of_which_nothing_is_told(folder):
         ({"PreemptType": "preempt/qos"}, "CANCEL", "+ jobs may be preempted in partition main (PreemptMode CANCEL)"),
     ],
 )
-def test_preemption(folder, values, mode, words):
+def test_preemption(folder: Path, values: dict[str, str], mode: str, words: str) -> None:
     change(folder, "config.txt", **values)
     change(folder, "partitions.txt", PreemptMode=mode)
     assert words in line("preempted")
 
 
-def test_a_partition_that_none_stands_above_is_not_preempted(folder):
+def test_a_partition_that_none_stands_above_is_not_preempted(folder: Path) -> None:
     change(folder, "partitions.txt", PriorityTier="5")
     assert line("preempted") == "+ no job is preempted in partition main"
 
@@ -160,12 +161,12 @@ def test_a_partition_that_none_stands_above_is_not_preempted(folder):
         ({"SchedulerParameters": "defer,max_script_size=65536"}, "max_script_size", "- batch scripts may be 65,536 bytes long"),
     ],
 )
-def test_other_settings(folder, values, words, expected):
+def test_other_settings(folder: Path, values: dict[str, str], words: str, expected: str) -> None:
     change(folder, "config.txt", **values)
     assert expected in line(words)
 
 
-def test_accounting_that_is_away(folder):
+def test_accounting_that_is_away(folder: Path) -> None:
     script = folder.parent / "bin/sacct"
     script.write_text("#!/bin/sh\necho 'sacct: error: Problem talking to the database: Connection refused' >&2\nexit 1\n")
     assert line("accounting").startswith("- accounting does not answer (sacct: error: Problem talking to the database")
@@ -173,7 +174,7 @@ def test_accounting_that_is_away(folder):
     assert line("MinJobAge").endswith("known from its end note alone; ask the administrators for MinJobAge=300")
 
 
-def test_a_slurm_that_says_nothing_of_itself(folder):
+def test_a_slurm_that_says_nothing_of_itself(folder: Path) -> None:
     for name in ("scontrol", "sacctmgr"):
         (folder.parent / "bin" / name).write_text("#!/bin/sh\nexit 1\n")
     assert told() == ["- scontrol show config says nothing: memory, preemption and arrays of this Slurm are not known"]
@@ -187,7 +188,7 @@ def test_a_slurm_that_says_nothing_of_itself(folder):
         ("UNLIMITED", None), ("infinite", None), ("", None), ("(null)", None), ("tomorrow", None), ("1:2:3:4", None),
     ],
 )  # fmt: skip
-def test_time_limits(text, minutes):
+def test_time_limits(text: str, minutes: int | None) -> None:
     assert minutes_of(text) == minutes
 
 
@@ -195,8 +196,10 @@ def test_time_limits(text, minutes):
 
 
 def answers(
-    nodes="main|4|16|64000|gpu:a100:4(S:0-1)|mixed", partition="PartitionName=main MaxTime=1-00:00:00 State=UP", config=""
-):
+    nodes: str = "main|4|16|64000|gpu:a100:4(S:0-1)|mixed",
+    partition: str = "PartitionName=main MaxTime=1-00:00:00 State=UP",
+    config: str = "",
+) -> Answers:
     return Answers(
         read_settings(config.splitlines()),
         read_partitions(partition.splitlines()),
@@ -207,11 +210,11 @@ def answers(
     )
 
 
-def misfits(asks, found):
+def misfits(asks: list[Ask], found: Answers) -> list[str]:
     return [finding.text for finding in look_at_fit(asks, found) if not finding.good]
 
 
-def test_jobs_that_fit():
+def test_jobs_that_fit() -> None:
     asks = [Ask("image", (500, 1000), (10, 20), partition="main"), Ask("affinity", (8000, 16000), (60, 120), 4, True, "main")]
     (found,) = look_at_fit(asks, answers())
     assert found.good
@@ -240,25 +243,25 @@ def test_jobs_that_fit():
         ),
     ],
 )
-def test_jobs_that_do_not_fit(ask, words):
+def test_jobs_that_do_not_fit(ask: Ask, words: str) -> None:
     (text,) = misfits([ask, Ask("image", (10,), (10,), partition="main")], answers())
     assert words in text
 
 
-def test_cores_and_memory_on_different_nodes():
+def test_cores_and_memory_on_different_nodes() -> None:
     nodes = "main|4|64|8000|(null)|idle\nmain|1|4|64000|(null)|idle"
     (text,) = misfits([Ask("affinity", (32000,), (10,), 16, partition="main")], answers(nodes))
     assert text.startswith("affinity asks for 16 core(s) with 32,000 MB, and no node of partition main has both")
 
 
-def test_the_sites_own_limit_of_memory():
+def test_the_sites_own_limit_of_memory() -> None:
     ask = Ask("merge", (40000,), (10,), partition="main")
     assert "32,000 MB at most" in misfits([ask], answers(partition="PartitionName=main MaxMemPerNode=32000"))[0]
     assert "16,000 MB at most" in misfits([ask], answers(config="MaxMemPerNode           = 16000"))[0]
     assert misfits([ask], answers(config="MaxMemPerNode           = UNLIMITED")) == []
 
 
-def test_a_partition_without_gpus_and_nodes_that_are_down():
+def test_a_partition_without_gpus_and_nodes_that_are_down() -> None:
     ask = Ask("affinity", (10,), (10,), 1, True, "main")
     (text,) = misfits([ask], answers("main|4|16|64000|(null)|idle"))
     assert text.startswith("affinity asks for a GPU, and no node of partition main has one")
@@ -267,7 +270,7 @@ def test_a_partition_without_gpus_and_nodes_that_are_down():
     assert "partition main is INACTIVE" in misfits([ask], answers(partition="PartitionName=main State=INACTIVE"))[0]
 
 
-def test_each_rule_is_held_against_its_own_partition():
+def test_each_rule_is_held_against_its_own_partition() -> None:
     nodes = "main|4|16|64000|(null)|idle\ngpu|1|16|16000|gpu:1|idle"
     found = answers(nodes, "PartitionName=main Default=YES\nPartitionName=gpu")
     asks = [Ask("image", (32000,), (10,)), Ask("affinity", (8000,), (10,), 1, True, "gpu")]
@@ -276,7 +279,7 @@ def test_each_rule_is_held_against_its_own_partition():
     assert misfits([Ask("image", (32000,), (10,), partition="gpu,main")], found) == [], "of several the one where it fits"
 
 
-def test_accounts_that_a_partition_does_not_take(folder, tmp_path):
+def test_accounts_that_a_partition_does_not_take(folder: Path, tmp_path: Path) -> None:
     change(folder, "partitions.txt", AllowAccounts="lab,other")
     found = [finding.text for finding in look_at_slurm(SITE, [], {}, str(tmp_path))]
     assert "partition main takes no jobs of account default (AllowAccounts lab,other)" in found
@@ -285,7 +288,7 @@ def test_accounts_that_a_partition_does_not_take(folder, tmp_path):
 # ---- the profile -------------------------------------------------------------------------------------------------------------
 
 
-def test_what_a_profile_sets(tmp_path):
+def test_what_a_profile_sets(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(
         "executor: slurm\njobs: 40\nretries: 1\nlatency-wait: 90\nseconds-between-status-checks: 5\n"
         "default-resources: {slurm_partition: \"'main'\", qos: \"'short'\"}\n"
@@ -300,7 +303,7 @@ def test_what_a_profile_sets(tmp_path):
     assert (site.resource("affinity", "mem_mb"), site.resource("affinity", "runtime"), site.jobs) == ("9000", "5", None)
 
 
-def test_what_jobs_ask_for_is_what_the_rules_ask_for(tmp_path):
+def test_what_jobs_ask_for_is_what_the_rules_ask_for(tmp_path: Path) -> None:
     """Of the plan, with Snakemake around the script and doubled at each retry, as workflow/rules/common.smk computes it."""
     plan = Flow(tmp_path / "run").make().plan()
     asks = {ask.rule: ask for ask in asks_of(plan, SITE)}
@@ -338,19 +341,19 @@ MOUNTS = """22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
         ("/mnt/with space/x", False, "(fuse.unheard), a kind unknown here"),
     ],
 )
-def test_kinds_of_file_systems(path, good, words):
+def test_kinds_of_file_systems(path: str, good: bool, words: str) -> None:
     (found,) = look_at_disks({"the folder": path}, 45, MOUNTS)
     assert found.good is good
     assert words in found.text
 
 
-def test_what_lies_on_one_disk_is_one_line():
+def test_what_lies_on_one_disk_is_one_line() -> None:
     found = look_at_disks({"a": "/work/a", "b": "/work/b", "c": "/work/c", "d": "/tmp"}, 60, MOUNTS)
     assert [finding.text.split(" (")[0] for finding in found] == ["a, b and c lie on /work", "d lies on /tmp"]
     assert mount_of(ROOT) is not None
 
 
-def test_files_are_timed_and_removed(tmp_path):
+def test_files_are_timed_and_removed(tmp_path: Path) -> None:
     assert time_files(tmp_path).text.startswith("a file takes ")
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").touch()
@@ -362,7 +365,9 @@ def test_files_are_timed_and_removed(tmp_path):
 # ---- the command, the probe --------------------------------------------------------------------------------------------------
 
 
-def test_check_prints_a_line_for_each(folder, tmp_path, monkeypatch, capsys):
+def test_check_prints_a_line_for_each(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     flow = Flow(tmp_path / "run").make()
     flow.write()
     monkeypatch.chdir(flow.folder)
@@ -380,7 +385,9 @@ def test_check_prints_a_line_for_each(folder, tmp_path, monkeypatch, capsys):
     assert lines[-1].startswith("✓ model.py loads")
 
 
-def test_a_probe_without_slurm_is_refused(tmp_path, monkeypatch, capsys):
+def test_a_probe_without_slurm_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     flow = Flow(tmp_path).make()
     flow.write()
     monkeypatch.chdir(tmp_path)
@@ -389,7 +396,7 @@ def test_a_probe_without_slurm_is_refused(tmp_path, monkeypatch, capsys):
     assert "error: --probe runs a job on Slurm, and no profile of Slurm is named" in capsys.readouterr().err
 
 
-def test_a_probe_that_is_refused_says_why(folder, tmp_path):
+def test_a_probe_that_is_refused_says_why(folder: Path, tmp_path: Path) -> None:
     script = folder.parent / "bin/sbatch"
     script.write_text("#!/bin/sh\necho 'sbatch: error: Batch job submission failed: Invalid qos specification' >&2\nexit 1\n")
     with pytest.raises(RunError, match=r"does not take a small job .*Invalid qos specification.; correct account"):
@@ -398,7 +405,7 @@ def test_a_probe_that_is_refused_says_why(folder, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_node_that_sees_another_folder(folder, tmp_path):
+def test_a_node_that_sees_another_folder(folder: Path, tmp_path: Path) -> None:
     """The job ends and nothing that it wrote is here."""
     (folder.parent / "bin/sbatch").write_text("#!/bin/sh\ncat > /dev/null; echo 7\n")
     (folder.parent / "bin/squeue").write_text("#!/bin/sh\necho 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1\n")
@@ -408,7 +415,7 @@ def test_a_node_that_sees_another_folder(folder, tmp_path):
     assert "start in a folder that all nodes see under the same path" in found.text
 
 
-def test_a_job_that_never_runs_is_cancelled(folder, tmp_path):
+def test_a_job_that_never_runs_is_cancelled(folder: Path, tmp_path: Path) -> None:
     (folder.parent / "bin/sbatch").write_text("#!/bin/sh\ncat > /dev/null; echo 7\n")
     (folder.parent / "bin/squeue").write_text("#!/bin/sh\necho 'PENDING Priority'\n")
     (folder.parent / "bin/scancel").write_text(f"#!/bin/sh\necho $1 > '{tmp_path}/cancelled'\n")
@@ -418,13 +425,13 @@ def test_a_job_that_never_runs_is_cancelled(folder, tmp_path):
 
 
 @pytest.mark.parametrize(("since", "words"), [(0.3, ""), (1.4, ""), (30.0, "30 s ahead of"), (-20.0, "20 s behind")])
-def test_clocks(since, words):
+def test_clocks(since: float, words: str) -> None:
     found = _clock("n1", since, 0.5)
     assert bool(found) == bool(words)
     assert all(words in finding.text for finding in found)
 
 
-def test_wrong_partition_of_a_single_rule_is_named(folder, tmp_path):
+def test_wrong_partition_of_a_single_rule_is_named(folder: Path, tmp_path: Path) -> None:
     site = Site(executor="slurm", account="default", partition="main", of_rules={"affinity": {"slurm_partition": "gpu"}})
     with pytest.raises(
         ConfigError, match="there is no partition 'gpu'; set slurm_partition in the profile to one of main, urgent"

@@ -7,18 +7,20 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from connectomake.forking.fork import ExitStatus
 from connectomake.forking.server import Server
 
 
 @pytest.fixture(scope="module")
-def server():
+def server() -> Server:
     return Server("connectomake.preload")
 
 
-def run(server, tmp_path, text, name="script.py"):
+def run(server: Server, tmp_path: Path, text: str, name: str = "script.py") -> ExitStatus:
     path = tmp_path / name
     path.write_text(text)
     return server.run(str(path))
@@ -36,11 +38,13 @@ def run(server, tmp_path, text, name="script.py"):
         ("if __name__ != '__main__': raise SystemExit(9)", 0),
     ],
 )
-def test_exit_codes(server, tmp_path, text, code):
+def test_exit_codes(server: Server, tmp_path: Path, text: str, code: int) -> None:
     assert run(server, tmp_path, text).code == code
 
 
-def test_folder_environment_and_process_are_the_scripts_own(server, tmp_path, monkeypatch):
+def test_folder_environment_and_process_are_the_scripts_own(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SOME_VALUE", "of today")
     text = "import os; open('out', 'w').write(f\"{os.getcwd()} {os.environ['SOME_VALUE']} {os.getpid()}\")"
@@ -53,20 +57,20 @@ def test_folder_environment_and_process_are_the_scripts_own(server, tmp_path, mo
     assert len(pids - {os.getpid()}) == 2
 
 
-def test_scripts_do_not_see_each_other(server, tmp_path):
+def test_scripts_do_not_see_each_other(server: Server, tmp_path: Path) -> None:
     assert run(server, tmp_path, "import connectomake; connectomake.left_behind = 1").code == 0
     assert run(server, tmp_path, "import connectomake, sys; sys.exit(hasattr(connectomake, 'left_behind'))").code == 0
 
 
-def test_many_at_once(server, tmp_path):
-    def one(i):
+def test_many_at_once(server: Server, tmp_path: Path) -> None:
+    def one(i: int) -> int:
         return run(server, tmp_path, f"import time, sys; time.sleep(.2); sys.exit({i})", f"{i}.py").code
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(one, range(24))) == list(range(24))
 
 
-def test_what_the_kernel_measured(server, tmp_path):
+def test_what_the_kernel_measured(server: Server, tmp_path: Path) -> None:
     text = "import time\nheld = bytearray(300 << 20)\nbegan = time.process_time()\nwhile time.process_time() < began + .3: pass"
     ended, idle = run(server, tmp_path, text), run(server, tmp_path, "import time; time.sleep(.3)")
     assert 0.3 <= ended.cpu_s < 3
@@ -84,7 +88,7 @@ Server().run(sys.argv[1])
 
 
 @pytest.mark.slow
-def test_the_server_ends_with_its_head_however_that_ends(tmp_path):
+def test_the_server_ends_with_its_head_however_that_ends(tmp_path: Path) -> None:
     script = tmp_path / "sleep.py"
     script.write_text("import time; print('runs', flush=True); time.sleep(3)")
     head = subprocess.Popen([sys.executable, "-c", HEAD, str(script)], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
@@ -96,7 +100,7 @@ def test_the_server_ends_with_its_head_however_that_ends(tmp_path):
     wait_for(lambda: not any(alive(p) for p in servers))
 
 
-def wait_for(condition, seconds=1800):
+def wait_for(condition: Any, seconds: int = 1800) -> None:
     """Wait for an event; a limit only so that a broken program ends."""
     deadline = time.time() + seconds
     while not condition():
@@ -104,23 +108,23 @@ def wait_for(condition, seconds=1800):
         time.sleep(0.05)
 
 
-def children(pid):
+def children(pid: int) -> list[int]:
     tasks = Path(f"/proc/{pid}/task").glob("*/children")
     return [int(p) for task in tasks for p in task.read_text().split()]
 
 
-def alive(pid):
+def alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().split(")")[-1].split()[0] != "Z"
     except OSError:
         return False
 
 
-def servers():
+def servers() -> list[int]:
     return [p for p in children(os.getpid()) if b"connectomake.forking.serve" in Path(f"/proc/{p}/cmdline").read_bytes()]
 
 
-def test_a_server_that_died_is_started_again(tmp_path):
+def test_a_server_that_died_is_started_again(tmp_path: Path) -> None:
     server, others = Server(), set(servers())
     assert run(server, tmp_path, "pass").code == 0
     (first,) = set(servers()) - others
@@ -133,7 +137,7 @@ def test_a_server_that_died_is_started_again(tmp_path):
 
 
 @pytest.mark.slow
-def test_scripts_that_ran_when_it_died_are_run_again(tmp_path):
+def test_scripts_that_ran_when_it_died_are_run_again(tmp_path: Path) -> None:
     """All at once, in one new server."""
     server, others, gate = Server(), set(servers()), tmp_path / "gate"
     text = f"""
@@ -158,6 +162,6 @@ while not Path({str(gate)!r}).exists():
 
 
 @pytest.mark.slow
-def test_a_script_that_kills_its_server_is_an_error_not_a_hang(tmp_path):
+def test_a_script_that_kills_its_server_is_an_error_not_a_hang(tmp_path: Path) -> None:
     with pytest.raises(ConnectionError):
         run(Server(), tmp_path, "import os, signal; os.kill(os.getppid(), signal.SIGKILL)")

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,19 +21,19 @@ AS_ROOT = pytest.mark.skipif(not ROOT, reason="only root can give folders to oth
 PRINT = "import os, connectomake.compiled as c; c.use_cache_of_this_source(); print(os.environ['NUMBA_CACHE_DIR'])"
 
 
-def cache_of(**environment):
+def cache_of(**environment: Any) -> Any:
     """The folder that a new process takes, and what it says."""
     plain = {k: v for k, v in os.environ.items() if k not in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME")}
     done = subprocess.run([sys.executable, "-c", PRINT], env=plain | environment, capture_output=True, text=True, check=True)
     return Path(done.stdout.strip()), done.stderr
 
 
-def mode(path):
+def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
 @pytest.mark.slow
-def test_the_users_cache_is_taken(tmp_path):
+def test_the_users_cache_is_taken(tmp_path: Path) -> None:
     folder, said = cache_of(HOME=str(tmp_path))
     assert (folder.parent, said) == (tmp_path / ".cache/connectomake", "")
     assert mode(folder) == mode(folder.parent) == 0o700
@@ -41,13 +42,13 @@ def test_the_users_cache_is_taken(tmp_path):
 
 
 @pytest.mark.slow
-def test_without_a_home_an_own_folder_in_the_temporary_one(tmp_path):
+def test_without_a_home_an_own_folder_in_the_temporary_one(tmp_path: Path) -> None:
     folder, said = cache_of(HOME="/dev/null", TMPDIR=str(tmp_path))
     assert (folder.parent, said) == (tmp_path / f"connectomake-{os.getuid()}", "")
     assert mode(folder) == mode(folder.parent) == 0o700
 
 
-def poison(folder):
+def poison(folder: Path) -> None:
     """Write a pickle into a folder that would leave a trace if it were run."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "index.nbi").write_bytes(pickle.dumps("x"))
@@ -57,7 +58,7 @@ def poison(folder):
 @pytest.mark.parametrize(
     "how", ["world", "link", pytest.param("owner", marks=AS_ROOT), pytest.param("parent", marks=AS_ROOT), "file"]
 )
-def test_a_folder_that_others_prepared_is_not_used(tmp_path, how):
+def test_a_folder_that_others_prepared_is_not_used(tmp_path: Path, how: str) -> None:
     place = tmp_path / f"connectomake-{os.getuid()}"
     if how == "link":
         poison(tmp_path / "theirs")
@@ -80,7 +81,7 @@ def test_a_folder_that_others_prepared_is_not_used(tmp_path, how):
 
 
 @pytest.mark.slow
-def test_a_folder_of_the_users_own_choice(tmp_path):
+def test_a_folder_of_the_users_own_choice(tmp_path: Path) -> None:
     assert cache_of(NUMBA_CACHE_DIR=str(tmp_path / "new")) == (tmp_path / "new", "")
     (tmp_path / "shared").mkdir()
     (tmp_path / "shared").chmod(0o777)
@@ -92,7 +93,7 @@ def test_a_folder_of_the_users_own_choice(tmp_path):
     assert "cannot be used" in said
 
 
-def test_what_an_image_brings_compiled_is_copied(tmp_path, monkeypatch):
+def test_what_an_image_brings_compiled_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that is not root, in an image whose folder only root can change."""
     (tmp_path / "image/src_1").mkdir(parents=True)
     (tmp_path / "image/src_1/f.nbi").write_text("x")
@@ -106,7 +107,7 @@ def test_what_an_image_brings_compiled_is_copied(tmp_path, monkeypatch):
     assert [path.relative_to(folder).as_posix() for path in folder.rglob("*")] == ["src_1", "src_1/f.nbi"]
 
 
-def test_reasons(tmp_path):
+def test_reasons(tmp_path: Path) -> None:
     folder = tmp_path / "a/b"
     assert make_private(folder) is None
     folder.chmod(0o755)
@@ -143,7 +144,7 @@ assert os.environ["NUMBA_CACHE_DIR"] == numba.config.CACHE_DIR != "", numba.conf
 
 
 @pytest.mark.parametrize("first", ["", "import numba\n"])
-def test_the_import_has_no_side_effects(first, tmp_path):
+def test_the_import_has_no_side_effects(first: str, tmp_path: Path) -> None:
     """It hashed its own source, made a folder and set a variable; now that is done where compiled functions are loaded."""
     plain = {k: v for k, v in os.environ.items() if k not in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME")} | {"HOME": str(tmp_path)}
     code = WATCHED.replace('assert "numba" not in sys.modules\n', "") if first else WATCHED
@@ -151,7 +152,7 @@ def test_the_import_has_no_side_effects(first, tmp_path):
     assert (tmp_path / ".cache/connectomake").is_dir()
 
 
-def test_all_compiled_functions_are_kept_there():
+def test_all_compiled_functions_are_kept_there() -> None:
     library = Path(connectomake.__file__).parent
     direct = [path for path in library.rglob("*.py") if re.search(r"^\s*(from|import) numba\b", path.read_text(), re.MULTILINE)]
     assert direct == [library / "compiled.py"], "take njit of connectomake.compiled"

@@ -3,6 +3,8 @@
 import itertools
 import json
 import zlib
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +28,9 @@ END_OF_PNG = b"IEND\xaeB`\x82"
 FACTORS = st.lists(st.tuples(*[st.integers(1, 3)] * 3).filter(lambda f: f != (1, 1, 1)), min_size=1, max_size=2)
 
 
-def reference(volume, start, factor, how):
+def reference(
+    volume: np.ndarray, start: tuple[int, int, int], factor: tuple[int, int, int], how: str
+) -> tuple[np.ndarray, tuple[int, int, int]]:
     """One voxel of several, voxel by voxel: (z, y, x) array that begins at `start`, and where the result begins."""
     low = [a // f for a, f in zip(start, factor, strict=True)]
     high = [-(-(a + n) // f) for a, n, f in zip(start, volume.shape, factor, strict=True)]
@@ -37,7 +41,7 @@ def reference(volume, start, factor, how):
     return out, tuple(low)
 
 
-def joined(values, how):
+def joined(values: np.ndarray, how: str) -> int:
     if how == "mean" and values.dtype.kind == "f":
         return np.float32(sum(float(v) for v in values) / len(values))
     if how == "mean":
@@ -47,7 +51,7 @@ def joined(values, how):
 
 
 @st.composite
-def cases(draw):
+def cases(draw: st.DrawFn) -> Any:
     shape, start = draw(st.tuples(*[st.integers(1, 13)] * 3)), draw(st.tuples(*[st.integers(-9, 9)] * 3))
     k, chunk = draw(st.integers(0, 2)), draw(st.tuples(*[st.integers(1, 5)] * 3))
     dtype, how = draw(st.sampled_from([("uint8", "mean"), ("int16", "mean"), ("float32", "mean"), ("uint64", "mode"),
@@ -60,7 +64,7 @@ def cases(draw):
     return LayerSpec("layer", dtype, 1, Box.of_shape(shape, start), block, chunk, SIZE, *kind), volume, how
 
 
-def write_pyramid(folder, spec, volume, scales, how):
+def write_pyramid(folder: Path, spec: LayerSpec, volume: np.ndarray, scales: tuple[LayerSpec, ...], how: str) -> None:
     for b in spec.grid.ids:
         write_block(folder / spec.shard_name(b), spec, b, np.ascontiguousarray(volume[spec.grid.box(b).slices(spec.roi.start)]))
     for child, parent in itertools.pairwise(scales):
@@ -73,7 +77,7 @@ def write_pyramid(folder, spec, volume, scales, how):
 @pytest.mark.slow
 @settings(max_examples=30)
 @given(cases(), FACTORS)
-def test_every_scale_is_that_of_the_whole_volume(tmp_path_factory, case, factors):
+def test_every_scale_is_that_of_the_whole_volume(tmp_path_factory: pytest.TempPathFactory, case: Any, factors: Any) -> None:
     spec, volume, how = case
     folder = tmp_path_factory.mktemp("layer")
     scales = scales_of(spec, None, factors)
@@ -85,7 +89,7 @@ def test_every_scale_is_that_of_the_whole_volume(tmp_path_factory, case, factors
         np.testing.assert_array_equal(read_box(folder, scale, scale.roi)[0], expected)
 
 
-def test_channels_are_joined_apart(tmp_path):
+def test_channels_are_joined_apart(tmp_path: Path) -> None:
     spec = LayerSpec("layer", "uint8", 3, Box.of_shape((4, 6, 6)), (4, 4, 4), (2, 2, 2), (8.0, 8.0, 8.0))
     volume = np.random.default_rng(0).integers(0, 255, (3, 4, 6, 6), dtype=np.uint8)
     for b in spec.grid.ids:
@@ -101,7 +105,7 @@ def test_channels_are_joined_apart(tmp_path):
     assert all(np.array_equal(found[c], reference(volume[c], (0, 0, 0), (2, 2, 2), "mean")[0]) for c in range(3))
 
 
-def test_thin_neurites_stay_in_sparse_scales():
+def test_thin_neurites_stay_in_sparse_scales() -> None:
     labels = np.zeros((16, 16, 16), np.uint64)
     labels[:, 7, 9] = 5
     kept, lost = (downsample(labels, (2, 2, 2), (0, 0, 0), (8, 8, 8), how) for how in ("sparse", "mode"))
@@ -111,15 +115,20 @@ def test_thin_neurites_stay_in_sparse_scales():
     assert downsample(tie, (1, 2, 2), (0, 0, 0), (1, 1, 1), "mode").item() == 3
 
 
-def layer(shape=(50, 700, 900), size=SIZE, start=(0, 0, 0), chunk=64):
+def layer(
+    shape: tuple[int, int, int] = (50, 700, 900),
+    size: tuple[float, float, float] = SIZE,
+    start: tuple[int, int, int] = (0, 0, 0),
+    chunk: int = 64,
+) -> LayerSpec:
     return LayerSpec("layer", "uint8", 1, Box.of_shape(shape, start), (chunk,) * 3, (chunk,) * 3, size)
 
 
-def steps(spec, *options):
+def steps(spec: LayerSpec, *options: int | list[list[int]] | None) -> list[tuple[int, int, int]]:
     return [factor_between(a, b) for a, b in itertools.pairwise(scales_of(spec, *options))]
 
 
-def test_factors_follow_the_voxel_size():
+def test_factors_follow_the_voxel_size() -> None:
     assert steps(layer()) == [(1, 2, 2), (1, 2, 2), (1, 2, 2), (2, 2, 2)]
     assert steps(layer(size=(8.0, 8.0, 8.0))) == [(2, 2, 2)] * 4
     assert steps(layer(size=(30.0, 8.0, 8.0), shape=(1, 300, 300))) == [(1, 2, 2)] * 3
@@ -131,7 +140,7 @@ def test_factors_follow_the_voxel_size():
 
 
 @pytest.mark.parametrize("start", [(0, 0, 0), (-3, 5, -70)])
-def test_others_read_every_scale(tmp_path, start):
+def test_others_read_every_scale(tmp_path: Path, start: tuple[int, int, int]) -> None:
     import tensorstore as ts
     from cloudvolume import CloudVolume
 
@@ -154,7 +163,7 @@ def test_others_read_every_scale(tmp_path, start):
         np.testing.assert_array_equal(np.asarray(opened.read().result())[..., 0].T, ours)
 
 
-def test_thumbnails_are_small_pictures_with_a_record(tmp_path):
+def test_thumbnails_are_small_pictures_with_a_record(tmp_path: Path) -> None:
     spec = layer((3, 600, 100))
     assert thumbnail_scale(scales_of(layer((3, 600, 100)))) == 2
     assert section_of(spec) == Box((1, 44, 0), (2, 556, 100))
@@ -170,7 +179,7 @@ def test_thumbnails_are_small_pictures_with_a_record(tmp_path):
     assert read_record(tmp_path / "a.png") == {"stage": "pyramid_layer", "content": [len(picture), zlib.crc32(picture)]}
 
 
-def test_each_block_of_a_scale_is_made_from_the_shards_it_stands_for():
+def test_each_block_of_a_scale_is_made_from_the_shards_it_stands_for() -> None:
     plan = make_plan(start=(-5, 3, 0), block=[32, 32, 32], pyramid={"enabled": True}, keep=["image"])
     scales = Scales(plan)
     assert scales.layers == ["image", "segmentation"]
@@ -193,6 +202,6 @@ def test_each_block_of_a_scale_is_made_from_the_shards_it_stands_for():
     assert len(final) == len(set(final))
 
 
-def test_a_scale_has_an_eighth_of_the_shards():
+def test_a_scale_has_an_eighth_of_the_shards() -> None:
     plan = make_plan(shape=(256, 256, 256), block=[32, 32, 32], pyramid={"enabled": True, "factors": [[2, 2, 2]] * 3})
     assert [spec.grid.count for spec in Scales(plan).specs("segmentation")] == [512, 64, 8, 1]

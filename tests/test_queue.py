@@ -4,7 +4,9 @@ import json
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +15,8 @@ from connectomake.queueing.messages import KEY, OthersTaskError, read_message
 from connectomake.queueing.queues import open_queue
 from connectomake.queueing.task import Named, Task
 from connectomake.queueing.task_process import stand_in
-from connectomake.storage.stores import open_store
+from connectomake.storage.s3 import S3Store
+from connectomake.storage.stores import FolderStore, open_store
 from tests.queue_help import (
     LONG,
     Cloud,
@@ -30,7 +33,7 @@ from tests.queue_help import (
 
 
 @pytest.fixture(scope="module")
-def cloud():
+def cloud() -> Iterator[Cloud]:
     with pytest.MonkeyPatch.context() as patch:
         server = Cloud(patch)
         yield server
@@ -38,7 +41,7 @@ def cloud():
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a workflow of one script."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("STARTS", str(tmp_path / "starts"))
@@ -47,7 +50,7 @@ def here(tmp_path, monkeypatch):
 
 
 @pytest.fixture(params=["fq", "sqs"])
-def url(request, here):
+def url(request: pytest.FixtureRequest, here: Path) -> str:
     if request.param == "fq":
         return "fq://queue"
     request.getfixturevalue("cloud")
@@ -57,7 +60,7 @@ def url(request, here):
 # tasks
 
 
-def test_a_task_survives_json():
+def test_a_task_survives_json() -> None:
     task = make_task("a", ["out/x.h5"])
     assert Task.from_json(json.loads(json.dumps(task.to_json()))) == task
 
@@ -72,7 +75,7 @@ def test_a_task_survives_json():
         ({"input": {"items": ["s3://bucket/x"], "names": {}}}, "relative"),
     ],
 )
-def test_a_task_cannot_name_files_elsewhere(values, text):
+def test_a_task_cannot_name_files_elsewhere(values: dict[str, Any], text: str) -> None:
     with pytest.raises(QueueError, match=text):
         make_task("a", **values)
 
@@ -86,23 +89,23 @@ def test_a_task_cannot_name_files_elsewhere(values, text):
         ({"unknown": 1}, "damaged"),
     ],
 )
-def test_messages_of_others_are_refused(change, text):
+def test_messages_of_others_are_refused(change: dict[str, Any], text: str) -> None:
     with pytest.raises(QueueError, match=text):
         Task.from_json(make_task("a").to_json() | change)
 
 
 @pytest.mark.parametrize("value", [None, "x", [], {"a": 1}])
-def test_what_is_no_task_is_refused(value):
+def test_what_is_no_task_is_refused(value: Any) -> None:
     with pytest.raises(QueueError, match="another program"):
         Task.from_json(value)
 
 
-def test_a_plan_that_means_something_else_is_refused():
+def test_a_plan_that_means_something_else_is_refused() -> None:
     with pytest.raises(QueueError, match="another fingerprint"):
         make_task("a", fingerprint="0" * 32).check_plan()
 
 
-def test_the_stand_in_has_what_snakemake_has():
+def test_the_stand_in_has_what_snakemake_has() -> None:
     from snakemake.iocontainers import Namedlist
 
     theirs = Namedlist(["a", "b", "c"])
@@ -123,7 +126,7 @@ def test_the_stand_in_has_what_snakemake_has():
 # queues
 
 
-def test_put_draw_renew_finish(url):
+def test_put_draw_renew_finish(url: str) -> None:
     queue = open_queue(url, create=True)
     assert queue.put([make_task(f"{n:x}") for n in range(25)]) == 25
     assert queue.counts() == (25, 0)
@@ -141,7 +144,7 @@ def test_put_draw_renew_finish(url):
 
 
 @pytest.mark.slow
-def test_a_lease_runs_out_unless_renewed(url):
+def test_a_lease_runs_out_unless_renewed(url: str) -> None:
     queue = open_queue(url, create=True)
     queue.put([make_task("a")])
     drawn, ends = queue.draw(5, 0), time.time() + 6
@@ -155,7 +158,7 @@ def test_a_lease_runs_out_unless_renewed(url):
 
 
 @pytest.mark.slow
-def test_purge(url):
+def test_purge(url: str) -> None:
     queue = open_queue(url, create=True)
     queue.put([make_task("a"), make_task("b")])
     queue.draw(60, 0)
@@ -164,13 +167,13 @@ def test_purge(url):
     assert "0 waiting, 0 being made" in call("queue", "status", url, check=0)[1]
 
 
-def test_purge_asks(here):
+def test_purge_asks(here: Path) -> None:
     open_queue("fq://queue", create=True).put([make_task("a")])
     code, text = call("queue", "purge", "fq://queue")
     assert (code, open_queue("fq://queue").counts()) == (1, (1, 0)), text
 
 
-def test_large_tasks_go_in_smaller_batches_or_not_at_all(url):
+def test_large_tasks_go_in_smaller_batches_or_not_at_all(url: str) -> None:
     queue = open_queue(url, create=True)
     reads = [f"out/components/10_10_20/{n:08x}.h5" for n in range(1500)]
     assert queue.put([make_task(str(n), reads) for n in range(12)]) == 12
@@ -182,7 +185,7 @@ def test_large_tasks_go_in_smaller_batches_or_not_at_all(url):
 
 
 @pytest.fixture(params=["file", "s3"])
-def store(request, tmp_path):
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> S3Store | FolderStore:
     if request.param == "file":
         return open_store(f"file://{tmp_path}/store/")
     cloud = request.getfixturevalue("cloud")
@@ -190,7 +193,7 @@ def store(request, tmp_path):
     return open_store(f"s3://bucket/run-{time.time_ns()}")
 
 
-def test_stores(store, tmp_path):
+def test_stores(store: Any, tmp_path: Path) -> None:
     place = tmp_path / "local"
     place.write_bytes(bytes(range(200)))
     assert store.mtime("a/b") is None
@@ -203,7 +206,7 @@ def test_stores(store, tmp_path):
     assert (tmp_path / "copy").read_bytes() == place.read_bytes()
 
 
-def test_buckets_that_cloud_files_knows(cloud, tmp_path, monkeypatch):
+def test_buckets_that_cloud_files_knows(cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """gs:// cannot be tried here; the same class on an S3 server can."""
     from connectomake.storage.cloud import CloudStore
 
@@ -213,7 +216,7 @@ def test_buckets_that_cloud_files_knows(cloud, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("url", ["x", "s3://", "file://relative", "https://x/y"])
-def test_what_is_no_storage_is_refused(url):
+def test_what_is_no_storage_is_refused(url: str) -> None:
     with pytest.raises(StorageError, match="is no storage"):
         open_store(url)
 
@@ -222,7 +225,7 @@ def test_what_is_no_storage_is_refused(url):
 
 
 @pytest.mark.slow
-def test_workers_make_all_tasks_once(here, url):
+def test_workers_make_all_tasks_once(here: Path, url: str) -> None:
     open_queue(url, create=True).put([make_task(f"{n:x}") for n in range(8)])
     text = call("queue", "work", url, "-j", "2", check=0)[1]
     assert sorted(lines(here / "starts")) == sorted(f"{n:x}" for n in range(8))
@@ -236,7 +239,7 @@ def test_workers_make_all_tasks_once(here, url):
 
 
 @pytest.mark.slow
-def test_what_is_made_already_is_left_unless_an_input_is_younger(here):
+def test_what_is_made_already_is_left_unless_an_input_is_younger(here: Path) -> None:
     (here / "out").mkdir()
     (here / "out/in").write_text("read")
     queue = open_queue("fq://queue", create=True)
@@ -256,7 +259,7 @@ def test_what_is_made_already_is_left_unless_an_input_is_younger(here):
 
 
 @pytest.mark.slow
-def test_a_lease_is_renewed_while_a_job_runs(here, url):
+def test_a_lease_is_renewed_while_a_job_runs(here: Path, url: str) -> None:
     open_queue(url, create=True).put([make_task("a")])
     with worker(url, "--lease", "10", SLEEP="12") as first, worker(url, "--lease", "10", SLEEP="12") as second:
         assert (first.wait(LONG), second.wait(LONG)) == (0, 0)
@@ -265,7 +268,7 @@ def test_a_lease_is_renewed_while_a_job_runs(here, url):
 
 
 @pytest.mark.slow
-def test_a_killed_workers_task_goes_to_another(here, url):
+def test_a_killed_workers_task_goes_to_another(here: Path, url: str) -> None:
     open_queue(url, create=True).put([make_task("a")])
     with worker(url, "--lease", "3", SLEEP="600") as first:
         wait_for(lambda: list((here / "out").glob(".a.shard.*.part")))
@@ -283,7 +286,7 @@ def test_a_killed_workers_task_goes_to_another(here, url):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_releases_the_lease(here, url, number):
+def test_a_signal_releases_the_lease(here: Path, url: str, number: Any) -> None:
     queue = open_queue(url, create=True)
     queue.put([make_task("a")])
     with worker(url, "--lease", "600", SLEEP="600") as first:
@@ -297,7 +300,7 @@ def test_a_signal_releases_the_lease(here, url, number):
     assert (here / "out/a.shard").read_bytes().startswith(b"whole")
 
 
-def test_a_signal_while_the_queue_is_empty(here):
+def test_a_signal_while_the_queue_is_empty(here: Path) -> None:
     open_queue("fq://queue", create=True)
     with worker("fq://queue", "--forever") as first:
         assert "no task can be drawn now; waiting" in first.stdout.readline()
@@ -306,7 +309,7 @@ def test_a_signal_while_the_queue_is_empty(here):
 
 
 @pytest.mark.slow
-def test_an_idle_worker_ends(here):
+def test_an_idle_worker_ends(here: Path) -> None:
     queue = open_queue("fq://queue", create=True)
     queue.put([make_task("a")])
     queue.draw(600, 0)
@@ -317,7 +320,7 @@ def test_an_idle_worker_ends(here):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("block", "how"), [("bad", "exit code 1"), ("killed", "signal 9 .*out of memory")])
-def test_a_task_that_always_fails_is_given_up(here, url, block, how):
+def test_a_task_that_always_fails_is_given_up(here: Path, url: str, block: str, how: str) -> None:
     import re
 
     open_queue(url, create=True).put([make_task(block), make_task("good")])
@@ -330,7 +333,7 @@ def test_a_task_that_always_fails_is_given_up(here, url, block, how):
     assert lines(here / "starts").count(block) == 2
 
 
-def test_a_machine_that_fails_everything_does_not_empty_the_queue(here):
+def test_a_machine_that_fails_everything_does_not_empty_the_queue(here: Path) -> None:
     (here / "scripts/write.py").write_text("raise SystemExit(1)")
     queue = open_queue("fq://queue", create=True)
     queue.put([make_task(f"{n}") for n in range(6)])
@@ -340,7 +343,7 @@ def test_a_machine_that_fails_everything_does_not_empty_the_queue(here):
     assert sum(queue.counts()) == 6
 
 
-def test_a_script_that_does_not_write_its_output_fails(here):
+def test_a_script_that_does_not_write_its_output_fails(here: Path) -> None:
     (here / "scripts/write.py").write_text("pass")
     open_queue("fq://queue", create=True).put([make_task("a")])
     code, text = call("queue", "work", "fq://queue", "--tries", "1")
@@ -348,7 +351,7 @@ def test_a_script_that_does_not_write_its_output_fails(here):
     assert "did not write out/a.shard" in text
 
 
-def test_workers_without_a_shared_disk(here, store):
+def test_workers_without_a_shared_disk(here: Path, store: S3Store | FolderStore) -> None:
     (here / "out").mkdir(exist_ok=True)
     (here / "in").write_text("read")
     store.upload(here / "in", "out/in")
@@ -361,7 +364,7 @@ def test_workers_without_a_shared_disk(here, store):
     assert store.mtime("out/benchmarks/a.tsv") is not None
 
 
-def test_another_storage_can_be_named_when_working(here, store):
+def test_another_storage_can_be_named_when_working(here: Path, store: S3Store | FolderStore) -> None:
     open_queue("fq://queue", create=True).put([make_task("a", storage="s3://nowhere/run")])
     call("queue", "work", "fq://queue", "--storage", store.url, check=0)
     assert store.mtime("out/a.shard") is not None
@@ -383,7 +386,7 @@ def test_another_storage_can_be_named_when_working(here, store):
     ],
 )
 @pytest.mark.parametrize("command", ["work", "status", "purge"])
-def test_no_such_queue(here, cloud, url, text, command):
+def test_no_such_queue(here: Path, cloud: Cloud, url: str, text: str, command: str) -> None:
     code, said = call("queue", command, url)
     assert code == 1
     assert text in said
@@ -391,7 +394,7 @@ def test_no_such_queue(here, cloud, url, text, command):
     assert not (here / "nothing").exists()
 
 
-def test_wrong_credentials(here, cloud):
+def test_wrong_credentials(here: Path, cloud: Cloud) -> None:
     open_queue("sqs://guarded", create=True)
     cloud.demand_credentials()
     try:
@@ -403,7 +406,7 @@ def test_wrong_credentials(here, cloud):
     assert "Traceback" not in said
 
 
-def test_no_credentials(here, cloud):
+def test_no_credentials(here: Path, cloud: Cloud) -> None:
     code, said = call(
         "queue", "work", "sqs://x", AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="", AWS_EC2_METADATA_DISABLED="true"
     )
@@ -411,7 +414,7 @@ def test_no_credentials(here, cloud):
     assert "no AWS credentials" in said
 
 
-def test_wrong_credentials_for_the_storage(here, cloud):
+def test_wrong_credentials_for_the_storage(here: Path, cloud: Cloud) -> None:
     open_queue("fq://queue", create=True).put([make_task("a", storage="s3://bucket/run")])
     cloud.demand_credentials()
     try:
@@ -423,7 +426,7 @@ def test_wrong_credentials_for_the_storage(here, cloud):
     assert open_queue("fq://queue").counts() == (1, 0)
 
 
-def test_no_such_bucket(here, cloud):
+def test_no_such_bucket(here: Path, cloud: Cloud) -> None:
     open_queue("fq://queue", create=True).put([make_task("a", storage="s3://no-such-bucket/run")])
     code, said = call("queue", "work", "fq://queue", "--tries", "1")
     assert code == 1
@@ -431,7 +434,7 @@ def test_no_such_bucket(here, cloud):
 
 
 @pytest.mark.slow
-def test_another_version_or_plan(here):
+def test_another_version_or_plan(here: Path) -> None:
     queue = open_queue("fq://queue", create=True)
     queue.put([make_task("a", version="9.9.9")])
     code, said = call("queue", "work", "fq://queue")
@@ -448,7 +451,7 @@ def test_another_version_or_plan(here):
     assert "another plan, with outdir 'elsewhere'" in said
 
 
-def test_messages_of_another_program(here, url):
+def test_messages_of_another_program(here: Path, url: str) -> None:
     queue = open_queue(url, create=True)
     put_text(url, json.dumps({"payload": {"class": "PrintTask", "txt": "x"}, "queueName": "q"}))
     code, said = call("queue", "work", url)
@@ -457,21 +460,21 @@ def test_messages_of_another_program(here, url):
     assert sum(queue.counts()) == 1
 
 
-def test_a_missing_script(here):
+def test_a_missing_script(here: Path) -> None:
     open_queue("fq://queue", create=True).put([make_task("a", script="absent.py")])
     code, said = call("queue", "work", "fq://queue")
     assert code == 1
     assert "has no rule write" in said
 
 
-def test_a_folder_that_is_no_workflow(here, tmp_path):
+def test_a_folder_that_is_no_workflow(here: Path, tmp_path: Path) -> None:
     open_queue("fq://queue", create=True)
     code, said = call("queue", "work", "fq://queue", "--workflow", str(tmp_path / "nowhere"))
     assert code == 1
     assert "no connectomake workflow" in said
 
 
-def test_messages_are_data():
+def test_messages_are_data() -> None:
     """A function named in a message is never called."""
     message = {"payload": [["os", "system"], [], {"task": {"command": "true"}}, -1], "id": "x"}
     with pytest.raises(OthersTaskError, match="another program"):

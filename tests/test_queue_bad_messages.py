@@ -4,7 +4,9 @@ import json
 import os
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +25,7 @@ GOOD = make_task("a").to_json()
 
 
 @pytest.fixture(scope="module")
-def cloud():
+def cloud() -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         server = Cloud(patch)
         yield server
@@ -31,7 +33,7 @@ def cloud():
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a workflow of one script."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("STARTS", str(tmp_path / "starts"))
@@ -40,18 +42,18 @@ def here(tmp_path, monkeypatch):
 
 
 @pytest.fixture(params=["fq", "sqs"])
-def url(request, here):
+def url(request: pytest.FixtureRequest, here: Path) -> str:
     if request.param == "fq":
         return "fq://queue"
     request.getfixturevalue("cloud")
     return f"sqs://queue-{time.time_ns()}"
 
 
-def changed(**values):
+def changed(**values: Any) -> str:
     return envelope(GOOD | values, "stray")
 
 
-def of_plan(**config):
+def of_plan(**config: Any) -> str:
     """A message whose plan names other files, its hash right."""
     plan = make_plan().to_json()
     plan = plan | {"config": plan["config"] | config}
@@ -101,7 +103,7 @@ TEXTS = {
 
 
 @pytest.mark.parametrize(("text", "reason"), TEXTS.values(), ids=TEXTS)
-def test_every_bad_text_is_one_sentence(text, reason):
+def test_every_bad_text_is_one_sentence(text: str, reason: str) -> None:
     with pytest.raises(QueueError, match=reason) as caught:
         Task.from_json(read_message(text, None)).check_plan()
         Plan.from_json(json.loads(text)["payload"][2]["task"]["plan"])
@@ -111,7 +113,7 @@ def test_every_bad_text_is_one_sentence(text, reason):
 
 
 @pytest.mark.slow
-def test_bad_messages_are_put_aside_and_work_goes_on(here, url):
+def test_bad_messages_are_put_aside_and_work_goes_on(here: Path, url: Any) -> None:
     queue = open_queue(url, create=True)
     bad = [text for name, (text, _) in TEXTS.items() if not (url.startswith("sqs") and name in ("empty", "nested", "spaces"))]
     for number, text in enumerate(bad):
@@ -133,7 +135,7 @@ def test_bad_messages_are_put_aside_and_work_goes_on(here, url):
     assert call("queue", "work", url, check=0)[1].count("ended: 0 made, 0 given up") == 1
 
 
-def strange_files(folder):
+def strange_files(folder: Path) -> Any:
     """Everything that a folder can hold but a message; return how many of it are put aside."""
     (folder / "README.txt").write_text("hello")
     (folder / "9--.json").write_text("{}")
@@ -163,7 +165,7 @@ def strange_files(folder):
 
 
 @pytest.mark.slow
-def test_whatever_lies_in_a_queues_folder(here):
+def test_whatever_lies_in_a_queues_folder(here: Path) -> None:
     queue = open_queue("fq://queue", create=True)
     number = strange_files(here / "queue/queue")
     (here / "queue/draws/0").mkdir()
@@ -188,7 +190,7 @@ def test_whatever_lies_in_a_queues_folder(here):
     assert list(Path("queue/aside").iterdir()) == []
 
 
-def test_a_lease_in_the_far_future_is_none(here):
+def test_a_lease_in_the_far_future_is_none(here: Path) -> None:
     """Only a machine whose clock is wrong names a message so; it would wait for ever."""
     queue = open_queue("fq://queue", create=True)
     queue.put([make_task("a")])
@@ -199,7 +201,7 @@ def test_a_lease_in_the_far_future_is_none(here):
     assert queue.counts() == (0, 1)
 
 
-def test_draws_that_cannot_be_counted(here):
+def test_draws_that_cannot_be_counted(here: Path) -> None:
     queue = open_queue("fq://queue", create=True)
     queue.put([make_task("a")])
     ident = next((here / "queue/queue").iterdir()).stem.partition("--")[2]
@@ -210,7 +212,7 @@ def test_draws_that_cannot_be_counted(here):
     assert queue.draw(60, 0).draws == 2
 
 
-def test_two_workers_put_the_same_aside(here):
+def test_two_workers_put_the_same_aside(here: Path) -> None:
     first, second = open_queue("fq://queue", create=True), open_queue("fq://queue")
     (here / "queue/queue/stray").write_text("x")
     one, other = first.draw(60, 0), second.draw(60, 0)
@@ -219,7 +221,7 @@ def test_two_workers_put_the_same_aside(here):
     assert first.aside().number == 1
 
 
-def test_no_message_is_seen_half_written(here, monkeypatch):
+def test_no_message_is_seen_half_written(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     queue = open_queue("fq://queue", create=True)
     seen = []
     fsync = os.fsync
@@ -228,7 +230,7 @@ def test_no_message_is_seen_half_written(here, monkeypatch):
     assert seen == [[]]
 
 
-def test_task_queue_sees_the_same_queue(here):
+def test_task_queue_sees_the_same_queue(here: Path) -> None:
     """Its own tool can be used on the folder."""
     from taskqueue import TaskQueue
 
@@ -250,7 +252,7 @@ def test_task_queue_sees_the_same_queue(here):
 
 
 @pytest.mark.slow
-def test_refused_tasks_are_left_to_others_and_work_goes_on(here, url):
+def test_refused_tasks_are_left_to_others_and_work_goes_on(here: Path, url: Any) -> None:
     queue = open_queue(url, create=True)
     queue.put([make_task(f"v{n}", version="9.9.9") for n in range(4)] + [make_task("x", script="absent.py")])
     put_text(url, json.dumps({"payload": {"class": "PrintTask", "txt": "x"}, "queueName": "q", "id": "stray"}))
@@ -271,7 +273,7 @@ def test_refused_tasks_are_left_to_others_and_work_goes_on(here, url):
 
 
 @pytest.mark.slow
-def test_full_paths_must_be_allowed(here):
+def test_full_paths_must_be_allowed(here: Path) -> None:
     (here / "elsewhere").mkdir()
     (here / "run").mkdir()
     (here / "elsewhere/raw.h5").write_text("x")
@@ -305,7 +307,7 @@ def test_full_paths_must_be_allowed(here):
         "~/x/in",
     ],
 )
-def test_every_way_to_write_a_full_path(path, monkeypatch, tmp_path):
+def test_every_way_to_write_a_full_path(path: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("x", "x.zip"):
         (tmp_path / name).write_text("x")
@@ -314,7 +316,7 @@ def test_every_way_to_write_a_full_path(path, monkeypatch, tmp_path):
     assert found[0] == "source.path"
 
 
-def test_links_stay_in_the_jobs_folder(tmp_path):
+def test_links_stay_in_the_jobs_folder(tmp_path: Path) -> None:
     """A folder that is the source, and a file said to lie within it."""
     home, scratch, store = tmp_path / "home", tmp_path / "scratch", tmp_path / "store"
     for folder in (home / "data", scratch, store):
@@ -330,6 +332,6 @@ def test_links_stay_in_the_jobs_folder(tmp_path):
         files.provide(plan, open_store(f"file://{store}"), scratch, [scratch], tmp_path)
 
 
-def test_such_a_config_is_not_put_in(here):
+def test_such_a_config_is_not_put_in(here: Path) -> None:
     with pytest.raises(QueueError, match=r"source.path '../raw.h5', which climbs out .* write its full path"):
         make_task("a", plan=make_plan(source={**CONFIG["source"], "path": "../raw.h5"}))

@@ -1,7 +1,9 @@
 """Whole runs whose jobs are made by workers: the same bytes as Snakemake's, which then finds nothing to be done."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +19,7 @@ RULES = (
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory):
+def done(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A finished run of Snakemake."""
     flow = Flow(tmp_path_factory.mktemp("queue") / "run").make()
     flow.write()
@@ -26,7 +28,7 @@ def done(tmp_path_factory):
 
 
 @pytest.fixture
-def flow(tmp_path, monkeypatch):
+def flow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The same, not begun; the working directory is its folder."""
     flow = Flow(tmp_path / "run").make()
     flow.write()
@@ -35,21 +37,21 @@ def flow(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def copied(done, tmp_path, monkeypatch):
+def copied(done: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     shutil.copytree(done.folder, tmp_path / "copy", symlinks=True)
     monkeypatch.chdir(tmp_path / "copy")
     return Flow(tmp_path / "copy", done.shape, done.config)
 
 
 @pytest.fixture
-def cloud(monkeypatch):
+def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     server = Cloud(monkeypatch)
     server.client("s3").create_bucket(Bucket="bucket")
     yield server
     server.stop()
 
 
-def files_of(flow):
+def files_of(flow: Flow) -> dict[str, Any]:
     """SHA-256 of every file of a run but logs, benchmarks and the copy of the plan, which a head leaves."""
     folder = flow.folder / "out"
     return {
@@ -61,11 +63,11 @@ def files_of(flow):
     }
 
 
-def fill(rule, *words, queue="fq://queue", check=0):
+def fill(rule: Any, *words: Any, queue: str = "fq://queue", check: int = 0) -> Any:
     return call("queue", "fill", rule, "--queue", queue, "--workflow", str(ROOT), *words, check=check)[1]
 
 
-def make(rule, queue="fq://queue"):
+def make(rule: Any, queue: str = "fq://queue") -> Any:
     """Fill and work until nothing of a rule is missing; return how many tasks there were."""
     tasks = 0
     while "nothing is missing" not in (text := fill(rule, queue=queue)):
@@ -74,7 +76,7 @@ def make(rule, queue="fq://queue"):
     return tasks
 
 
-def test_a_run_by_workers_alone(done, flow):
+def test_a_run_by_workers_alone(done: Flow, flow: Flow) -> None:
     """One worker is killed half-way through a block; another makes it when the lease has run out."""
     assert "put into fq://queue" in fill("info")
     make("info")
@@ -99,7 +101,7 @@ def test_a_run_by_workers_alone(done, flow):
     )
 
 
-def test_outdated_targets_are_missing_too_and_snakemake_believes_the_new_ones(copied):
+def test_outdated_targets_are_missing_too_and_snakemake_believes_the_new_ones(copied: Any) -> None:
     """Snakemake's notes tell of other params; the files that workers made are right all the same."""
     assert "nothing is missing" in fill("components")
     copied.write(copied.with_values(segmentation__threshold=0.6))
@@ -112,7 +114,7 @@ def test_outdated_targets_are_missing_too_and_snakemake_believes_the_new_ones(co
     assert "Nothing to be done" in copied.run("-n")
 
 
-def test_some_targets_wait(copied):
+def test_some_targets_wait(copied: Any) -> None:
     targets = copied.targets()
     Path(targets.tables("components", 0)).unlink()
     Path(targets.shard("segmentation", 3)).unlink()
@@ -125,7 +127,7 @@ def test_some_targets_wait(copied):
     assert "Nothing to be done" in copied.run("-n")
 
 
-def test_an_unknown_rule_and_a_config_with_a_mistake(flow):
+def test_an_unknown_rule_and_a_config_with_a_mistake(flow: Flow) -> None:
     text = fill("watersheds", check=1)
     assert "there is no rule 'watersheds'" in text
     assert "components" in text
@@ -138,7 +140,9 @@ def test_an_unknown_rule_and_a_config_with_a_mistake(flow):
     assert fill("all", check=1).count("there is no rule 'all' that a worker can run") == 1
 
 
-def test_workers_without_a_shared_disk(done, flow, cloud, tmp_path, monkeypatch):
+def test_workers_without_a_shared_disk(
+    done: Flow, flow: Flow, cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two machines: the head has the source; the worker has an empty folder, SQS and a bucket."""
     storage = ["--storage", "s3://bucket/run"]
     fill("image", *storage, "--create", queue="sqs://work")
@@ -164,7 +168,7 @@ def test_workers_without_a_shared_disk(done, flow, cloud, tmp_path, monkeypatch)
         assert sha((tmp_path / "file").read_bytes()) == digest, path
 
 
-def test_work_needs_no_config_nor_source(flow, tmp_path, monkeypatch):
+def test_work_needs_no_config_nor_source(flow: Flow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All that a worker needs is in the message and in the storage, here a folder."""
     storage = tmp_path / "shared"
     storage.mkdir()

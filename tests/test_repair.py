@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -19,6 +20,7 @@ from connectomake.cli import main
 from connectomake.forking import processes
 from connectomake.layers import read_block, read_record, write_block
 from connectomake.pipeline.targets import Targets
+from connectomake.planning.plan import Plan
 from connectomake.verify import carry_out, expected, plan_repair, verify
 from tests.damage import WAYS
 from tests.every_kind import every_kind, kinds
@@ -29,11 +31,11 @@ COMMAND = re.compile(r"^now run `(.*)`$", re.MULTILINE)
 
 
 @pytest.fixture
-def run(copied_run):
+def run(copied_run: Plan) -> Plan:
     return copied_run
 
 
-def call(capfd, *args):
+def call(capfd: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
     code = 0
     try:
         main(list(args))
@@ -42,11 +44,11 @@ def call(capfd, *args):
     return code, *capfd.readouterr()
 
 
-def content(folder):
+def content(folder: str) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in sorted(Path(folder).rglob("*")) if path.is_file()}
 
 
-def test_verify_itself_removes_nothing(run, capfd):
+def test_verify_itself_removes_nothing(run: Plan, capfd: pytest.CaptureFixture[str]) -> None:
     WAYS["cut in half"](Path(Targets(run).objects))
     before = content("out")
     code, out, _ = call(capfd, "verify", "--deep")
@@ -57,7 +59,7 @@ def test_verify_itself_removes_nothing(run, capfd):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
-def test_only_the_damaged_file_goes(run, capfd, way):
+def test_only_the_damaged_file_goes(run: Plan, capfd: pytest.CaptureFixture[str], way: str) -> None:
     if way == "unreadable" and os.geteuid() == 0:
         pytest.skip("root reads everything")
     path = Path(Targets(run).shard("segmentation", 1))
@@ -72,7 +74,7 @@ def test_only_the_damaged_file_goes(run, capfd, way):
     assert content("out") == {name: data for name, data in before.items() if name != str(path)} | aside
 
 
-def test_links_are_removed_not_what_they_lead_to(run, tmp_path):
+def test_links_are_removed_not_what_they_lead_to(run: Plan, tmp_path: Path) -> None:
     path = Path(Targets(run).objects)
     path.rename(tmp_path / "elsewhere.parquet")
     path.symlink_to(tmp_path / "elsewhere.parquet")
@@ -83,7 +85,7 @@ def test_links_are_removed_not_what_they_lead_to(run, tmp_path):
     assert (tmp_path / "elsewhere.parquet").exists()
 
 
-def test_results_of_another_config_are_never_removed(run, capfd):
+def test_results_of_another_config_are_never_removed(run: Plan, capfd: pytest.CaptureFixture[str]) -> None:
     """Nor are damaged files among them, as far as anybody can tell whose they are."""
     results = Targets(run).evaluation()
     WAYS["cut in half"](Path(results["scores"]))
@@ -98,7 +100,7 @@ def test_results_of_another_config_are_never_removed(run, capfd):
     assert content("out") == before
 
 
-def test_a_file_that_is_not_of_the_run_stays(run):
+def test_a_file_that_is_not_of_the_run_stays(run: Plan) -> None:
     for name in ("out/objects/mine.parquet", "out/evaluation/notes.csv", "out/segmentation/10_10_20/ff.shard"):
         Path(name).write_bytes(b"")
     before = content("out")
@@ -106,8 +108,8 @@ def test_a_file_that_is_not_of_the_run_stays(run):
     assert content("out") == before
 
 
-def test_what_cannot_be_read_today_stays(run, capfd, monkeypatch):
-    def refuse(*_, **__):
+def test_what_cannot_be_read_today_stays(run: Plan, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: str, **__: Any) -> None:
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr("h5py.File", refuse)
@@ -118,7 +120,7 @@ def test_what_cannot_be_read_today_stays(run, capfd, monkeypatch):
     assert content("out") == before
 
 
-def test_not_while_a_run_is_at_work(run, capfd):
+def test_not_while_a_run_is_at_work(run: Plan, capfd: pytest.CaptureFixture[str]) -> None:
     Path(Targets(run).objects).write_bytes(b"")
     holder = replace(lock.Holder.here(), process=os.getppid(), ticks=processes.ticks(os.getppid()))
     Path("out", lock.NAME).write_text(json.dumps(asdict(holder)))
@@ -128,7 +130,7 @@ def test_not_while_a_run_is_at_work(run, capfd):
     assert Path(Targets(run).objects).exists()
 
 
-def test_dates_in_the_future(run, capfd):
+def test_dates_in_the_future(run: Plan, capfd: pytest.CaptureFixture[str]) -> None:
     targets = Targets(run)
     late, later = targets.pack(0, 0), targets.objects
     os.utime(late, (2.0e9, 2.0e9))
@@ -143,7 +145,7 @@ def test_dates_in_the_future(run, capfd):
     assert not verify(run).problems
 
 
-def test_a_segmentation_and_a_table_that_differ_both_go(run):
+def test_a_segmentation_and_a_table_that_differ_both_go(run: Plan) -> None:
     """Nobody can tell which of both is right."""
     path, spec = Targets(run).shard("segmentation", 0), run.layers["segmentation"]
     array = read_block(path, spec, 0).copy()
@@ -153,21 +155,21 @@ def test_a_segmentation_and_a_table_that_differ_both_go(run):
     assert set(gone) == {Targets(run).objects, *(Targets(run).shard("segmentation", b) for b in run.grid.ids)}
 
 
-def test_the_command_names_the_config(run, capfd):
+def test_the_command_names_the_config(run: Plan, capfd: pytest.CaptureFixture[str]) -> None:
     Path("config.yaml").rename("my config.yaml")
     Path(Targets(run).objects).write_bytes(b"")
     out = call(capfd, "verify", "my config.yaml", "--repair")[1]
     assert shlex.split(COMMAND.search(out)[1])[-2:] == ["--configfile", "my config.yaml"]
 
 
-def test_run_goes_with_repair(run, capfd):
+def test_run_goes_with_repair(run: Plan, capfd: pytest.CaptureFixture[str]) -> None:
     code, _, err = call(capfd, "verify", "--run")
     assert code == 1
     assert err.startswith("error: --run goes with --repair")
     assert call(capfd, "verify", "--repair", "--run")[0] == 0, "nothing to repair, nothing to run"
 
 
-def test_reports_that_were_asked_for(run):
+def test_reports_that_were_asked_for(run: Plan) -> None:
     Path("out/report").mkdir()
     Path("out/report/run.html").write_bytes(b"cut")
     assert plan_repair(run, verify(run)).targets == "kept reports"
@@ -177,14 +179,14 @@ KEPT = {"kept": {}, "not kept": {"keep": []}}
 
 
 @pytest.fixture(scope="module", params=KEPT)
-def whole(request, tmp_path_factory):
+def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
     flow = every_kind(tmp_path_factory.mktemp("repair") / "run", **KEPT[request.param])
     flow.run()
     return flow
 
 
 @pytest.fixture
-def copied(whole, tmp_path, monkeypatch):
+def copied(whole: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     shutil.copytree(whole.folder, tmp_path / "run", symlinks=True)
     (tmp_path / "run" / "profiles").symlink_to(ROOT / "profiles")
     for name in ("Snakefile", "workflow", "scripts"):
@@ -194,13 +196,13 @@ def copied(whole, tmp_path, monkeypatch):
     return Flow(tmp_path / "run", whole.shape, whole.config)
 
 
-def results(flow):
+def results(flow: Any) -> dict[str, Any]:
     """All files of a run but pages with times."""
     files = (file for file in expected(flow.plan()) if file.stage != "report")
     return {file.path: (flow.folder / file.path).read_bytes() for file in files}
 
 
-def check_whole(flow, whole):
+def check_whole(flow: Any, whole: Any) -> None:
     report = verify(flow.plan(), every_chunk=True)
     assert (report.problems, report.notes) == ([], [])
     assert results(flow) == results(whole)
@@ -217,7 +219,7 @@ ROUNDS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("way", "kind"), [(way, kind) for way, names in ROUNDS.items() for kind in names])
-def test_one_round(copied, whole, capfd, way, kind):
+def test_one_round(copied: Any, whole: Any, capfd: pytest.CaptureFixture[str], way: str, kind: str) -> None:
     if kind not in kinds(copied.plan()):
         pytest.skip("not kept")
     WAYS[way](copied.folder / kinds(copied.plan())[kind].path)
@@ -230,7 +232,7 @@ def test_one_round(copied, whole, capfd, way, kind):
 
 
 @pytest.mark.slow
-def test_all_at_once_and_run(copied, whole, capfd):
+def test_all_at_once_and_run(copied: Any, whole: Any, capfd: pytest.CaptureFixture[str]) -> None:
     for i, file in enumerate(kinds(copied.plan()).values()):
         WAYS[["emptied", "missing", "cut in half", "not UTF-8", "an empty folder", "a link to nowhere"][i % 6]](Path(file.path))
     assert call(capfd, "verify", "--deep", "--repair", "--run")[0] == 0
@@ -238,7 +240,7 @@ def test_all_at_once_and_run(copied, whole, capfd):
 
 
 @pytest.mark.slow
-def test_a_plain_run_starts_and_remakes_what_it_can_see(copied, whole):
+def test_a_plain_run_starts_and_remakes_what_it_can_see(copied: Any, whole: Any) -> None:
     """Whatever lies there: what a start can see of the damage is remade without any repair."""
     files = list(kinds(copied.plan()).values())
     seen = ["emptied", "cut in half", "other text", "last byte cut", "flipped at the tail", "an empty folder"]

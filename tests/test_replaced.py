@@ -6,8 +6,10 @@ import importlib.util
 import re
 import sys
 import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 from snakemake.exceptions import WorkflowError
@@ -24,7 +26,7 @@ PACKAGES = ("connectomake", "connectomake_snakemake", "connectomake_heads")
 
 
 @pytest.mark.parametrize("attribute", REPLACED, ids=lambda attribute: attribute.place)
-def test_each_attribute_is_as_it_was_when_its_replacement_was_written(attribute):
+def test_each_attribute_is_as_it_was_when_its_replacement_was_written(attribute: Attribute) -> None:
     if importlib.util.find_spec(attribute.module.partition(".")[0]) is None:
         pytest.skip(f"{attribute.package} is not installed")
     importlib.import_module("snakemake.api")  # its modules can be imported in this order only
@@ -34,11 +36,11 @@ def test_each_attribute_is_as_it_was_when_its_replacement_was_written(attribute)
     assert attribute.why
 
 
-def test_an_attribute_is_listed_once():
+def test_an_attribute_is_listed_once() -> None:
     assert len(BY_PLACE) == len(REPLACED)
 
 
-def foreign_names(tree):
+def foreign_names(tree: Any) -> set[str]:
     """Names that a module imports of Snakemake and its plugins."""
     nodes = [node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom))]
     theirs = [
@@ -50,7 +52,7 @@ def foreign_names(tree):
     return {(alias.asname or alias.name).partition(".")[0] for node in theirs for alias in node.names}
 
 
-def assigned(tree):
+def assigned(tree: Any) -> Iterator[tuple[str, int]]:
     """What attributes are assigned to: the name at their beginning, and the line."""
     for node in ast.walk(tree):
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
@@ -64,7 +66,7 @@ def assigned(tree):
                 yield root.id, node.lineno
 
 
-def replaced_in(text):
+def replaced_in(text: str) -> list[int]:
     tree = ast.parse(text)
     names = foreign_names(tree)
     return [line for name, line in assigned(tree) if name in names]
@@ -78,11 +80,11 @@ def replaced_in(text):
         "from snakemake import jobs as j\nsetattr(j.Job, 'x', 1)",
     ],
 )
-def test_a_replacement_is_seen(text):
+def test_a_replacement_is_seen(text: str) -> None:
     assert replaced_in(text) == [2]
 
 
-def test_nothing_is_replaced_past_the_list():
+def test_nothing_is_replaced_past_the_list() -> None:
     for package in PACKAGES:
         for path in (ROOT / "src" / package).rglob("*.py"):
             assert replaced_in(path.read_text()) == [], path
@@ -90,24 +92,24 @@ def test_nothing_is_replaced_past_the_list():
         assert replaced_in(path.read_text()) == [], path
 
 
-def test_rules_put_nothing_in_place_themselves():
+def test_rules_put_nothing_in_place_themselves() -> None:
     for path in (ROOT / "workflow").rglob("*.smk"):
         assert not re.search(r"^\s*[\w.]+\.\w+ = |setattr\(", path.read_text(), re.M), path
 
 
 @pytest.fixture
-def module(monkeypatch):
+def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """A module as Snakemake might have it."""
     made = ModuleType("snakemake_of_tests")
 
     class Job:
         SECONDS = 1
 
-        def run(self, path, edit=False):
+        def run(self, path: str, edit: bool = False) -> str:
             return path
 
         @property
-        def flags(self):
+        def flags(self) -> dict[str, Any]:
             return {}
 
     made.Job, made.tell = Job, lambda error: error
@@ -115,14 +117,14 @@ def module(monkeypatch):
     return made
 
 
-def listed(monkeypatch, *attributes):
+def listed(monkeypatch: pytest.MonkeyPatch, *attributes: tuple[str, tuple[str, ...] | None]) -> list[str]:
     for place, parameters in attributes:
         found = Attribute(f"snakemake_of_tests:{place}", parameters, "faster", ("1.",))
         monkeypatch.setitem(BY_PLACE, found.place, found)
     return [f"snakemake_of_tests:{place}" for place, _ in attributes]
 
 
-def test_functions_properties_and_values_are_replaced(module, monkeypatch):
+def test_functions_properties_and_values_are_replaced(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     places = listed(
         monkeypatch,
         ("Job.run", ("self", "path", "edit")),
@@ -148,7 +150,9 @@ def test_functions_properties_and_values_are_replaced(module, monkeypatch):
         ("None.run", ("self",), "is not there any more"),
     ],
 )
-def test_what_is_not_as_expected_stays_and_is_named(module, monkeypatch, place, parameters, says):
+def test_what_is_not_as_expected_stays_and_is_named(
+    module: ModuleType, monkeypatch: pytest.MonkeyPatch, place: str, parameters: tuple[str, ...], says: str
+) -> None:
     """And nothing is put in place of what belongs to it."""
     places, said = listed(monkeypatch, ("tell", ("error",)), (place, parameters)), []
     before = module.tell
@@ -159,18 +163,18 @@ def test_what_is_not_as_expected_stays_and_is_named(module, monkeypatch, place, 
     assert re.search(r"stays as it is \(faster\); look at it, then correct connectomake_snakemake.attributes", text)
 
 
-def test_what_is_not_listed_cannot_be_replaced(module):
+def test_what_is_not_listed_cannot_be_replaced(module: ModuleType) -> None:
     with pytest.raises(KeyError, match=r"Job\.run"):
         replace({"snakemake_of_tests:Job.run": instead(None)}, pytest.fail)
 
 
-def test_a_module_that_is_not_there_is_named(monkeypatch):
+def test_a_module_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     gone = Attribute("snakemake_nowhere.x:Job.run", ("self",), "faster", ("1.",))
     assert "snakemake_nowhere.x:Job.run is not there any more in snakemake-nowhere" in gone.fault()
 
 
 @pytest.mark.parametrize("provider", PLUGINS)
-def test_each_listed_method_of_a_plugin_gets_something_and_no_other(provider):
+def test_each_listed_method_of_a_plugin_gets_something_and_no_other(provider: str) -> None:
     wraps = Inventory(None, ASK[provider]).wraps(provider)
     assert {f"{PLUGINS[provider]}:StorageObject.{name}" for name in wraps} == {
         place for place in BY_PLACE if place.startswith(PLUGINS[provider])
@@ -185,11 +189,13 @@ class Item:
 
     query = "s3://lab/run/out/a"
 
-    def local_path(self):
+    def local_path(self) -> str:
         return "storage/out/a"
 
 
-def methods(head=True, answers=(), objects=None):
+def methods(
+    head: bool = True, answers: Sequence[Stored | None] = (), objects: dict[str, Stored] | None = None
+) -> tuple[dict[str, Callable[..., Any]], list[Stored | None]]:
     """Return the methods of a plugin's object, and what asks the store."""
     left = list(answers)
     results = SimpleNamespace(
@@ -205,7 +211,7 @@ def methods(head=True, answers=(), objects=None):
 FOUND = Stored("e", 7, 3.0)
 
 
-def test_one_answer_tells_whether_an_object_is_there_and_all_of_it():
+def test_one_answer_tells_whether_an_object_is_there_and_all_of_it() -> None:
     made, left = methods(answers=[FOUND])
     item = Item()
     assert (made["exists"](item), made["size"](item), made["mtime"](item), left) == (True, 7, 3.0, [])
@@ -213,7 +219,7 @@ def test_one_answer_tells_whether_an_object_is_there_and_all_of_it():
 
 
 @pytest.mark.parametrize(("head", "asked"), [(True, 2), (False, 1)])
-def test_a_job_asks_once_for_what_is_there_and_the_head_anew(head, asked, monkeypatch):
+def test_a_job_asks_once_for_what_is_there_and_the_head_anew(head: bool, asked: int, monkeypatch: pytest.MonkeyPatch) -> None:
     made, left = methods(head, [FOUND, FOUND])
     item, now = Item(), time.monotonic()
     assert made["exists"](item)
@@ -222,7 +228,7 @@ def test_a_job_asks_once_for_what_is_there_and_the_head_anew(head, asked, monkey
     assert len(left) == 2 - asked
 
 
-def test_what_changes_an_object_makes_it_unknown():
+def test_what_changes_an_object_makes_it_unknown() -> None:
     made, left = methods(answers=[None, FOUND])
     item = Item()
     assert not made["exists"](item)
@@ -231,10 +237,10 @@ def test_what_changes_an_object_makes_it_unknown():
     assert left == []
 
 
-def test_a_refusal_names_the_object():
+def test_a_refusal_names_the_object() -> None:
     results = SimpleNamespace(head=True)
 
-    def refuse(item):
+    def refuse(item: Item) -> None:
         raise RuntimeError("An error occurred (ExpiredToken)")
 
     made = Inventory(results, refuse).wraps("s3")["exists"](None)
@@ -242,11 +248,11 @@ def test_a_refusal_names_the_object():
         made(Item())
 
 
-def test_the_listing_is_noted_once():
+def test_the_listing_is_noted_once() -> None:
     import asyncio
 
-    class Known(dict):
-        def __init__(self):
+    class Known(dict[str, Any]):
+        def __init__(self) -> None:
             super().__init__()
             self.has_inventory = set()
 
@@ -264,7 +270,7 @@ def test_the_listing_is_noted_once():
     assert before.exists_in_storage == {}, "a job lists nothing"
 
 
-def test_of_several_errors_the_first_is_told():
+def test_of_several_errors_the_first_is_told() -> None:
     told = []
     show = first_of_group(lambda error, linemaps: told.append(error))
     inner = ValueError("x")
@@ -273,14 +279,14 @@ def test_of_several_errors_the_first_is_told():
     assert told == [inner, inner]
 
 
-def test_a_report_that_could_show_passwords_is_refused(monkeypatch):
+def test_a_report_that_could_show_passwords_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     place = "snakemake.report:ConfigfileRecord.__post_init__"
     monkeypatch.setitem(BY_PLACE, place, Attribute(place, ("self", "path"), "no password", ("9.",)))
     with pytest.raises(WorkflowError, match=r"a report could show passwords: .* takes \(self, configfile\) and not"):
         hide_passwords()
 
 
-def test_a_report_of_what_is_not_there_is_refused(monkeypatch):
+def test_a_report_of_what_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     targets = SimpleNamespace(plan=SimpleNamespace(outdir="out"), reported=lambda: ["out/a"], reports={"page": "out/b"})
     monkeypatch.setattr("sys.argv", ["snakemake", "--report", "reports"])
     with pytest.raises(WorkflowError, match=r"out/a is not there yet, which the report shows \(2 such file\(s\)\)"):

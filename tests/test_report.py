@@ -5,6 +5,7 @@ import csv
 import io
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from PIL import Image
 from connectomake.errors import ConfigError
 from connectomake.geometry import Box
 from connectomake.pipeline.targets import Targets
+from connectomake.planning.plan import Plan
 from connectomake.planning.sections import spread, window
 from connectomake.reporting import pictures, run_page
 from connectomake.reporting.blocks import block_map, block_seconds, block_states
@@ -28,7 +30,7 @@ from tests.tiny_run import CONFIG, make_run, write_inputs
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Plan]:
     folder = tmp_path_factory.mktemp("report")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -38,7 +40,7 @@ def made(tmp_path_factory):
 
 
 @pytest.fixture
-def plan(made, tmp_path, monkeypatch):
+def plan(made: tuple[Path, Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
     shutil.copytree(made[0], tmp_path / "run")
     monkeypatch.chdir(tmp_path / "run")
     return made[1]
@@ -52,7 +54,7 @@ boxes = st.builds(
 
 
 @given(boxes, st.integers(1, 40), st.integers(1, 60), st.tuples(st.integers(-60, 150), st.integers(-60, 150)))
-def test_windows_lie_in_the_region(roi, count, limit, middle):
+def test_windows_lie_in_the_region(roi: Box, count: int, limit: int, middle: tuple[int, int]) -> None:
     sections = spread(roi, count)
     assert 1 <= len(sections) <= min(count, roi.shape[0])
     for z in sections:
@@ -63,13 +65,13 @@ def test_windows_lie_in_the_region(roi, count, limit, middle):
 
 
 @given(st.floats(1, 1e8))
-def test_scale_bars_are_round(limit):
+def test_scale_bars_are_round(limit: float) -> None:
     length, text = nice_length(limit)
     assert limit / 2.6 <= length <= limit * (1 + 1e-9)
     assert text.split()[0][0] in "125"
 
 
-def test_an_object_has_the_same_colour_everywhere():
+def test_an_object_has_the_same_colour_everywhere() -> None:
     ids = np.array([[0, 5], [7, 5]], np.uint64)
     image = np.full((2, 2, 3), 0.5)
     picture = painted(ids, image)
@@ -79,14 +81,14 @@ def test_an_object_has_the_same_colour_everywhere():
     np.testing.assert_allclose(picture[0, 1], light * colours_of(np.array([5]))[0])
 
 
-def square(z):
+def square(z: Any) -> Any:
     points = np.array([[0.0, 0, z], [100, 0, z], [100, 100, z], [0, 100, z]])
     return points, np.array([[0, 1, 2], [0, 2, 3]])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("order", [(5, 7), (7, 5)])
-def test_the_nearer_object_hides_the_other(order):
+def test_the_nearer_object_hides_the_other(order: tuple[int, int]) -> None:
     """z points away from the viewer: the square at z 0 hides the one behind it, whichever is drawn first."""
     meshes = {5: square(0.0), 7: square(1.0)}
     picture = rendering({i: meshes[i] for i in order}, Box.of_shape((10, 10, 10)), (5, 5, 5), (10.0, 10.0, 10.0), "two")
@@ -97,16 +99,16 @@ def test_the_nearer_object_hides_the_other(order):
     assert shade(middle, far) < 0.97
 
 
-def shade(a, b):
+def shade(a: np.ndarray, b: np.ndarray) -> float:
     return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
 
 
-def test_nothing_to_draw_is_an_empty_box():
+def test_nothing_to_draw_is_an_empty_box() -> None:
     picture = rendering({}, Box.of_shape((10, 10, 10)), (5, 5, 5), (10.0, 10.0, 10.0), "none")
     assert np.asarray(picture).mean() > 240
 
 
-def test_states_of_blocks(plan):
+def test_states_of_blocks(plan: Plan) -> None:
     targets = Targets(plan)
     assert set(block_states(plan).values()) == {"segmentation"}
     first, second, third, *_ = plan.grid.ids
@@ -122,7 +124,7 @@ def test_states_of_blocks(plan):
     assert (np.asarray(block_map(plan)) != before).any()
 
 
-def test_slowest_blocks_and_stages(plan):
+def test_slowest_blocks_and_stages(plan: Plan) -> None:
     for n, block in enumerate(plan.grid.ids):
         path = Path(plan.outdir, "benchmarks/affinity", f"{plan.grid.name(block)}.tsv")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -136,7 +138,7 @@ def test_slowest_blocks_and_stages(plan):
     assert rows["segmentation"]["time of all jobs"] == ""
 
 
-def test_the_page_works_offline(plan):
+def test_the_page_works_offline(plan: Plan) -> None:
     text = run_page.page(plan)
     assert "http" not in text
     assert "src=" not in text
@@ -144,7 +146,7 @@ def test_the_page_works_offline(plan):
         assert name in text
 
 
-def test_a_run_elsewhere_is_read_there(plan):
+def test_a_run_elsewhere_is_read_there(plan: Plan) -> None:
     name = Targets(plan).objects
     assert pictures.relocated(plan, name, name) is plan
     assert pictures.relocated(plan, name, f"x/y/{name}").outdir == "x/y/out"
@@ -154,7 +156,7 @@ def test_a_run_elsewhere_is_read_there(plan):
 @pytest.mark.parametrize(
     "words", [(), ("--at", "3", "4", "5"), ("--objects", "3"), ("--blocks",)], ids=lambda w: w[0] if w else "section"
 )
-def test_snapshots(plan, words):
+def test_snapshots(plan: Plan, words: tuple[str, ...]) -> None:
     code, text = call("snapshot", *words, "-o", "x.png")
     assert code == 0, text
     picture = np.asarray(Image.open("x.png").convert("RGB"))
@@ -162,7 +164,7 @@ def test_snapshots(plan, words):
     assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 4
 
 
-def test_a_snapshot_of_one_object(plan):
+def test_a_snapshot_of_one_object(plan: Plan) -> None:
     """The picture holds the object's own colour, and no other object's."""
     number = pictures.largest(plan, 2)[1]
     picture = np.asarray(pictures.objects(plan, [number], close=True)).reshape(-1, 3).astype(float)
@@ -181,34 +183,34 @@ def test_a_snapshot_of_one_object(plan):
         (("--blocks", "--objects", "3"), "one thing"),
     ],
 )
-def test_wrong_snapshots(plan, words, text):
+def test_wrong_snapshots(plan: Plan, words: tuple[str, ...], text: str) -> None:
     code, said = call("snapshot", *words)
     assert code == 1
     assert text in said
     assert not Path("snapshot.png").exists()
 
 
-def test_without_meshes_there_is_nothing_to_draw(plan):
+def test_without_meshes_there_is_nothing_to_draw(plan: Plan) -> None:
     config = copy.deepcopy(CONFIG)
     config["meshes"]["enabled"] = False
     Path("config.yaml").write_text(yaml.safe_dump(config))
     assert "makes no meshes" in call("snapshot", "--objects", "3")[1]
 
 
-def test_sections_without_an_image(plan):
+def test_sections_without_an_image(plan: Plan) -> None:
     """The image's layer deleted and the source gone: objects on grey."""
     shutil.rmtree("out/image")
     Path("raw.h5").unlink()
     assert pictures.sections(plan, 1).width < 1000
 
 
-def test_a_voxel_outside(plan):
+def test_a_voxel_outside(plan: Plan) -> None:
     with pytest.raises(ConfigError, match="outside"):
         pictures.sections(plan, 1, (1000, 0, 0))
 
 
 @pytest.mark.slow
-def test_snakemakes_report(tmp_path):
+def test_snakemakes_report(tmp_path: Path) -> None:
     flow = Flow(tmp_path / "run").make()
     config = flow.with_values(report={"enabled": True, "slices": 2, "objects": 3})
     flow.write(config)
@@ -227,7 +229,7 @@ def test_snakemakes_report(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_report_of_what_is_not_made_yet_names_the_target(tmp_path):
+def test_a_report_of_what_is_not_made_yet_names_the_target(tmp_path: Path) -> None:
     flow = Flow(tmp_path / "run").make()
     flow.write()
     code, said = flow.run("--report", "r.html", "reports", check=False)

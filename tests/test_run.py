@@ -13,6 +13,7 @@ from connectomake.meshes.reading import MeshReader
 from connectomake.objects import read_parquet
 from connectomake.planning.paths import Paths
 from connectomake.planning.scales import Scales
+from connectomake.run import Run
 from tests.tiny_run import CONFIG, make_run, write_inputs
 
 HERE = {
@@ -23,7 +24,7 @@ HERE = {
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -33,18 +34,18 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def run(folder, monkeypatch):
+def run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.chdir(folder)
     return connectomake.open_run("config.yaml")
 
 
-def test_its_names_are_all_there():
+def test_its_names_are_all_there() -> None:
     assert set(connectomake.__all__) <= set(dir(connectomake))
     assert connectomake.open_run.__doc__
 
 
 @pytest.mark.parametrize("layer", ["image", "affinity", "components", "segmentation", "ground_truth"])
-def test_arrays_are_the_voxels_at_their_places(run, layer):
+def test_arrays_are_the_voxels_at_their_places(run: Run, layer: str) -> None:
     for scale, spec in enumerate(Scales(run).specs(layer)):
         array = run.array(layer, scale)
         whole = read_box(f"out/{layer}", spec, spec.roi)
@@ -59,7 +60,7 @@ def test_arrays_are_the_voxels_at_their_places(run, layer):
     )  # fmt: skip
 
 
-def test_objects_are_the_table(run):
+def test_objects_are_the_table(run: Run) -> None:
     table, stored = run.objects(), read_parquet(Paths(run).objects)
     assert table.column_names == list(stored)
     assert table.num_rows > 1
@@ -68,7 +69,7 @@ def test_objects_are_the_table(run):
     assert run.objects(["id", "voxels"]).column_names == ["id", "voxels"]
 
 
-def test_meshes_and_skeletons_of_objects(run):
+def test_meshes_and_skeletons_of_objects(run: Run) -> None:
     largest = int(run.objects().sort_by([("voxels", "descending")])["id"][0].as_py())
     vertices, faces = run.mesh(largest)
     wanted = MeshReader("out/segmentation/mesh", run.mesh_spec).mesh(largest)
@@ -83,7 +84,7 @@ def test_meshes_and_skeletons_of_objects(run):
     assert (skeleton.vertices <= high).all()
 
 
-def test_scores_are_those_of_the_command(run, capsys):
+def test_scores_are_those_of_the_command(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     import json
 
     from connectomake.cli import main
@@ -94,7 +95,7 @@ def test_scores_are_those_of_the_command(run, capsys):
     assert json.loads(json.dumps(run.evaluate("truth.h5", "labels", offset=(0, 0, 0)))) == told
 
 
-def test_what_is_not_there_is_named(run, tmp_path):
+def test_what_is_not_there_is_named(run: Run, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no layer 'labels'; there are: .*segmentation"):
         run.array("labels")
     with pytest.raises(ConfigError, match="has scales 0 to 1, not 7"):

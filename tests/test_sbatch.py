@@ -5,9 +5,11 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -33,22 +35,22 @@ ACCOUNT = "Batch job submission failed: Invalid account or account/partition com
 class FakeSlurm:
     """Slurm, its controller, and its accounting, in dictionaries. `refusals` are raised by the next calls of sbatch."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.counts, self.records, self.refusals, self.submitted, self.scripts = Counter(), {}, [], [], []
         self.away = self.database_away = self.sticky = False
         self.accounted, self.limit, self.free, self.lose_answer = {}, 1000, 10**6, False
 
-    def _called(self, name):
+    def _called(self, name: str) -> None:
         self.counts[name] += 1
         if self.away:
             raise SlurmError("slurm_load_jobs error: Unable to contact slurm controller (connect failure)")
 
-    def submit(self, options, script):
+    def submit(self, options: list[str], script: str) -> str:
         self._called("sbatch")
         self.submitted.append(list(options))
         if self.refusals and (text := self.refusals.pop(0)):
             raise SlurmError(text)
-        values = dict(option.partition("=")[::2] for option in options)
+        values: dict[str, Any] = dict(option.partition("=")[::2] for option in options)
         count = int(values.get("--array", "1-1").partition("-")[2])
         if count > self.free:
             raise SlurmError(LIMIT)
@@ -63,62 +65,62 @@ class FakeSlurm:
             raise SlurmError("Batch job submission failed: Socket timed out on send/recv operation")
         return base
 
-    def jobs(self, name):
+    def jobs(self, name: str) -> list[Record]:
         self._called("squeue")
         return list(self.records.values())
 
-    def past(self, ids):
+    def past(self, ids: list[str]) -> list[Record]:
         self.counts["sacct"] += bool(ids)
         if self.database_away and ids:
             raise SlurmError("Unable to connect to database")
         return [self.accounted[name] for name in ids if name in self.accounted]
 
-    def cancel(self, *ids):
+    def cancel(self, *ids: str) -> None:
         self._called("scancel")
         for name in [name for name in self.records if name in ids or name.partition("_")[0] in ids]:
             self.set(name, "CANCELLED")
 
-    def cancel_all(self, name):
+    def cancel_all(self, name: str) -> None:
         self._called("scancel")
         if not self.sticky:
             self.records.clear()
 
-    def left(self, name):
+    def left(self, name: str) -> list[str]:
         self._called("squeue")
         return [f"{r.id} {r.state}" for r in self.records.values() if r.state in {"PENDING", "RUNNING", "COMPLETING"}]
 
-    def array_limit(self):
+    def array_limit(self) -> int:
         self.counts["scontrol"] += 1
         return self.limit
 
-    def set(self, name, state, reason="", nodes=""):
+    def set(self, name: str, state: str, reason: str = "", nodes: str = "") -> None:
         self.records[name] = replace(self.records[name], state=state, reason=reason, nodes=nodes)
 
 
-class Lines(list):
+class Lines(list[Any]):
     """A logger that remembers."""
 
-    def warning(self, text):
+    def warning(self, text: str) -> None:
         self.append(text)
 
     info = error = debug = warning
 
     @property
-    def text(self):
+    def text(self) -> str:
         return "\n".join(self)
 
 
 @pytest.fixture
-def slurm():
+def slurm() -> FakeSlurm:
     return FakeSlurm()
 
 
 @pytest.fixture
-def run(slurm, tmp_path):
+def run(slurm: FakeSlurm, tmp_path: Path) -> Iterator[Run]:
     """A run whose clock moves only when told to."""
     now = [1000.0]
 
-    def sleep(seconds):
+    def sleep(seconds: float) -> None:
         now[0] += seconds
 
     made = Run(
@@ -129,37 +131,39 @@ def run(slurm, tmp_path):
     made.ended = True
 
 
-def tasks_of(run, count, rule="affinity", options=("--account=lab", "--mem=100M")):
+def tasks_of(
+    run: Run, count: int, rule: str = "affinity", options: tuple[str, ...] = ("--account=lab", "--mem=100M")
+) -> list[Task]:
     tasks = [Task(SimpleNamespace(external_jobid=None), rule, options, f"snakemake {rule} {i}") for i in range(count)]
     for task in tasks:
         run.hand_over(task)
     return tasks
 
 
-def started(run, count=1, **more):
+def started(run: Run, count: int = 1, **more: Any) -> list[Task]:
     tasks = tasks_of(run, count, **more)
     run.round()
     return tasks
 
 
-def look(run, seconds=61.0):
+def look(run: Run, seconds: float = 61.0) -> None:
     """Let time go by until Slurm is asked again."""
     run.sleep(seconds)
     run.round()
 
 
-def note(run, task, code):
+def note(run: Run, task: Task, code: int) -> None:
     (run.notes / f"{task.note}.exit").write_text(f"{code}\n")
 
 
-def verdicts(tasks):
+def verdicts(tasks: list[Task]) -> list[str | None]:
     return [task.verdict and task.verdict.kind for task in tasks]
 
 
 # ---- what is asked of sbatch -------------------------------------------------------------------------------------------------
 
 
-def asked(threads=1, **resources):
+def asked(threads: int = 1, **resources: Any) -> tuple[str, ...]:
     return options_of(SimpleNamespace(resources=resources, threads=threads))
 
 
@@ -182,11 +186,11 @@ def asked(threads=1, **resources):
         ({"slurm_extra": "--mail-type=END --nice=5 '--comment-x=a b'"}, ["--mail-type=END", "--nice=5", "--comment-x=a b"]),
     ],
 )
-def test_resources_become_options(resources, options):
+def test_resources_become_options(resources: dict[str, Any], options: list[str]) -> None:
     assert set(options) <= set(asked(**resources))
 
 
-def test_resources_that_ask_for_nothing():
+def test_resources_that_ask_for_nothing() -> None:
     assert asked(cpus_per_task=-1, gpu=0) == ("--nodes=1", "--ntasks=1")
     assert "--ntasks=1" not in asked(gpu=1), "a job on GPUs names no tasks"
     assert "--nodes=1" not in asked(mpi="mpirun", tasks=8)
@@ -207,7 +211,7 @@ def test_resources_that_ask_for_nothing():
         ({"gpu": 1.5}, "gpu=1.5 must be a whole number"),
     ],
 )
-def test_resources_that_cannot_be_asked_for(resources, words):
+def test_resources_that_cannot_be_asked_for(resources: dict[str, Any], words: str) -> None:
     with pytest.raises(BadRequestError, match=words.replace("(", r"\(")):
         asked(**resources)
 
@@ -225,7 +229,7 @@ def test_resources_that_cannot_be_asked_for(resources, words):
         ["exit 3", "exit 4; printf no"],
     ],
 )
-def test_each_command_runs_as_it_is(commands, tmp_path):
+def test_each_command_runs_as_it_is(commands: Callable[..., Any], tmp_path: Path) -> None:
     script = batch_script(commands, tmp_path / "7", "a test\nexit 9")
     for number, command in enumerate(commands, 1):
         alone = subprocess.run(["sh", "-c", command], capture_output=True, check=False)
@@ -236,7 +240,7 @@ def test_each_command_runs_as_it_is(commands, tmp_path):
     assert not list(tmp_path.glob("*.part"))
 
 
-def test_what_commands_share_stands_once():
+def test_what_commands_share_stands_once() -> None:
     commands = [f"snakemake --target 'affinity:block={i:03x}' {'x' * 3000}" for i in range(1000)]
     assert len(batch_script(commands, Path("/n"), "")) < 40_000
 
@@ -287,7 +291,7 @@ def test_what_commands_share_stands_once():
         ("Please ask the help desk for a project", "unknown"),
     ],
 )
-def test_what_a_refusal_means(text, kind):
+def test_what_a_refusal_means(text: str, kind: str) -> None:
     assert refusal_of(text) == kind
 
 
@@ -328,7 +332,7 @@ def test_what_a_refusal_means(text, kind):
         ("DEADLINE", "DeadLine", "failed"),
     ],
 )
-def test_what_a_state_means(state, reason, kind):
+def test_what_a_state_means(state: str, reason: str, kind: str) -> None:
     assert judge(Record("1", state, reason, "n1")).kind == kind
 
 
@@ -348,16 +352,16 @@ KILLED = "slurmstepd-n1: error: StepId=27.batch exceeded memory limit (485216256
         (Record("7", "FAILED", "NonZeroExitCode"), None, "", "ended: FAILED (NonZeroExitCode)"),
     ],
 )  # fmt: skip
-def test_why_a_try_has_failed(record, code, log, words):
+def test_why_a_try_has_failed(record: Record, code: int | None, log: str, words: str) -> None:
     assert words in why_failed(record, code, log, "200 MB")
 
 
-def test_a_job_killed_for_memory_is_not_a_failed_launch():
+def test_a_job_killed_for_memory_is_not_a_failed_launch() -> None:
     assert judge(Record("7", "FAILED", "JobLaunchFailure", "n1"), KILLED).kind == "failed"
 
 
-def test_within_a_job_only_the_way_to_slurm_is_inherited():
-    values = {"SLURM_CONF": "/s", "SLURM_JOB_ID": "1", "SLURM_MEM_PER_NODE": "5", "HOME": "/h"}
+def test_within_a_job_only_the_way_to_slurm_is_inherited() -> None:
+    values: dict[str, Any] = {"SLURM_CONF": "/s", "SLURM_JOB_ID": "1", "SLURM_MEM_PER_NODE": "5", "HOME": "/h"}
     assert clean_environment(values) == {"SLURM_CONF": "/s", "HOME": "/h"}
     del values["SLURM_JOB_ID"]
     assert clean_environment(values) == values
@@ -366,7 +370,7 @@ def test_within_a_job_only_the_way_to_slurm_is_inherited():
 # ---- submission --------------------------------------------------------------------------------------------------------------
 
 
-def test_alike_jobs_go_out_at_once_as_one_array(run, slurm):
+def test_alike_jobs_go_out_at_once_as_one_array(run: Run, slurm: FakeSlurm) -> None:
     tasks = started(run, 5)
     others = started(run, 2, rule="merge")
     assert [t.id for t in tasks] == [f"100_{i}" for i in range(1, 6)]
@@ -375,7 +379,7 @@ def test_alike_jobs_go_out_at_once_as_one_array(run, slurm):
     assert all("--no-requeue" in options and "--job-name=r1" in options for options in slurm.submitted)
 
 
-def test_different_demands_are_different_arrays(run, slurm):
+def test_different_demands_are_different_arrays(run: Run, slurm: FakeSlurm) -> None:
     tasks_of(run, 2)
     tasks_of(run, 2, options=("--mem=200M",))
     run.round()
@@ -383,7 +387,7 @@ def test_different_demands_are_different_arrays(run, slurm):
 
 
 @pytest.mark.parametrize(("size", "limit", "calls"), [(1000, 4, 3), (3, 1000, 4), (1, 1000, 10)])
-def test_arrays_are_bounded(run, slurm, size, limit, calls):
+def test_arrays_are_bounded(run: Run, slurm: FakeSlurm, size: int, limit: int, calls: int) -> None:
     run.submissions.array_size, slurm.limit = size, limit
     tasks = started(run, 10)
     assert slurm.counts["sbatch"] == calls
@@ -391,7 +395,7 @@ def test_arrays_are_bounded(run, slurm, size, limit, calls):
     assert ("--array" in " ".join(slurm.submitted[0])) == (size > 1)
 
 
-def test_a_script_stays_below_slurms_limit(run, slurm):
+def test_a_script_stays_below_slurms_limit(run: Run, slurm: FakeSlurm) -> None:
     tasks = [Task(SimpleNamespace(external_jobid=None), "a", (), f"{i} {os.urandom(50_000).hex()}") for i in range(40)]
     for task in tasks:
         run.hand_over(task)
@@ -401,7 +405,7 @@ def test_a_script_stays_below_slurms_limit(run, slurm):
 
 
 @pytest.mark.parametrize("text", ["Batch job submission failed: Unspecified error", "Unable to create job record, try again"])
-def test_a_refusal_that_passes_burns_no_try(run, slurm, text):
+def test_a_refusal_that_passes_burns_no_try(run: Run, slurm: FakeSlurm, text: str) -> None:
     slurm.refusals = [text] * 4
     [task] = started(run)
     assert not task.id
@@ -412,7 +416,7 @@ def test_a_refusal_that_passes_burns_no_try(run, slurm, text):
     assert task.verdict is None
 
 
-def test_an_unknown_refusal_is_given_ten_minutes(run, slurm):
+def test_an_unknown_refusal_is_given_ten_minutes(run: Run, slurm: FakeSlurm) -> None:
     slurm.refusals = ["Please ask the help desk"] * 100
     [task] = started(run)
     for _ in range(9):
@@ -424,8 +428,8 @@ def test_an_unknown_refusal_is_given_ten_minutes(run, slurm):
     assert slurm.counts["sbatch"] < 20
 
 
-def test_a_site_that_dislikes_arrays_gets_single_jobs(run, slurm, monkeypatch):
-    def submit(options, script, take=slurm.submit):
+def test_a_site_that_dislikes_arrays_gets_single_jobs(run: Run, slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch) -> None:
+    def submit(options: list[str], script: str, take: Callable[..., Any] = slurm.submit) -> str:
         if any(option.startswith("--array") for option in options):
             slurm.refusals = ["We do not like arrays here"]
         return take(options, script)
@@ -438,7 +442,7 @@ def test_a_site_that_dislikes_arrays_gets_single_jobs(run, slurm, monkeypatch):
     assert verdicts(tasks) == [None] * 4
 
 
-def test_a_controller_that_is_away_is_waited_for(run, slurm):
+def test_a_controller_that_is_away_is_waited_for(run: Run, slurm: FakeSlurm) -> None:
     slurm.away = True
     [task] = started(run)
     for _ in range(120):
@@ -452,7 +456,7 @@ def test_a_controller_that_is_away_is_waited_for(run, slurm):
     assert len(slurm.scripts) == 1
 
 
-def test_a_lost_answer_does_not_submit_twice(run, slurm):
+def test_a_lost_answer_does_not_submit_twice(run: Run, slurm: FakeSlurm) -> None:
     slurm.lose_answer = True
     tasks = started(run, 3)
     assert not tasks[0].id
@@ -462,7 +466,7 @@ def test_a_lost_answer_does_not_submit_twice(run, slurm):
     assert len(slurm.scripts) == 1
 
 
-def test_a_job_that_nobody_waits_for_is_cancelled(run, slurm):
+def test_a_job_that_nobody_waits_for_is_cancelled(run: Run, slurm: FakeSlurm) -> None:
     started(run)
     slurm.records["77"] = Record("77", "RUNNING", "None", "n1", "(null)")
     look(run)
@@ -470,7 +474,7 @@ def test_a_job_that_nobody_waits_for_is_cancelled(run, slurm):
     assert slurm.records["100"].state == "PENDING"
 
 
-def test_a_submit_limit_takes_what_fits_and_waits_with_the_rest(run, slurm):
+def test_a_submit_limit_takes_what_fits_and_waits_with_the_rest(run: Run, slurm: FakeSlurm) -> None:
     slurm.free = 20
     tasks = started(run, 64)
     assert sum(bool(task.id) for task in tasks) == 20
@@ -493,7 +497,7 @@ def test_a_submit_limit_takes_what_fits_and_waits_with_the_rest(run, slurm):
     ("text", "words"),
     [(ACCOUNT, "correct slurm_account"), (NO_NODE, "ask for less"), ("unrecognized option '--nope'", "slurm_extra")],
 )
-def test_what_cannot_pass_ends_the_try(run, slurm, text, words):
+def test_what_cannot_pass_ends_the_try(run: Run, slurm: FakeSlurm, text: str, words: str) -> None:
     slurm.refusals = [text]
     tasks = started(run, 2)
     assert verdicts(tasks) == ["failed", "failed"]
@@ -501,7 +505,7 @@ def test_what_cannot_pass_ends_the_try(run, slurm, text, words):
     assert slurm.counts["sbatch"] == 1
 
 
-def test_what_was_taken_before_may_be_taken_again(run, slurm):
+def test_what_was_taken_before_may_be_taken_again(run: Run, slurm: FakeSlurm) -> None:
     """A controller that was started without its database knows no accounts for a while."""
     started(run)
     slurm.refusals = [ACCOUNT]
@@ -514,7 +518,7 @@ def test_what_was_taken_before_may_be_taken_again(run, slurm):
 # ---- what becomes of jobs ----------------------------------------------------------------------------------------------------
 
 
-def test_done_by_slurm_or_by_end_note(run, slurm):
+def test_done_by_slurm_or_by_end_note(run: Run, slurm: FakeSlurm) -> None:
     tasks = started(run, 2)
     slurm.set("100_1", "COMPLETED")
     look(run)
@@ -523,7 +527,7 @@ def test_done_by_slurm_or_by_end_note(run, slurm):
     assert verdicts(tasks) == ["done", "done"]
 
 
-def test_an_end_note_counts_while_slurm_is_away(run, slurm):
+def test_an_end_note_counts_while_slurm_is_away(run: Run, slurm: FakeSlurm) -> None:
     tasks = started(run, 2)
     slurm.away = True
     note(run, tasks[0], 0)
@@ -539,7 +543,7 @@ def test_an_end_note_counts_while_slurm_is_away(run, slurm):
     assert tasks[1].again == 1
 
 
-def test_no_job_is_forgotten_while_all_are_away(run, slurm):
+def test_no_job_is_forgotten_while_all_are_away(run: Run, slurm: FakeSlurm) -> None:
     tasks = started(run, 3)
     slurm.away = slurm.database_away = True
     for _ in range(60):
@@ -553,7 +557,7 @@ def test_no_job_is_forgotten_while_all_are_away(run, slurm):
 
 
 @pytest.mark.parametrize("state", ["PREEMPTED", "NODE_FAIL", "BOOT_FAIL"])
-def test_what_is_not_its_fault_is_submitted_again(run, slurm, state):
+def test_what_is_not_its_fault_is_submitted_again(run: Run, slurm: FakeSlurm, state: str) -> None:
     tasks = started(run, 3)
     slurm.set("100_1", state, "", "n1")
     slurm.set("100_2", state, "", "n1")
@@ -566,7 +570,7 @@ def test_what_is_not_its_fault_is_submitted_again(run, slurm, state):
     assert "--exclude" not in " ".join(slurm.submitted[2]), "a node is avoided by the job that it failed, by no other"
 
 
-def test_without_a_node_list_no_node_is_avoided(run, slurm):
+def test_without_a_node_list_no_node_is_avoided(run: Run, slurm: FakeSlurm) -> None:
     started(run)
     slurm.set("100", "NODE_FAIL", "", "None assigned")
     look(run)
@@ -575,7 +579,7 @@ def test_without_a_node_list_no_node_is_avoided(run, slurm):
     assert "--exclude" not in " ".join(slurm.submitted[1])
 
 
-def test_the_last_node_is_good_enough(run, slurm):
+def test_the_last_node_is_good_enough(run: Run, slurm: FakeSlurm) -> None:
     [task] = started(run)
     slurm.set("100", "NODE_FAIL", "", "n1")
     slurm.refusals = [NO_NODE]
@@ -585,7 +589,7 @@ def test_the_last_node_is_good_enough(run, slurm):
     assert "--exclude" not in " ".join(slurm.submitted[-1])
 
 
-def test_an_avoided_node_is_taken_if_the_others_do_not_come(run, slurm):
+def test_an_avoided_node_is_taken_if_the_others_do_not_come(run: Run, slurm: FakeSlurm) -> None:
     [task] = started(run)
     slurm.set("100", "NODE_FAIL", "", "n1")
     look(run)
@@ -598,7 +602,7 @@ def test_an_avoided_node_is_taken_if_the_others_do_not_come(run, slurm):
     assert slurm.records["101"].state == "CANCELLED"
 
 
-def test_ten_times_are_enough(run, slurm):
+def test_ten_times_are_enough(run: Run, slurm: FakeSlurm) -> None:
     [task] = started(run)
     for _ in range(40):
         if task.id and task.verdict is None:
@@ -610,7 +614,7 @@ def test_ten_times_are_enough(run, slurm):
 
 
 @pytest.mark.parametrize("state", ["FAILED", "OUT_OF_MEMORY", "TIMEOUT", "DEADLINE", "CANCELLED"])
-def test_a_failed_try_is_snakemakes(run, slurm, state):
+def test_a_failed_try_is_snakemakes(run: Run, slurm: FakeSlurm, state: str) -> None:
     tasks = started(run, 2)
     slurm.set("100_1", state, "", "n1")
     look(run)
@@ -619,7 +623,7 @@ def test_a_failed_try_is_snakemakes(run, slurm, state):
     assert len(slurm.scripts) == 1
 
 
-def test_a_held_job_is_named(run, slurm):
+def test_a_held_job_is_named(run: Run, slurm: FakeSlurm) -> None:
     [task] = started(run)
     slurm.set("100", "PENDING", "JobHeldAdmin")
     for _ in range(10):
@@ -629,7 +633,7 @@ def test_a_held_job_is_named(run, slurm):
     assert sum("held" in line for line in run.logger) <= 11
 
 
-def test_a_node_that_does_not_finish_is_named(run, slurm):
+def test_a_node_that_does_not_finish_is_named(run: Run, slurm: FakeSlurm) -> None:
     [task] = started(run)
     slurm.set("100", "COMPLETING", "", "n1")
     look(run, 11)
@@ -642,14 +646,14 @@ def test_a_node_that_does_not_finish_is_named(run, slurm):
     assert verdicts([task]) == ["failed"]
 
 
-def test_a_suspended_job_is_named(run, slurm):
+def test_a_suspended_job_is_named(run: Run, slurm: FakeSlurm) -> None:
     started(run)
     slurm.set("100", "SUSPENDED")
     look(run)
     assert "1 job(s) wait: SUSPENDED by Slurm" in run.logger.text
 
 
-def test_a_failed_launch_is_not_left_held(run, slurm):
+def test_a_failed_launch_is_not_left_held(run: Run, slurm: FakeSlurm) -> None:
     [task] = started(run)
     slurm.set("100", "PENDING", "launch failed requeued held")
     for _ in range(3):
@@ -658,7 +662,7 @@ def test_a_failed_launch_is_not_left_held(run, slurm):
     assert task.id == "101"
 
 
-def test_what_can_never_run_fails(run, slurm):
+def test_what_can_never_run_fails(run: Run, slurm: FakeSlurm) -> None:
     [task] = started(run)
     slurm.set("100", "PENDING", "PartitionTimeLimit")
     look(run, 11)
@@ -672,7 +676,7 @@ def test_what_can_never_run_fails(run, slurm):
 # ---- jobs that Slurm lists no more -------------------------------------------------------------------------------------------
 
 
-def test_accounting_knows_what_the_controller_has_forgotten(run, slurm):
+def test_accounting_knows_what_the_controller_has_forgotten(run: Run, slurm: FakeSlurm) -> None:
     tasks = started(run, 3)
     slurm.records.clear()
     slurm.accounted = {
@@ -687,7 +691,7 @@ def test_accounting_knows_what_the_controller_has_forgotten(run, slurm):
     assert tasks[2].id == "101"
 
 
-def test_end_notes_know_where_there_is_no_accounting(run, slurm):
+def test_end_notes_know_where_there_is_no_accounting(run: Run, slurm: FakeSlurm) -> None:
     tasks = started(run, 2)
     slurm.records.clear()
     note(run, tasks[0], 0)
@@ -697,7 +701,7 @@ def test_end_notes_know_where_there_is_no_accounting(run, slurm):
     assert "exit code 5" in tasks[1].verdict.message
 
 
-def test_a_database_that_is_away_is_waited_for(run, slurm):
+def test_a_database_that_is_away_is_waited_for(run: Run, slurm: FakeSlurm) -> None:
     [task] = started(run)
     slurm.records.clear()
     slurm.database_away = True
@@ -710,7 +714,7 @@ def test_a_database_that_is_away_is_waited_for(run, slurm):
     assert verdicts([task]) == ["done"]
 
 
-def test_a_job_that_is_nowhere_has_failed(run, slurm):
+def test_a_job_that_is_nowhere_has_failed(run: Run, slurm: FakeSlurm) -> None:
     [task] = started(run)
     slurm.records.clear()
     look(run)
@@ -720,7 +724,7 @@ def test_a_job_that_is_nowhere_has_failed(run, slurm):
     assert "no record of job 100" in task.verdict.message
 
 
-def test_a_job_that_comes_back_goes_on(run, slurm):
+def test_a_job_that_comes_back_goes_on(run: Run, slurm: FakeSlurm) -> None:
     [task] = started(run)
     kept = dict(slurm.records)
     slurm.records.clear()
@@ -732,7 +736,7 @@ def test_a_job_that_comes_back_goes_on(run, slurm):
     assert task.verdict is None
 
 
-def test_a_job_whose_daemon_died_gives_its_place_free(run, slurm):
+def test_a_job_whose_daemon_died_gives_its_place_free(run: Run, slurm: FakeSlurm) -> None:
     [task] = started(run)
     slurm.set("100", "RUNNING", "", "n1")
     note(run, task, 0)
@@ -747,7 +751,7 @@ def test_a_job_whose_daemon_died_gives_its_place_free(run, slurm):
 # ---- how often Slurm is asked ------------------------------------------------------------------------------------------------
 
 
-def test_controller_calls_per_job(run, slurm):
+def test_controller_calls_per_job(run: Run, slurm: FakeSlurm) -> None:
     waiting = tasks_of(run, 512)
     for _ in range(600):
         run.sleep(2.0)
@@ -760,7 +764,7 @@ def test_controller_calls_per_job(run, slurm):
     assert slurm.counts.total() / 512 < 1.2
 
 
-def test_folders_that_were_tidied_away_are_made_again(run, slurm):
+def test_folders_that_were_tidied_away_are_made_again(run: Run, slurm: FakeSlurm) -> None:
     shutil.rmtree(run.notes)
     shutil.rmtree(run.logs)
     [task] = started(run)
@@ -774,7 +778,7 @@ def test_folders_that_were_tidied_away_are_made_again(run, slurm):
     assert verdicts([task]) == ["done"]
 
 
-def test_questions_get_rarer_while_nothing_ends(run, slurm):
+def test_questions_get_rarer_while_nothing_ends(run: Run, slurm: FakeSlurm) -> None:
     started(run)
     for _ in range(900):
         run.sleep(2.0)
@@ -785,7 +789,7 @@ def test_questions_get_rarer_while_nothing_ends(run, slurm):
 # ---- the end -----------------------------------------------------------------------------------------------------------------
 
 
-def test_the_end_cancels_all(run, slurm):
+def test_the_end_cancels_all(run: Run, slurm: FakeSlurm) -> None:
     started(run, 4)
     run.end()
     run.end()
@@ -798,7 +802,7 @@ def test_the_end_cancels_all(run, slurm):
     assert slurm.counts["sbatch"] == 1, "nothing is submitted after the end"
 
 
-def test_a_good_end_cancels_nothing(run, slurm):
+def test_a_good_end_cancels_nothing(run: Run, slurm: FakeSlurm) -> None:
     [task] = started(run)
     slurm.set("100", "COMPLETED")
     look(run)
@@ -807,14 +811,14 @@ def test_a_good_end_cancels_nothing(run, slurm):
     assert slurm.counts["scancel"] == 0
 
 
-def test_a_run_without_jobs_asks_nothing(run, slurm):
+def test_a_run_without_jobs_asks_nothing(run: Run, slurm: FakeSlurm) -> None:
     slurm.away = True
     run.end()
     assert slurm.counts.total() == 0
 
 
 @pytest.mark.parametrize("fault", ["away", "sticky"])
-def test_what_does_not_go_is_left_to_the_next_start(run, slurm, fault):
+def test_what_does_not_go_is_left_to_the_next_start(run: Run, slurm: FakeSlurm, fault: str) -> None:
     started(run)
     setattr(slurm, fault, True)
     run.end()
@@ -822,15 +826,15 @@ def test_what_does_not_go_is_left_to_the_next_start(run, slurm, fault):
     assert "next start" in run.logger.text
 
 
-def left_behind(run, **changes):
+def left_behind(run: Run, **changes: Any) -> None:
     """The note of a run whose process is dead."""
-    values = {"run": "dead", "place": "", "host": Note.own("x", "").host, "pid": 1, "born": "boot 12"}
+    values: dict[str, Any] = {"run": "dead", "place": "", "host": Note.own("x", "").host, "pid": 1, "born": "boot 12"}
     Note(**values | changes).write(run.folder)
     (run.folder / "dead").mkdir()
     (run.folder / "dead/1.1.exit").write_text("0\n")
 
 
-def test_the_next_start_cancels_what_a_killed_run_left(run, slurm):
+def test_the_next_start_cancels_what_a_killed_run_left(run: Run, slurm: FakeSlurm) -> None:
     left_behind(run)
     slurm.records["5"] = Record("5", "RUNNING")
     clean_leftovers(slurm, run.folder, run.logger, run)
@@ -847,7 +851,7 @@ def test_the_next_start_cancels_what_a_killed_run_left(run, slurm):
         ({"host": "login2"}, "", "started on login2, has 1 job"),
     ],
 )
-def test_no_job_runs_twice(run, slurm, changes, fault, words):
+def test_no_job_runs_twice(run: Run, slurm: FakeSlurm, changes: dict[str, str], fault: str, words: str) -> None:
     left_behind(run, **changes)
     slurm.records["5"] = Record("5", "RUNNING")
     if fault:
@@ -861,10 +865,10 @@ def test_no_job_runs_twice(run, slurm, changes, fault, words):
 
 
 @pytest.fixture
-def commands(tmp_path, monkeypatch):
+def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Programs with the names of Slurm's."""
 
-    def make(name, text):
+    def make(name: str, text: str) -> None:
         path = tmp_path / "bin" / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(f"#!/bin/sh\n{text}\n")
@@ -874,7 +878,7 @@ def commands(tmp_path, monkeypatch):
     return make
 
 
-def test_sbatch_prints_an_id(commands):
+def test_sbatch_prints_an_id(commands: Callable[..., Any]) -> None:
     commands("sbatch", "echo 'Welcome to the cluster'; cat > /dev/null; echo '42;test'")
     assert Slurm().submit([], "x") == "42"
     commands(
@@ -884,7 +888,7 @@ def test_sbatch_prints_an_id(commands):
         Slurm().submit([], "x")
 
 
-def test_squeue_lists_jobs(commands):
+def test_squeue_lists_jobs(commands: Callable[..., Any]) -> None:
     commands("squeue", "printf '7|N/A|RUNNING|None|n1|merge/3\\n8|2|PENDING|Resources||a/4|b\\ngarbage\\n'")
     assert Slurm().jobs("r") == [
         Record("7", "RUNNING", "None", "n1", "merge/3"),
@@ -892,7 +896,7 @@ def test_squeue_lists_jobs(commands):
     ]
 
 
-def test_accounting_that_is_not_there_is_asked_once(commands):
+def test_accounting_that_is_not_there_is_asked_once(commands: Callable[..., Any]) -> None:
     commands("sacct", "echo 'Slurm accounting storage is disabled' >&2; exit 1")
     slurm = Slurm()
     assert slurm.past(["1", "2_1"]) == []
@@ -905,7 +909,7 @@ def test_accounting_that_is_not_there_is_asked_once(commands):
     assert Slurm().past(["1", "2_1"]) == [Record("1", "CANCELLED", "", "n1"), Record("2_1", "COMPLETED")]
 
 
-def test_the_limit_of_arrays(commands):
+def test_the_limit_of_arrays(commands: Callable[..., Any]) -> None:
     commands("scontrol", "echo 'MaxArraySize            = 21'")
     assert Slurm().array_limit() == 20
     commands("scontrol", "exit 1")
@@ -913,7 +917,7 @@ def test_the_limit_of_arrays(commands):
 
 
 @pytest.mark.slow
-def test_snakemake_finds_the_plugin_and_nothing_heavy_is_imported():
+def test_snakemake_finds_the_plugin_and_nothing_heavy_is_imported() -> None:
     code = (
         "import sys, snakemake_executor_plugin_sbatch as p;"
         "assert not {'connectomake', 'numpy', 'pandas'} & set(sys.modules);"

@@ -2,6 +2,7 @@
 
 import shlex
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -24,7 +25,7 @@ ODD = [
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_odd_names_stay_one_word(name, tmp_path, monkeypatch):
+def test_odd_names_stay_one_word(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     shown = subprocess.run(["/bin/sh", "-c", command("printf", "%s\n", name, "x")], capture_output=True, text=True, check=True)
     assert shown.stdout == f"{name}\nx\n"
@@ -32,7 +33,7 @@ def test_odd_names_stay_one_word(name, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_printed_commands_are_quoted(name, tmp_path, monkeypatch):
+def test_printed_commands_are_quoted(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert shlex.split(common.run_command(name))[-2:] == ["--configfile", name]
     assert shlex.split(common.run_command(name, "kept reports"))[-4:] == ["kept", "reports", "--configfile", name]
@@ -44,12 +45,12 @@ def test_printed_commands_are_quoted(name, tmp_path, monkeypatch):
     assert shlex.split(told.partition(": `")[2].rpartition("`; ")[0]) == ["git", "add", name]
 
 
-def test_a_plain_command_is_not_quoted():
+def test_a_plain_command_is_not_quoted() -> None:
     assert common.run_command("config.yaml").endswith("snakemake --profile profiles/local")
     assert common.run_command("a/b.yaml", "kept").endswith("--profile profiles/local kept --configfile a/b.yaml")
 
 
-def test_commands_of_the_pods_executor():
+def test_commands_of_the_pods_executor() -> None:
     from snakemake_executor_plugin_pods.api import ApiError, explain
 
     for kind in ("login", "busy"):

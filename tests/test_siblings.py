@@ -18,6 +18,7 @@ from connectomake.meshes.pack import PackReader
 from connectomake.pipeline.job import all_of
 from connectomake.pipeline.registry import Stages
 from connectomake.pipeline.targets import Targets
+from connectomake.planning.plan import Plan
 from connectomake.planning.resolve import resolve
 from connectomake.planning.scales import Scales
 from connectomake.verify import expected, verify
@@ -33,7 +34,7 @@ MANY = CONFIG | {
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("siblings")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -43,13 +44,13 @@ def made(tmp_path_factory):
 
 
 @pytest.fixture
-def plan(made, tmp_path, monkeypatch):
+def plan(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
     shutil.copytree(made, tmp_path / "copy")
     monkeypatch.chdir(tmp_path / "copy")
     return resolve(copy.deepcopy(MANY))
 
 
-def siblings(plan):
+def siblings(plan: Plan) -> dict[tuple[str, Path, str], list[str]]:
     """Return two files of every stage and folder where there are two, the one to be replaced first."""
     found = defaultdict(list)
     for file in expected(plan):
@@ -59,17 +60,17 @@ def siblings(plan):
     return {key: paths[:2] for key, paths in found.items() if len(paths) > 1}
 
 
-def contingencies(plan):
+def contingencies(plan: Plan) -> list[str]:
     return all_of(Stages(plan).rule("evaluation").inputs(None))["tables"]
 
 
-def test_every_record_names_its_file(plan):
+def test_every_record_names_its_file(plan: Plan) -> None:
     files = [file.path for file in expected(plan) if file.recorded and Path(file.path).exists()]
     assert [read_record(path)[FILE] for path in files] == [path.removeprefix("out/") for path in files]
     assert not any(WITHIN in read_record(path) for path in files)
 
 
-def test_verify_names_every_sibling_under_another_name(plan):
+def test_verify_names_every_sibling_under_another_name(plan: Plan) -> None:
     pairs = siblings(plan)
     assert {stage for stage, *_ in pairs} >= {
         "image", "affinity", "components", "merge", "segmentation", "measures", "traces", "fragments", "contingency",
@@ -85,7 +86,7 @@ def test_verify_names_every_sibling_under_another_name(plan):
     assert len(problems) == len(pairs)
 
 
-def test_readers_refuse_a_sibling_under_another_name(plan):
+def test_readers_refuse_a_sibling_under_another_name(plan: Plan) -> None:
     targets = Targets(plan)
     packs = [targets.pack(0, p) for p in plan.mesh_tree.nodes(0)][:2]
     readers = {
@@ -103,7 +104,7 @@ def test_readers_refuse_a_sibling_under_another_name(plan):
             read(wrong)
 
 
-def test_a_shard_is_that_of_its_block_whatever_it_is_called(plan):
+def test_a_shard_is_that_of_its_block_whatever_it_is_called(plan: Plan) -> None:
     """Copies may have any name, but not be read for another block."""
     layer, targets = plan.layers["segmentation"], Targets(plan)
     shutil.copy(targets.shard("segmentation", 1), "mine.shard")
@@ -112,7 +113,7 @@ def test_a_shard_is_that_of_its_block_whatever_it_is_called(plan):
         read_box({0: "mine.shard"}, layer, plan.grid.box(0))
 
 
-def test_a_renamed_layer_is_read(plan):
+def test_a_renamed_layer_is_read(plan: Plan) -> None:
     shutil.copytree("out/segmentation", "elsewhere/cells")
     box = plan.grid.box(0)
     ours, theirs = (read_box(folder, plan.layers["segmentation"], box) for folder in ("out/segmentation", "elsewhere/cells"))
@@ -123,7 +124,9 @@ def test_a_renamed_layer_is_read(plan):
     assert read_columns("elsewhere/mine.parquet")
 
 
-def test_a_job_refuses_inputs_of_another_threshold_or_stage(plan, tmp_path, capsys):
+def test_a_job_refuses_inputs_of_another_threshold_or_stage(
+    plan: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Where reading alone would not tell: the same node of the merge, of the agglomeration, of another threshold."""
     for stage in ("merge", "agglomeration", "agglomeration_0.35"):
         write_tables(f"out/{stage}/9/0.up.h5", {"open/key": np.arange(3)}, named({WITHIN: "out"}, f"out/{stage}/9/0.up.h5"))
@@ -139,7 +142,7 @@ def test_a_job_refuses_inputs_of_another_threshold_or_stage(plan, tmp_path, caps
             Path(wrong).write_bytes(kept)
 
 
-def test_a_job_ends_with_the_sentence(plan):
+def test_a_job_ends_with_the_sentence(plan: Plan) -> None:
     shutil.copy(*reversed(contingencies(plan)[:2]))
     job = SimpleNamespace(
         rule="evaluation", log=[], config={"plan": plan.to_json()}, input=contingencies(plan), output=[], wildcards=None
@@ -148,12 +151,12 @@ def test_a_job_ends_with_the_sentence(plan):
         run_job(job, lambda _: pytest.fail("the job began"))
 
 
-def test_old_records_do_not_tell():
+def test_old_records_do_not_tell() -> None:
     check_place({"stage": "merge"}, "out/merge/1/0.up.h5", "out")
     check_place({"stage": "merge"}, "out/merge/1/0.up.h5")
 
 
-def test_the_place_of_a_file_is_found_in_copies_of_the_run(plan):
+def test_the_place_of_a_file_is_found_in_copies_of_the_run(plan: Plan) -> None:
     name = "merge/1/0.up.h5"
     for folder in ("results/a", "/scratch/x/results/a", ".snakemake/storage/s3/bucket/results/a", "/results/a/old/results/a"):
         assert place_in("results/a", f"{folder}/{name}") == name
@@ -161,7 +164,7 @@ def test_the_place_of_a_file_is_found_in_copies_of_the_run(plan):
     assert place_in("results/a", "elsewhere/0.up.h5") is None
 
 
-def test_coarser_scales_and_pictures_name_themselves(plan):
+def test_coarser_scales_and_pictures_name_themselves(plan: Plan) -> None:
     scales = Scales(plan)
     path = scales.shard("segmentation", 1, scales.specs("segmentation")[1].grid.ids[0])
     assert read_record(path)[FILE] == path.removeprefix("out/")

@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import json
 from pathlib import Path
+from typing import Any
 
 import cc3d
 import numpy as np
@@ -21,7 +22,7 @@ from connectomake.skeletons.distance import plane_centres, squared_distances
 from connectomake.skeletons.heal import heal, lengths_of
 from connectomake.skeletons.prune import prune
 from connectomake.skeletons.reading import SkeletonReader, export_swc
-from connectomake.skeletons.shards import skeleton_info, skeleton_shard, skeletons_of
+from connectomake.skeletons.shards import Skeleton, skeleton_info, skeleton_shard, skeletons_of
 from connectomake.tables import ComponentTable
 from tests.test_meshes import blobs, offsets
 
@@ -29,26 +30,34 @@ SIZE = (16.0, 16.0, 16.0)
 SIZES = st.sampled_from([SIZE, (40.0, 4.0, 4.5)])
 
 
-def traces_of(volume, spec, keep=None):
+def traces_of(volume: np.ndarray, spec: SkeletonSpec, keep: np.ndarray | None = None) -> Traces:
     """All cells of a volume, in memory."""
     parts = [trace_cell(volume[spec.around(p).slices(spec.roi.start)], spec, p, keep) for p in spec.positions(spec.roi)]
     return Traces.merge([Traces.empty(), *parts])
 
 
-def spec_of(volume, cell, start=(0, 0, 0), size=SIZE, **options):
+def spec_of(
+    volume: np.ndarray,
+    cell: tuple[int, int, int] | tuple[int, int, int] | tuple[int, ...],
+    start: tuple[int, int, int] = (0, 0, 0),
+    size: tuple[float, float, float] = SIZE,
+    **options: Any,
+) -> SkeletonSpec:
     return SkeletonSpec(Box.of_shape(volume.shape, start), cell, size, **options)
 
 
-def skeletons(volume, cell, **options):
+def skeletons(volume: np.ndarray, cell: tuple[int, int, int] | tuple[int, ...], **options: Any) -> dict[int, Skeleton]:
     spec = spec_of(volume, cell, **options)
     return dict(skeletons_of(heal(traces_of(volume, spec), spec), spec))
 
 
-def voxels_of(skeleton, start=(0, 0, 0), size=SIZE):
+def voxels_of(
+    skeleton: Skeleton, start: tuple[int, int, int] = (0, 0, 0), size: tuple[float, float, float] = SIZE
+) -> np.ndarray:
     return np.floor(skeleton.vertices.astype(np.float64) / size).astype(np.int64) - start
 
 
-def pieces_of(count, edges):
+def pieces_of(count: int, edges: np.ndarray) -> int:
     """Number of connected pieces of a graph."""
     graph = scipy.sparse.coo_array((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), (count, count))
     return scipy.sparse.csgraph.connected_components(graph, directed=False)[0]
@@ -56,7 +65,9 @@ def pieces_of(count, edges):
 
 @settings(max_examples=20)
 @given(seed=st.integers(0, 99), shape=st.tuples(*[st.integers(1, 12)] * 3), size=SIZES, closed=st.tuples(*[st.booleans()] * 3))
-def test_distances_are_scipys(seed, shape, size, closed):
+def test_distances_are_scipys(
+    seed: int, shape: tuple[int, int, int], size: tuple[float, float, float], closed: tuple[bool, bool, bool]
+) -> None:
     volume = blobs(shape, seed).astype(np.uint32)
     found = squared_distances(volume, np.array(size), np.array(closed))
     padded = np.pad(volume, [(int(c), int(c)) for c in closed])
@@ -68,7 +79,7 @@ def test_distances_are_scipys(seed, shape, size, closed):
     assert not found[volume == 0].any()
 
 
-def test_centres_of_a_plane():
+def test_centres_of_a_plane() -> None:
     plane = np.zeros((5, 9), np.uint32)
     plane[:, :5], plane[1, 7] = 3, 3
     assert plane_centres(plane, np.array([1.0, 1.0, 1.0])).tolist() == [2 * 9 + 2, 9 + 7]
@@ -81,7 +92,14 @@ def test_centres_of_a_plane():
     cell=st.tuples(*[st.integers(1, 9)] * 3), size=SIZES, const=st.sampled_from([0.0, 30.0, 300.0]),
 )  # fmt: skip
 @example(seed=0, start=(-3, 2, 5), shape=(20, 1, 20), cell=(1, 1, 1), size=SIZE, const=0.0)
-def test_every_piece_is_one_tree(seed, start, shape, cell, size, const):
+def test_every_piece_is_one_tree(
+    seed: int,
+    start: tuple[int, int, int],
+    shape: tuple[int, int, int],
+    cell: tuple[int, int, int],
+    size: tuple[float, float, float],
+    const: float,
+) -> None:
     volume = blobs(shape, seed)
     found = skeletons(volume, cell, start=start, size=size, const=const)
     assert sorted(found) == np.unique(volume[volume > 0]).tolist()
@@ -97,7 +115,7 @@ def test_every_piece_is_one_tree(seed, start, shape, cell, size, const):
         assert (np.abs(steps).max(axis=(1, 2)) == 1).all(), "from voxel to voxel"
 
 
-def length_of(skeleton):
+def length_of(skeleton: Skeleton) -> float:
     """Cable in nm."""
     points = skeleton.vertices.astype(np.float64)
     return float(np.linalg.norm(np.diff(points[skeleton.edges.astype(np.int64)], axis=1), axis=2).sum())
@@ -106,7 +124,7 @@ def length_of(skeleton):
 @pytest.mark.parametrize("radius", [0, 1, 4, 6, 10, 16])
 @pytest.mark.parametrize("axis", [0, 1, 2])
 @pytest.mark.parametrize("side", [64, 17])
-def test_a_tube_that_the_region_cuts_ends_in_the_middle_of_the_cut(radius, axis, side):
+def test_a_tube_that_the_region_cuts_ends_in_the_middle_of_the_cut(radius: int, axis: int, side: int) -> None:
     """kimimaro gives 396 nm for 40 voxels of 10 nm, that is from the first to the last plane and a little more."""
     z, y, _ = np.indices((40, 40, 40))
     volume = np.moveaxis(((z - 20) ** 2 + (y - 20) ** 2 <= radius**2).astype(np.uint64), 2, axis)
@@ -124,7 +142,9 @@ def test_a_tube_that_the_region_cuts_ends_in_the_middle_of_the_cut(radius, axis,
 @pytest.mark.parametrize("size", [(10.0, 10.0, 10.0), (16.0, 16.0, 16.0), (40.0, 8.0, 8.0)])
 @pytest.mark.parametrize("centre", [(64, 64, 64), (64, 64, 40), (64, 40, 40), (60, 70, 66), (68, 61, 64)])
 @pytest.mark.parametrize("radius", [200.0, 280.0, 400.0])
-def test_a_ball_over_several_cells_has_no_hairpin(size, centre, radius):
+def test_a_ball_over_several_cells_has_no_hairpin(
+    size: tuple[float, float, float], centre: tuple[int, int, int], radius: float
+) -> None:
     sides = np.array(size)
     away = (np.indices((128, 128, 128)).reshape(3, -1).T - centre) * sides
     volume = ((away**2).sum(axis=1) <= radius**2).reshape(128, 128, 128).astype(np.uint64)
@@ -132,7 +152,7 @@ def test_a_ball_over_several_cells_has_no_hairpin(size, centre, radius):
     assert length_of(skeleton) <= 2.7 * radius
 
 
-def test_a_bent_neurite_keeps_its_cable():
+def test_a_bent_neurite_keeps_its_cable() -> None:
     """A U of thin arms, wide enough that it is no ball, loses nothing but what lies in the end caps."""
     volume = np.zeros((12, 60, 40), np.uint64)
     volume[4:8, 8:52, 6:10] = volume[4:8, 8:52, 30:34] = volume[4:8, 48:52, 6:34] = 1
@@ -143,7 +163,7 @@ def test_a_bent_neurite_keeps_its_cable():
 
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 99), shape=st.tuples(*[st.integers(1, 14)] * 3), thin=st.integers(0, 2), cell=st.integers(1, 16))
-def test_objects_that_lie_flat_on_a_face_have_one_tree(seed, shape, thin, cell):
+def test_objects_that_lie_flat_on_a_face_have_one_tree(seed: int, shape: tuple[int, int, int], thin: int, cell: int) -> None:
     volume = blobs(shape, seed)
     volume = np.take(volume, [0], axis=thin)
     for name, skeleton in skeletons(volume, (cell,) * 3).items():
@@ -151,14 +171,29 @@ def test_objects_that_lie_flat_on_a_face_have_one_tree(seed, shape, thin, cell):
         assert pieces_of(len(skeleton.vertices), skeleton.edges) == pieces
 
 
-def layer_of(root, volume, start, block, chunk, size=SIZE):
+def layer_of(
+    root: Path,
+    volume: np.ndarray,
+    start: tuple[int, int, int],
+    block: tuple[int, int, int],
+    chunk: tuple[int, int, int],
+    size: tuple[float, float, float] = SIZE,
+) -> LayerSpec:
     layer = LayerSpec("segmentation", "uint64", 1, Box.of_shape(volume.shape, start), block, chunk, size, "segmentation")
     for i in layer.grid.ids:
         write_block(root / layer.shard_name(i), layer, i, volume[layer.grid.box(i).slices(start)])
     return layer
 
 
-def build(root, volume, spec, block, chunk, fan_out, keep=None):
+def build(
+    root: Path,
+    volume: np.ndarray,
+    spec: SkeletonSpec,
+    block: tuple[int, int, int],
+    chunk: tuple[int, int, int],
+    fan_out: int,
+    keep: Any = None,
+) -> tuple[int, list[str]]:
     """Make the skeleton shard as the workflow does: a job per block, then up to `fan_out` files gathered into one."""
     layer = layer_of(root, volume, spec.roi.start, block, chunk, spec.voxel_size)
     files = []
@@ -182,7 +217,17 @@ def build(root, volume, spec, block, chunk, fan_out, keep=None):
     cell=st.sampled_from([(5, 7, 4), (8, 8, 8), (3, 16, 30)]), halo=st.sampled_from([0.0, 60.0]),
     block=st.sampled_from([(8, 8, 8), (4, 16, 8), (16, 12, 8)]), fan_out=st.sampled_from([2, 8]),
 )  # fmt: skip
-def test_blocks_equal_the_whole(tmp_path_factory, seed, start, shape, size, cell, halo, block, fan_out):
+def test_blocks_equal_the_whole(
+    tmp_path_factory: pytest.TempPathFactory,
+    seed: Any,
+    start: Any,
+    shape: Any,
+    size: Any,
+    cell: Any,
+    halo: Any,
+    block: Any,
+    fan_out: Any,
+) -> None:
     volume = blobs(shape, seed)
     spec = spec_of(volume, cell, start, size, halo=halo, const=40.0, min_voxels=20)
     root = tmp_path_factory.mktemp("s")
@@ -196,7 +241,7 @@ def test_blocks_equal_the_whole(tmp_path_factory, seed, start, shape, size, cell
 
 @pytest.mark.parametrize("step", [(1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 0, -1), (-1, 1, -1)])
 @pytest.mark.parametrize("cell", [(4, 4, 4), (4, 40, 30), (64, 64, 64)])
-def test_a_rod_of_one_voxel_is_a_path_of_its_length(step, cell):
+def test_a_rod_of_one_voxel_is_a_path_of_its_length(step: tuple[int, int, int], cell: tuple[int, int, int]) -> None:
     volume = np.zeros([44 if s else 6 for s in step], np.uint64)
     places = np.arange(40)[:, None] * np.array(step) + [2 if s >= 0 else 41 for s in step]
     volume[tuple(places.T)] = 9
@@ -210,7 +255,7 @@ def test_a_rod_of_one_voxel_is_a_path_of_its_length(step, cell):
     assert length[0] == pytest.approx(39 * 16 * np.linalg.norm(step))
 
 
-def test_voxels_that_touch_across_edges_and_corners_of_cells_are_joined():
+def test_voxels_that_touch_across_edges_and_corners_of_cells_are_joined() -> None:
     corners = [(3, 3), (4, 4)], [(3, 4), (4, 3)]
     for (a, b), (c, d) in itertools.product(corners, corners):
         volume = np.zeros((8, 8, 8), np.uint64)
@@ -221,7 +266,7 @@ def test_voxels_that_touch_across_edges_and_corners_of_cells_are_joined():
         assert skeleton.edges.shape == (1, 2)
 
 
-def test_one_voxel_is_one_vertex_and_nothing_is_nothing():
+def test_one_voxel_is_one_vertex_and_nothing_is_nothing() -> None:
     volume = np.zeros((6, 6, 6), np.uint64)
     assert not skeletons(volume, (4, 4, 4))
     volume[3, 4, 5] = 2**63 + 5
@@ -233,7 +278,7 @@ def test_one_voxel_is_one_vertex_and_nothing_is_nothing():
 
 
 @pytest.mark.parametrize(("cell", "off", "tips"), [((64, 24, 24), 2, 2), ((20, 24, 24), 2, 2), ((20, 16, 16), 3, 3)])
-def test_a_tube_is_its_axis(cell, off, tips):
+def test_a_tube_is_its_axis(cell: tuple[int, int, int], off: int, tips: int) -> None:
     """Vertices lie near the axis, without spurs, and radii are those of the tube, also where borders of cells cut it open."""
     y, x = np.indices((100, 24, 24))[1:]
     volume = ((y - 11) ** 2 + (x - 12) ** 2 < 36).astype(np.uint64)
@@ -245,7 +290,7 @@ def test_a_tube_is_its_axis(cell, off, tips):
     assert np.ptp(skeleton.vertices[:, 0]) > 85 * 16
 
 
-def test_a_ball_over_many_cells_has_no_loops_and_few_branches():
+def test_a_ball_over_many_cells_has_no_loops_and_few_branches() -> None:
     z, y, x = np.indices((40, 40, 40)) - 19.5
     volume = (z**2 + y**2 + x**2 < 18**2).astype(np.uint64)
     (skeleton,) = skeletons(volume, (10, 10, 10), const=30.0).values()
@@ -253,7 +298,7 @@ def test_a_ball_over_many_cells_has_no_loops_and_few_branches():
     assert (np.bincount(skeleton.edges.ravel().astype(np.int64)) == 1).sum() <= 4
 
 
-def test_a_ring_over_four_cells_is_cut_once():
+def test_a_ring_over_four_cells_is_cut_once() -> None:
     y, x = np.indices((40, 40)) - 19.5
     volume = np.zeros((8, 40, 40), np.uint64)
     volume[2:6] = np.abs(np.hypot(y, x) - 15) < 2
@@ -273,7 +318,7 @@ def test_a_ring_over_four_cells_is_cut_once():
         ([*[(20, y) for y in range(11, 17)], (21, 16), *[(22, y) for y in range(16, 12, -1)]], True),  # near, by a detour
     ],
 )
-def test_branches_that_a_path_covers_are_left_out(branch, stays):
+def test_branches_that_a_path_covers_are_left_out(branch: list[tuple[int, int]], stays: bool) -> None:
     """A line of 40 voxels, a branch from its middle; 10 nm to a voxel and a radius everywhere, so a path covers 50 nm."""
     spec = SkeletonSpec(Box.of_shape((40, 30, 3)), (64, 64, 64), (10.0,) * 3, scale=1.0, const=40.0)
     paths = [[(z, 10, 1) for z in range(40)], [(20, 10, 1), *[(z, y, 1) for z, y in branch]]]
@@ -289,7 +334,7 @@ def test_branches_that_a_path_covers_are_left_out(branch, stays):
     assert found == set(keys[0] + (keys[1] if stays else []))
 
 
-def test_dust_is_decided_by_the_whole_object():
+def test_dust_is_decided_by_the_whole_object() -> None:
     volume = np.zeros((44, 8, 8), np.uint64)
     volume[2:42, 3, 3] = 9
     for least, there in ((40, True), (41, False)):
@@ -297,13 +342,13 @@ def test_dust_is_decided_by_the_whole_object():
         assert bool(build_in_memory(volume, spec)) is there
 
 
-def build_in_memory(volume, spec):
+def build_in_memory(volume: np.ndarray, spec: SkeletonSpec) -> dict[int, Skeleton]:
     from connectomake.skeletons.shards import without_dust
 
     return dict(skeletons_of(heal(without_dust(traces_of(volume, spec), spec.min_voxels), spec), spec))
 
 
-def test_only_chosen_objects():
+def test_only_chosen_objects() -> None:
     volume = blobs((20, 20, 20), 3)
     names = np.unique(volume[volume > 0])[:2]
     spec = spec_of(volume, (8, 8, 8))
@@ -316,7 +361,7 @@ def test_only_chosen_objects():
         np.testing.assert_array_equal(column, expected.arrays("x")[name])
 
 
-def test_a_halo_makes_radii_exact():
+def test_a_halo_makes_radii_exact() -> None:
     """A tube beside a cell's border: without a halo the other side of the border is unknown."""
     volume = np.zeros((12, 30, 30), np.uint64)
     volume[:, 5:18, 5:18] = 1
@@ -328,7 +373,7 @@ def test_a_halo_makes_radii_exact():
     assert (rough.radius > exact[rough.key - 1] + 1).any()
 
 
-def test_tables_unite(tmp_path):
+def test_tables_unite(tmp_path: Path) -> None:
     volume = blobs((16, 16, 16), 1)
     spec = spec_of(volume, (8, 8, 8))
     whole = traces_of(volume, spec)
@@ -345,7 +390,7 @@ def test_tables_unite(tmp_path):
 
 
 @pytest.fixture
-def made(tmp_path):
+def made(tmp_path: Path) -> tuple[Path, np.ndarray, SkeletonSpec]:
     """A layer with skeletons, with the info of both."""
     volume = blobs((24, 30, 36), 5)
     spec = spec_of(volume, (10, 12, 14), (3, -7, 5), (40.0, 4.0, 8.0), const=60.0)
@@ -356,7 +401,7 @@ def made(tmp_path):
     return tmp_path, volume, spec
 
 
-def test_cloudvolume_reads_them(made):
+def test_cloudvolume_reads_them(made: tuple[Path, np.ndarray, SkeletonSpec]) -> None:
     from cloudvolume import CloudVolume
 
     root, volume, spec = made
@@ -373,7 +418,7 @@ def test_cloudvolume_reads_them(made):
         assert (volume[z - 3, y + 7, x - 5] == name).all()
 
 
-def test_swc_has_parents_before_children(made):
+def test_swc_has_parents_before_children(made: tuple[Path, np.ndarray, SkeletonSpec]) -> None:
     root, _, spec = made
     reader = SkeletonReader(root / "skeletons", spec)
     ids = read_tables(root / "lengths.h5")["id"].tolist()
@@ -393,7 +438,7 @@ def test_swc_has_parents_before_children(made):
         reader.read(12)
 
 
-def test_damaged_and_missing_shards(made):
+def test_damaged_and_missing_shards(made: tuple[Path, np.ndarray, SkeletonSpec]) -> None:
     root, _, spec = made
     name = int(read_tables(root / "lengths.h5")["id"][0])
     path = Path(root / "skeletons/0.shard")
@@ -412,13 +457,13 @@ def test_damaged_and_missing_shards(made):
     [({"cell": (0, 4, 4)}, "at least 1 voxel"), ({"cell": (1024, 1024, 1024)}, "at most 512"),
      ({"size": (0.0, 4.0, 4.0)}, "voxel size"), ({"const": -1.0}, "negative")],
 )  # fmt: skip
-def test_values_out_of_range(changes, words):
+def test_values_out_of_range(changes: dict[str, Any], words: str) -> None:
     options = {"cell": (4, 4, 4)} | changes
     with pytest.raises(ConfigError, match=words):
         spec_of(np.zeros((4, 4, 4)), options.pop("cell"), **options)
 
 
-def test_lengths_of_objects(tmp_path):
+def test_lengths_of_objects(tmp_path: Path) -> None:
     ids = np.array([3, 8, 9], np.uint64)
     boxes = np.zeros((3, 3), np.int64)
     table = ComponentTable(ids, np.ones(3, np.uint64), boxes, boxes, boxes.astype(np.uint64))

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ HERE = {
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory):
+def done(tmp_path_factory: pytest.TempPathFactory) -> Any:
     flow = Flow(tmp_path_factory.mktemp("flow") / "run", config=HERE).make()
     flow.write()
     flow.run()
@@ -37,12 +38,12 @@ def done(tmp_path_factory):
 
 
 @pytest.fixture
-def copied(done, tmp_path):
+def copied(done: Any, tmp_path: Path) -> Any:
     shutil.copytree(done.folder, tmp_path / "copy", symlinks=True)
     return Flow(tmp_path / "copy", done.shape, done.config)
 
 
-def test_every_large_object_has_a_skeleton_inside(done):
+def test_every_large_object_has_a_skeleton_inside(done: Flow) -> None:
     plan = done.plan()
     skeletons = Skeletons(plan)
     reader = SkeletonReader(done.folder / Path(skeletons.shard(0)).parent, skeletons.spec)
@@ -68,7 +69,7 @@ def test_every_large_object_has_a_skeleton_inside(done):
         {"block": [16, 16, 16], "chunk": [8, 8, 8], "skeletons__voxels_per_job": 10**6, "merge__fan_out": 8},
     ],
 )
-def test_blocks_do_not_matter(done, copied, values):
+def test_blocks_do_not_matter(done: Flow, copied: Any, values: dict[str, Any]) -> None:
     config = copied.with_values(outdir="other", **values)
     copied.write(config)
     copied.run()
@@ -77,7 +78,7 @@ def test_blocks_do_not_matter(done, copied, values):
     assert found == done.digests()
 
 
-def test_a_job_opens_no_more_files_than_the_fan_out(done):
+def test_a_job_opens_no_more_files_than_the_fan_out(done: Flow) -> None:
     here = {"skeletons__cell": [8, 8, 8], "skeletons__halo": 40}
     config = done.with_values(block=[8, 8, 8], chunk=[8, 8, 8], merge__fan_out=64, **here)
     skeletons = Skeletons(done.plan(config))
@@ -88,7 +89,7 @@ def test_a_job_opens_no_more_files_than_the_fan_out(done):
     assert sorted({b for g in groups for b in skeletons.tree.children(0, g)}) == list(skeletons.plan.grid.ids)
 
 
-def test_killed_and_resumed(done, tmp_path):
+def test_killed_and_resumed(done: Any, tmp_path: Path) -> None:
     flow = Flow(tmp_path / "killed", config=HERE).make()
     flow.write()
     process = subprocess.Popen(
@@ -113,19 +114,19 @@ def test_killed_and_resumed(done, tmp_path):
         ({"keep": ["image"]}, set()),
     ],
 )
-def test_a_change_remakes_what_depends_on_it(copied, values, rules):
+def test_a_change_remakes_what_depends_on_it(copied: Any, values: dict[str, Any], rules: set[str]) -> None:
     counts = set(copied.would_run(copied.with_values(**values)))
     assert counts - {"gather_traces"} == rules - {"gather_traces"}
 
 
-def test_copied_without_notes_nothing_is_done_twice(copied):
+def test_copied_without_notes_nothing_is_done_twice(copied: Any) -> None:
     shutil.rmtree(copied.folder / ".snakemake")
     assert copied.would_run() == {}
     config = copied.with_values(skeletons__scale=2)
     assert {"traces", "skeletons"} <= set(copied.would_run(config))
 
 
-def test_traces_are_deleted_unless_kept(copied):
+def test_traces_are_deleted_unless_kept(copied: Any) -> None:
     config = copied.with_values(outdir="other", keep=[])
     copied.write(config)
     copied.run()

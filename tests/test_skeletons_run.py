@@ -13,6 +13,7 @@ from connectomake.errors import ConfigError
 from connectomake.objects import read_parquet
 from connectomake.pipeline.targets import Targets
 from connectomake.planning.infos import info_text
+from connectomake.planning.plan import Plan
 from connectomake.planning.resolve import resolve
 from connectomake.planning.skeletons import LAYER, Skeletons
 from connectomake.verify import verify
@@ -27,7 +28,7 @@ HERE = CONFIG | {
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("skeletons")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -37,27 +38,27 @@ def made(tmp_path_factory):
 
 
 @pytest.fixture
-def run(made, tmp_path, monkeypatch):
+def run(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
     shutil.copytree(made, tmp_path / "copy")
     monkeypatch.chdir(tmp_path / "copy")
     return resolve(copy.deepcopy(HERE))
 
 
-def call(capsys, *args):
+def call(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
     with pytest.raises(SystemExit) as end:
         main(list(args))
     out, err = capsys.readouterr()
     return end.value.code or 0, out, err
 
 
-def test_verify_finds_nothing(run):
+def test_verify_finds_nothing(run: Plan) -> None:
     report = verify(run, every_chunk=True)
     assert report.problems == []
     assert report.notes == []
 
 
 @pytest.mark.parametrize("name", ["shard", "lengths", "traces"])
-def test_verify_finds_damage(run, name):
+def test_verify_finds_damage(run: Plan, name: str) -> None:
     skeletons = Skeletons(run)
     path = Path(skeletons.traces(0, 0) if name == "traces" else getattr(skeletons, name)(0))
     data = path.read_bytes()
@@ -68,7 +69,7 @@ def test_verify_finds_damage(run, name):
     assert any(str(path) in p and "missing" in p for p in verify(run, stages={"traces", "skeletons"}).problems)
 
 
-def test_verify_compares_lengths(run):
+def test_verify_compares_lengths(run: Plan) -> None:
     from connectomake.layers import read_tables, write_tables
     from connectomake.pipeline.registry import Stages
 
@@ -79,7 +80,7 @@ def test_verify_compares_lengths(run):
     assert "nm long, not" in problem
 
 
-def test_infos(run):
+def test_infos(run: Plan) -> None:
     info = json.loads(info_text(run, "segmentation"))
     assert info["skeletons"] == "skeletons"
     found = json.loads(Path(Skeletons(run).info).read_text())
@@ -87,7 +88,7 @@ def test_infos(run):
     assert found["vertex_attributes"][0]["id"] == "radius"
 
 
-def test_every_object_reads_in_cloudvolume(run):
+def test_every_object_reads_in_cloudvolume(run: Plan) -> None:
     from cloudvolume import CloudVolume
 
     table = read_parquet(Targets(run).objects)
@@ -101,7 +102,7 @@ def test_every_object_reads_in_cloudvolume(run):
     assert "skeleton_um" in [p["id"] for p in listed]
 
 
-def test_commands_tell_of_them(run, capsys):
+def test_commands_tell_of_them(run: Plan, capsys: pytest.CaptureFixture[str]) -> None:
     assert "skeletons" in call(capsys, "plan")[1]
     rules = {r["rule"]: r["jobs"] for r in json.loads(call(capsys, "plan", "--json")[1])["rules"]}
     skeletons = Skeletons(run)
@@ -114,7 +115,7 @@ def test_commands_tell_of_them(run, capsys):
     assert "out/traces/0/0.h5" in call(capsys, "block", "0")[1]
 
 
-def test_export_swc(run, capsys):
+def test_export_swc(run: Plan, capsys: pytest.CaptureFixture[str]) -> None:
     table = read_parquet(Targets(run).objects)
     name = int(table["id"][table["voxels"].argmax()])
     code, out, _ = call(capsys, "export", "--id", str(name), "--format", "swc", "-o", "lines")
@@ -131,7 +132,7 @@ def test_export_swc(run, capsys):
     assert "999999999" in err
 
 
-def test_without_skeletons_there_is_nothing_to_export(run, capsys):
+def test_without_skeletons_there_is_nothing_to_export(run: Plan, capsys: pytest.CaptureFixture[str]) -> None:
     import yaml
 
     Path("config.yaml").write_text(yaml.safe_dump(HERE | {"skeletons": {"enabled": False}}))
@@ -141,7 +142,9 @@ def test_without_skeletons_there_is_nothing_to_export(run, capsys):
 
 
 @pytest.mark.slow
-def test_an_empty_segmentation_has_no_skeletons(tmp_path, monkeypatch, capsys):
+def test_an_empty_segmentation_has_no_skeletons(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     config = HERE | {
         "segmentation": {"threshold": 0.5, "min_size": 10**6},
@@ -159,7 +162,7 @@ def test_an_empty_segmentation_has_no_skeletons(tmp_path, monkeypatch, capsys):
     assert "object 1 " in err
 
 
-def test_view_shows_lines(run):
+def test_view_shows_lines(run: Plan) -> None:
     (layer,) = [x for x in viewer_state(run, "http://x", (1, 2, 3))["layers"] if x["name"] == "segmentation"]
     assert layer["skeletonRendering"]["mode3d"] == "lines_and_points"
     plain = resolve(copy.deepcopy(HERE | {"skeletons": {"enabled": False}}))
@@ -167,7 +170,7 @@ def test_view_shows_lines(run):
     assert "skeletonRendering" not in layer
 
 
-def test_names_of_files(run):
+def test_names_of_files(run: Plan) -> None:
     skeletons = Skeletons(run)
     assert skeletons.parse("0") == 0
     assert skeletons.shard(0) == f"out/{LAYER}/0.shard"

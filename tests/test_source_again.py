@@ -4,6 +4,7 @@ import copy
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -21,6 +22,7 @@ from connectomake.pipeline.registry import Stages
 from connectomake.pipeline.targets import Targets
 from connectomake.planning.freshness import is_stale
 from connectomake.planning.ledger import Ledger
+from connectomake.planning.plan import Plan
 from connectomake.planning.resolve import resolve
 from connectomake.sources.read_log import LoggedReader, differs, lines_of, united
 from connectomake.verify.source import compare, plan_of_results
@@ -30,7 +32,7 @@ SHAPE = (9, 7, 8)
 
 
 @st.composite
-def reads(draw):
+def reads(draw: st.DrawFn) -> list[Box]:
     """Boxes as jobs read them: slabs, rows of patches that overlap, single boxes."""
     found = []
     for _ in range(draw(st.integers(1, 3))):
@@ -42,7 +44,9 @@ def reads(draw):
 
 
 @given(reads(), st.integers(1, 3), st.tuples(*(st.integers(0, n - 1) for n in SHAPE)))
-def test_lines_tell_every_change_of_what_was_read_and_no_other(boxes, channels, voxel):
+def test_lines_tell_every_change_of_what_was_read_and_no_other(
+    boxes: list[Box], channels: int, voxel: tuple[int, int, int]
+) -> None:
     image = np.random.default_rng(0).integers(0, 256, (channels, *SHAPE)).astype(np.uint16)
     reader = LoggedReader(lambda box: image[(slice(None), *box.slices())])
     for box in boxes:
@@ -59,7 +63,7 @@ def test_lines_tell_every_change_of_what_was_read_and_no_other(boxes, channels, 
     assert any(Box(line[:3], line[3:6]).contains_voxel(voxel) for line in lines) == any(b.contains_voxel(voxel) for b in boxes)
 
 
-def test_slabs_of_a_block_are_one_line():
+def test_slabs_of_a_block_are_one_line() -> None:
     reader = LoggedReader(lambda box: np.zeros((1, *box.shape), np.uint8))
     for z in range(0, 20, 8):
         reader(Box((z, 0, 0), (min(z + 8, 20), 16, 16)))
@@ -69,7 +73,7 @@ def test_slabs_of_a_block_are_one_line():
 @pytest.mark.parametrize(
     "read", [None, [], {"source": 3}, {"source": [[1, 2]]}, {"source": [[0] * 8]}, {"source": ["a"]}, {"truth": []}]
 )
-def test_records_that_do_not_tell(read):
+def test_records_that_do_not_tell(read: dict[str, Any] | list[Any] | None) -> None:
     good = {"read": {"source": [[0, 0, 0, 1, 1, 1, 1, 5]]}}
     assert lines_of({} if read is None else {"read": read}, "source") is None
     assert united([good, {} if read is None else {"read": read}], "source") is None
@@ -77,11 +81,11 @@ def test_records_that_do_not_tell(read):
 
 
 @pytest.fixture
-def run(copied_run):
+def run(copied_run: Plan) -> Plan:
     return copied_run
 
 
-def outdated_by(plan, voxel):
+def outdated_by(plan: Plan, voxel: tuple[int, int, int]) -> set[str]:
     """The files that were made from the block of the image that holds a voxel, as far as they tell."""
     targets, image = Targets(plan), plan.layers["image"].grid.id_of_voxel(voxel)
     affinity = {targets.shard("affinity", b) for b in plan.grid.ids if image in image_blocks(plan, b)}
@@ -90,31 +94,31 @@ def outdated_by(plan, voxel):
     return {targets.shard("image", image), *affinity, *components}
 
 
-def edit(voxel, path="raw.h5", dataset="raw"):
+def edit(voxel: tuple[int, int, int], path: str = "raw.h5", dataset: str = "raw") -> None:
     with h5py.File(path, "r+") as file:
         file[dataset][voxel] ^= 1
 
 
-def verify(*options):
+def verify(*options: Any) -> int:
     with pytest.raises(SystemExit) as end:
         main(["verify", "--source", *options])
     return end.value.code or 0
 
 
-def stale(plan):
+def stale(plan: Plan) -> set[str]:
     """The shards of the image that a run with this plan would make anew."""
     fingerprint = Stages(plan).fingerprint("image")
     return {path for b in plan.layers["image"].grid.ids if is_stale(path := Targets(plan).shard("image", b), fingerprint)}
 
 
-def test_an_untouched_source_fits(run, capsys):
+def test_an_untouched_source_fits(run: Plan, capsys: pytest.CaptureFixture[str]) -> None:
     assert verify() == 0
     out = capsys.readouterr().out
     assert f"raw.h5 holds the voxels that {4 * run.grid.count} files were made from" in out
     assert f"truth.h5 holds the voxels that {run.layers['ground_truth'].grid.count} files were made from" in out
 
 
-def test_the_block_of_an_edited_voxel_is_named(run, capsys):
+def test_the_block_of_an_edited_voxel_is_named(run: Plan, capsys: pytest.CaptureFixture[str]) -> None:
     edit((3, 20, 35))
     assert len(stale(resolve(copy.deepcopy(CONFIG)))) == run.layers["image"].grid.count, "all are outdated by the plan of today"
     assert verify() == 1
@@ -125,7 +129,7 @@ def test_the_block_of_an_edited_voxel_is_named(run, capsys):
     assert "other settings" not in out
 
 
-def test_once_that_block_is_gone_the_others_stay(run, capsys):
+def test_once_that_block_is_gone_the_others_stay(run: Plan, capsys: pytest.CaptureFixture[str]) -> None:
     """The way out without `--repair`: delete what is named, look again, and only that is made anew."""
     first = resolve(copy.deepcopy(CONFIG))
     edit((3, 20, 35))
@@ -144,7 +148,7 @@ def test_once_that_block_is_gone_the_others_stay(run, capsys):
     )
 
 
-def test_an_image_packed_anew_is_the_same(run):
+def test_an_image_packed_anew_is_the_same(run: Plan) -> None:
     first = resolve(copy.deepcopy(CONFIG))
     with h5py.File("raw.h5", "r+") as file:
         voxels = file["raw"][:]
@@ -158,7 +162,7 @@ def test_an_image_packed_anew_is_the_same(run):
     assert stale(now) == set()
 
 
-def test_a_source_that_nobody_has_read(run, capsys):
+def test_a_source_that_nobody_has_read(run: Plan, capsys: pytest.CaptureFixture[str]) -> None:
     config = copy.deepcopy(CONFIG)
     config["source"]["checksum_below"] = 0
     shutil.rmtree(".connectomake/sources")
@@ -182,7 +186,7 @@ def test_a_source_that_nobody_has_read(run, capsys):
     assert "raw.h5 has changed" in prepare_plan(copy.deepcopy(config)), "now it was read as a whole, so that it is known"
 
 
-def test_an_edited_ground_truth(run, capsys):
+def test_an_edited_ground_truth(run: Plan, capsys: pytest.CaptureFixture[str]) -> None:
     edit((3, 20, 35), "truth.h5", "labels")
     assert verify() == 1
     out = capsys.readouterr().out
@@ -191,7 +195,7 @@ def test_an_edited_ground_truth(run, capsys):
     assert "raw.h5 holds the voxels" in out
 
 
-def test_files_of_older_versions_cannot_tell(run, capsys):
+def test_files_of_older_versions_cannot_tell(run: Plan, capsys: pytest.CaptureFixture[str]) -> None:
     path = Path(Targets(run).shard("image", 0))
     record = {key: value for key, value in read_record(path).items() if key not in ("read", "content")}
     from tests.flow import without_record
@@ -202,7 +206,7 @@ def test_files_of_older_versions_cannot_tell(run, capsys):
     assert f"1 file of an older version, such as {path}, cannot tell what of raw.h5" in capsys.readouterr().err
 
 
-def test_components_tell_what_the_image_was_made_from(run):
+def test_components_tell_what_the_image_was_made_from(run: Plan) -> None:
     """When image and affinity are deleted, what stays still tells: the notes are handed on."""
 
     targets, block = Targets(run), run.grid.ids[-1]
@@ -212,7 +216,7 @@ def test_components_tell_what_the_image_was_made_from(run):
     assert len(noted["read"]["source"]) == len(image)
 
 
-def test_the_plan_of_the_results_is_found(run):
+def test_the_plan_of_the_results_is_found(run: Plan) -> None:
     edit((0, 0, 0))
     now = resolve(copy.deepcopy(CONFIG))
     assert plan_of_results(now).source.identity == run.source.identity

@@ -7,6 +7,7 @@ import logging
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import h5py
 import imagecodecs
@@ -21,12 +22,12 @@ from connectomake.errors import SourceError
 from connectomake.geometry import Box
 from connectomake.layers import LayerSpec, read_block, read_record, write_block
 from connectomake.sources import Source, ingest_block, is_url, open_source, resolve_local
-from connectomake.sources.formats import FORMATS
+from connectomake.sources.formats import FORMATS, Format
 from connectomake.storage import kvstore
 
 SIZE = (40.0, 4.0, 8.0)
 SHAPE = (13, 11, 9)
-Made = tuple[str, dict, np.ndarray]
+Made = tuple[str, dict[str, Any], np.ndarray]
 
 
 def volume(dtype: str, channels: int = 1, shape: tuple[int, int, int] = SHAPE, seed: int = 0) -> np.ndarray:
@@ -250,7 +251,7 @@ def test_ome_zarr(tmp_path: Path, version: int, axes: str) -> None:
 
 @settings(max_examples=10)
 @given(st.tuples(*[st.integers(0, 3)] * 3), st.tuples(*[st.integers(5, 9)] * 3), st.sampled_from(["uint8", "float32"]))
-def test_ingest(tmp_path_factory: pytest.TempPathFactory, start: tuple, shape: tuple, dtype: str) -> None:
+def test_ingest(tmp_path_factory: pytest.TempPathFactory, start: tuple[Any, ...], shape: tuple[Any, ...], dtype: str) -> None:
     folder = tmp_path_factory.mktemp("ingest")
     path, options, array = make_hdf5(folder, volume(dtype, 2))
     roi = Box.of_shape(shape, start).intersect(Box.of_shape(SHAPE))
@@ -325,7 +326,7 @@ def test_resolve_local() -> None:
 
 
 @pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
-def test_each_format_has_what_opens_it(form):
+def test_each_format_has_what_opens_it(form: Format) -> None:
     opener = getattr(importlib.import_module(f"connectomake.sources.{form.module}"), f"open_{form.name}")
     keys = [key for key, has in (("dataset", form.dataset), ("scale", form.scale)) if has]
     inspect.signature(opener).bind("place", **dict.fromkeys(keys), voxel_size=None, options=None)

@@ -2,7 +2,9 @@
 """Names of axes, voxel sizes, offsets: every convention is read, what nobody names is asked about."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -13,6 +15,7 @@ import zarr
 from connectomake.errors import ConfigError, ConnectomakeError
 from connectomake.geometry import Box
 from connectomake.sources import SourceOptions, open_source
+from connectomake.sources.source import Source
 
 SHAPE = (6, 8, 10)
 SIZE = (40.0, 8.0, 4.0)
@@ -27,14 +30,16 @@ def tags(keys: str, **resolution: float) -> str:
     return json.dumps({"axes": axes})
 
 
-def turned(array: np.ndarray, axes: str) -> np.ndarray:
+def turned(array: Any, axes: str) -> np.ndarray:
     """Return (z, y, x) or (c, z, y, x) with its axes in another order, others of extent 1."""
     named = "zyx" if array.ndim == 3 else "czyx"
     kept = array.transpose([named.index(a) for a in axes if a in named])
     return kept.reshape([array.shape[named.index(a)] if a in named else 1 for a in axes])
 
 
-def hdf5(folder: Path, array: np.ndarray, attributes: dict, above: dict | None = None, **how: object) -> dict:
+def hdf5(
+    folder: Path, array: np.ndarray, attributes: dict[str, Any], above: dict[str, Any] | None = None, **how: object
+) -> dict:
     with h5py.File(folder / "v.h5", "w", userblock_size=how.pop("userblock", 0)) as file:
         data = file.create_dataset("volumes/raw", data=array, **how)
         data.attrs.update(attributes)
@@ -44,8 +49,13 @@ def hdf5(folder: Path, array: np.ndarray, attributes: dict, above: dict | None =
 
 
 def zarr_array(
-    folder: Path, array: np.ndarray, attributes: dict, above: dict | None = None, version: int = 2, **how: object
-) -> dict:
+    folder: Path,
+    array: np.ndarray,
+    attributes: dict[str, Any],
+    above: dict[str, Any] | None = None,
+    version: int = 2,
+    **how: object,
+) -> dict[str, Any]:
     name = how.pop("name", "volumes/raw")
     zarr.open_group(f"{folder}/v.zarr", mode="a", zarr_format=version)
     made = zarr.create_array(
@@ -64,7 +74,9 @@ def zarr_array(
     return {"path": f"{folder}/v.zarr", "dataset": name}
 
 
-def n5(folder: Path, array: np.ndarray, attributes: dict, above: dict | None = None, name: str = "volumes/raw") -> dict:
+def n5(
+    folder: Path, array: np.ndarray, attributes: dict[str, Any], above: dict[str, Any] | None = None, name: str = "volumes/raw"
+) -> dict[str, Any]:
     """Write an array (its axes as NumPy has them) as N5, which lists them backwards."""
     import tensorstore as ts
 
@@ -81,11 +93,13 @@ def n5(folder: Path, array: np.ndarray, attributes: dict, above: dict | None = N
     return {"path": f"{folder}/v.n5", "dataset": name}
 
 
-def transform(axes: list[str], scale: list[float], translate: list[float], unit: str = "nm", **more: object) -> dict:
+def transform(axes: list[str], scale: list[float], translate: list[float], unit: str = "nm", **more: object) -> dict[str, Any]:
     return {"axes": axes, "scale": scale, "translate": translate, "units": [unit] * len(axes), **more}
 
 
-def ome(axes: str, scale: list, translation: list | None = None, unit: str = "nanometer", outer: list | None = None) -> dict:
+def ome(
+    axes: str, scale: list[Any], translation: list[Any] | None = None, unit: str = "nanometer", outer: list | None = None
+) -> dict[str, Any]:
     kinds = {"c": "channel", "t": "time"}
     named = [{"name": a, "type": kinds.get(a, "space"), **({} if a in kinds else {"unit": unit})} for a in axes]
     steps = [{"type": "scale", "scale": scale}]
@@ -181,12 +195,12 @@ NAMED = {
 }  # fmt: skip
 
 
-def opened(found: dict, size: tuple | None = None, **options: object):
+def opened(found: dict[str, Any], size: tuple[Any, ...] | None = None, **options: object) -> Source:
     return open_source(found["path"], found["dataset"], size, options=SourceOptions.of(options))
 
 
 @pytest.mark.parametrize("name", NAMED)
-def test_what_a_file_says_is_read(tmp_path, name):
+def test_what_a_file_says_is_read(tmp_path: Path, name: str) -> None:
     write, axes, arguments, array, size, start = NAMED[name]
     found = write(tmp_path, turned(array, axes), *arguments)
     source = opened(found, None if size else SIZE)
@@ -197,7 +211,7 @@ def test_what_a_file_says_is_read(tmp_path, name):
     np.testing.assert_array_equal(source.read(part), np.atleast_3d(array)[..., 1:3, 1:3, 1:3].reshape(-1, 2, 2, 2))
 
 
-def test_labels_and_scales_of_hdf5_dimensions(tmp_path):
+def test_labels_and_scales_of_hdf5_dimensions(tmp_path: Path) -> None:
     for scale in (False, True):
         with h5py.File(tmp_path / f"{scale}.h5", "w") as file:
             file["raw"] = IMAGE.T
@@ -216,7 +230,7 @@ def test_labels_and_scales_of_hdf5_dimensions(tmp_path):
 @pytest.mark.parametrize(
     ("axes", "array"), [("xyz", IMAGE), ("zyxc", AFFINITY), ("cxyz", AFFINITY), ("tzcyx", AFFINITY), ("yxz", IMAGE)]
 )
-def test_the_users_axes_win(tmp_path, write, axes, array):
+def test_the_users_axes_win(tmp_path: Path, write: Callable[..., Any], axes: str, array: np.ndarray) -> None:
     found = write(tmp_path, turned(array, axes), {"axes": "?" * len(axes), "_ARRAY_DIMENSIONS": list("zyxct"[: len(axes)])})
     given = axes[::-1] if write is n5 else axes
     source = opened(found, SIZE, axes=given.upper() if axes == "xyz" else given)
@@ -224,7 +238,7 @@ def test_the_users_axes_win(tmp_path, write, axes, array):
     assert not source.notes
 
 
-def test_a_list_of_sizes_follows_the_users_axes(tmp_path):
+def test_a_list_of_sizes_follows_the_users_axes(tmp_path: Path) -> None:
     source = opened(hdf5(tmp_path, turned(IMAGE, "xyz"), {"resolution": SIZE[::-1], "offset": [4, 8, 40]}), None, axes="xyz")
     assert (source.voxel_size, source.bounds.start) == (SIZE, (1, 1, 1))
 
@@ -239,7 +253,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("axes", WRONG)
-def test_wrong_axes_are_one_sentence(tmp_path, axes):
+def test_wrong_axes_are_one_sentence(tmp_path: Path, axes: str) -> None:
     found = hdf5(tmp_path, IMAGE, {})
     with pytest.raises(ConfigError) as caught:
         opened(found, SIZE, axes=axes)
@@ -247,12 +261,12 @@ def test_wrong_axes_are_one_sentence(tmp_path, axes):
     assert "\n" not in str(caught.value)
 
 
-def test_an_axis_that_is_not_1_is_named(tmp_path):
+def test_an_axis_that_is_not_1_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConnectomakeError, match="axis of time of extent 3"):
         opened(hdf5(tmp_path, AFFINITY, {}), SIZE, axes="tzyx")
 
 
-def test_precomputed_needs_no_axes(tmp_path):
+def test_precomputed_needs_no_axes(tmp_path: Path) -> None:
     (tmp_path / "info").write_text("{}")
     with pytest.raises(ConfigError, match=r"source\.axes 'zyx' has no meaning"):
         open_source(str(tmp_path), None, None, options=SourceOptions(axes="zyx"))
@@ -273,7 +287,7 @@ SHAPES = {
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_a_shape_of_another_order_is_asked_about(tmp_path, name):
+def test_a_shape_of_another_order_is_asked_about(tmp_path: Path, name: str) -> None:
     shape, size, error, words = SHAPES[name]
     found = hdf5(tmp_path, np.zeros(shape, np.uint8), {})
     if error:
@@ -297,14 +311,14 @@ SIZES = {
 
 
 @pytest.mark.parametrize("name", SIZES)
-def test_an_odd_voxel_size_is_asked_about(tmp_path, name):
+def test_an_odd_voxel_size_is_asked_about(tmp_path: Path, name: str) -> None:
     given, stored, words = SIZES[name]
     notes = " ".join(opened(hdf5(tmp_path, IMAGE, {"resolution": stored} if stored else {}), given).notes)
     assert all(w in notes for w in words), notes
     assert bool(notes) == bool(words), notes
 
 
-def test_an_unknown_unit_is_no_voxel_size(tmp_path):
+def test_an_unknown_unit_is_no_voxel_size(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="has no voxel size"):
         opened(zarr_array(tmp_path, IMAGE, {"voxel_size": [1, 1, 1], "units": ["pixel"] * 3}))
 
@@ -325,7 +339,7 @@ OFFSETS = {
 
 
 @pytest.mark.parametrize("name", OFFSETS)
-def test_offsets(tmp_path, name):
+def test_offsets(tmp_path: Path, name: str) -> None:
     attributes, start, place, words = OFFSETS[name]
     source = opened(hdf5(tmp_path, IMAGE, {"resolution": SIZE, **attributes}))
     assert (source.bounds, source.place) == (Box.of_shape(SHAPE, start), place)
@@ -337,7 +351,7 @@ def test_offsets(tmp_path, name):
     np.testing.assert_array_equal(there.read(there.bounds)[0], IMAGE)
 
 
-def test_bigdataviewer(tmp_path):
+def test_bigdataviewer(tmp_path: Path) -> None:
     values = IMAGE.astype(np.uint16) * 257
     with h5py.File(tmp_path / "bdv.h5", "w") as file:
         for level in range(2):
@@ -360,7 +374,7 @@ def test_bigdataviewer(tmp_path):
 
 
 @pytest.mark.parametrize(("array", "order"), [(IMAGE, (1, 2, 0)), (AFFINITY, (2, 3, 1, 0))])
-def test_matlab_arrays_are_rows_columns_sections(tmp_path, array, order):
+def test_matlab_arrays_are_rows_columns_sections(tmp_path: Path, array: np.ndarray, order: tuple[int, ...]) -> None:
     """As save(…, '-v7.3') writes them: behind a block of 512 bytes, first index first."""
     found = hdf5(tmp_path, array.transpose(order).T, {"MATLAB_class": np.bytes_("uint8")}, userblock=512)
     with Path(found["path"]).open("r+b") as stream:
@@ -376,8 +390,10 @@ def test_matlab_arrays_are_rows_columns_sections(tmp_path, array, order):
         open_source(str(place), "x")
 
 
-def webknossos(folder: Path, array: np.ndarray, axis_order: bool = True) -> dict:
-    mag: dict = {"mag": [1, 1, 1], "path": "color/1"} | ({"axisOrder": {"c": 0, "x": 1, "y": 2, "z": 3}} if axis_order else {})
+def webknossos(folder: Path, array: np.ndarray, axis_order: bool = True) -> dict[str, Any]:
+    mag: dict[str, Any] = {"mag": [1, 1, 1], "path": "color/1"} | (
+        {"axisOrder": {"c": 0, "x": 1, "y": 2, "z": 3}} if axis_order else {}
+    )
     layer = {
         "name": "color",
         "category": "color",
@@ -395,7 +411,7 @@ def webknossos(folder: Path, array: np.ndarray, axis_order: bool = True) -> dict
     return {"path": f"{folder}/color", "dataset": "1"}
 
 
-def test_webknossos(tmp_path):
+def test_webknossos(tmp_path: Path) -> None:
     for listed in (True, False):
         folder = tmp_path / str(listed)
         folder.mkdir()
@@ -410,7 +426,7 @@ def test_webknossos(tmp_path):
 
 
 IMAGEJ = {"spacing": 0.04, "unit": "um"}
-TIFF_SIZES = {
+TIFF_SIZES: dict[str, Any] = {
     "ImageJ": {"imagej": True, "resolution": (250, 125), "metadata": {"axes": "ZYX", **IMAGEJ}},
     "ImageJ's µm": {"imagej": True, "resolution": (250, 125), "metadata": {"axes": "ZYX", **IMAGEJ, "unit": "\\u00B5m"}},
     "ImageJ's nm": {"imagej": True, "resolution": (1 / 4, 1 / 8), "metadata": {"axes": "ZYX", "spacing": 40, "unit": "nm"}},
@@ -428,7 +444,7 @@ TIFF_SIZES = {
 
 
 @pytest.mark.parametrize("name", TIFF_SIZES)
-def test_voxel_sizes_of_tiff(tmp_path, name):
+def test_voxel_sizes_of_tiff(tmp_path: Path, name: str) -> None:
     tifffile.imwrite(tmp_path / "v.tif", IMAGE, **TIFF_SIZES[name])
     source = open_source(f"{tmp_path}/v.tif")
     assert source.voxel_size == pytest.approx(SIZE)
@@ -437,13 +453,13 @@ def test_voxel_sizes_of_tiff(tmp_path, name):
 
 
 @pytest.mark.parametrize("how", [{"imagej": True}, {"imagej": True, "metadata": {"spacing": 2, "unit": "pixel"}}, {}])
-def test_a_tiff_without_voxel_size(tmp_path, how):
+def test_a_tiff_without_voxel_size(tmp_path: Path, how: dict[str, Any]) -> None:
     tifffile.imwrite(tmp_path / "v.tif", IMAGE, **({"photometric": "minisblack"} | how))
     with pytest.raises(ConfigError, match="voxel size"):
         open_source(f"{tmp_path}/v.tif")
 
 
-def test_axes_and_offset_of_stacks(tmp_path):
+def test_axes_and_offset_of_stacks(tmp_path: Path) -> None:
     (tmp_path / "s").mkdir()
     for i, section in enumerate(turned(IMAGE, "yzx")):
         tifffile.imwrite(tmp_path / f"s/{i:02}.tif", section, photometric="minisblack")

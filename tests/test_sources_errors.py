@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import h5py
 import imagecodecs
@@ -24,7 +25,7 @@ from connectomake.storage import kvstore
 SIZE = (8.0, 8.0, 8.0)
 VOLUME = np.random.default_rng(0).integers(0, 255, (6, 20, 20), dtype=np.uint8)
 COLOURED = np.stack([VOLUME, VOLUME, VOLUME ^ 1], -1)
-Case = tuple[str, dict]
+Case = tuple[str, dict[str, Any]]
 
 
 def h5(folder: Path, **options: object) -> str:
@@ -61,7 +62,7 @@ def write(path: Path, text: str) -> str:
     return str(path)
 
 
-def replaced(folder: Path, save: Callable[[Path], None]) -> str:
+def replaced(folder: Path, save: Callable[[Path], None] | Callable[[Path], int]) -> str:
     png(folder)
     save(folder / "3.png")
     return str(folder)
@@ -91,7 +92,7 @@ def rgb(path: Path) -> None:
     Image.fromarray(np.arange(1200, dtype=np.uint32).astype(np.uint8).reshape(20, 20, 3)).save(path)
 
 
-V = {"voxel_size": SIZE}
+V: dict[str, Any] = {"voxel_size": SIZE}
 R = {"dataset": "raw", **V}
 OPENING: dict[str, tuple[Callable[[Path], Case], type[ConnectomakeError], str]] = {
     "empty path": (lambda d: ("", V), ConfigError, "source.path is empty"),
@@ -225,10 +226,17 @@ def test_ingest_leaves_nothing(tmp_path: Path) -> None:
     ({"dtype": "uint16"}, "planned with 1 of uint16"), ({"channels": 2}, "planned with 2"),
     ({"roi": Box((0, 0, 0), (7, 20, 20))}, "region of interest"),
 ])  # fmt: skip
-def test_ingest_fit(tmp_path: Path, change: dict, pattern: str) -> None:
+def test_ingest_fit(tmp_path: Path, change: dict[str, Any], pattern: str) -> None:
     (tmp_path / "in").mkdir()
     source = open_source(png(tmp_path / "in"), **V)
-    values = {"name": "image", "dtype": "uint8", "channels": 1, "roi": source.bounds, "block": (8, 8, 8), "chunk": (4, 4, 4)}
+    values: dict[str, Any] = {
+        "name": "image",
+        "dtype": "uint8",
+        "channels": 1,
+        "roi": source.bounds,
+        "block": (8, 8, 8),
+        "chunk": (4, 4, 4),
+    }
     spec = LayerSpec(**(values | change), voxel_size=SIZE)
     with pytest.raises(SourceError, match=pattern):
         ingest_block(source, spec, 0, tmp_path / "0.shard", {})

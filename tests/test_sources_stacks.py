@@ -2,6 +2,7 @@
 
 import random
 from pathlib import Path
+from typing import Any
 
 import imagecodecs
 import numpy as np
@@ -14,7 +15,7 @@ from connectomake.sources import Source, SourceOptions, open_source
 from connectomake.sources.labels import open_labels
 from connectomake.sources.numbering import UnclearNamesError, number_names
 
-V = {"voxel_size": (8.0, 8.0, 8.0)}
+V: dict[str, Any] = {"voxel_size": (8.0, 8.0, 8.0)}
 BLANK = SourceOptions(missing_sections="blank")
 
 

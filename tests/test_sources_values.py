@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -35,7 +36,7 @@ def with_one(value: float) -> np.ndarray:
     return values
 
 
-def write(folder: Path, values: np.ndarray, source: dict | None = None, **sections: object) -> None:
+def write(folder: Path, values: Any, source: Any = None, **sections: object) -> None:
     """Write a source and a config without network, or the sections that are given."""
     with h5py.File(folder / "v.h5", "w") as file:
         file["v"] = values
@@ -70,7 +71,9 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_check_refuses_what_a_run_refuses(tmp_path, monkeypatch, capsys, name):
+def test_check_refuses_what_a_run_refuses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
     values, source, sentence = REFUSED[name]
     monkeypatch.chdir(tmp_path)
     write(tmp_path, values, source)
@@ -104,7 +107,9 @@ FINE = {
 
 
 @pytest.mark.parametrize("name", WARNED)
-def test_check_warns_of_odd_probabilities(tmp_path, monkeypatch, capsys, name):
+def test_check_warns_of_odd_probabilities(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
     values, source, sentence = WARNED[name]
     monkeypatch.chdir(tmp_path)
     write(tmp_path, values, source)
@@ -114,14 +119,16 @@ def test_check_warns_of_odd_probabilities(tmp_path, monkeypatch, capsys, name):
 
 
 @pytest.mark.parametrize("name", FINE)
-def test_check_has_nothing_to_say_of_probabilities(tmp_path, monkeypatch, capsys, name):
+def test_check_has_nothing_to_say_of_probabilities(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
     values, source = FINE[name]
     monkeypatch.chdir(tmp_path)
     write(tmp_path, values, source)
     assert check(capsys)[:2] == (0, [])
 
 
-def test_only_the_channels_that_are_segmented_must_be_probabilities():
+def test_only_the_channels_that_are_segmented_must_be_probabilities() -> None:
     values = np.stack([UNIT, UNIT - 9])
     box = Box.of_shape(SHAPE, (5, 6, 7))
     check_probability(values, box, [0], "v")
@@ -141,7 +148,9 @@ IMAGES = {
 
 
 @pytest.mark.parametrize("name", IMAGES)
-def test_check_says_how_images_reach_the_network(tmp_path, monkeypatch, capsys, name):
+def test_check_says_how_images_reach_the_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
     values, found, way = IMAGES[name]
     monkeypatch.chdir(tmp_path)
     write_inputs(tmp_path)
@@ -152,7 +161,9 @@ def test_check_says_how_images_reach_the_network(tmp_path, monkeypatch, capsys, 
     assert warnings == [] if found is None else (found in warnings[0] and way in warnings[0])
 
 
-def test_full_depths_are_said_without_alarm(tmp_path, monkeypatch, capsys):
+def test_full_depths_are_said_without_alarm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     write_inputs(tmp_path)
     write(tmp_path, GREY.astype(np.uint16) * 257, inference=CONFIG["inference"])
@@ -162,7 +173,9 @@ def test_full_depths_are_said_without_alarm(tmp_path, monkeypatch, capsys):
 
 
 @given(st.tuples(*[st.integers(1, 300)] * 3), st.tuples(*[st.integers(-50, 50)] * 3), st.tuples(*[st.integers(1, 64)] * 3))
-def test_boxes_are_spread_over_the_region(shape, start, size):
+def test_boxes_are_spread_over_the_region(
+    shape: tuple[int, int, int], start: tuple[int, int, int], size: tuple[int, int, int]
+) -> None:
     roi = Box.of_shape(shape, start)
     boxes = spread_boxes(roi, size)
     assert 1 <= len(boxes) <= 9
@@ -173,11 +186,11 @@ def test_boxes_are_spread_over_the_region(shape, start, size):
 
 
 @pytest.mark.parametrize("values", [GREY, GREY // 8, LABELS // 20, (UNIT > 0.5) * np.uint8(255), GREY * 0 + 100])
-def test_what_does_not_look_like_labels(values):
+def test_what_does_not_look_like_labels(values: np.ndarray) -> None:
     assert not label_like([values[None]])
 
 
-MAPPINGS: dict[str, tuple[dict, Callable[[np.ndarray], np.ndarray]]] = {
+MAPPINGS: dict[str, tuple[dict[str, Any], Callable[[np.ndarray], np.ndarray]]] = {
     "range": ({"range": [-3.5, 9]}, lambda v: to_unit(v, -3.5, 9)),
     "downwards": ({"range": [200, 10]}, lambda v: to_unit(v, 200, 10)),
     "sigmoid": ({"activation": "sigmoid"}, sigmoid),
@@ -186,7 +199,7 @@ MAPPINGS: dict[str, tuple[dict, Callable[[np.ndarray], np.ndarray]]] = {
 
 @pytest.mark.parametrize("name", MAPPINGS)
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "float32", "float64"])
-def test_a_mapping_gives_the_same_bits_whatever_is_read(tmp_path, name, dtype):
+def test_a_mapping_gives_the_same_bits_whatever_is_read(tmp_path: Path, name: str, dtype: str) -> None:
     options, rule = MAPPINGS[name]
     if name == "sigmoid" and dtype[0] != "f":
         pytest.skip("only floats are logits")
@@ -208,13 +221,15 @@ def test_a_mapping_gives_the_same_bits_whatever_is_read(tmp_path, name, dtype):
     ({"range": [0, 1], "activation": "sigmoid"}, "exclude each other"),
     ({"activation": "sigmoid"}, "holds uint8, which are no logits"),
 ])  # fmt: skip
-def test_mappings_that_mean_nothing_are_refused(tmp_path, options, sentence):
+def test_mappings_that_mean_nothing_are_refused(tmp_path: Path, options: dict[str, Any], sentence: str) -> None:
     write(tmp_path, GREY)
     with pytest.raises(ConfigError, match=sentence):
         open_source(str(tmp_path / "v.h5"), "v", (8, 8, 8), options=SourceOptions.of(options))
 
 
-def test_a_config_without_a_mapping_keeps_its_params_and_one_with_it_has_others(tmp_path, monkeypatch):
+def test_a_config_without_a_mapping_keeps_its_params_and_one_with_it_has_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     params = []
     for source in (
@@ -230,6 +245,6 @@ def test_a_config_without_a_mapping_keeps_its_params_and_one_with_it_has_others(
     assert len(set(params)) == 3
 
 
-def test_a_range_of_the_wrong_form_is_refused():
+def test_a_range_of_the_wrong_form_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"source\.range"):
         normalise({"outdir": "out", "source": {"path": "v.h5", "range": [1]}, "block": [8, 8, 8]})

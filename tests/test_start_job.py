@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from snakemake.persistence import MetadataRecord
@@ -18,7 +19,7 @@ RECORDS = [
 ]
 
 
-def in_a_job(program):
+def in_a_job(program: Any) -> Any:
     """What a fresh process prints that has read start_job.py, as JSON."""
     head = "import json, runpy, sys; job = runpy.run_path('workflow/start_job.py', run_name='job')\n"
     ended = subprocess.run([sys.executable, "-c", head + program], cwd=ROOT, capture_output=True, text=True, check=False)
@@ -26,7 +27,7 @@ def in_a_job(program):
     return json.loads(ended.stdout)
 
 
-def test_records_without_the_database_are_the_same():
+def test_records_without_the_database_are_the_same() -> None:
     here = [MetadataRecord.model_validate(values) for values in RECORDS]
     program = f"""
 job["without_database"](sys.modules)
@@ -46,7 +47,7 @@ print(json.dumps([sorted(name for name in sys.modules if name in ("sqlmodel", "s
     assert checksums == {}, "records do not share their values"
 
 
-def test_the_database_itself_serves_where_its_stand_in_does_not_suffice():
+def test_the_database_itself_serves_where_its_stand_in_does_not_suffice() -> None:
     program = """
 def fail(*args, **values):
     raise TypeError("asked for more than there is")
@@ -59,7 +60,7 @@ print(json.dumps([issubclass(MetadataRecord, sqlmodel.SQLModel), db.DbPersistenc
     assert in_a_job(program) == [True, "DbPersistence"]
 
 
-def test_what_is_loaded_later_is_whole():
+def test_what_is_loaded_later_is_whole() -> None:
     program = """
 job["load_later"](sys.modules)
 before = "urllib3" in sys.modules

@@ -12,6 +12,7 @@ import sys
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,14 +37,14 @@ SMALL = {
 }
 
 
-def ended_process():
+def ended_process() -> Any:
     """The number of a process that has ended and was waited for."""
     done = subprocess.Popen([sys.executable, "-c", ""])
     done.wait()
     return done.pid
 
 
-def part(folder, process, token, age=0.0, name="0.shard"):
+def part(folder: Any, process: Any, token: Any, age: float = 0.0, name: str = "0.shard") -> Any:
     path = folder / f".{name}.{process}.{token}.part"
     path.write_bytes(b"half")
     when = time.time() - age
@@ -51,11 +52,11 @@ def part(folder, process, token, age=0.0, name="0.shard"):
     return path
 
 
-def token(machine=None, boot=None):
+def token(machine: Any = None, boot: Any = None) -> str:
     return f"{machine or processes.machine()}{boot or processes.boot()}{secrets.token_hex(4)}"
 
 
-def test_names_tell_who_writes(tmp_path):
+def test_names_tell_who_writes(tmp_path: Path) -> None:
     path = temporary_name(tmp_path / "0.up.h5")
     named = stale_files.PART.fullmatch(path.name)
     assert (named["name"], int(named["process"])) == ("0.up.h5", os.getpid())
@@ -64,7 +65,7 @@ def test_names_tell_who_writes(tmp_path):
 
 
 @pytest.mark.slow
-def test_only_what_nobody_writes_is_removed(tmp_path):
+def test_only_what_nobody_writes_is_removed(tmp_path: Path) -> None:
     folder, gone, alive = tmp_path / "merge" / "1", ended_process(), os.getpid()
     folder.mkdir(parents=True)
     long_ago = 3 * 86400.0
@@ -97,7 +98,7 @@ def test_only_what_nobody_writes_is_removed(tmp_path):
     assert (folder / ".d.1.0a1b2c3d.part").is_dir()
 
 
-def test_what_is_written_now_stays(tmp_path):
+def test_what_is_written_now_stays(tmp_path: Path) -> None:
     with atomic_path(tmp_path / "x") as temporary:
         temporary.write_bytes(b"half")
         assert remove_abandoned(tmp_path).files == 0
@@ -105,19 +106,19 @@ def test_what_is_written_now_stays(tmp_path):
 
 
 @pytest.fixture
-def out(tmp_path, monkeypatch):
+def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "out").mkdir()
     return "out"
 
 
-def hold(out, **values):
+def hold(out: str, **values: Any) -> Holder:
     holder = replace(Holder.here(), **values)
     Path(out, lock.NAME).write_text(json.dumps(asdict(holder)))
     return holder
 
 
-def test_taken_and_given_back(out):
+def test_taken_and_given_back(out: str) -> None:
     assert lock.take(out)
     assert lock.held(out) == replace(Holder.here(), since=lock.held(out).since)
     assert not lock.take(out), "a second run of this directory is Snakemake's to judge"
@@ -139,7 +140,7 @@ DEAD = {
 
 
 @pytest.mark.parametrize("name", LIVE)
-def test_a_live_run_is_named(out, name):
+def test_a_live_run_is_named(out: str, name: str) -> None:
     holder = hold(out, **LIVE[name])
     with pytest.raises(RunError, match=rf"process {holder.process} on {holder.host} .*works on out: .*delete out/{lock.NAME}"):
         lock.take(out)
@@ -149,7 +150,7 @@ def test_a_live_run_is_named(out, name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", DEAD)
-def test_the_lock_of_a_dead_run_is_taken_over(out, name):
+def test_the_lock_of_a_dead_run_is_taken_over(out: str, name: str) -> None:
     hold(out, folder="/elsewhere", **DEAD[name] | ({"process": ended_process()} if "gone" in name else {}))
     assert lock.take(out)
     assert lock.held(out).folder == str(Path.cwd())
@@ -157,13 +158,13 @@ def test_the_lock_of_a_dead_run_is_taken_over(out, name):
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"\xff", b"[1]", b'{"host": 1}'])
-def test_a_damaged_lock_is_taken_over(out, text):
+def test_a_damaged_lock_is_taken_over(out: str, text: bytes) -> None:
     Path(out, lock.NAME).write_bytes(text)
     assert lock.take(out)
 
 
 @pytest.mark.slow
-def test_one_of_many_gets_it(out):
+def test_one_of_many_gets_it(out: str) -> None:
     """Processes of as many directories take the lock at the same time: one gets it, the others are told."""
     code = """
 import os, sys
@@ -193,7 +194,7 @@ sys.stdin.readline()
     assert all(text == "taken" or re.search("another run, process|comes and goes", text) for text in said)
 
 
-def test_dates(tmp_path):
+def test_dates(tmp_path: Path) -> None:
     paths = [str(tmp_path / name) for name in "abc"]
     for path in paths[:2]:
         write_text(path, "x")
@@ -203,7 +204,7 @@ def test_dates(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory):
+def done(tmp_path_factory: pytest.TempPathFactory) -> Any:
     flow = Flow(tmp_path_factory.mktemp("starts") / "run", (16, 16, 32), SMALL).make()
     flow.write()
     flow.run()
@@ -211,13 +212,13 @@ def done(tmp_path_factory):
 
 
 @pytest.fixture
-def copied(done, tmp_path):
+def copied(done: Any, tmp_path: Path) -> Any:
     shutil.copytree(done.folder, tmp_path / "copy", symlinks=True)
     return Flow(tmp_path / "copy", done.shape, done.config)
 
 
 @pytest.mark.slow
-def test_a_run_clears_what_killed_jobs_left(copied):
+def test_a_run_clears_what_killed_jobs_left(copied: Any) -> None:
     out = copied.folder / "out"
     assert not (out / lock.NAME).exists(), "given back"
     left = part(out / "objects", ended_process(), token())
@@ -231,7 +232,7 @@ def test_a_run_clears_what_killed_jobs_left(copied):
 
 
 @pytest.mark.slow
-def test_another_directory_is_refused(copied, tmp_path):
+def test_another_directory_is_refused(copied: Any, tmp_path: Path) -> None:
     """Both lead to the same results through a link; the same directory, and a dry run, are not refused."""
     other = Flow(tmp_path / "other", copied.shape, copied.config).make()
     other.write()
@@ -257,7 +258,7 @@ def test_another_directory_is_refused(copied, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_killed_run_does_not_stand_in_the_way(copied, tmp_path):
+def test_a_killed_run_does_not_stand_in_the_way(copied: Any, tmp_path: Path) -> None:
     other = Flow(tmp_path / "other", copied.shape, copied.config).make()
     other.write()
     (other.folder / "out").symlink_to(copied.folder / "out")
@@ -273,7 +274,7 @@ def test_a_killed_run_does_not_stand_in_the_way(copied, tmp_path):
 
 
 @pytest.mark.slow
-def test_dates_in_the_future_are_named_before_the_first_job(copied):
+def test_dates_in_the_future_are_named_before_the_first_job(copied: Any) -> None:
     targets = copied.targets()
     path, product = (copied.folder / name for name in (targets.pack(0, 0), targets.mesh_shard(0)))
     os.utime(path, (2e9, 2e9))
@@ -288,7 +289,7 @@ def test_dates_in_the_future_are_named_before_the_first_job(copied):
 
 
 @pytest.mark.slow
-def test_folders_in_the_way_are_moved_aside(copied):
+def test_folders_in_the_way_are_moved_aside(copied: Any) -> None:
     targets = copied.targets()
     table, mesh = (copied.folder / name for name in (targets.objects, targets.mesh_shard(0)))
     before = copied.digests()

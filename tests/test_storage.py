@@ -5,6 +5,9 @@ import json
 import re
 import shutil
 import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import h5py
 import pytest
@@ -22,7 +25,7 @@ InstantiatedModel = torch.nn.Sequential(torch.nn.Conv3d(1, 1, 1), torch.nn.Sigmo
 
 
 @pytest.fixture
-def server(monkeypatch):
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     with S3Server() as started:
         started.client().create_bucket(Bucket="lab")
         started.requests.clear()
@@ -31,13 +34,13 @@ def server(monkeypatch):
         yield started
 
 
-def options(server):
+def options(server: Any) -> Any:
     """What profiles/kubernetes says of storage; no local copies are kept."""
     storage = ("--default-storage-provider", "s3", "--default-storage-prefix", "s3://lab/run")
     return (*storage, "--storage-s3-endpoint-url", server.url, "--ignore-incomplete")
 
 
-def thousand_blocks(folder):
+def thousand_blocks(folder: Path) -> Any:
     """A config of 10 x 10 x 10 blocks, of which nothing will be computed."""
     flow = Flow(folder)
     folder.mkdir()
@@ -50,7 +53,7 @@ def thousand_blocks(folder):
     return flow
 
 
-def test_dry_run_of_a_thousand_blocks(server, tmp_path):
+def test_dry_run_of_a_thousand_blocks(server: Any, tmp_path: Path) -> None:
     """One listing tells all: a request per thousand objects, and one for the info of each layer."""
     flow = thousand_blocks(tmp_path / "run")
     plan = flow.plan()
@@ -75,22 +78,22 @@ def test_dry_run_of_a_thousand_blocks(server, tmp_path):
     assert server.requests.total() <= len(known) / 100, server.requests
 
 
-def share(server, known):
+def share(server: Any, known: Any) -> None:
     """Leave what a head leaves at the end of a run."""
-    etags = {}
+    etags: dict[str, Any] = {}
     for etag, fingerprint in known.items():
         etags.setdefault(fingerprint, []).append(etag)
     server.client().put_object(Bucket="lab", Key="run/out/logs/records.json", Body=json.dumps(etags).encode())
 
 
-def remember(folder, known):
+def remember(folder: Path, known: Any) -> None:
     """Note what a head notes that has read the records before."""
     name = hashlib.sha256(b"s3://lab/run/out").hexdigest()[:16]
     (folder / ".connectomake").mkdir(exist_ok=True)
     (folder / f".connectomake/records-{name}.json").write_text(json.dumps(known))
 
 
-def test_a_head_without_notes_reads_each_record_once(server, tmp_path):
+def test_a_head_without_notes_reads_each_record_once(server: Any, tmp_path: Path) -> None:
     flow = Flow(tmp_path / "run").make()
     flow.config = flow.with_values(block=[32, 32, 64], chunk=[16, 16, 32])
     flow.write()
@@ -104,18 +107,18 @@ def test_a_head_without_notes_reads_each_record_once(server, tmp_path):
     assert server.requests == {"list": 1, "get": infos}
 
 
-def flow_with(flow, **values):
+def flow_with(flow: Flow, **values: Any) -> Any:
     flow.write(flow.with_values(**values), "changed.yaml")
     return flow
 
 
-def test_dry_run_before_anything_is_made(server, tmp_path):
+def test_dry_run_before_anything_is_made(server: Any, tmp_path: Path) -> None:
     flow = thousand_blocks(tmp_path / "run")
     assert job_counts(flow.run("-n", *options(server)))["affinity"] == 1000
     assert server.requests == {"list": 1}
 
 
-def test_a_run_in_a_bucket(server, tmp_path):
+def test_a_run_in_a_bucket(server: Any, tmp_path: Path) -> None:
     """Made here, kept there: the same bits; a second head without any notes finds all done, or what a change asks for."""
     flow = Flow(tmp_path / "run").make()
     flow.config = flow.with_values(block=[32, 32, 64], chunk=[16, 16, 32])
@@ -145,12 +148,12 @@ def test_a_run_in_a_bucket(server, tmp_path):
     assert jobs <= 4 * len(stored(server))
 
 
-def stored(server):
+def stored(server: Any) -> list[Any]:
     pages = server.client().get_paginator("list_objects_v2").paginate(Bucket="lab")
     return [item["Key"] for page in pages for item in page.get("Contents", ())]
 
 
-def download(server, folder):
+def download(server: Any, folder: Path) -> None:
     for key in stored(server):
         path = folder / key.removeprefix("run/")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -164,7 +167,7 @@ def download(server, folder):
         ({"HEAD"}, "refuses to tell of s3://lab/run/out/.* credentials have expired; renew them and rerun"),
     ],
 )
-def test_credentials_that_expire_while_a_run_is_at_work(server, tmp_path, methods, says):
+def test_credentials_that_expire_while_a_run_is_at_work(server: Any, tmp_path: Path, methods: set[str], says: str) -> None:
     flow = Flow(tmp_path / "run").make()
     flow.config = flow.with_values(block=[32, 32, 64], chunk=[16, 16, 32], meshes__enabled=False)
     flow.write()

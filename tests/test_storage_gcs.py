@@ -2,6 +2,9 @@
 
 import os
 import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +16,7 @@ STORAGE = ("--default-storage-provider", "gcs", "--default-storage-prefix", "gs:
 
 
 @pytest.fixture
-def server(monkeypatch):
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     if PLUGINS:
         monkeypatch.syspath_prepend(PLUGINS)
         monkeypatch.setenv("PYTHONPATH", os.pathsep.join(f for f in (PLUGINS, os.environ.get("PYTHONPATH")) if f))
@@ -26,7 +29,7 @@ def server(monkeypatch):
         yield started
 
 
-def test_a_run_in_googles_storage(server, tmp_path):
+def test_a_run_in_googles_storage(server: Any, tmp_path: Path) -> None:
     flow = Flow(tmp_path / "run").make()
     flow.config = flow.with_values(block=[32, 32, 64], chunk=[16, 16, 32])
     flow.write()
@@ -50,7 +53,7 @@ def test_a_run_in_googles_storage(server, tmp_path):
     assert "components" not in changed
 
 
-def download(folder, flow):
+def download(folder: Path, flow: Flow) -> None:
     from google.cloud import storage
 
     for blob in storage.Client().list_blobs("lab"):
@@ -61,7 +64,7 @@ def download(folder, flow):
         shutil.copy(flow.folder / name, folder)
 
 
-def test_a_bucket_that_is_not_there(server, tmp_path):
+def test_a_bucket_that_is_not_there(server: Any, tmp_path: Path) -> None:
     flow = Flow(tmp_path / "run").make()
     flow.write()
     options = [word.replace("gs://lab/run", "gs://nobucket/run") for word in STORAGE]

@@ -7,6 +7,7 @@ import re
 import threading
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -43,7 +44,7 @@ STILL = AugmentSpec(
 LABELS = arrays.arrays(np.uint32, st.tuples(*[st.integers(2, 6)] * 3), elements=st.sampled_from([0, 1, 2, 3, 0xFFFFFFFF]))
 
 
-def tissue(shape=(24, 20, 22), seed=0):
+def tissue(shape: tuple[int, int, int] = (24, 20, 22), seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Cubes of 7 voxels with dark walls: image (z, y, x) uint8 and labels from 1, walls 0."""
     rng = np.random.default_rng(seed)
     z, y, x = (np.arange(n) for n in shape)
@@ -53,17 +54,23 @@ def tissue(shape=(24, 20, 22), seed=0):
     return image.astype(np.uint8), np.where(wall, 0, number).astype(np.uint32)
 
 
-def volume(**kwargs):
+def volume(**kwargs: Any) -> TrainingVolume:
     return TrainingVolume("volume", *tissue(), **kwargs)
 
 
-def spec_of(**kwargs):
+def spec_of(**kwargs: Any) -> TrainingSpec:
     network = {"widths": [4, 6], "pooling": [2, 2, 2], "variant": "rsunet3"}
-    values = {"patch": (8, 8, 8), "offsets": offsets_of([1, 3]), "network": network, "augment": STILL, "steps": 4}
+    values: dict[str, Any] = {
+        "patch": (8, 8, 8),
+        "offsets": offsets_of([1, 3]),
+        "network": network,
+        "augment": STILL,
+        "steps": 4,
+    }
     return TrainingSpec(**values | kwargs)
 
 
-def config_of(folder, **changes):
+def config_of(folder: Path, **changes: Any) -> str:
     image, labels = tissue()
     with h5py.File(folder / "volume.h5", "w") as file:
         file["raw"], file["labels"] = image, labels
@@ -85,13 +92,13 @@ def config_of(folder, **changes):
     return str(path)
 
 
-def in_patch(position, shape):
+def in_patch(position: tuple[int, int, int], shape: tuple[int, int, int]) -> bool:
     return all(0 <= p < n for p, n in zip(position, shape, strict=True))
 
 
 @settings(max_examples=50, deadline=None)
 @given(LABELS, st.sampled_from([(1, 0, 0), (0, 1, 0), (0, 0, 1), (2, 0, 0), (0, 1, 1)]))
-def test_affinities_are_those_of_the_definition(labels, offset):
+def test_affinities_are_those_of_the_definition(labels: np.ndarray, offset: tuple[int, int, int]) -> None:
     classes, weights = affinities(labels, (offset,), 0)
     for v in np.ndindex(labels.shape):
         lower = tuple(p - o for p, o in zip(v, offset, strict=True))
@@ -103,7 +110,7 @@ def test_affinities_are_those_of_the_definition(labels, offset):
 
 @settings(max_examples=50, deadline=None)
 @given(LABELS)
-def test_classes_weigh_the_same(labels):
+def test_classes_weigh_the_same(labels: np.ndarray) -> None:
     classes, weights = affinities(labels, ((0, 0, 1),), 0)
     known = classes != UNKNOWN
     share = (classes[known] == JOINED).mean() if known.any() else 0
@@ -114,7 +121,7 @@ def test_classes_weigh_the_same(labels):
 
 @settings(max_examples=50, deadline=None)
 @given(LABELS, st.integers(0, 2))
-def test_erosion_takes_voxels_beside_another_label(labels, steps):
+def test_erosion_takes_voxels_beside_another_label(labels: np.ndarray, steps: int) -> None:
     expected = labels
     for _ in range(steps):
         before, expected = expected, expected.copy()
@@ -128,7 +135,9 @@ def test_erosion_takes_voxels_beside_another_label(labels, steps):
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 @pytest.mark.parametrize("signs", list(itertools.product((1, -1), repeat=3)))
-def test_flips_and_transposes_copy_voxels_and_change_the_affinities(order, signs):
+def test_flips_and_transposes_copy_voxels_and_change_the_affinities(
+    order: tuple[int, int, int], signs: tuple[int, int, int]
+) -> None:
     image, labels = tissue((8, 8, 8))
     out, out_labels = np.empty((8, 8, 8), np.float32), np.empty((8, 8, 8), np.uint32)
     still, none = np.zeros((8, 2)), np.zeros((3, 1, 1, 1))
@@ -148,7 +157,7 @@ def test_flips_and_transposes_copy_voxels_and_change_the_affinities(order, signs
 
 
 @pytest.mark.slow
-def test_beyond_the_volume_the_image_is_mirrored_and_nothing_is_learned():
+def test_beyond_the_volume_the_image_is_mirrored_and_nothing_is_learned() -> None:
     image, labels = tissue((8, 8, 8))
     out, out_labels = np.empty((12, 12, 12), np.float32), np.empty((12, 12, 12), np.uint32)
     still, none = np.zeros((12, 2)), np.zeros((3, 1, 1, 1))
@@ -157,7 +166,7 @@ def test_beyond_the_volume_the_image_is_mirrored_and_nothing_is_learned():
     np.testing.assert_array_equal(out_labels, np.pad(labels, 2, constant_values=IGNORE))
 
 
-def test_a_shifted_section_moves_in_the_image_alone_or_with_all_after_it():
+def test_a_shifted_section_moves_in_the_image_alone_or_with_all_after_it() -> None:
     image, labels = tissue((8, 8, 8))
     out, out_labels = np.empty((8, 8, 8), np.float32), np.empty((8, 8, 8), np.uint32)
     shifts, none, still = np.zeros((8, 2)), np.zeros((3, 1, 1, 1)), np.zeros((8, 2))
@@ -172,7 +181,7 @@ def test_a_shifted_section_moves_in_the_image_alone_or_with_all_after_it():
     np.testing.assert_array_equal(out[3:, :, :6], image[3:, :, 2:])
 
 
-def test_zoom_and_turns_keep_image_and_labels_together():
+def test_zoom_and_turns_keep_image_and_labels_together() -> None:
     image, labels = tissue((40, 40, 40))
     image = np.where(labels == 0, 0, 200).astype(np.uint8)
     rng = np.random.default_rng(0)
@@ -187,7 +196,7 @@ def test_zoom_and_turns_keep_image_and_labels_together():
 
 
 @pytest.mark.parametrize("name", ["brightness", "contrast", "gamma", "noise", "blur", "cut_out", "missing", "section_jitter"])
-def test_each_variation_of_grey_changes_the_image_when_on_and_only_then(name):
+def test_each_variation_of_grey_changes_the_image_when_on_and_only_then(name: str) -> None:
     image = (tissue((12, 12, 12))[0] / 255).astype(np.float32)
     np.testing.assert_allclose(augment_intensity(image.copy(), STILL, np.random.default_rng(1)), image, atol=1e-6)
     varied = augment_intensity(image.copy(), replace(STILL, **{name: 1.0}), np.random.default_rng(1))
@@ -197,7 +206,7 @@ def test_each_variation_of_grey_changes_the_image_when_on_and_only_then(name):
     assert np.abs(varied - image).max() > 0.01
 
 
-def halves():
+def halves() -> tuple[np.ndarray, np.ndarray]:
     """Two objects of the same grey with a dark wall of two voxels between: image (z, y, x) and labels 5 and 9, wall 0."""
     labels = np.full((30, 30, 30), 5, np.uint32)
     labels[:, :, 16:] = 9
@@ -205,7 +214,7 @@ def halves():
     return np.where(labels == BOUNDARY, 0.2, 0.6).astype(np.float32), labels
 
 
-def test_tinted_objects_are_darker_or_brighter_as_a_whole():
+def test_tinted_objects_are_darker_or_brighter_as_a_whole() -> None:
     image, labels = halves()
     steps = []
     for seed in range(20):
@@ -219,7 +228,7 @@ def test_tinted_objects_are_darker_or_brighter_as_a_whole():
     assert min(steps) < 0 < max(steps)
 
 
-def test_membranes_fade_in_places_of_some_tinted_samples():
+def test_membranes_fade_in_places_of_some_tinted_samples() -> None:
     image, labels = halves()
     faded = []
     for seed in range(20):
@@ -234,7 +243,9 @@ def test_membranes_fade_in_places_of_some_tinted_samples():
 @pytest.mark.slow
 @pytest.mark.parametrize("start", [(0, 0, 0), (1, 2, 3), (-1, 0, 0), (0, 0, 5)])
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
-def test_a_patch_that_is_only_turned_is_copied_as_it_would_be_resampled(order, start):
+def test_a_patch_that_is_only_turned_is_copied_as_it_would_be_resampled(
+    order: tuple[int, int, int], start: tuple[int, int, int]
+) -> None:
     image, labels = tissue((10, 11, 12))
     patch = tuple(np.array((4, 6, 8))[list(order)])
     matrix = np.eye(3)[:, order] * (1, -1, -1)
@@ -251,7 +262,7 @@ def test_a_patch_that_is_only_turned_is_copied_as_it_would_be_resampled(order, s
     assert _as_cut(image.shape, centre + 0.25, matrix, patch) is None
 
 
-def test_bends_are_interpolated_between_control_points():
+def test_bends_are_interpolated_between_control_points() -> None:
     image, labels = tissue((20, 22, 24))
     patch, rng = (9, 10, 12), np.random.default_rng(4)
     bend, centre, matrix = rng.normal(0, 2, (3, 3, 2, 4)), np.array((9.5, 10.2, 12.1)), np.eye(3) + rng.normal(0, 0.1, (3, 3))
@@ -266,19 +277,19 @@ def test_bends_are_interpolated_between_control_points():
     np.testing.assert_allclose(out, expected, atol=1e-3)
 
 
-def test_what_takes_membranes_away_is_the_grey_closing():
+def test_what_takes_membranes_away_is_the_grey_closing() -> None:
     image = np.random.default_rng(2).random((9, 12, 7)).astype(np.float32)
     np.testing.assert_array_equal(_closed(image), grey_closing(image, MEMBRANE))
 
 
-def test_without_tint_nothing_is_drawn_so_earlier_trainings_come_out_the_same():
+def test_without_tint_nothing_is_drawn_so_earlier_trainings_come_out_the_same() -> None:
     image, labels = halves()
     rng = np.random.default_rng(3)
     assert shift_object_intensity(image, labels, STILL, rng) is image
     assert rng.random() == np.random.default_rng(3).random()
 
 
-def test_voxels_to_be_ignored_keep_their_grey():
+def test_voxels_to_be_ignored_keep_their_grey() -> None:
     image, labels = halves()
     labels[:, :, 16:] = IGNORE
     for seed in range(5):
@@ -286,7 +297,7 @@ def test_voxels_to_be_ignored_keep_their_grey():
         np.testing.assert_allclose(tinted[..., -4:], image[..., -4:], atol=1e-6)
 
 
-def test_blur_keeps_the_sum_inside():
+def test_blur_keeps_the_sum_inside() -> None:
     image = np.zeros((15, 15, 15), np.float32)
     image[7, 7, 7] = 1
     soft = blur(image, 1.0)
@@ -294,7 +305,7 @@ def test_blur_keeps_the_sum_inside():
     assert soft[7, 7, 7] == pytest.approx((1 / 2.5066) ** 3, rel=0.02)
 
 
-def test_a_sample_depends_on_seed_and_number_alone():
+def test_a_sample_depends_on_seed_and_number_alone() -> None:
     spec = spec_of(augment=AugmentSpec(rotate=0.5, zoom=0.2, bend=1, tint=0.5))
     samples = [Sampler([volume()], spec).sample(n) for n in range(4)]
     again = Sampler([volume()], spec)
@@ -308,7 +319,7 @@ def test_a_sample_depends_on_seed_and_number_alone():
     assert not np.array_equal(other.image, samples[0].image)
 
 
-def test_held_out_boxes_are_validated_on_and_never_learned():
+def test_held_out_boxes_are_validated_on_and_never_learned() -> None:
     held = Box((8, 0, 0), (24, 20, 22))
     known = volume(held_out=(held,))
     sampler = Sampler([known], spec_of())
@@ -318,15 +329,15 @@ def test_held_out_boxes_are_validated_on_and_never_learned():
     assert all((s.classes != UNKNOWN).any() for s in samples)
 
 
-def test_all_volumes_are_drawn_from():
+def test_all_volumes_are_drawn_from() -> None:
     bright, dark = (TrainingVolume(n, np.full((16, 16, 16), v, np.uint8), np.ones((16, 16, 16), np.uint32))
                     for n, v in (("a", 255), ("b", 0)))  # fmt: skip
     sampler = Sampler([bright, dark], spec_of())
     assert {float(sampler.sample(n).image.mean()) for n in range(20)} == {0.0, 1.0}
 
 
-def test_prefetch_keeps_the_order_and_raises_what_was_raised():
-    def make(number):
+def test_prefetch_keeps_the_order_and_raises_what_was_raised() -> None:
+    def make(number: int) -> int:
         if number == 3:
             raise RunError("no more")
         return number
@@ -339,10 +350,10 @@ def test_prefetch_keeps_the_order_and_raises_what_was_raised():
         prefetch.close()
 
 
-def test_prefetch_hands_out_in_order_what_is_made_in_any():
+def test_prefetch_hands_out_in_order_what_is_made_in_any() -> None:
     ready = [threading.Event() for _ in range(3)]
 
-    def make(number):
+    def make(number: int) -> int:
         if number < 2:
             assert ready[number + 1].wait(10)  # the later ones are ready first
         ready[number].set()
@@ -356,24 +367,24 @@ def test_prefetch_hands_out_in_order_what_is_made_in_any():
 @pytest.mark.parametrize(
     "path", sorted((Path(__file__).parent.parent / "configs/training").glob("*.yaml")), ids=lambda p: p.stem
 )
-def test_shipped_trainings_are_valid(path):
+def test_shipped_trainings_are_valid(path: Path) -> None:
     spec = TrainingSpec.from_config(load_training(str(path)))
     assert spec.steps > 0
 
 
-def trained(folder, **changes):
+def trained(folder: Path, **changes: Any) -> dict[str, Any]:
     folder.mkdir(exist_ok=True)
     path = train_from_config(config_of(folder, **changes), lambda line: None)
     return torch.load(path, weights_only=True)["state_dict"]
 
 
-def rows_of(folder):
+def rows_of(folder: Path) -> list[Any]:
     with (folder / "out/log.csv").open() as file:
         return [{k: v for k, v in row.items() if k not in ("seconds", "waited")} for row in csv.DictReader(file)]
 
 
 @pytest.mark.slow
-def test_the_number_of_workers_changes_no_bit_and_may_change_on_the_way(tmp_path):
+def test_the_number_of_workers_changes_no_bit_and_may_change_on_the_way(tmp_path: Path) -> None:
     one, three = (trained(tmp_path / str(n), workers=n, batch=2) for n in (1, 3))
     assert all(torch.equal(one[key], three[key]) for key in one)
     assert trained(tmp_path / "1", workers=2, batch=2, steps=8).keys() == one.keys()
@@ -386,14 +397,14 @@ class Killed(Exception):
 @pytest.mark.slow
 @pytest.mark.parametrize("autocast", ["none", "bfloat16"])
 @pytest.mark.parametrize("batch", [1, 2])
-def test_a_killed_training_goes_on_to_the_same_bits(tmp_path, autocast, batch):
+def test_a_killed_training_goes_on_to_the_same_bits(tmp_path: Path, autocast: str, batch: int) -> None:
     whole = trained(tmp_path / "whole", autocast=autocast, batch=batch)
     (tmp_path / "cut").mkdir()
     config = load_training(config_of(tmp_path / "cut", autocast=autocast, batch=batch))
 
     for stop in (2, 5, 6):  # before the first checkpoint, between two, at one
 
-        def kill(step, *_, stop=stop):
+        def kill(step: Any, *_: Any, stop: int = stop) -> None:
             if step == stop:
                 raise Killed
 
@@ -406,15 +417,15 @@ def test_a_killed_training_goes_on_to_the_same_bits(tmp_path, autocast, batch):
     assert rows_of(tmp_path / "whole") == rows_of(tmp_path / "cut")
 
 
-def test_the_seed_decides(tmp_path):
+def test_the_seed_decides(tmp_path: Path) -> None:
     first, again, other = (trained(tmp_path / n, seed=s, steps=2) for n, s in (("a", 0), ("b", 0), ("c", 1)))
     assert all(torch.equal(first[n], again[n]) for n in first)
     assert not all(torch.equal(first[n], other[n]) for n in first)
 
 
 @pytest.mark.slow
-def test_it_learns_and_leaves_weights_log_and_pictures(tmp_path):
-    said = []
+def test_it_learns_and_leaves_weights_log_and_pictures(tmp_path: Path) -> None:
+    said: list[Any] = []
     still = asdict(STILL)
     config = config_of(tmp_path, steps=60, augment=still, optimizer={"learning_rate": 0.02, "warm_up": 5, "average": 0.9})
     path = train_from_config(config, said.append)
@@ -436,7 +447,7 @@ def test_it_learns_and_leaves_weights_log_and_pictures(tmp_path):
     assert {v.dtype for v in network.module.parameters()} == {torch.float32}
 
 
-def test_it_begins_with_the_weights_of_an_earlier_training(tmp_path):
+def test_it_begins_with_the_weights_of_an_earlier_training(tmp_path: Path) -> None:
     trained(tmp_path / "earlier", steps=3)
     still = {"optimizer": {"learning_rate": 1e-12, "warm_up": 0, "weight_decay": 0}, "steps": 1}
     trained(tmp_path / "later", seed=9, initial_weights=str(tmp_path / "earlier/out/all_channels.pt"), **still)
@@ -447,7 +458,7 @@ def test_it_begins_with_the_weights_of_an_earlier_training(tmp_path):
             torch.testing.assert_close(later, value, rtol=0, atol=1e-9)
 
 
-def test_channels_that_a_file_lacks_begin_at_zero(tmp_path):
+def test_channels_that_a_file_lacks_begin_at_zero(tmp_path: Path) -> None:
     earlier = trained(tmp_path / "earlier", steps=3)
     still = {"optimizer": {"learning_rate": 1e-12, "warm_up": 0, "weight_decay": 0}, "steps": 1}
     later = trained(tmp_path / "later", seed=9, initial_weights=str(tmp_path / "earlier/out/weights.pt"), **still)
@@ -459,7 +470,7 @@ def test_channels_that_a_file_lacks_begin_at_zero(tmp_path):
     assert max(last.weight[3:].abs().max(), last.bias[3:].abs().max()) < 1e-9
 
 
-def test_steps_may_be_changed_and_the_checkpoint_says_so(tmp_path):
+def test_steps_may_be_changed_and_the_checkpoint_says_so(tmp_path: Path) -> None:
     trained(tmp_path, steps=3)
     trained(tmp_path, steps=5)
     checkpoint = torch.load(tmp_path / "out/checkpoint.pt", weights_only=True)
@@ -467,7 +478,7 @@ def test_steps_may_be_changed_and_the_checkpoint_says_so(tmp_path):
     assert checkpoint["learner"]["step"] == 5
 
 
-def test_a_damaged_or_foreign_checkpoint_is_refused(tmp_path):
+def test_a_damaged_or_foreign_checkpoint_is_refused(tmp_path: Path) -> None:
     trained(tmp_path, steps=3)
     with pytest.raises(RunError, match=r"made with other settings; delete .*out to begin anew"):
         trained(tmp_path, steps=3, seed=5)
@@ -476,7 +487,7 @@ def test_a_damaged_or_foreign_checkpoint_is_refused(tmp_path):
         trained(tmp_path, steps=3)
 
 
-def changed(folder, key, value):
+def changed(folder: Path, key: str, value: Any) -> str:
     import yaml
 
     config = yaml.safe_load(Path(config_of(folder)).read_text())
@@ -519,7 +530,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_wrong_input_is_told_in_one_sentence(tmp_path, name):
+def test_wrong_input_is_told_in_one_sentence(tmp_path: Path, name: str) -> None:
     key, value, error, text = WRONG[name]
     if name == "cuda" and torch.cuda.is_available():
         pytest.skip("there is a CUDA device")
@@ -549,7 +560,7 @@ def test_wrong_input_is_told_in_one_sentence(tmp_path, name):
 
 
 @pytest.mark.parametrize("part", ["image", "labels"])
-def test_gaps_of_a_stack_are_named_with_the_key_of_the_volume(tmp_path, part):
+def test_gaps_of_a_stack_are_named_with_the_key_of_the_volume(tmp_path: Path, part: str) -> None:
     stack = tmp_path / part
     stack.mkdir()
     for z, section in enumerate(tissue()[part == "labels"].astype(np.uint8)):
@@ -559,7 +570,7 @@ def test_gaps_of_a_stack_are_named_with_the_key_of_the_volume(tmp_path, part):
     with pytest.raises(SourceError, match=rf"gaps: 5 missing .* or set volumes\[0\].{part}.missing_sections: blank to read"):
         train_from_config(path, lambda line: None)
     changed(tmp_path, f"volumes.0.{part}", {"path": str(stack), "missing_sections": "blank"})
-    told = []
+    told: list[Any] = []
     (volume,) = open_volumes(load_training(path), told.append)
     assert not getattr(volume, part)[5].any()
     assert f"1 of 24 sections of {stack} missing, read as zeros (volumes[0].{part}.missing_sections: blank)" in told[0]
@@ -567,7 +578,7 @@ def test_gaps_of_a_stack_are_named_with_the_key_of_the_volume(tmp_path, part):
 
 @pytest.mark.parametrize("span", [None, [10, 200]])
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16", "uint32", "float32"])
-def test_training_and_inference_see_the_same_image(tmp_path, dtype, span):
+def test_training_and_inference_see_the_same_image(tmp_path: Path, dtype: str, span: list[int] | None) -> None:
     """Bit for bit, without augmentation: patches to validate on."""
     from connectomake.inference.context import scale_into
     from connectomake.sources import SourceOptions, open_source
@@ -592,7 +603,9 @@ def test_training_and_inference_see_the_same_image(tmp_path, dtype, span):
 
 
 @pytest.mark.slow
-def test_a_loss_that_is_not_finite_ends_the_training_and_the_checkpoint_stays(tmp_path, monkeypatch):
+def test_a_loss_that_is_not_finite_ends_the_training_and_the_checkpoint_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = config_of(tmp_path)
     train_from_config(path, lambda line: None)
     kept = (tmp_path / "out/checkpoint.pt").read_bytes(), (tmp_path / "out/weights.pt").read_bytes()
@@ -603,32 +616,32 @@ def test_a_loss_that_is_not_finite_ends_the_training_and_the_checkpoint_stays(tm
     assert kept == ((tmp_path / "out/checkpoint.pt").read_bytes(), (tmp_path / "out/weights.pt").read_bytes())
 
 
-def test_what_the_network_will_see_is_said_before_the_first_step(tmp_path):
-    lines = []
+def test_what_the_network_will_see_is_said_before_the_first_step(tmp_path: Path) -> None:
+    lines: list[Any] = []
     train_from_config(config_of(tmp_path), lines.append)
     assert re.search(
         r"volumes\[0\] .*which the network sees as 0[.\d]* to [.\d]+; \d+ objects in \d+ % of the voxels", lines[0]
     )
 
 
-def test_label_0_is_ignored_or_boundary():
+def test_label_0_is_ignored_or_boundary() -> None:
     raw = np.array([[[0, 7, 1 << 40]]], np.uint64)
     assert as_labels(raw, "ignore").tolist() == [[[int(IGNORE), 2, 3]]]
     assert as_labels(raw, "boundary").tolist() == [[[0, 2, 3]]]
 
 
-def test_image_and_labels_of_different_shape_are_refused():
+def test_image_and_labels_of_different_shape_are_refused() -> None:
     with pytest.raises(RunError, match=r"shape \[2, 2, 2\], its labels \[2, 2, 3\]"):
         TrainingVolume("v", np.zeros((2, 2, 2), np.uint8), np.zeros((2, 2, 3), np.uint32))
 
 
-def test_the_report_tells_the_time_to_go():
-    said = []
+def test_the_report_tells_the_time_to_go() -> None:
+    said: list[Any] = []
     reporter(said.append)(50, 100, 0.5, 6.0, 0.012)
     assert said == ["step 50 of 100, loss 0.5000, 6.00 s a step (1.2 % waiting for samples), 5 min to go"]
 
 
-def test_a_checkpoint_of_other_voxels_is_refused(tmp_path):
+def test_a_checkpoint_of_other_voxels_is_refused(tmp_path: Path) -> None:
     """Settings are the same, the volume was edited in place: the weights would be a mixture of both."""
     trained(tmp_path, steps=3)
     path = tmp_path / "train.yaml"
@@ -641,7 +654,7 @@ def test_a_checkpoint_of_other_voxels_is_refused(tmp_path):
     train_from_config(str(path), lambda line: None)
 
 
-def test_an_edited_volume_is_another_lesson(tmp_path, monkeypatch):
+def test_an_edited_volume_is_another_lesson(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from connectomake.planning.training_inputs import changed_inputs
     from connectomake.train_from_config import load_training
 

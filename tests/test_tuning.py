@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from snakemake import __version__
@@ -62,7 +63,7 @@ rule grouped:
 """
 
 
-def run(folder, *options, tuned):
+def run(folder: Any, *options: Any, tuned: Any) -> Any:
     words = [sys.executable, "-m", "snakemake", "--cores", "2", "--config", f"tuned={int(tuned)}", "--nocolor", *options]
     path = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False, env=os.environ | path)
@@ -83,7 +84,7 @@ RUNS = {
 }
 
 
-def told(output):
+def told(output: str) -> list[Any]:
     """What a dry run says of its jobs, whatever the order of jobs, lines and sets."""
     lines = [line.strip() for line in output.split("Building DAG")[1].splitlines() if "jobid" not in line]
     # empty lines and times stand between jobs that are told of in different seconds
@@ -91,7 +92,7 @@ def told(output):
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory):
+def both(tmp_path_factory: pytest.TempPathFactory) -> Any:
     made = {}
     for tuned in (False, True):
         folder = tmp_path_factory.mktemp(f"tuned{int(tuned)}")
@@ -105,23 +106,23 @@ def both(tmp_path_factory):
     return made
 
 
-def test_the_version_is_one_that_was_tried():
+def test_the_version_is_one_that_was_tried() -> None:
     assert __version__.startswith(TRIED), "look at each replacement in connectomake_snakemake.tuning, then add the version"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", [name for name in RUNS if name != "a run"])
-def test_a_tuned_graph_has_the_same_jobs_for_the_same_reasons(both, part):
+def test_a_tuned_graph_has_the_same_jobs_for_the_same_reasons(both: Any, part: str) -> None:
     assert told(both[True][part]) == told(both[False][part])
     assert ("Nothing to be done" in both[False][part]) == (part in ("finished", "a log"))
 
 
 @pytest.mark.slow
-def test_a_tuned_run_leaves_the_same_files_and_notes(both):
-    def left(folder):
+def test_a_tuned_run_leaves_the_same_files_and_notes(both: Any) -> None:
+    def left(folder: Path) -> dict[str, Any]:
         return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*.txt")}
 
-    def notes(folder):
+    def notes(folder: Path) -> dict[str, Any]:
         found = {path.name: json.loads(path.read_text()) for path in (folder / ".snakemake/metadata").iterdir()}
         return {n: {k: v for k, v in note.items() if not k.endswith("time") and k != "job_hash"} for n, note in found.items()}
 
@@ -130,7 +131,7 @@ def test_a_tuned_run_leaves_the_same_files_and_notes(both):
 
 
 @pytest.mark.slow
-def test_an_output_in_an_output_is_still_refused(tmp_path):
+def test_an_output_in_an_output_is_still_refused(tmp_path: Path) -> None:
     text = """
 from connectomake_snakemake.tuning import graph
 graph.replace()

@@ -4,8 +4,11 @@ import asyncio
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from random import Random
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from snakemake import io
@@ -19,7 +22,7 @@ RULE = SimpleNamespace(name="any", pathvars=SimpleNamespace(apply=lambda text: t
 
 
 @pytest.fixture
-def tuned_files(monkeypatch):
+def tuned_files(monkeypatch: pytest.MonkeyPatch) -> None:
     from snakemake import rules
     from snakemake.io import _IOFile
 
@@ -30,7 +33,7 @@ def tuned_files(monkeypatch):
 
 
 @pytest.mark.usefixtures("tuned_files")
-def test_a_plain_file_takes_flags_when_they_come():
+def test_a_plain_file_takes_flags_when_they_come() -> None:
     file = IOFile("a/{b}.h5", rule=RULE).apply_wildcards({"b": "7"})
     assert (str(file), type(file._file), dict(file.flags)) == ("a/7.h5", str, {})
     assert not is_flagged(file, "temp")
@@ -48,7 +51,7 @@ def test_a_plain_file_takes_flags_when_they_come():
 
 
 @pytest.mark.usefixtures("tuned_files")
-def test_a_flagged_file_keeps_its_flags():
+def test_a_flagged_file_keeps_its_flags() -> None:
     marked = AnnotatedString("a/{b}.h5")
     marked.flags["temp"] = True
     file = IOFile(marked, rule=RULE).apply_wildcards({"b": "7"})
@@ -58,23 +61,23 @@ def test_a_flagged_file_keeps_its_flags():
 
 
 @pytest.mark.parametrize("pattern", ["a/{b}.h5", "a/{b,[0-9]+}%s/{c}.{b}", "100%", "{c}", "no wildcard", "a/{ b }/x"])
-def test_patterns_are_filled_in_as_ever(pattern):
+def test_patterns_are_filled_in_as_ever(pattern: str) -> None:
     wildcards = {"b": "7", "c": "{b}"}
     assert files.filled(pattern, wildcards) == io.apply_wildcards(pattern, wildcards)
 
 
-def test_a_wildcard_without_a_value_is_named():
+def test_a_wildcard_without_a_value_is_named() -> None:
     with pytest.raises(WildcardError, match="b"):
         files.filled("a/{b}", {"c": 1})
 
 
 @pytest.mark.parametrize("name", ["", "./a", " a", "a ", "a\nb", "a//b", "a/{b c}", "a/", "<out>/a"])
-def test_odd_names_are_left_to_snakemake(name):
+def test_odd_names_are_left_to_snakemake(name: str) -> None:
     assert not files.is_ordinary(name)
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_jobs_are_layered_as_ever(seed):
+def test_jobs_are_layered_as_ever(seed: int) -> None:
     from snakemake import api  # noqa: F401  (the graph of jobs cannot be imported before it)
     from snakemake.dag import toposort
 
@@ -89,24 +92,26 @@ def test_jobs_are_layered_as_ever(seed):
         assert [set(layer) for layer in ours(dag, some)] == wanted
 
 
-def test_jobs_that_wait_for_each_other_are_left_to_snakemake():
+def test_jobs_that_wait_for_each_other_are_left_to_snakemake() -> None:
     one, two = (type("Job", (), {"pipe_group": None})() for _ in range(2))
     dag = SimpleNamespace(jobs=[one, two], _dependencies={one: {two: 0}, two: {one: 0}}, depending={one: [two], two: [one]})
     assert list(graph.layered(lambda *_: iter(["a cycle"]))(dag)) == ["a cycle"]
 
 
-def resource(name, function=None):
+def resource(name: str, function: Callable[..., Any] | None = None) -> SimpleNamespace:
     return SimpleNamespace(name=name, raw=None, is_evaluable=lambda: function is not None, _evaluator=function)
 
 
-def test_resources_are_worked_out_once_where_they_are_the_same(tmp_path):
+def test_resources_are_worked_out_once_where_they_are_the_same(tmp_path: Path) -> None:
     made = []
 
-    def expand(rule, wildcards, read, attempt, skip_evaluation=None):
+    def expand(
+        rule: SimpleNamespace, wildcards: str, read: list[str], attempt: int, skip_evaluation: None = None
+    ) -> ResourceList:
         made.append(wildcards)
         return ResourceList(fromdict={"mem_mb": attempt, "n": len(made)})
 
-    def rule(name, function):
+    def rule(name: str, function: Callable[..., Any]) -> SimpleNamespace:
         return SimpleNamespace(name=name, resources={"mem_mb": resource("mem_mb", function), "disk": resource("disk")})
 
     known = resources.Known()
@@ -130,7 +135,7 @@ def test_resources_are_worked_out_once_where_they_are_the_same(tmp_path):
     assert look(job.rule, "a", [], 1) is not look(job.rule, "b", [], 1)
 
 
-def test_at_the_end_the_graph_is_not_taken_apart():
+def test_at_the_end_the_graph_is_not_taken_apart() -> None:
     text = """
 import sys
 from connectomake_snakemake.tuning import ending
@@ -148,8 +153,8 @@ print("end")
     assert [done.stdout.split() for done in said] == [["end", "apart"], ["end"]]
 
 
-def test_a_log_or_measurements_of_an_odd_name_are_left_to_snakemake():
-    asked = []
+def test_a_log_or_measurements_of_an_odd_name_are_left_to_snakemake() -> None:
+    asked: list[Any] = []
     check = jobs.valid(asked.append)
     log, odd = IOFile("logs/{node}.log", rule=RULE), IOFile("logs//{node}.log", rule=RULE)
     log._file, odd._file = str(log), str(odd)
@@ -175,14 +180,14 @@ def test_a_log_or_measurements_of_an_odd_name_are_left_to_snakemake():
         (["a//b", "a/b/c"], True),
     ],
 )
-def test_outputs_in_outputs_are_looked_for_where_there_may_be_some(outputs, nested):
-    seen = []
+def test_outputs_in_outputs_are_looked_for_where_there_may_be_some(outputs: list[str], nested: bool) -> None:
+    seen: list[Any] = []
     look = graph.unless_nested(seen.append)
     look(SimpleNamespace(jobs=[SimpleNamespace(output=[name]) for name in outputs]))
     assert bool(seen) == nested or outputs == ["a", "a-b", "a/c"]
 
 
-def test_a_folder_tells_what_is_in_it_as_the_system_does(tmp_path, monkeypatch):
+def test_a_folder_tells_what_is_in_it_as_the_system_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "d").mkdir()
     (tmp_path / "d/there").touch()
@@ -197,10 +202,10 @@ def test_a_folder_tells_what_is_in_it_as_the_system_does(tmp_path, monkeypatch):
     assert not known.has("top")
 
 
-def test_a_folder_that_may_be_entered_but_not_listed(tmp_path, monkeypatch):
+def test_a_folder_that_may_be_entered_but_not_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "there").touch()
 
-    def refuse(path):
+    def refuse(path: str) -> None:
         raise PermissionError(13, "Permission denied", path)
 
     monkeypatch.setattr(os, "scandir", refuse)
@@ -213,13 +218,13 @@ def test_a_folder_that_may_be_entered_but_not_listed(tmp_path, monkeypatch):
 class Measures:
     """The file of measurements of a job: on a disk, in a bucket, or nowhere."""
 
-    def __init__(self, local=False, stored=False, is_storage=False):
+    def __init__(self, local: bool = False, stored: bool = False, is_storage: bool = False) -> None:
         self.local, self.stored, self.is_storage = local, stored, is_storage
 
-    async def exists_local(self):
+    async def exists_local(self) -> bool:
         return self.local
 
-    async def exists_in_storage(self):
+    async def exists_in_storage(self) -> bool:
         return self.stored
 
 
@@ -233,10 +238,10 @@ class Measures:
         (Measures(is_storage=True), False),
     ],
 )
-def test_missing_measurements_are_waited_for_by_nobody(wanted, seen):
+def test_missing_measurements_are_waited_for_by_nobody(wanted: Measures, seen: bool) -> None:
     asked = []
 
-    async def finish(job, **others):
+    async def finish(job: Any, **others: Any) -> None:
         asked.append((bool(job.benchmark), others))
         if not others["error"]:
             raise OSError("full")
@@ -253,11 +258,11 @@ def test_missing_measurements_are_waited_for_by_nobody(wanted, seen):
     assert job.benchmark is wanted
 
 
-def test_edges_of_files_in_a_bucket_stay_sets(monkeypatch):
+def test_edges_of_files_in_a_bucket_stay_sets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Snakemake joins them when it removes local copies."""
     monkeypatch.setattr(graph, "is_plain", lambda file: file == "plain")
 
-    async def update(dag, job, **others):
+    async def update(dag: SimpleNamespace, job: str, **others: Any) -> None:
         dag._dependencies[job] = {"a": {"plain"}, "b": {"stored"}, "c": {"plain", "stored"}}
 
     dag = SimpleNamespace(_dependencies={}, depending={name: {} for name in "abc"})

@@ -14,7 +14,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src"
 
 
 @pytest.mark.parametrize(("count", "pairs"), [(1, 0), (7, 3), (50, 20), (500, 400), (2000, 5000)])
-def test_sets_are_those_of_scipy(count, pairs):
+def test_sets_are_those_of_scipy(count: int, pairs: int) -> None:
     pairs = np.random.default_rng(count).integers(0, count, (pairs, 2))
     graph = coo_array((np.ones(len(pairs)), pairs.T), shape=(count, count))
     expected_count, group = connected_components(graph, directed=False)
@@ -28,13 +28,13 @@ def test_sets_are_those_of_scipy(count, pairs):
 
 
 @pytest.mark.parametrize("dtype", [np.int32, np.uint32, np.int64])
-def test_numbers_begin_where_asked(dtype):
+def test_numbers_begin_where_asked(dtype: type[np.generic]) -> None:
     parents = np.array([0, 0, 2, 1, 2, 5], dtype)
     assert number(parents, 1) == 3
     assert parents.tolist() == [1, 1, 2, 1, 2, 3]
 
 
-def test_no_other_module_follows_parents():
+def test_no_other_module_follows_parents() -> None:
     halving = re.compile(r"while (\w+)\[(\w+)\] != \2\b")
     found = [p.relative_to(SOURCE).as_posix() for p in sorted(SOURCE.rglob("*.py")) if halving.search(p.read_text())]
     assert found == ["connectomake/union_find.py"]

@@ -12,6 +12,7 @@ from connectomake.layers import read_block, read_record, read_tables, write_bloc
 from connectomake.layers.records import append_record
 from connectomake.pipeline.registry import Stages
 from connectomake.pipeline.targets import Targets
+from connectomake.planning.plan import Plan
 from connectomake.planning.resolve import resolve
 from connectomake.verify import expected, verify
 from connectomake.verify.deep import Sizes
@@ -19,18 +20,18 @@ from tests.tiny_run import CONFIG, NETWORK
 
 
 @pytest.fixture
-def run(copied_run):
+def run(copied_run: Plan) -> Plan:
     return copied_run
 
 
-def test_a_whole_run_has_no_problem(run):
+def test_a_whole_run_has_no_problem(run: Plan) -> None:
     for deep in (False, True):
         report = verify(run, every_chunk=deep)
         assert (report.problems, report.notes) == ([], [])
         assert report.checked == len(set(Targets(run).kept()) | set(Targets(run).final()))
 
 
-def test_expected_files_are_those_of_the_targets(run):
+def test_expected_files_are_those_of_the_targets(run: Plan) -> None:
     files = list(expected(run))
     paths = [f.path for f in files]
     assert len(paths) == len(set(paths))
@@ -40,7 +41,7 @@ def test_expected_files_are_those_of_the_targets(run):
     assert {f.stage for f in files} == set(Stages(run).names) | {"info", "report"}
 
 
-def test_missing_file(run):
+def test_missing_file(run: Plan) -> None:
     path = Targets(run).shard("affinity", 3)
     Path(path).unlink()
     Path(Targets(run).objects).unlink()
@@ -49,7 +50,7 @@ def test_missing_file(run):
     assert final == f"{Targets(run).objects} is missing; `snakemake --profile profiles/local` makes it"
 
 
-def test_a_stage_without_files_is_one_problem(run):
+def test_a_stage_without_files_is_one_problem(run: Plan) -> None:
     shutil.rmtree("out/affinity/10_10_20")
     (problem,) = verify(run).problems
     assert f"all {run.grid.count} files of the stage affinity are missing" in problem
@@ -60,7 +61,7 @@ RECORDED = ["image", "affinity", "components", "segmentation"]
 
 
 @pytest.mark.parametrize("layer", RECORDED)
-def test_truncated_shard(run, layer):
+def test_truncated_shard(run: Plan, layer: str) -> None:
     path = Path(Targets(run).shard(layer, 1))
     path.write_bytes(path.read_bytes()[:-40])
     (problem,) = verify(run).problems
@@ -69,7 +70,7 @@ def test_truncated_shard(run, layer):
 
 
 @pytest.mark.parametrize("kept", [0, 1, 15])
-def test_shard_of_a_few_bytes(run, kept):
+def test_shard_of_a_few_bytes(run: Plan, kept: int) -> None:
     path = Path(Targets(run).shard("affinity", 1))
     path.write_bytes(path.read_bytes()[:kept])
     (problem,) = verify(run).problems
@@ -77,7 +78,7 @@ def test_shard_of_a_few_bytes(run, kept):
     assert "rerun" in problem
 
 
-def test_garbage_with_a_record_is_no_shard(run):
+def test_garbage_with_a_record_is_no_shard(run: Plan) -> None:
     path = Targets(run).shard("segmentation", 0)
     Path(path).write_bytes(b"garbage" * 3)
     append_record(Path(path), Stages(run).record("segmentation"))
@@ -86,20 +87,20 @@ def test_garbage_with_a_record_is_no_shard(run):
     assert "rerun" in problem
 
 
-def flip(path, place):
+def flip(path: str, place: int) -> None:
     data = bytearray(Path(path).read_bytes())
     data[place] ^= 0xFF
     Path(path).write_bytes(data)
 
 
-def test_flipped_bit_in_the_middle_is_found_deep(run):
+def test_flipped_bit_in_the_middle_is_found_deep(run: Plan) -> None:
     path = Targets(run).shard("affinity", 0)
     flip(path, Path(path).stat().st_size // 2)
     assert any(path in p and "corrupted" in p for p in verify(run, every_chunk=True).problems)
 
 
 @pytest.mark.parametrize("name", ["components", "segmentation"])
-def test_damaged_tables(run, name):
+def test_damaged_tables(run: Plan, name: str) -> None:
     path = Targets(run).tables(name, 2)
     data = Path(path).read_bytes()
     Path(path).write_bytes(bytes(2000) + data[2000:])
@@ -108,7 +109,7 @@ def test_damaged_tables(run, name):
     assert "delete it and rerun" in problem
 
 
-def test_halo_of_another_block(run):
+def test_halo_of_another_block(run: Plan) -> None:
     """Also where its record does not tell, as in files of former versions."""
     first, last = (Targets(run).tables("segmentation", b) for b in (0, run.grid.ids[-1]))
     write_tables(first, read_tables(last), Stages(run).record("segmentation") | {"within": "elsewhere"})
@@ -116,7 +117,7 @@ def test_halo_of_another_block(run):
     assert any("of another block" in p for p in verify(run).problems)
 
 
-def test_halo_that_differs_is_found_deep(run):
+def test_halo_that_differs_is_found_deep(run: Plan) -> None:
     path = Targets(run).tables("segmentation", 1)
     planes = read_tables(path)
     planes["halo/y"] = planes["halo/y"] + np.uint64(1)
@@ -128,7 +129,7 @@ def test_halo_that_differs_is_found_deep(run):
 
 
 @pytest.mark.parametrize("change", ["lost", "moved"])
-def test_objects_that_differ_are_found_deep(run, change):
+def test_objects_that_differ_are_found_deep(run: Plan, change: str) -> None:
     path = Targets(run).shard("segmentation", 0)
     spec = run.layers["segmentation"]
     array = read_block(path, spec, 0).copy()
@@ -141,7 +142,7 @@ def test_objects_that_differ_are_found_deep(run, change):
     assert any(Targets(run).objects in p and "object(s)" in p for p in problems)
 
 
-def test_other_settings(run):
+def test_other_settings(run: Plan) -> None:
     changed = resolve({**CONFIG, "segmentation": {"threshold": 0.6, "min_size": 5}})
     problems = verify(changed).problems
     assert problems
@@ -149,7 +150,7 @@ def test_other_settings(run):
     assert not any("/affinity/" in p or "/image/" in p for p in problems)
 
 
-def test_info_of_another_layer(run):
+def test_info_of_another_layer(run: Plan) -> None:
     path = Path(Targets(run).info("segmentation"))
     value = json.loads(path.read_text())
     value["scales"][0]["resolution"] = [1, 2, 3]
@@ -161,7 +162,7 @@ def test_info_of_another_layer(run):
 
 
 @pytest.mark.parametrize("file", ["objects", "properties"])
-def test_damaged_object_files(run, file):
+def test_damaged_object_files(run: Plan, file: str) -> None:
     path = Path(getattr(Targets(run), file))
     path.write_bytes(path.read_bytes()[:-30])
     (problem,) = verify(run, stages={"objects"}).problems
@@ -169,7 +170,7 @@ def test_damaged_object_files(run, file):
     assert "rerun" in problem
 
 
-def test_damaged_meshes(run):
+def test_damaged_meshes(run: Plan) -> None:
     targets = Targets(run)
     pack, shard = targets.pack(0, 0), targets.mesh_shard(0)
     for path, stage in ((pack, "fragments"), (shard, "meshes")):
@@ -184,14 +185,14 @@ def test_damaged_meshes(run):
         assert "rerun" in problem
 
 
-def test_flipped_bit_in_a_pack_is_found_deep(run):
+def test_flipped_bit_in_a_pack_is_found_deep(run: Plan) -> None:
     pack = max((Targets(run).pack(0, p) for p in run.mesh_tree.nodes(0)), key=lambda p: Path(p).stat().st_size)
     length = len(json.dumps(read_record(pack)))
     flip(pack, Path(pack).stat().st_size - length - 300)
     assert any(pack in p and "corrupted" in p for p in verify(run, stages={"fragments"}, every_chunk=True).problems)
 
 
-def test_mixture_of_machines_is_a_note(run):
+def test_mixture_of_machines_is_a_note(run: Plan) -> None:
     for block, extra in ((0, {"isa": "AVX512"}), (1, {"torch": "2.12.0"}), (2, {"train_mode": True})):
         path = Targets(run).shard("affinity", block)
         array = read_block(path, run.layers["affinity"], block)
@@ -206,7 +207,7 @@ def test_mixture_of_machines_is_a_note(run):
     assert "void" in void
 
 
-def test_leftovers_are_notes(run):
+def test_leftovers_are_notes(run: Plan) -> None:
     shard = Path(Targets(run).shard("affinity", 0))
     part = shard.with_name(".00.shard.77.abcd.part")
     part.write_bytes(b"half")
@@ -219,19 +220,19 @@ def test_leftovers_are_notes(run):
     assert "2 file(s) belong to no block" in strays
 
 
-def test_stray_files_without_kept_layers(run):
+def test_stray_files_without_kept_layers(run: Plan) -> None:
     plan = resolve({**CONFIG, "keep": []})
     assert verify(plan).notes == []
 
 
-def test_progress_counts_every_file(run):
+def test_progress_counts_every_file(run: Plan) -> None:
     seen = []
     report = verify(run, progress=lambda done, total: seen.append((done, total)))
     assert seen[-1] == (report.checked, report.checked)
     assert len(seen) == report.checked
 
 
-def test_sizes_add_up_over_many_additions(monkeypatch):
+def test_sizes_add_up_over_many_additions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("connectomake.verify.deep._ROWS_KEPT", 8)
     arrays = np.random.default_rng(0).integers(0, 20, (30, 50)).astype(np.uint64)
     sizes = Sizes()
@@ -243,7 +244,7 @@ def test_sizes_add_up_over_many_additions(monkeypatch):
     assert np.array_equal(found[1], counts)
 
 
-def call(capsys, *args):
+def call(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
     code = 0
     try:
         main(list(args))
@@ -252,7 +253,7 @@ def call(capsys, *args):
     return code, *capsys.readouterr()
 
 
-def test_command(run, capsys):
+def test_command(run: Plan, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = call(capsys, "verify")
     assert (code, err) == (0, "")
     assert out.startswith("✓")
@@ -274,7 +275,7 @@ def test_command(run, capsys):
     assert err.count("\n") == 1
 
 
-def test_command_names_the_config_to_use(run, capsys):
+def test_command_names_the_config_to_use(run: Plan, capsys: pytest.CaptureFixture[str]) -> None:
     Path("config.yaml").rename("other.yaml")
     Path(Targets(run).objects).unlink()
     Path(Targets(run).shard("affinity", 0)).unlink()

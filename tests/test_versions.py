@@ -1,5 +1,8 @@
 """Every stage has a golden hash, by which a changed output is seen; those of most stages are in tests/test_planning.py."""
 
+from pathlib import Path
+from typing import Any
+
 import h5py
 import numpy as np
 import pytest
@@ -30,7 +33,7 @@ FURTHER = {
 }
 
 
-def ground_truth(folder):
+def ground_truth(folder: Path) -> Any:
     """What is read of labels of any type, and the bytes of their shard."""
     truth = (smooth_noise(SHAPE) // 32).astype(np.int16)
     with h5py.File(folder / "truth.h5", "w") as file:
@@ -42,7 +45,7 @@ def ground_truth(folder):
     return labels, np.frombuffer((folder / "0.shard").read_bytes(), np.uint8)
 
 
-def curve(folder):
+def curve(folder: Path) -> Any:
     """The table of scores over thresholds; the picture shows the same numbers."""
     image = smooth_noise(SHAPE)
     edges, roi = np.stack([image, image[::-1], image[:, ::-1]]), Box.of_shape(SHAPE)
@@ -56,7 +59,7 @@ def curve(folder):
     return (np.frombuffer(csv_text(curve_rows(points)).encode(), np.uint8),)
 
 
-def pyramid(folder, name, voxels, how, *thumbnails):
+def pyramid(folder: Any, name: Any, voxels: Any, how: Any, *thumbnails: Any) -> Any:
     """A coarser scale of a layer, through its files, and a section as it is drawn."""
     kind = "segmentation" if how == "mode" else "image"
     encoding = "compressed_segmentation" if how == "mode" else "raw"
@@ -68,7 +71,7 @@ def pyramid(folder, name, voxels, how, *thumbnails):
     return made, *(draw(made[:, 0]) for draw in thumbnails)
 
 
-def further_outputs(folder):
+def further_outputs(folder: Any) -> dict[str, Any]:
     noise = smooth_noise(SHAPE)
     channels = np.stack([noise, noise[::-1], noise[:, ::-1]])
     floats = channels.astype(np.float32) / 255
@@ -89,17 +92,17 @@ def further_outputs(folder):
 
 
 @pytest.mark.slow
-def test_a_changed_output_needs_a_raised_version(tmp_path):
+def test_a_changed_output_needs_a_raised_version(tmp_path: Path) -> None:
     """If this fails because a stage's output is meant to change: raise its version and note the new hash here."""
     assert {(name, VERSIONS[name]): value for name, value in further_outputs(tmp_path).items()} == FURTHER
 
 
-def test_every_stage_has_a_golden_hash():
+def test_every_stage_has_a_golden_hash() -> None:
     assert {PARTS.get(stage, stage) for stage, _ in GOLDEN | FURTHER} == set(VERSIONS)
 
 
 @pytest.mark.slow
-def test_the_hashes_see_a_change(tmp_path, monkeypatch):
+def test_the_hashes_see_a_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A few voxels of the input are others, and so is each hash."""
     before, noise = further_outputs(tmp_path), smooth_noise(SHAPE)
     noise[5:8, 5:9, 5:9] ^= 255

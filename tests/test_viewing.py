@@ -11,8 +11,10 @@ import struct
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
@@ -25,17 +27,19 @@ from connectomake.cli import main
 from connectomake.errors import ConfigError, SourceError
 from connectomake.layers import read_box
 from connectomake.objects import read_parquet, write_parquet
+from connectomake.planning.plan import Plan
 from connectomake.planning.resolve import resolve
 from connectomake.tables import ComponentTable
 from connectomake.viewing import make_server, mounts, viewer_state
 from connectomake.viewing.client import client_folder
 from connectomake.viewing.folders import layer_file_in
 from connectomake.viewing.ranges import parse_range
+from connectomake.viewing.server import LayerServer
 from tests.tiny_run import CONFIG, make_run, write_inputs
 
 
 @pytest.fixture(scope="module")
-def plan(tmp_path_factory):
+def plan(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plan]:
     folder = tmp_path_factory.mktemp("viewing")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -44,7 +48,7 @@ def plan(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def server(plan):
+def server(plan: Plan) -> Iterator[LayerServer]:
     with make_server("127.0.0.1", 0, mounts(plan)) as made:
         made.state = viewer_state(plan, made.base, (1, 2, 3))
         threading.Thread(target=made.serve_forever, args=(0.05,), daemon=True).start()
@@ -52,7 +56,9 @@ def server(plan):
         made.shutdown()
 
 
-def ask(server, path, method="GET", **headers):
+def ask(
+    server: LayerServer | SimpleNamespace, path: str, method: str = "GET", **headers: Any
+) -> tuple[int, dict[str, str], bytes]:
     connection = http.client.HTTPConnection(*server.server_address[:2], timeout=600)
     connection.request(method, path, headers={k.replace("_", "-"): v for k, v in headers.items()})
     answer = connection.getresponse()
@@ -61,11 +67,11 @@ def ask(server, path, method="GET", **headers):
     return answer.status, dict(answer.getheaders()), body
 
 
-def first_shard(plan):
+def first_shard(plan: Plan) -> str:
     return f"segmentation/{plan.layers['segmentation'].shard_name(0)}"
 
 
-def test_whole_file_and_ranges(plan, server):
+def test_whole_file_and_ranges(plan: Plan, server: LayerServer) -> None:
     path = first_shard(plan)
     data = (Path(plan.outdir) / path).read_bytes()
     status, headers, body = ask(server, f"/run/{path}")
@@ -79,7 +85,7 @@ def test_whole_file_and_ranges(plan, server):
         assert headers["Content-Range"] == f"bytes {start}-{start + len(part) - 1}/{len(data)}"
 
 
-def test_range_without_a_byte(plan, server):
+def test_range_without_a_byte(plan: Plan, server: LayerServer) -> None:
     path = first_shard(plan)
     size = (Path(plan.outdir) / path).stat().st_size
     status, headers, _ = ask(server, f"/run/{path}", Range=f"bytes={size}-")
@@ -87,7 +93,9 @@ def test_range_without_a_byte(plan, server):
     assert headers["Content-Range"] == f"bytes */{size}"
 
 
-def test_a_browser_that_is_gone_is_no_news_but_other_errors_are(server, monkeypatch, capfd):
+def test_a_browser_that_is_gone_is_no_news_but_other_errors_are(
+    server: LayerServer, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     told, real = threading.Event(), server.handle_error
     monkeypatch.setattr(server, "handle_error", lambda *given: (real(*given), told.set()))
     client = socket.create_connection(server.server_address)
@@ -103,7 +111,7 @@ def test_a_browser_that_is_gone_is_no_news_but_other_errors_are(server, monkeypa
     assert "a mistake of ours" in capfd.readouterr().err
 
 
-def test_head_and_preflight(plan, server):
+def test_head_and_preflight(plan: Plan, server: LayerServer) -> None:
     path = first_shard(plan)
     size = (Path(plan.outdir) / path).stat().st_size
     status, headers, body = ask(server, f"/run/{path}", "HEAD")
@@ -121,7 +129,7 @@ def test_head_and_preflight(plan, server):
 PUBLIC = "https://neuroglancer-demo.appspot.com"
 
 
-def preflight(server, path, origin):
+def preflight(server: LayerServer, path: str, origin: str) -> tuple[int, dict[str, str], bytes]:
     return ask(
         server, path, "OPTIONS", Origin=origin, Access_Control_Request_Method="GET", Access_Control_Request_Headers="range",
         Access_Control_Request_Private_Network="true",
@@ -129,7 +137,7 @@ def preflight(server, path, origin):
 
 
 @pytest.mark.parametrize("origin", [PUBLIC, "https://evil.example", "null", "http://127.0.0.1:1", "http://localhost", ""])
-def test_pages_of_other_sites_read_nothing(plan, server, origin):
+def test_pages_of_other_sites_read_nothing(plan: Plan, server: LayerServer, origin: str) -> None:
     for path in ("/run/segmentation/info", "/state.json", "/", "/v/connectomake/", f"/run/{first_shard(plan)}", "/nothing"):
         for status, headers, body in (ask(server, path, Origin=origin), preflight(server, path, origin)):
             assert status == 403
@@ -140,7 +148,7 @@ def test_pages_of_other_sites_read_nothing(plan, server, origin):
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
-def test_pages_of_other_sites_embed_nothing(server, site):
+def test_pages_of_other_sites_embed_nothing(server: LayerServer, site: str) -> None:
     """Browsers send no Origin for scripts and pictures, but say where the page is from."""
     asked = {"Sec_Fetch_Site": site, "Sec_Fetch_Mode": "no-cors"}
     assert ask(server, "/run/segmentation/info", **asked)[0] == 403
@@ -152,7 +160,7 @@ def test_pages_of_other_sites_embed_nothing(server, site):
     "host",
     ["evil.example", "evil.example:9000", "127.0.0.1.evil.example", "localhost.evil.example", "10.0.0.1", "", "[::1", "a b"],
 )
-def test_only_our_own_names_are_answered(server, host):
+def test_only_our_own_names_are_answered(server: LayerServer, host: str) -> None:
     """A site may resolve its own name to 127.0.0.1: DNS rebinding."""
     for path in ("/run/segmentation/info", "/", "/state.json", f"/{server.guard.token}/run/segmentation/info"):
         for method in ("GET", "HEAD", "OPTIONS"):
@@ -161,7 +169,7 @@ def test_only_our_own_names_are_answered(server, host):
 
 
 @pytest.mark.parametrize("host", ["localhost:8000", "LOCALHOST", "127.0.0.1", "127.0.0.1:8000", "[::1]:8000", "127.1.2.3"])
-def test_the_state_is_of_the_pages_own_origin(server, host):
+def test_the_state_is_of_the_pages_own_origin(server: LayerServer, host: str) -> None:
     """Through a tunnel the server has another port, and all it answers is of that origin."""
     status, headers, body = ask(server, "/state.json", Host=host, Origin=f"http://{host}")
     assert status == 200
@@ -173,7 +181,7 @@ def test_the_state_is_of_the_pages_own_origin(server, host):
         assert location == f"/v/connectomake/#!http://{host.lower()}/state.json"
 
 
-def test_allowed_origins(plan):
+def test_allowed_origins(plan: Plan) -> None:
     with make_server("127.0.0.1", 0, mounts(plan), ["https://Example.org:443/", "http://localhost:3000"]) as made:
         threading.Thread(target=made.serve_forever, args=(0.05,), daemon=True).start()
         for origin, status in (
@@ -190,7 +198,7 @@ def test_allowed_origins(plan):
             make_server("127.0.0.1", 0, mounts(plan), [wrong])
 
 
-def test_only_layers_are_served(plan, server):
+def test_only_layers_are_served(plan: Plan, server: LayerServer) -> None:
     """Not logs, benchmarks, plans, tables or whatever else lies in outdir, nor what a layer's info does not name."""
     out = Path(plan.outdir)
     for name in ("logs/affinity/0.log", "benchmarks/x.tsv", "config.yaml", "segmentation/notes.txt", "segmentation/.hidden/x"):
@@ -221,7 +229,7 @@ def test_only_layers_are_served(plan, server):
         "[" * 9999,
     ],
 )
-def test_a_strange_info_names_nothing(tmp_path, text):
+def test_a_strange_info_names_nothing(tmp_path: Path, text: str) -> None:
     (tmp_path / "layer/x").mkdir(parents=True)
     (tmp_path / "layer/info").write_text(text)
     (tmp_path / "layer/x/y").write_text("secret")
@@ -229,7 +237,7 @@ def test_a_strange_info_names_nothing(tmp_path, text):
     assert layer_file_in(tmp_path / "layer", ["info"]) is not None
 
 
-def test_one_connection_serves_many_requests(plan, server):
+def test_one_connection_serves_many_requests(plan: Plan, server: LayerServer) -> None:
     connection = http.client.HTTPConnection(*server.server_address[:2], timeout=600)
     for path, status in ((f"/run/{first_shard(plan)}", 200), ("/run/nothing", 404), ("/run/segmentation/info", 200)):
         for method in ("HEAD", "GET"):
@@ -249,7 +257,7 @@ def test_one_connection_serves_many_requests(plan, server):
         "/v/connectomake/../../../raw.h5", "/runx/info", "/run/link/",
     ],
 )  # fmt: skip
-def test_nothing_outside_the_folders_is_served(plan, server, path):
+def test_nothing_outside_the_folders_is_served(plan: Plan, server: LayerServer, path: str) -> None:
     link = Path(plan.outdir) / "link"
     if not link.is_symlink():
         link.symlink_to("..")
@@ -260,14 +268,14 @@ def test_nothing_outside_the_folders_is_served(plan, server, path):
     assert b"root:" not in body
 
 
-def test_info_is_json(server):
+def test_info_is_json(server: LayerServer) -> None:
     status, headers, body = ask(server, "/run/segmentation/info")
     assert status == 200
     assert headers["Content-Type"] == "application/json"
     assert json.loads(body)["mesh"] == "mesh"
 
 
-def test_files_stored_compressed(plan, server):
+def test_files_stored_compressed(plan: Plan, server: LayerServer) -> None:
     import gzip
 
     folder = Path(plan.outdir) / "segmentation/10_10_20"
@@ -279,7 +287,7 @@ def test_files_stored_compressed(plan, server):
 
 
 @pytest.mark.parametrize("layer", ["image", "affinity", "components", "segmentation"])
-def test_tensorstore_reads_the_served_layers(plan, server, layer):
+def test_tensorstore_reads_the_served_layers(plan: Plan, server: LayerServer, layer: str) -> None:
     path = f"{server.base}/run/{layer}/"
     store = ts.open({"driver": "neuroglancer_precomputed", "kvstore": path}).result()
     spec = plan.layers[layer]
@@ -288,7 +296,7 @@ def test_tensorstore_reads_the_served_layers(plan, server, layer):
     assert np.array_equal(found, read_box(Path(plan.outdir) / layer, spec, spec.roi))
 
 
-def test_cloudvolume_reads_meshes_that_are_served(plan, server):
+def test_cloudvolume_reads_meshes_that_are_served(plan: Plan, server: LayerServer) -> None:
     from cloudvolume import CloudVolume
 
     from connectomake.objects import read_parquet
@@ -304,7 +312,7 @@ def test_cloudvolume_reads_meshes_that_are_served(plan, server):
     assert np.allclose(mesh.vertices.max(0), high, atol=10)
 
 
-def test_state(plan, server):
+def test_state(plan: Plan, server: LayerServer) -> None:
     status, _, body = ask(server, "/state.json")
     state = json.loads(body)
     assert status == 200
@@ -317,7 +325,7 @@ def test_state(plan, server):
     assert "emitGrayscale" in layers["affinity"]["shader"]
 
 
-def test_root_leads_to_the_viewer(server):
+def test_root_leads_to_the_viewer(server: LayerServer) -> None:
     if client_folder() is None:
         pytest.skip("no bundled client")
     status, headers, _ = ask(server, "/")
@@ -338,7 +346,7 @@ def test_root_leads_to_the_viewer(server):
     assert "immutable" not in ask(server, "/v/connectomake/")[1]["Cache-Control"]
 
 
-def test_client_finds_its_event_stream(server):
+def test_client_finds_its_event_stream(server: LayerServer) -> None:
     with socket.create_connection(server.server_address[:2], timeout=600) as connection:
         connection.sendall(b"GET /events/connectomake?c=1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
         answer = b""
@@ -350,7 +358,7 @@ def test_client_finds_its_event_stream(server):
 
 
 @given(st.binary(min_size=1, max_size=40), st.integers(0, 50), st.integers(0, 50))
-def test_ranges_as_the_rfc_has_them(data, first, last):
+def test_ranges_as_the_rfc_has_them(data: bytes, first: int, last: int) -> None:
     start, stop = parse_range(f"bytes={first}-", len(data))
     assert data[start:stop] == data[first:]
     start, stop = parse_range(f"bytes=-{last}", len(data))
@@ -364,11 +372,11 @@ def test_ranges_as_the_rfc_has_them(data, first, last):
 
 
 @pytest.mark.parametrize("header", [None, "", "bytes=", "bytes=-", "bytes=a-b", "lines=1-2", "bytes=0-1,4-5", "bytes=5-2"])
-def test_headers_that_ask_for_the_whole(header):
+def test_headers_that_ask_for_the_whole(header: str | None) -> None:
     assert parse_range(header, 100) is None
 
 
-def test_state_of_what_is_there(plan, tmp_path, monkeypatch):
+def test_state_of_what_is_there(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(plan.outdir, tmp_path / "out", symlinks=True)
     monkeypatch.chdir(tmp_path)
     shutil.rmtree("out/affinity")
@@ -382,7 +390,7 @@ def test_state_of_what_is_there(plan, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("path", ["vol", "precomputed://vol", "precomputed://file://{}/vol", "file://{}/vol"])
-def test_source_in_place_is_a_layer(plan, tmp_path, monkeypatch, path):
+def test_source_in_place_is_a_layer(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     shutil.copytree(Path(plan.outdir) / "image", tmp_path / "vol")
     monkeypatch.chdir(tmp_path)
     Path("out").mkdir()
@@ -394,7 +402,7 @@ def test_source_in_place_is_a_layer(plan, tmp_path, monkeypatch, path):
     assert layer["source"] == "precomputed://http://h:1/source"
 
 
-def test_port_in_use(plan, server, capsys):
+def test_port_in_use(plan: Plan, server: LayerServer, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ConfigError, match="in use; take another with --port"):
         make_server("127.0.0.1", server.server_address[1], mounts(plan))
     with pytest.raises(SystemExit) as end:
@@ -403,7 +411,7 @@ def test_port_in_use(plan, server, capsys):
     assert capsys.readouterr().err.startswith(f"error: port {server.server_address[1]} is in use")
 
 
-def test_no_layer_to_view(tmp_path, monkeypatch, capsys):
+def test_no_layer_to_view(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     write_inputs(tmp_path)
     with pytest.raises(SystemExit) as end:
@@ -412,12 +420,12 @@ def test_no_layer_to_view(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err == "error: there is no layer in out to view; run snakemake first\n"
 
 
-def test_nothing_to_view(tmp_path):
+def test_nothing_to_view(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="has the workflow run"):
         make_server("127.0.0.1", 0, {"run": tmp_path / "out"})
 
 
-def test_print_only(plan, capsys):
+def test_print_only(plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
     middle, voxel = ((), [20.5, 12.5, 10.5]), (("--at", "1", "2", "3"), [3.5, 2.5, 1.5])
     table = read_parquet(f"{plan.outdir}/objects/objects.parquet")
     inside = [float(table[f"inside_{a}"][0]) + 0.5 for a in "xyz"]
@@ -433,14 +441,14 @@ def test_print_only(plan, capsys):
 
 
 @pytest.mark.parametrize("args", [("--at", "-1", "0", "0"), ("--id", "0"), ("--id", "99999999")])
-def test_nowhere_to_look(plan, capsys, args):
+def test_nowhere_to_look(plan: Plan, capsys: pytest.CaptureFixture[str], args: tuple[str, ...]) -> None:
     with pytest.raises(SystemExit) as end:
         main(["view", "--print-only", *args])
     assert end.value.code == 1
     assert capsys.readouterr().err.startswith("error: ")
 
 
-def test_unknown_objects_are_named(plan, capsys):
+def test_unknown_objects_are_named(plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
     known = int(read_parquet(f"{plan.outdir}/objects/objects.parquet")["id"][0])
     with pytest.raises(SystemExit) as end:
         main(["view", "--print-only", "--id", str(known), "--id", str(known + 1)])
@@ -448,7 +456,9 @@ def test_unknown_objects_are_named(plan, capsys):
     assert capsys.readouterr().err.startswith(f"error: object {known + 1} does not exist; `connectomake summary` names")
 
 
-def test_an_empty_segmentation_is_said(plan, tmp_path, capsys, monkeypatch):
+def test_an_empty_segmentation_is_said(
+    plan: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "objects.parquet"
     write_parquet(path, ComponentTable.empty(), plan.roi, plan.source.voxel_size)
     monkeypatch.setattr("connectomake.pipeline.targets.Targets.objects", path)
@@ -459,12 +469,12 @@ def test_an_empty_segmentation_is_said(plan, tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_no_browser_here(capsys, monkeypatch, fails):
+def test_no_browser_here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, fails: bool) -> None:
     import webbrowser
 
     from connectomake.cli.view import _open
 
-    def answer(link):
+    def answer(link: str) -> bool:
         if fails:
             raise webbrowser.Error("could not locate runnable browser")
         return False
@@ -474,7 +484,9 @@ def test_no_browser_here(capsys, monkeypatch, fails):
     assert capsys.readouterr().err == "note: no browser was found here; open http://127.0.0.1:9000/ in one\n"
 
 
-def test_a_source_without_voxel_size(tmp_path, monkeypatch, capsys):
+def test_a_source_without_voxel_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     config = copy.deepcopy(CONFIG)
     del config["source"]["voxel_size"]
@@ -488,16 +500,16 @@ def test_a_source_without_voxel_size(tmp_path, monkeypatch, capsys):
     assert "source.voxel_size" in error
 
 
-def heed_interrupts():
+def heed_interrupts() -> None:
     """A shell's background jobs are started deaf to SIGINT, and so is what they start."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.mark.slow
-def test_served_until_interrupted(plan):
+def test_served_until_interrupted(plan: Plan) -> None:
     command = [sys.executable, "-c", "from connectomake.cli import main; main()", "view", "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts)  # noqa: PLW1509
-    lines = []
+    lines: list[Any] = []
     while not lines or not lines[-1].startswith("serving"):
         lines.append(process.stdout.readline())
         assert lines[-1], process.stderr.read()

@@ -5,7 +5,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,7 +41,7 @@ print(json.dumps(sorted(found)))
 """
 
 
-def loops():
+def loops() -> Iterator[Any]:
     """Yield (module, name) of each function that numba compiles for jobs."""
     for path in sorted(LIBRARY.rglob("*.py")):
         parts = path.relative_to(LIBRARY).with_suffix("").parts
@@ -51,7 +53,7 @@ def loops():
 
 
 @pytest.mark.slow
-def test_the_warm_up_compiles_every_loop_that_jobs_call(tmp_path):
+def test_the_warm_up_compiles_every_loop_that_jobs_call(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "-c", FIND], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False

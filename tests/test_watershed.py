@@ -24,7 +24,7 @@ from tests.watershed_reference import (
 
 
 @st.composite
-def octrees(draw, most=9):
+def octrees(draw: st.DrawFn, most: int = 9) -> Octree:
     """Any small region, also below zero, and blocks that need not divide it."""
     shape = draw(st.tuples(*[st.integers(1, most)] * 3))
     block = draw(st.tuples(*[st.integers(1, 6)] * 3))
@@ -37,7 +37,7 @@ THRESHOLDS = st.sampled_from([(0.02, 0.995), (0.1, 0.8), (0.35, 0.36), (0.3334, 
 
 @settings(max_examples=200)
 @given(octrees(), st.sampled_from(KINDS), THRESHOLDS, st.integers(0, 2**32 - 1))
-def test_basins_are_those_of_the_whole_volume(octree, kind, thresholds, seed):
+def test_basins_are_those_of_the_whole_volume(octree: Octree, kind: str, thresholds: tuple[float, float], seed: int) -> None:
     affinity = random_affinity(np.random.default_rng(seed), octree.grid.roi.shape, kind)
     want = reference_watershed(affinity, *thresholds)
     got, _, _, summaries = watershed_by_octree(affinity, octree, *thresholds)
@@ -48,7 +48,9 @@ def test_basins_are_those_of_the_whole_volume(octree, kind, thresholds, seed):
 
 @settings(max_examples=50)
 @given(st.tuples(*[st.integers(1, 9)] * 3), st.sampled_from(KINDS), THRESHOLDS, st.integers(0, 2**32 - 1))
-def test_in_memory_labels_are_dense_in_the_order_of_first_voxels(shape, kind, thresholds, seed):
+def test_in_memory_labels_are_dense_in_the_order_of_first_voxels(
+    shape: tuple[int, int, int], kind: str, thresholds: tuple[float, float], seed: int
+) -> None:
     affinity = random_affinity(np.random.default_rng(seed), shape, kind)
     ids = reference_watershed(affinity, *thresholds)
     want = np.searchsorted(np.unique(np.append(ids, np.uint64(0))), ids)
@@ -57,7 +59,7 @@ def test_in_memory_labels_are_dense_in_the_order_of_first_voxels(shape, kind, th
 
 @settings(max_examples=100)
 @given(octrees(), st.sampled_from(KINDS), st.sampled_from([1e-9, 0.3, 0.3334, 0.5, 0.8, 1.0]), st.integers(0, 2**32 - 1))
-def test_the_boundary_is_that_of_the_whole_volume(octree, kind, t_boundary, seed):
+def test_the_boundary_is_that_of_the_whole_volume(octree: Octree, kind: str, t_boundary: float, seed: int) -> None:
     """By blocks and in memory the voxels none of whose edges reaches it; what is left of the objects is measured exactly."""
     grid = octree.grid
     affinity = random_affinity(np.random.default_rng(seed), grid.roi.shape, kind)
@@ -80,20 +82,20 @@ def test_the_boundary_is_that_of_the_whole_volume(octree, kind, t_boundary, seed
 
 
 @pytest.mark.parametrize("value", [0, 5, 6, 200, 255])
-def test_a_plateau_is_one_basin_or_nothing(value):
+def test_a_plateau_is_one_basin_or_nothing(value: int) -> None:
     """All edges tied: the fixed order of directions joins them into one; below t_low they are no edges."""
     labels = watershed(np.full((3, 5, 6, 7), value, np.uint8), 0.02, 0.995)
     assert np.all(labels == (value >= 6))
 
 
-def test_a_tie_goes_to_one_edge():
+def test_a_tie_goes_to_one_edge() -> None:
     """On uint8, keeping every tied edge would join the two basins here through the voxel between them."""
     affinity = np.zeros((3, 1, 1, 4), np.uint8)
     affinity[2, 0, 0] = [0, 100, 100, 200]  # edges 0-1, 1-2, 2-3
     assert watershed(affinity, 0.02, 0.995).tolist() == [[[1, 1, 2, 2]]]
 
 
-def test_uint8_thresholds_are_integers():
+def test_uint8_thresholds_are_integers() -> None:
     assert WatershedRule(0.35, 0.8).bounds("uint8") == (90, 204), "89.25 is not reached by 89; 204/255 is .8 exactly"
     assert WatershedRule(0.35, 2).bounds("uint8")[1] > 255
     low, high = WatershedRule(0.1, 0.2).bounds("float32")
@@ -101,12 +103,12 @@ def test_uint8_thresholds_are_integers():
 
 
 @pytest.mark.parametrize("pair", [(0.5, 0.5), (0.6, 0.5), (0, 0.5), (-0.1, 0.5), (0.5, 2.1), (float("nan"), 1)])
-def test_thresholds_out_of_order(pair):
+def test_thresholds_out_of_order(pair: tuple[float, float]) -> None:
     with pytest.raises(ConfigError, match=r"^t_low .* change one of them"):
         WatershedRule(*pair)
 
 
-def test_wrong_arrays():
+def test_wrong_arrays() -> None:
     rule, box = WatershedRule(0.1, 0.9), Box.of_shape((4, 4, 4))
     none = (None, None, None)
     with pytest.raises(RunError, match="three channels"):
@@ -121,7 +123,7 @@ def test_wrong_arrays():
 
 
 @pytest.mark.parametrize("place", [(0, 1, 2, 3), (1, 0, 0, 0), (2, 3, 3, 0)])
-def test_nan_is_an_error(place):
+def test_nan_is_an_error(place: tuple[int, int, int, int]) -> None:
     affinity = np.full((3, 4, 4, 4), 0.5, np.float32)
     affinity[place] = np.nan
     with pytest.raises(RunError, match=r"is NaN; check the model") as caught:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ BELOW_COMPONENTS = BELOW_AFFINITY - {"components"}
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory):
+def done(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A finished run. Tests that change it copy it first."""
     flow = Flow(tmp_path_factory.mktemp("flow") / "run").make()
     flow.write()
@@ -28,13 +29,13 @@ def done(tmp_path_factory):
 
 
 @pytest.fixture
-def copied(done, tmp_path):
+def copied(done: Any, tmp_path: Path) -> Any:
     """A copy of the finished run, times kept."""
     shutil.copytree(done.folder, tmp_path / "copy", symlinks=True)
     return Flow(tmp_path / "copy", done.shape, done.config)
 
 
-def whole_volume_segmentation(affinity, threshold, connectivity, min_size):
+def whole_volume_segmentation(affinity: Any, threshold: Any, connectivity: Any, min_size: Any) -> Any:
     import cc3d
 
     components = cc3d.connected_components(affinity > np.float32(threshold), connectivity=connectivity)
@@ -45,13 +46,13 @@ def whole_volume_segmentation(affinity, threshold, connectivity, min_size):
     return table[components]
 
 
-def test_segmentation_is_that_of_the_whole_volume(done):
+def test_segmentation_is_that_of_the_whole_volume(done: Flow) -> None:
     expected = whole_volume_segmentation(done.array("affinity")[0], 0.55, 6, 30)
     assert len(np.unique(expected)) > 10
     np.testing.assert_array_equal(done.array("segmentation")[0], expected)
 
 
-def test_nothing_is_done_twice(done):
+def test_nothing_is_done_twice(done: Flow) -> None:
     assert "Nothing to be done" in done.run("-n")
 
 
@@ -62,14 +63,14 @@ def test_nothing_is_done_twice(done):
         {"block": [64, 64, 64], "chunk": [16, 16, 16], "meshes__voxels_per_job": 1},
     ],
 )
-def test_blocks_do_not_matter(done, copied, values):
+def test_blocks_do_not_matter(done: Flow, copied: Any, values: dict[str, Any]) -> None:
     config = copied.with_values(outdir="other", **values)
     copied.write(config)
     copied.run()
     assert copied.digests(config) == done.digests()
 
 
-def test_offset_region_is_exact(done, copied):
+def test_offset_region_is_exact(done: Flow, copied: Any) -> None:
     config = copied.with_values(outdir="other", source__start=[3, 5, 7], source__stop=[34, 40, 41], meshes__enabled=False)
     copied.write(config)
     copied.run()
@@ -77,7 +78,7 @@ def test_offset_region_is_exact(done, copied):
     np.testing.assert_array_equal(copied.array("segmentation", config)[0], whole_volume_segmentation(affinity, 0.55, 6, 30))
 
 
-def test_killed_and_resumed(done, tmp_path):
+def test_killed_and_resumed(done: Any, tmp_path: Path) -> None:
     flow = Flow(tmp_path / "killed").make()
     flow.write()
     for stage, kill in (("affinity", signal.SIGKILL), ("components", signal.SIGINT), ("segmentation", signal.SIGKILL)):
@@ -95,7 +96,7 @@ def test_killed_and_resumed(done, tmp_path):
     assert len(redone) <= 2, "only jobs that ran when the run was killed may run again"
 
 
-def wait_for(condition, process, seconds=1800):
+def wait_for(condition: Any, process: Any, seconds: int = 1800) -> None:
     deadline = time.time() + seconds
     while not condition():
         assert process.poll() is None, "the run ended before it could be killed"
@@ -103,7 +104,7 @@ def wait_for(condition, process, seconds=1800):
         time.sleep(0.05)
 
 
-def test_one_target_by_name(copied):
+def test_one_target_by_name(copied: Any) -> None:
     shutil.rmtree(copied.folder / "out")
     target = copied.targets().shard("affinity", 0)
     copied.run(target)
@@ -138,7 +139,7 @@ RERUNS = [
 
 
 @pytest.mark.parametrize(("values", "rules"), RERUNS, ids=[str(v) for v, _ in RERUNS])
-def test_a_changed_key_reruns_what_depends_on_it(done, values, rules):
+def test_a_changed_key_reruns_what_depends_on_it(done: Flow, values: dict[str, Any], rules: set[str]) -> None:
     assert set(done.would_run(done.with_values(**values))) == rules
 
 
@@ -151,13 +152,13 @@ def test_a_changed_key_reruns_what_depends_on_it(done, values, rules):
         ({"inference__overlap": [4, 2, 6]}, {"affinity", *BELOW_AFFINITY}),
     ],
 )
-def test_changes_are_seen_without_snakemakes_metadata(copied, values, rules):
+def test_changes_are_seen_without_snakemakes_metadata(copied: Any, values: dict[str, Any], rules: set[str]) -> None:
     shutil.rmtree(copied.folder / ".snakemake")
     assert copied.would_run(copied.config) == {}
     assert set(copied.would_run(copied.with_values(**values))) == rules
 
 
-def test_a_changed_model_or_source_is_noticed(copied):
+def test_a_changed_model_or_source_is_noticed(copied: Any) -> None:
     model = copied.folder / "model.py"
     model.write_text(model.read_text().replace("-1.9", "-1.8"))
     assert "affinity" in copied.would_run(copied.config)
@@ -171,7 +172,7 @@ def test_a_changed_model_or_source_is_noticed(copied):
     assert "image" in copied.would_run(copied.config)
 
 
-def test_touched_scripts_and_a_fresh_clone_rerun_nothing(done, copied, tmp_path):
+def test_touched_scripts_and_a_fresh_clone_rerun_nothing(done: Flow, copied: Any, tmp_path: Path) -> None:
     clone = tmp_path / "clone"
     clone.mkdir()
     for name in ("Snakefile", "workflow", "scripts", "profiles"):
@@ -185,7 +186,7 @@ def test_touched_scripts_and_a_fresh_clone_rerun_nothing(done, copied, tmp_path)
     assert "Nothing to be done" in text.stdout + text.stderr
 
 
-def test_a_lost_final_shard_remakes_little(copied):
+def test_a_lost_final_shard_remakes_little(copied: Any) -> None:
     targets = copied.targets()
     (copied.folder / targets.shard("segmentation", 3)).unlink()
     counts = copied.would_run(copied.config)
@@ -197,7 +198,7 @@ def test_a_lost_final_shard_remakes_little(copied):
     assert before.stat().st_mtime_ns == when
 
 
-def test_a_lost_final_shard_without_meshes_remakes_itself_only(copied):
+def test_a_lost_final_shard_without_meshes_remakes_itself_only(copied: Any) -> None:
     config = copied.with_values(meshes__enabled=False)
     changed = copied.would_run(config)
     assert set(changed) == {"measures", "objects", "info"}, "without cells others are measured, and the info names no mesh"
@@ -206,7 +207,7 @@ def test_a_lost_final_shard_without_meshes_remakes_itself_only(copied):
     assert copied.would_run(config) == {"segmentation": 1, **changed}
 
 
-def test_lost_intermediates_come_back_when_kept_is_asked_for(copied):
+def test_lost_intermediates_come_back_when_kept_is_asked_for(copied: Any) -> None:
     targets = copied.targets()
     assert copied.would_run(copied.config, "kept") == {}
     (copied.folder / targets.shard("affinity", 3)).unlink()
@@ -218,12 +219,12 @@ def test_lost_intermediates_come_back_when_kept_is_asked_for(copied):
     assert targets.shard("affinity", 3) in copied.run("-n", "kept", config="changed.yaml")
 
 
-def test_files_that_are_not_ours_are_remade(copied):
+def test_files_that_are_not_ours_are_remade(copied: Any) -> None:
     write_tables(copied.folder / copied.targets().merge(1, 0), {"x": np.zeros(3)}, {"stage": "merge"})
     assert copied.would_run(copied.config)["merge"] >= 1
 
 
-def test_jobs_need_no_source(done, copied):
+def test_jobs_need_no_source(done: Flow, copied: Any) -> None:
     """With the image ingested, every later job parses and runs with the source gone; so does the head, from its plan."""
     for layer in ("affinity", "components", "segmentation"):
         shutil.rmtree(copied.folder / "out" / layer)
@@ -233,7 +234,7 @@ def test_jobs_need_no_source(done, copied):
     assert copied.digests() == done.digests()
 
 
-def test_a_job_without_its_plan_fails_at_once(copied):
+def test_a_job_without_its_plan_fails_at_once(copied: Any) -> None:
     shutil.rmtree(copied.folder / ".connectomake")
     target = copied.targets().shard("components", 0)
     code, text = copied.run("--mode", "subprocess", "--force", target, check=False)
@@ -242,7 +243,7 @@ def test_a_job_without_its_plan_fails_at_once(copied):
     assert "missing" in text
 
 
-def test_temporary_layers_are_deleted(done, tmp_path):
+def test_temporary_layers_are_deleted(done: Flow, tmp_path: Path) -> None:
     flow = Flow(tmp_path / "temp").make()
     config = flow.with_values(keep=[])
     flow.write(config)
@@ -255,21 +256,21 @@ def test_temporary_layers_are_deleted(done, tmp_path):
 
 
 @pytest.mark.parametrize("option", ["--dag", "--rulegraph", "--filegraph", "--summary", "--detailed-summary", "--list-rules"])
-def test_snakemake_options_work(done, option):
+def test_snakemake_options_work(done: Flow, option: str) -> None:
     text = done.run(option)
     assert "segmentation" in text
 
 
-def test_lint(done):
+def test_lint(done: Flow) -> None:
     done.run("--lint")
 
 
-def test_report(copied):
+def test_report(copied: Any) -> None:
     copied.run("--report", "report.html")
     assert "segmentation" in (copied.folder / "report.html").read_text()
 
 
-def test_job_counts_are_parsed():
+def test_job_counts_are_parsed() -> None:
     rows = ["job         count", "--------  -------", "all             1", "affinity       12", "total          13"]
     text = "\n".join(["x", "Job stats:", *rows, "", "rest"])
     assert job_counts(text) == {"affinity": 12}

@@ -9,6 +9,7 @@ import signal
 import subprocess
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -20,6 +21,7 @@ from connectomake.agglomeration.files import canonical
 from connectomake.cli import main
 from connectomake.components import interior, watershed
 from connectomake.evaluation import Contingency, both_scores, thresholds_of
+from connectomake.geometry import Box
 from connectomake.objects import read_parquet
 from tests.flow import CONFIG, Flow, sha, without_record
 from tests.test_workflow import wait_for
@@ -33,7 +35,7 @@ WATERSHED = {
 }
 
 
-def smooth_affinity(shape=SHAPE, seed=0, dtype="uint8"):
+def smooth_affinity(shape: tuple[int, int, int] = SHAPE, seed: int = 0, dtype: str = "uint8") -> Any:
     """Affinities of blobs of some voxels; uint8, so that ties abound."""
     from scipy.ndimage import gaussian_filter
 
@@ -46,7 +48,7 @@ def smooth_affinity(shape=SHAPE, seed=0, dtype="uint8"):
 
 
 @pytest.fixture(scope="module", params=["uint8", "float32"])
-def flow(request, tmp_path_factory):
+def flow(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A folder with affinities as source."""
     flow = Flow(tmp_path_factory.mktemp(request.param) / "run", SHAPE, copy.deepcopy(WATERSHED))
     flow.folder.mkdir(parents=True)
@@ -55,14 +57,14 @@ def flow(request, tmp_path_factory):
     return flow
 
 
-def ids_of(labels, min_size=0):
+def ids_of(labels: np.ndarray, min_size: int = 0) -> Any:
     """Turn labels into 1 + raster index of the first voxel; 0 below `min_size`."""
     values, first, count = np.unique(labels, return_index=True, return_counts=True)
     ids = np.where((values == 0) | (count < min_size), 0, first + 1).astype(np.uint64)
     return ids[np.searchsorted(values, labels)]
 
 
-def test_basins_of_any_blocks(flow):
+def test_basins_of_any_blocks(flow: Any) -> None:
     with h5py.File(flow.folder / "affinity.h5") as file:
         affinity = file["affinity"][:]
     for name, values in {
@@ -81,7 +83,7 @@ def test_basins_of_any_blocks(flow):
         np.testing.assert_array_equal(flow.array("segmentation", config)[0], want)
 
 
-def in_memory(affinity, rule):
+def in_memory(affinity: np.ndarray, rule: Any) -> Any:
     """Ids of the segments of a whole volume, and its merges by supervoxel ids."""
     labels = watershed(affinity, 0.1, 0.98)
     segments, merges = agglomerate_graph(region_graph(labels, affinity), np.bincount(labels.ravel()), rule)
@@ -98,7 +100,7 @@ LAYOUTS = {
 }
 
 
-def test_segments_of_any_blocks(flow):
+def test_segments_of_any_blocks(flow: Any) -> None:
     """Small basins joined, agglomerated, small segments absorbed: as in memory; the history of merges is the same file."""
     with h5py.File(flow.folder / "affinity.h5") as file:
         affinity = file["affinity"][:]
@@ -120,7 +122,7 @@ def test_segments_of_any_blocks(flow):
     assert histories["one"] == histories["many"]
 
 
-def test_killed_while_agglomerating(flow):
+def test_killed_while_agglomerating(flow: Any) -> None:
     """Killed twice when some octree nodes are agglomerated and others not, and run again: the same bytes as without."""
     joined = {"agglomeration": {"threshold": 0.45, "absorb": 40}, "segmentation__min_supervoxel": 12}
     whole = flow.with_values(outdir="many-joined", meshes__enabled=False, **joined, **LAYOUTS["many"])
@@ -144,7 +146,7 @@ def test_killed_while_agglomerating(flow):
     assert len({sha(without_record(path.read_bytes())) for path in histories}) == 1
 
 
-def test_another_threshold_remakes_agglomeration_and_what_follows(flow):
+def test_another_threshold_remakes_agglomeration_and_what_follows(flow: Any) -> None:
     joined = {"agglomeration": {"threshold": 0.45, "absorb": 40}, "segmentation__min_supervoxel": 12}
     config = flow.with_values(outdir="one-joined", meshes__enabled=False, **joined, **LAYOUTS["one"])
     assert flow.would_run(config) == {}
@@ -158,7 +160,7 @@ def test_another_threshold_remakes_agglomeration_and_what_follows(flow):
     assert set(flow.would_run(other)) == {"components", "merge", "lookup", *below}
 
 
-def test_boundaries_left_out_of_any_blocks(flow, monkeypatch):
+def test_boundaries_left_out_of_any_blocks(flow: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """As in memory, with and without agglomeration; the objects are measured without them; nothing is left of some."""
     with h5py.File(flow.folder / "affinity.h5") as file:
         affinity = file["affinity"][:]
@@ -192,7 +194,7 @@ def test_boundaries_left_out_of_any_blocks(flow, monkeypatch):
     assert {"components", "segmentation", "objects"} <= set(flow.would_run(config))
 
 
-def check_table(flow, config, want, roi):
+def check_table(flow: Flow, config: Any, want: Any, roi: Box) -> None:
     """Compare the object table with NumPy on the whole segmentation."""
     table = read_parquet(flow.folder / flow.targets(config).objects)
     ids, first, count = np.unique(want, return_index=True, return_counts=True)
@@ -213,7 +215,7 @@ JOINED = {"threshold": 0.45, "absorb": 40, "large": {"voxels": 50, "threshold": 
 FURTHER = {"agglomeration": {**JOINED, "thresholds": [0.35, 0.5, 0.7]}, "segmentation__min_supervoxel": 12}
 
 
-def test_several_thresholds_from_one_graph(flow):
+def test_several_thresholds_from_one_graph(flow: Any) -> None:
     """Each layer is that of a run to its threshold alone; an added threshold makes what it lacks, and nothing else anew."""
     with h5py.File(flow.folder / "affinity.h5") as file:
         affinity = file["affinity"][:]
@@ -245,7 +247,7 @@ def test_several_thresholds_from_one_graph(flow):
     assert flow.would_run(other)["segmentation"] == 4 * 27, "all of them are outdated, as their records say"
 
 
-def test_a_curve_over_thresholds(flow, monkeypatch, capsys):
+def test_a_curve_over_thresholds(flow: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """The scores at each threshold are those of the supervoxels agglomerated to it; the run's own are those of the run."""
     with h5py.File(flow.folder / "affinity.h5") as file:
         affinity = file["affinity"][:]

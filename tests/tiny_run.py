@@ -2,6 +2,7 @@
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -10,6 +11,7 @@ import yaml
 from connectomake.layers import write_block
 from connectomake.pipeline.job import Job
 from connectomake.pipeline.registry import Stages
+from connectomake.planning.plan import Plan
 from connectomake.planning.resolve import prepare_plan, resolve
 from tests.rule_jobs import do, do_all
 
@@ -58,7 +60,7 @@ WARM_UP = (
 NETWORK = {"torch": "2.13.0", "device": "cpu", "isa": "AVX2", "device_name": "cpu"}
 
 
-def write_inputs(folder, config=CONFIG, shape=SHAPE, seed=0):
+def write_inputs(folder: Path, config: dict[str, Any] = CONFIG, shape: tuple[int, int, int] = SHAPE, seed: int = 0) -> None:
     """Write the image, the model and the config."""
     noise = np.random.default_rng(seed).random(shape)
     for axis in range(3):
@@ -71,7 +73,7 @@ def write_inputs(folder, config=CONFIG, shape=SHAPE, seed=0):
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
 
 
-def make_run(config=CONFIG, network=False):
+def make_run(config: dict[str, Any] = CONFIG, network: bool = False) -> Plan:
     """Make all files of a run in the working directory; affinity is the image unless the network is run. Return the plan."""
     prepare_plan(copy.deepcopy(config))
     plan = resolve(copy.deepcopy(config))
@@ -87,7 +89,7 @@ def make_run(config=CONFIG, network=False):
     return plan
 
 
-def copy_image(plan, rule, block):
+def copy_image(plan: Plan, rule: Any, block: int) -> None:
     """Make an affinity that is the image."""
     shards = dict(rule.inputs(block)["image"])
     image = job(plan, rule, block).image(shards)
@@ -95,12 +97,12 @@ def copy_image(plan, rule, block):
     write_block(rule.outputs(block)["shard"], rule.layer, block, image.read(plan.grid.box(block)), record)
 
 
-def job(plan, rule, item):
+def job(plan: Plan, rule: Any, item: int) -> Job:
     """Return a job as its rule sees it."""
     return Job(Stages(plan), rule, item, None, None)
 
 
-def warm_up():
+def warm_up() -> None:
     """Compile all loops that jobs call, for the values that they call them with, so that an image holds them."""
     write_inputs(Path())
     with h5py.File("raw.h5") as file, h5py.File("affinities.h5", "w") as other:

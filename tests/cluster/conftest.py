@@ -4,6 +4,9 @@ import contextlib
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +14,7 @@ from tests.flow import Flow
 
 
 @pytest.fixture(scope="module", autouse=True)
-def plugins():
+def plugins() -> Iterator[None]:
     """Let everything that these tests start import the plugins."""
     with pytest.MonkeyPatch.context() as patch:
         folders = [os.environ.get("CONNECTOMAKE_PLUGINS"), os.environ.get("PYTHONPATH")]
@@ -21,7 +24,7 @@ def plugins():
 
 
 @pytest.fixture(scope="module")
-def slurm(tmp_path_factory):
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A Slurm, all real."""
     from tests.cluster.slurm import SlurmCluster
 
@@ -29,13 +32,13 @@ def slurm(tmp_path_factory):
         yield cluster
 
 
-def copied(flow, folder):
+def copied(flow: Any, folder: Any) -> Any:
     shutil.copytree(flow.folder, folder)
     return Flow(folder, flow.shape, flow.config)
 
 
 @pytest.fixture(scope="module")
-def expected(start, tmp_path_factory):
+def expected(start: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """SHA-256 of every layer of the run that `start` has ready, on this machine, without a cluster."""
     local = copied(start, tmp_path_factory.mktemp("local") / "run")
     local.run()
@@ -43,13 +46,13 @@ def expected(start, tmp_path_factory):
 
 
 @pytest.fixture
-def flow(start, tmp_path):
+def flow(start: Any, tmp_path: Path) -> Any:
     """A copy of the folder that nothing has run in."""
     return copied(start, tmp_path / "run")
 
 
 @pytest.fixture(scope="module")
-def site():
+def site() -> Iterator[Any]:
     """A Kubernetes with an S3 server; whatever it takes to have one that is not to be had here skips the tests."""
     from tests.cluster import debian
     from tests.cluster.kubernetes.build import asked_for, require_binaries
@@ -69,7 +72,7 @@ def site():
 
 
 @pytest.fixture(scope="module")
-def project(site):
+def project(site: Any) -> Any:
     """A working copy of the repository with a small run, here and in the cluster."""
     from tests.cluster.kubernetes.project import Project
 

@@ -13,6 +13,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,7 +38,7 @@ class Daemons:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.processes: dict[str, subprocess.Popen] = {}
+        self.processes: dict[str, subprocess.Popen[str]] = {}
         (folder / "logs").mkdir(parents=True, exist_ok=True)
 
     def __enter__(self) -> "Daemons":
@@ -55,7 +56,15 @@ class Daemons:
         return self.folder / "logs" / f"{name}.log"
 
     def start(
-        self, name, command, *, env=None, cwd=None, user=None, ready: Callable[[], bool] | None = None, timeout=60
+        self,
+        name: Any,
+        command: Any,
+        *,
+        env: Any = None,
+        cwd: Any = None,
+        user: Any = None,
+        ready: Callable[[], bool] | None = None,
+        timeout: int = 60,
     ) -> None:
         """Start a daemon that stays in the foreground, and wait until it is ready; skip the test if it never is."""
         with self.log(name).open("ab") as log:

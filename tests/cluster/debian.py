@@ -5,6 +5,7 @@ import fcntl
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,7 @@ def _install(packages: list[str], timeout: float) -> None:
 
 
 @contextlib.contextmanager
-def _no_services():
+def _no_services() -> Iterator[None]:
     """Keep packages from starting their daemons."""
     if _POLICY.exists():
         yield

@@ -21,6 +21,7 @@ import time
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -32,13 +33,13 @@ LIMIT = 6 * 3600
 SOON = ("--seconds-between-status-checks", "2")
 
 
-def sources(config: dict) -> list[tuple[dict, str]]:
+def sources(config: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
     """The places in a config that name files to read."""
     truth = config.get("evaluation") or {}
     return [(config["source"], "path"), *([(truth, "ground_truth")] if truth.get("ground_truth") else [])]
 
 
-def with_files(config: dict, folder: Path) -> dict:
+def with_files(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Make the paths absolute; for the demo, make its image."""
     for part, key in sources(config):
         path = Path(part[key])
@@ -50,7 +51,7 @@ def with_files(config: dict, folder: Path) -> dict:
     return config
 
 
-def flow_of(config: dict, folder: Path) -> Flow:
+def flow_of(config: dict[str, Any], folder: Path) -> Flow:
     """A folder with the config and the models."""
     folder.mkdir(exist_ok=True)
     if not (folder / "models").exists():
@@ -67,14 +68,14 @@ def timed(head: Head) -> float:
     return time.perf_counter() - started
 
 
-def here(config: dict, folder: Path) -> Flow:
+def here(config: dict[str, Any], folder: Path) -> Flow:
     """Run here, unless that was done."""
     local = flow_of(config, folder)
     print(f"local: {timed(Head(local, 'profiles/local', dict(os.environ))):.0f} s", flush=True)
     return local
 
 
-def on_slurm(config: dict, folder: Path, nodes: list[int], cpus: int, options: list[str]) -> list[dict]:
+def on_slurm(config: dict[str, Any], folder: Path, nodes: list[int], cpus: int, options: list[str]) -> list[dict[str, Any]]:
     """Run on Slurm with each number of nodes; return the digests."""
     from tests.cluster.meter import Meter, table
     from tests.cluster.slurm import MEMORY_GROUPS, SlurmCluster
@@ -107,7 +108,7 @@ def on_slurm(config: dict, folder: Path, nodes: list[int], cpus: int, options: l
     return found
 
 
-def on_kubernetes(config: dict, folder: Path, options: list[str]) -> list[dict]:
+def on_kubernetes(config: dict[str, Any], folder: Path, options: list[str]) -> list[dict[str, Any]]:
     """Run in pods, everything in a bucket; return the digests."""
     from tests.cluster.kubernetes.project import Project, pods_of, stored_digests
     from tests.cluster.kubernetes.site import BUCKET, Site

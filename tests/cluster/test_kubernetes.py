@@ -5,8 +5,11 @@ import re
 import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from connectomake.preflight.profile import Site
 
 pytest.importorskip("kubernetes")
 pytest.importorskip("moto")
@@ -37,25 +40,25 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def starting(project):
+def starting(project: Any) -> Any:
     """Seconds that Snakemake takes on this machine, just now, to read the workflow."""
     return project.run("-n", timeout=600)[2]
 
 
-def as_the_first_version_wrote_it(folder):
+def as_the_first_version_wrote_it(folder: Path) -> None:
     """Rewrite the note of a killed head: it called the place `namespace`."""
     [path] = folder.glob("*.json")
     values = json.loads(path.read_text())
     path.write_text(json.dumps({"namespace" if name == "place" else name: value for name, value in values.items()}))
 
 
-def is_at_work(site, log):
+def is_at_work(site: Any, log: Any) -> Any:
     """Whether two jobs with the network are done, and one is tried again that took more disk than it had."""
     done = [name for name in listing(site.s3) if name.startswith("affinity/")]
     return len(done) >= 2 and any(len(asked) > 1 for asked in tries_after(log, DISK, "disk_mb"))
 
 
-def assert_doubled(*logs):
+def assert_doubled(*logs: Any) -> None:
     """Assert that jobs ran out of memory and of disk, and each further try had double; each head numbers its jobs anew."""
     for why, resource in ((MEMORY, "mem_mb"), (DISK, "disk_mb")):
         tries = [asked for log in logs for asked in tries_after(log, why, resource)]
@@ -63,7 +66,7 @@ def assert_doubled(*logs):
         assert all(asked[-1] >= 2 * asked[0] for asked in tries if len(asked) > 1), (why, tries)
 
 
-def test_faults_change_nothing(site, project):
+def test_faults_change_nothing(site: Any, project: Any) -> None:
     code, text, _ = project.run("--cores", "2", profile="local", config="local")
     assert code == 0, text[-3000:]
     expected = project.local_digests()
@@ -129,7 +132,7 @@ def test_faults_change_nothing(site, project):
     print(f"objects: {len(after)}, of which {len(kept)} were finished at the kill")
 
 
-def test_what_ends_pods_from_outside_costs_no_try(site, project):
+def test_what_ends_pods_from_outside_costs_no_try(site: Any, project: Any) -> None:
     """Without retries, with a quota that lets three pods be made at a time: so some are to be made while the server is away."""
     code, text, _ = project.run("--cores", "2", profile="local", config="local")
     assert code == 0, text[-3000:]
@@ -160,7 +163,7 @@ def test_what_ends_pods_from_outside_costs_no_try(site, project):
     assert_clean(site)
 
 
-def test_a_changed_setting_remakes_what_depends_on_it_from_the_records_alone(site, project):
+def test_a_changed_setting_remakes_what_depends_on_it_from_the_records_alone(site: Any, project: Any) -> None:
     config = project.folder / "configs/pods.yaml"
     text = config.read_text()
     notes = project.folder / ".snakemake/metadata"
@@ -179,7 +182,7 @@ def test_a_changed_setting_remakes_what_depends_on_it_from_the_records_alone(sit
         shutil_restore(hidden, notes)
 
 
-def shutil_restore(hidden, place):
+def shutil_restore(hidden: Any, place: Any) -> None:
     if place.exists():
         subprocess.run(["rm", "-r", place], check=True)
     hidden.rename(place)
@@ -195,7 +198,7 @@ def shutil_restore(hidden, place):
         (("--set-resources", "affinity:mem_mb=99000000", "--retries", "0"), "can never run here: it asks for"),
     ],
 )
-def test_bad_input_is_named_within_a_minute(site, project, starting, options, words):
+def test_bad_input_is_named_within_a_minute(site: Site, project: Any, starting: Any, options: Any, words: str) -> None:
     code, text, seconds = project.run("--forcerun", "affinity", "--until", "affinity", *options, timeout=600)
     assert code != 0
     assert words in text, text[-3000:]
@@ -203,7 +206,7 @@ def test_bad_input_is_named_within_a_minute(site, project, starting, options, wo
     assert_clean(site)
 
 
-def test_expired_credentials_are_named_within_a_minute(site, project, starting):
+def test_expired_credentials_are_named_within_a_minute(site: Any, project: Any, starting: Any) -> None:
     site.proxy.faults.refuse = "ExpiredToken"
     try:
         code, text, seconds = project.run("-n", timeout=600)
@@ -215,7 +218,7 @@ def test_expired_credentials_are_named_within_a_minute(site, project, starting):
     assert seconds - starting < 60
 
 
-def test_a_refused_login_is_named_within_a_minute(site, project, starting):
+def test_a_refused_login_is_named_within_a_minute(site: Any, project: Any, starting: Any) -> None:
     config = Path(site.folder / "old-login")
     config.write_text(site.cluster.config_text("expired"))
     project.env = project.env | {"KUBECONFIG": str(config)}

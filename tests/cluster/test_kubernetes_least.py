@@ -1,6 +1,7 @@
 """The least to see of a real Kubernetes, for .ci/run: one run in pods with three kinds of faults, and the bits of one here."""
 
 import contextlib
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ LIMIT = 1500
 GONE = "is gone: deleted by someone"
 
 
-def delete_one(site, hit):
+def delete_one(site: Any, hit: Any) -> None:
     """Delete a running pod of an image job, of each job once."""
     for name in pods(site, running=True):
         job = name.rpartition("-")[0]
@@ -35,11 +36,11 @@ def delete_one(site, hit):
                 return
 
 
-def until_noticed(site, head, told):
+def until_noticed(site: Any, head: Any, told: Any) -> None:
     """Delete pods, one after the other, until the head has missed one."""
-    hit = set()
+    hit: set[Any] = set()
 
-    def noticed():
+    def noticed() -> bool:
         if GONE in told.read_text() or head.poll() is not None:
             return True
         delete_one(site, hit)
@@ -48,7 +49,7 @@ def until_noticed(site, head, told):
     assert wait(noticed, LIMIT, every=3), told.read_text()[-3000:]
 
 
-def test_a_run_in_pods_has_the_bits_of_one_here(site, project):
+def test_a_run_in_pods_has_the_bits_of_one_here(site: Any, project: Any) -> None:
     code, text, _ = project.run("--cores", "2", profile="local", config="local")
     assert code == 0, text[-3000:]
     expected = project.local_digests()

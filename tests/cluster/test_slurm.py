@@ -6,6 +6,7 @@ Nothing is faked: munge, accounting, controller, two nodes, sbatch. What happens
 import os
 import time
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ BLOCKS = {"block": [32, 32, 64], "chunk": [16, 16, 32], "meshes__cell": [16, 16,
 
 
 @pytest.fixture(scope="module")
-def start(tmp_path_factory):
+def start(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A project folder that nothing has run in."""
     flow = Flow(tmp_path_factory.mktemp("start") / "run").make()
     flow.config = flow.with_values(**BLOCKS)
@@ -31,7 +32,7 @@ def start(tmp_path_factory):
     return flow
 
 
-def test_the_same_bits_on_two_nodes(slurm, flow, expected):
+def test_the_same_bits_on_two_nodes(slurm: Any, flow: Flow, expected: Any) -> None:
     """Memory is enforced: no job takes more than it has asked for. Slurm is asked seldom."""
     text = Head(flow, PROFILE, slurm.env, *SOON).run(LONG)
     assert flow.digests() == expected
@@ -54,7 +55,7 @@ def test_the_same_bits_on_two_nodes(slurm, flow, expected):
         (["slurm_account=default", "slurm_partition=gone"], "there is no partition 'gone'; set slurm_partition in the profile"),
     ],
 )
-def test_wrong_site(slurm, flow, resources, message):
+def test_wrong_site(slurm: Any, flow: Flow, resources: list[str], message: str) -> None:
     started = time.monotonic()
     with Head(flow, PROFILE, slurm.env, "--default-resources", *resources) as head:
         assert head.wait(240)
@@ -63,7 +64,7 @@ def test_wrong_site(slurm, flow, resources, message):
     assert time.monotonic() - started < 60 + load_allowance()
 
 
-def test_no_controller(slurm, flow):
+def test_no_controller(slurm: Any, flow: Flow) -> None:
     slurm.daemons.kill("slurmctld")
     try:
         started = time.monotonic()
@@ -75,6 +76,6 @@ def test_no_controller(slurm, flow):
         slurm.start_controller()
 
 
-def load_allowance():
+def load_allowance() -> Any:
     """Seconds more on a machine that has other work to do."""
     return 30 * os.getloadavg()[0] / (os.cpu_count() or 1)

@@ -10,6 +10,8 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,7 +30,7 @@ SMALL = {"block": [32, 32, 64], "chunk": [16, 16, 32], "meshes__enabled": False,
 
 
 @pytest.fixture(scope="module")
-def start(tmp_path_factory):
+def start(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A project folder that nothing has run in: four blocks, without network and meshes, whose jobs take longest."""
     flow = Flow(tmp_path_factory.mktemp("start") / "run").make()
     flow.config = flow.with_values(**SMALL)
@@ -46,31 +48,31 @@ class Witness:
         The run's folder.
     """
 
-    def __init__(self, flow):
+    def __init__(self, flow: Any) -> None:
         self.flow, self.seen = flow, {}
 
-    def look(self):
+    def look(self) -> None:
         """Note the files of jobs whose end the head has seen."""
         before = times_of(self.flow.folder / "out")
         finished = before.keys() - self.unfinished()
         self.seen |= {name: before[name] for name in finished if name not in self.seen}
 
-    def unfinished(self):
+    def unfinished(self) -> Any:
         """Files of jobs whose end a head has not seen, by Snakemake's own notes."""
         notes = (self.flow.folder / ".snakemake/incomplete").rglob("*")
         return {base64.b64decode(note.name).decode().removeprefix("out/") for note in notes if note.is_file()}
 
-    def assert_nothing_was_made_again(self):
+    def assert_nothing_was_made_again(self) -> None:
         after = times_of(self.flow.folder / "out")
         assert {name: after.get(name) for name in self.seen} == self.seen
 
 
-def assert_done(flow, slurm):
+def assert_done(flow: Flow, slurm: Any) -> None:
     text = Head(flow, PROFILE, slurm.env, "-n").run(LONG)
     assert "Nothing to be done" in text, text[-3000:]
 
 
-def test_a_run_outlives_what_happens_on_a_site(slurm, flow, expected):
+def test_a_run_outlives_what_happens_on_a_site(slurm: Any, flow: Any, expected: Any) -> None:
     """A job cancelled, a step killed, controller and database away, preemption, refusals, a node dead, the head killed."""
     witness = Witness(flow)
     with Head(flow, PROFILE, slurm.env, *SOON) as head, Gate(slurm, head) as gate:
@@ -121,7 +123,7 @@ ballast = numpy.ones(MEGABYTES << 17)  # a network that takes more than is usual
 
 
 @pytest.fixture
-def wide(tmp_path):
+def wide(tmp_path: Path) -> Any:
     """A run of one block whose network takes more memory than is asked for it, and less than double."""
     flow = Flow(tmp_path / "run").make()
     flow.config = flow.with_values(block=[64, 64, 64])
@@ -131,7 +133,7 @@ def wide(tmp_path):
     return flow
 
 
-def test_more_memory_and_more_time_at_the_second_attempt(slurm, wide):
+def test_more_memory_and_more_time_at_the_second_attempt(slurm: Any, wide: Any) -> None:
     """A job beyond its time limit, and one beyond its memory: each ends well with double of it."""
     with Head(wide, PROFILE, slurm.env, *SOON, "--until", "affinity") as head:
         with Gate(slurm, head) as gate:
@@ -147,7 +149,7 @@ def test_more_memory_and_more_time_at_the_second_attempt(slurm, wide):
     assert_memory_doubled(head, rows[2:], wide)
 
 
-def test_memory_that_slurm_itself_looks_at(slurm, wide):
+def test_memory_that_slurm_itself_looks_at(slurm: Any, wide: Any) -> None:
     """The same where no control groups are: Slurm says FAILED of such a job, as of one that could not be started."""
     if slurm.enforced == POLLED:
         pytest.skip("the Slurm of all tests here does so: the test before this has seen it")
@@ -158,17 +160,17 @@ def test_memory_that_slurm_itself_looks_at(slurm, wide):
     assert_memory_doubled(head, rows[1:], wide)
 
 
-def killed_by(slurm):
+def killed_by(slurm: Any) -> Any:
     """The state of a job that was killed for its memory: by the kernel, or by Slurm."""
     return "OUT_OF_MEMORY" if slurm.enforced == KERNEL else "FAILED"
 
 
-def assert_memory_doubled(head, rows, flow):
+def assert_memory_doubled(head: Any, rows: Any, flow: Any) -> None:
     assert [row["memory"] for row in rows] == [f"{flow.asked}M", f"{2 * flow.asked}M"]
     assert re.search(r"ran out of memory \(it asked for [\d,]+ MB.*; each retry gets more", " ".join(head.text.split()))
 
 
-def jobs_of(slurm, text):
+def jobs_of(slurm: Any, text: Any) -> list[Any]:
     """What every job of a head's run asked for, and how it ended, in the order in which they were submitted."""
     run = re.search(r"Slurm jobs of this run are named (\w+)", text)[1]
     names = ("id", "state", "memory", "minutes")
@@ -177,7 +179,7 @@ def jobs_of(slurm, text):
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 
-def test_check_looks_at_the_site(slurm, flow):
+def test_check_looks_at_the_site(slurm: Any, flow: Flow) -> None:
     """What `connectomake check --profile slurm --probe` says of a Slurm that is real."""
     command = [sys.executable, "-c", "from connectomake.cli import main; main()", "check", "config.yaml", "--fast", "--probe"]
     done = subprocess.run(
@@ -204,7 +206,7 @@ def test_check_looks_at_the_site(slurm, flow):
     assert not list(flow.folder.glob(".connectomake-*"))
 
 
-def test_arrays_small_and_none(slurm, flow, expected):
+def test_arrays_small_and_none(slurm: Any, flow: Flow, expected: Any) -> None:
     """Where Slurm takes arrays of three only, and without arrays: the same bits, and few calls of Slurm's commands."""
     with events.configured(slurm, max_array=4):
         text = Head(flow, PROFILE, slurm.env, *SOON, "--until", "components").run(LONG)

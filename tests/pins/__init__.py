@@ -16,11 +16,12 @@ no file changes.
 
 import json
 from pathlib import Path
+from typing import Any
 
 FOLDER = Path(__file__).parent
 
 
-def stored(name):
+def stored(name: str) -> dict[str, Any]:
     """What is stored for a config, None if nothing is."""
     path = FOLDER / f"{name}.json"
     return json.loads(path.read_text()) if path.exists() else None

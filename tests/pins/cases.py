@@ -3,6 +3,7 @@
 import copy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -38,16 +39,16 @@ class Case:
         Kind of the ground truth, if there is one.
     """
 
-    config: dict
-    shape: tuple = (70, 80, 90)
-    start: tuple = (0, 0, 0)
+    config: dict[str, Any]
+    shape: tuple[Any, ...] = (70, 80, 90)
+    start: tuple[Any, ...] = (0, 0, 0)
     kind: str = "hdf5"
     channels: int = 1
     dtype: str = "uint8"
-    voxel_size: tuple = (20.0, 10.0, 10.0)
+    voxel_size: tuple[Any, ...] = (20.0, 10.0, 10.0)
     truth: str = "hdf5"
 
-    def plan(self):
+    def plan(self) -> Plan:
         """The plan, as `resolve` would make it."""
         config = normalise(copy.deepcopy(self.config))
         check_config(config)
@@ -57,7 +58,7 @@ class Case:
         model, weights, modules = _models(config["inference"])
         return Plan(config, facts, model, weights, truth, modules)
 
-    def _facts(self, section, path, kind, channels, dtype, identity):
+    def _facts(self, section: dict[str, Any], path: str, kind: str, channels: int, dtype: str, identity: str) -> SourceInfo:
         offset = section["offset"]
         bounds = Box.of_shape(self.shape, self.start if offset is None else tuple(offset))
         return SourceInfo(
@@ -66,7 +67,7 @@ class Case:
         )  # fmt: skip
 
 
-def _models(section):
+def _models(section: dict[str, Any] | None) -> tuple[str | None, str | None, dict[str, Any]]:
     """Hashes of the files of a network that the repository has; of others, names."""
     if section is None:
         return None, None, {}
@@ -75,7 +76,7 @@ def _models(section):
     return *hashes, neighbours(paths[0]) if paths[0].exists() else {}
 
 
-def small(**sections):
+def small(**sections: Any) -> dict[str, Any]:
     """A small config with other or further sections; a dict changes keys of a section."""
     config = {
         "outdir": "out",
@@ -93,14 +94,14 @@ def small(**sections):
     return config
 
 
-def _of_repository(name, path, truth):
+def _of_repository(name: str, path: str, truth: str) -> dict[str, Any]:
     """A config of the repository; its volumes lie elsewhere."""
     config = yaml.safe_load((ROOT / name).read_text())
     config["source"]["path"], config["evaluation"]["ground_truth"] = path, truth
     return config
 
 
-def cases():
+def cases() -> dict[str, Case]:
     """All configs by name."""
     in_place = {"path": "https://example.org/volume", "dataset": None, "scale": 0}
     everything = {"keep": ["image", "affinity", "components", "traces", "fragments"], "report": {"enabled": True, "slices": 2}}

@@ -6,7 +6,9 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from typer.testing import CliRunner
 
@@ -18,6 +20,7 @@ from connectomake.pipeline.targets import Targets
 from connectomake.planning import resolve
 from connectomake.planning.infos import info_of
 from connectomake.planning.opening import leave_plan
+from connectomake.planning.plan import Plan
 from connectomake.planning.skeletons import LAYER, Skeletons
 from connectomake.queueing.task import Task
 from connectomake.reporting.stage_files import stage_files
@@ -27,7 +30,7 @@ from tests.pins.cases import ROOT
 ATTEMPTS = (1, 2, 3)
 
 
-def of_library(plan):
+def of_library(plan: Plan) -> dict[str, Any]:
     """All that is pinned but Snakemake's jobs, as plain values."""
     return json.loads(json.dumps({
         "stages": stages_of(plan), "infos": {layer: info_of(plan, layer) for layer in _layers(plan)},
@@ -37,7 +40,7 @@ def of_library(plan):
     }))  # fmt: skip
 
 
-def stages_of(plan):
+def stages_of(plan: Plan) -> dict[str, Any]:
     """Params and fingerprints."""
     stages = Stages(plan)
     names = [*stages.names, "report"]
@@ -48,12 +51,12 @@ def stages_of(plan):
     return {"names": stages.names, **found}
 
 
-def _layers(plan):
+def _layers(plan: Plan) -> list[str]:
     further = [*(["segmentation/mesh"] if plan.meshes_enabled else []), *([LAYER] if Skeletons(plan).enabled else [])]
     return [*plan.layers, *further]
 
 
-def wholes(plan):
+def wholes(plan: Plan) -> dict[str, list[str]]:
     """Lists of all files of a kind, in order of their names: that of the stages may change."""
     t = Targets(plan)
     found = {"final": t.final(), "kept": t.kept(), "reported": t.reported(), "wanted_reports": t.wanted_reports()}
@@ -62,7 +65,7 @@ def wholes(plan):
     return {name: sorted(files) for name, files in found.items()}
 
 
-def demands(plan):
+def demands(plan: Plan) -> dict[str, str]:
     """MB at each attempt, and minutes, of all rules that the plan runs."""
     asked, names = Demands(plan), {rule.name for rule in Stages(plan).rules()}
     values = {name: [*(asked.memory(name, n) for n in ATTEMPTS), *(asked.minutes(name, n) for n in ATTEMPTS)]
@@ -70,9 +73,9 @@ def demands(plan):
     return {name: "{}, {}, {} MB; {}, {}, {} min".format(*numbers) for name, numbers in values.items()}
 
 
-def verified(plan):
+def verified(plan: Plan) -> dict[str, list[str]]:
     """Files that `connectomake verify` looks at, per stage."""
-    found = {}
+    found: dict[str, Any] = {}
     for file in expected(plan):
         compare = file.compare and getattr(file.compare, "func", file.compare).__name__
         more = {"recorded": file.recorded, "beside": file.beside, "compare": compare, "against": file.against}
@@ -82,7 +85,7 @@ def verified(plan):
     return {stage: sorted(lines) for stage, lines in sorted(found.items())}
 
 
-def printed(plan):
+def printed(plan: Plan) -> dict[str, list[str]]:
     """What commands print of the plan, in an empty folder with its plan."""
     middle = [str((a + b) // 2) for a, b in zip(plan.roi.start, plan.roi.stop, strict=True)]
     last = plan.grid.name(plan.grid.ids[-1])
@@ -101,14 +104,14 @@ def printed(plan):
     return found | {name: sorted(found[name]) for name in ("where", "block")}
 
 
-def _call(arguments):
+def _call(arguments: list[str]) -> list[str]:
     runner = CliRunner(env=dict.fromkeys(("FORCE_COLOR", "TTY_COMPATIBLE", "COLUMNS")))
     done = runner.invoke(app, arguments, catch_exceptions=False)
     return [line.rstrip() for line in done.output.splitlines()]
 
 
 @contextlib.contextmanager
-def _resolved_as(plan):
+def _resolved_as(plan: Plan) -> Iterator[None]:
     before, resolve.resolve = resolve.resolve, lambda config: plan
     try:
         yield
@@ -116,7 +119,7 @@ def _resolved_as(plan):
         resolve.resolve = before
 
 
-def of_snakemake(names):
+def of_snakemake(names: list[str]) -> dict[str, dict[str, Any]]:
     """Jobs of each config, as plain values; see `tests.pins.dag`."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "tests.pins.dag", folder, *names]
@@ -128,7 +131,7 @@ def of_snakemake(names):
         return {name: json.loads(Path(folder, f"{name}.json").read_text()) for name in names}
 
 
-def jobs(plan, found):
+def jobs(plan: Plan, found: dict[str, Any]) -> dict[str, Any]:
     """What is pinned of Snakemake's jobs: per rule, one list for each thing; params by the name of the stage."""
     stages = Stages(plan)
     known = {stages.param(name): name for name in [*stages.names, "report"]}
@@ -150,12 +153,12 @@ def jobs(plan, found):
     }
 
 
-def _joined(files):
+def _joined(files: dict[str, Any]) -> str:
     """Files in order of their names: Snakemake compares them so, whatever the names of their parts."""
     return " ".join(sorted(files["files"]))
 
 
-def queue(plan, found):
+def queue(plan: Plan, found: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Tasks that `connectomake queue fill` would put into a queue, and what waits, per rule."""
     return {
         rule: {
@@ -167,7 +170,7 @@ def queue(plan, found):
     }
 
 
-def _task(plan, rule, script, job):
+def _task(plan: Plan, rule: str, script: str, job: dict[str, Any]) -> dict[str, Any]:
     fingerprint = job["stage"] and Stages(plan).fingerprint(job["stage"])
     task = Task(rule=rule, script=script, plan=plan.to_json(), **job, fingerprint=fingerprint)
     value = task.to_json()

@@ -10,21 +10,25 @@ import json
 import os
 import sys
 import traceback
+from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import yaml
 from snakemake.cli import main
 from snakemake.dag import DAG
 
 from connectomake.planning import resolve
-from tests.pins.cases import ROOT, cases
+from connectomake.planning.plan import Plan
+from tests.pins.cases import ROOT, Case, cases
 
 TARGETS = ("all", "kept", "reports")
 RESOURCES = ("mem_mb", "runtime", "gpu")
 ATTEMPTS = (1, 2, 3)
 
 
-def job_values(job):
+def job_values(job: Any) -> dict[str, Any]:
     """What is pinned of a job: plain values."""
     return {
         "wildcards": job.wildcards_dict,
@@ -39,11 +43,11 @@ def job_values(job):
     }
 
 
-def _resources(job):
+def _resources(job: Any) -> dict[str, Any]:
     return {name: job.resources[name] for name in RESOURCES if name in job.resources.keys()}  # noqa: SIM118  (no mapping)
 
 
-def cluster_resources(dag):
+def cluster_resources(dag: SimpleNamespace) -> Any:
     """What the first job of each rule asks a cluster for, at each attempt."""
     type(dag.workflow).local_exec = False
     found = {}
@@ -53,25 +57,25 @@ def cluster_resources(dag):
     return found
 
 
-def _resources_at(job, attempt):
+def _resources_at(job: Any, attempt: int) -> Any:
     job.attempt = attempt
     return _resources(job)
 
 
-def _named(values):
+def _named(values: Any) -> dict[str, Any]:
     """Names of the list's parts, and its files in order."""
     return {"files": [str(value) for value in values], "names": dict(values._get_names())}
 
 
-def jobs_of(dag):
+def jobs_of(dag: Any) -> Any:
     """All jobs of a DAG, by rule."""
-    found = {}
+    found: dict[str, Any] = {}
     for job in sorted(dag.jobs, key=lambda job: (job.rule.name, str((list(job.output) or [""])[0]))):
         found.setdefault(job.rule.name, []).append(job_values(job))
     return found
 
 
-def queued(dag):
+def queued(dag: Any) -> dict[str, Any]:
     """What `connectomake queue fill` would find of each rule."""
     spec = importlib.util.spec_from_file_location("list_jobs", ROOT / "workflow/list_jobs.py")
     lister = importlib.util.module_from_spec(spec)
@@ -81,10 +85,10 @@ def queued(dag):
     }
 
 
-def write_jobs(out, plan):
+def write_jobs(out: Any, plan: Any) -> None:
     """Write the jobs of the run in the working directory: in place of Snakemake's summary."""
 
-    async def summary(dag, detailed=False):
+    async def summary(dag: Any, detailed: bool = False) -> AsyncIterator[Any]:
         found = {"jobs": jobs_of(dag), "queue": queued(dag), "local": sorted(dag.workflow._localrules)}
         out.write_text(json.dumps({**found, "cluster": cluster_resources(dag)}))
         yield "done"
@@ -95,12 +99,12 @@ def write_jobs(out, plan):
     main(["-s", str(ROOT / "Snakefile"), "--configfile", "config.yaml", "--cores", "64", "--summary", "--", *TARGETS])
 
 
-def _leave(path, plan):
+def _leave(path: str, plan: Plan) -> None:
     Path(path).parent.mkdir(exist_ok=True)
     Path(path).write_text(json.dumps({"plan": plan.to_json()}))
 
 
-def run(folder, name, case):
+def run(folder: Path, name: str, case: Case) -> int:
     """Write the jobs of a config, in a child of this process; its exit code is that of Snakemake."""
     place = folder / name
     place.mkdir()

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
+from typing import Any
 
 WHOLE = 4
 """Lists of so many items are stored as they are."""
@@ -10,7 +12,7 @@ NAMED = 5
 """So many differences of one list are named."""
 
 
-def summary(value):
+def summary(value: list[Any]) -> list[Any] | dict[str, Any]:
     """Replace long lists by what tells whether they are the same, and where not."""
     if isinstance(value, dict):
         return {key: summary(part) for key, part in value.items()}
@@ -25,19 +27,19 @@ def summary(value):
     return {"count": len(texts), "first": [_shown(t) for t in texts[:SHOWN]], "hash": _hash(texts), "digits": digits}
 
 
-def _text(item):
+def _text(item: Any) -> str:
     return item if isinstance(item, str) else json.dumps(item)
 
 
-def _shown(text):
+def _shown(text: str) -> str:
     return text if len(text) <= LINE else f"{text[:LINE]}…"
 
 
-def _hash(texts):
+def _hash(texts: list[str]) -> str:
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
 
 
-def differences(stored, found, place=""):
+def differences(stored: Any, found: Any, place: str = "") -> Iterator[str]:
     """Yield a sentence for each thing that is found otherwise than it is stored."""
     if isinstance(found, list):
         if stored != summary(found):
@@ -55,12 +57,12 @@ def differences(stored, found, place=""):
         yield f"{place} is {_brief(found)}; it was {_brief(stored)}"
 
 
-def _brief(value):
+def _brief(value: Any) -> str:
     text = _text(value)
     return text if len(text) <= 2 * LINE else f"{text[: 2 * LINE]}…"
 
 
-def _list_difference(stored, found):
+def _list_difference(stored: dict[str, Any] | list[dict[str, int] | str], found: list[Any]) -> str:
     texts = [_text(item) for item in found]
     if isinstance(stored, list):
         gone, new = [t for t in map(_text, stored) if t not in texts], [t for t in texts if t not in map(_text, stored)]
@@ -82,7 +84,7 @@ def _list_difference(stored, found):
     return f"{counts}; other than before are {named}{first}"
 
 
-def _unmatched(now, before):
+def _unmatched(now: list[str], before: list[str]) -> list[Any]:
     """Places in `now` of what `before` does not have."""
     left, places = list(before), []
     for i, digits in enumerate(now):
@@ -93,13 +95,13 @@ def _unmatched(now, before):
     return places
 
 
-def _several(texts):
+def _several(texts: Iterator[Any] | dict[str, None]) -> str:
     texts = [_brief(text) for text in texts]
     more = len(texts) - NAMED
     return "; ".join(texts[:NAMED]) + (f"; and {more} more" if more > 0 else "")
 
 
-def dumps(value, depth=0):
+def dumps(value: Any, depth: int = 0) -> str:
     """JSON in which what fits into a line stands in one."""
     line = json.dumps(value, ensure_ascii=False)
     if not isinstance(value, dict | list) or not value or len(line) + depth <= WIDTH:

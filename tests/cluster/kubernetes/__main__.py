@@ -14,7 +14,7 @@ from tests.cluster.kubernetes.cluster import HERE, PACKAGES, CannotRun
 from tests.cluster.kubernetes.site import Site
 
 
-def main():
+def main() -> None:
     started = time.monotonic()
     say = lambda text: print(f"[{time.monotonic() - started:5.0f} s] {text}", flush=True)  # noqa: E731
     debian.require(*PACKAGES)

@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import subprocess
+from typing import Any
 
 import pytest
 
@@ -12,17 +13,17 @@ from tests.cluster.kubernetes.cluster import CACHE, HERE
 SECONDS = {"1": 2400, "least": 900}
 
 
-def binaries_are_there():
+def binaries_are_there() -> Any:
     names = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "pause")
     return all((CACHE / "bin" / name).exists() for name in names)
 
 
-def asked_for():
+def asked_for() -> Any:
     """1: build if need be, all tests; cached: all tests if it was built; least: build if need be, one test (.ci/run)."""
     return os.environ.get("CONNECTOMAKE_CLUSTER_BUILD", "")
 
 
-def require_binaries():
+def require_binaries() -> None:
     """Build Kubernetes where that is asked for; skip the tests where it is not there."""
     if binaries_are_there():
         return
@@ -33,7 +34,7 @@ def require_binaries():
         pytest.skip(f"Kubernetes could not be built: {told[-400:]}")
 
 
-def _build(seconds):
+def _build(seconds: Any) -> Any:
     """Run the build; return its exit code and what it said. After the time its compilers are ended with it."""
     command = ["bash", HERE / "build-binaries.sh"]
     with subprocess.Popen(

@@ -12,7 +12,9 @@ import subprocess
 import sys
 import tarfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from tests.cluster.daemons import Daemons, free_port
 from tests.cluster.kubernetes import leave
@@ -37,7 +39,7 @@ class CannotRun(Exception):
     """The cluster cannot be set up here; the message says why."""
 
 
-def sh(*command, timeout=120, **options):
+def sh(*command: Any, timeout: int = 120, **options: Any) -> Any:
     """Run a command; raise CannotRun with its last words if it fails."""
     try:
         done = subprocess.run(
@@ -50,7 +52,7 @@ def sh(*command, timeout=120, **options):
     return done.stdout
 
 
-def wait_until(true, seconds, what):
+def wait_until(true: Any, seconds: int, what: str) -> None:
     """Wait for a condition; CannotRun after so many seconds."""
     until, last = time.monotonic() + seconds, ""
     while time.monotonic() < until:
@@ -72,14 +74,14 @@ class Cluster:
         Logs, keys and data; may be removed when the cluster is down.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: Any) -> None:
         self.folder = Path(folder)
         self.daemons = Daemons(self.folder)
         self.ports = {}
         self.lock = None
         self.kubeconfig = self.folder / "kubeconfig"
 
-    def __enter__(self):
+    def __enter__(self) -> Any:
         try:
             self.start()
         except BaseException:
@@ -87,10 +89,10 @@ class Cluster:
             raise
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: Any) -> None:
         self.stop()
 
-    def start(self):
+    def start(self) -> None:
         self._alone()
         self.folder.mkdir(parents=True, exist_ok=True)
         leave.remove_bridge(BRIDGE)
@@ -104,11 +106,11 @@ class Cluster:
         self._kubelet()
         wait_until(self.ready, 90, "the node")
 
-    def spawn(self, name, *command):
+    def spawn(self, name: Any, *command: Any) -> None:
         """Start a process; its output goes to logs/NAME.log."""
         self.daemons.start(name, command)
 
-    def _alone(self):
+    def _alone(self) -> None:
         """The bridge and containerd's folder are one a machine."""
         CACHE.mkdir(parents=True, exist_ok=True)
         self.lock = (CACHE / "cluster.lock").open("w")
@@ -118,25 +120,25 @@ class Cluster:
             self.lock = None
             raise CannotRun("another such cluster runs on this machine") from None
 
-    def _share(self):
+    def _share(self) -> None:
         """All pods lie in one control group, which would get no more of a busy machine than one process."""
         with contextlib.suppress(OSError):
             SHARES.parent.mkdir(exist_ok=True)
             SHARES.write_text("4096")
 
-    def _bridge(self):
+    def _bridge(self) -> None:
         sh("ip", "link", "add", BRIDGE, "address", MAC, "type", "bridge")
         sh("ip", "addr", "add", f"{GATEWAY}/24", "dev", BRIDGE)
         sh("ip", "link", "set", BRIDGE, "up")
 
-    def _keys(self):
+    def _keys(self) -> None:
         sh("openssl", "genrsa", "-out", self.folder / "sa.key", "2048")
         sh("openssl", "rsa", "-in", self.folder / "sa.key", "-pubout", "-out", self.folder / "sa.pub")
         (self.folder / "tokens.csv").write_text('admin-token,admin,1,"system:masters"\n')
         self.ports = {name: free_port() for name in ("etcd", "peer", "api")} | {"kubelet": free_port()}
         self.kubeconfig.write_text(self.config_text("admin-token"))
 
-    def config_text(self, token):
+    def config_text(self, token: Any) -> Any:
         """Return a kubeconfig with a token."""
         server = {
             "server": f"https://127.0.0.1:{self.ports['api']}",
@@ -149,7 +151,7 @@ class Cluster:
             "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
         })  # fmt: skip
 
-    def _containerd(self):
+    def _containerd(self) -> None:
         network = self.folder / "cni"
         network.mkdir(exist_ok=True)
         (network / "10-bridge.conflist").write_text(json.dumps({
@@ -175,13 +177,13 @@ state = "{self.folder / "containerd"}"
         wait_until(lambda: self.ctr("version"), 30, "containerd")
 
     @property
-    def socket(self):
+    def socket(self) -> Any:
         return self.folder / "containerd.sock"
 
-    def ctr(self, *command, timeout=60):
+    def ctr(self, *command: Any, timeout: int = 60) -> Any:
         return sh("ctr", "-a", self.socket, "-n", "k8s.io", *command, timeout=timeout)
 
-    def load_images(self, python=sys.executable):
+    def load_images(self, python: Any = sys.executable) -> None:
         """Build the images of the pods from this source and import them."""
         archive = self.folder / "image.tar"
         present = self.ctr("content", "ls", "-q").replace("sha256:", "")
@@ -190,14 +192,14 @@ state = "{self.folder / "containerd"}"
         archive.unlink()
         self._load_pause()
 
-    def _load_pause(self):
+    def _load_pause(self) -> None:
         layer, archive = self.folder / "pause-layer.tar", self.folder / "pause.tar"
         with tarfile.open(layer, "w") as tar:
             tar.add(CACHE / "bin/pause", "pause")
         sh(sys.executable, HERE / "oci_archive.py", archive, PAUSE, layer, "--entrypoint=/pause")
         self.ctr("images", "import", archive)
 
-    def _etcd(self):
+    def _etcd(self) -> None:
         client, peer = (f"http://127.0.0.1:{self.ports[name]}" for name in ("etcd", "peer"))
         self.spawn(
             "etcd", "etcd", "--data-dir", self.folder / "etcd", "--unsafe-no-fsync", "--initial-cluster", f"default={peer}",
@@ -205,7 +207,7 @@ state = "{self.folder / "containerd"}"
             "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
         )  # fmt: skip
 
-    def _api_server(self):
+    def _api_server(self) -> None:
         self.spawn(
             "api", CACHE / "bin/kube-apiserver", f"--etcd-servers=http://127.0.0.1:{self.ports['etcd']}",
             "--bind-address=127.0.0.1", f"--advertise-address={GATEWAY}", f"--secure-port={self.ports['api']}",
@@ -218,7 +220,7 @@ state = "{self.folder / "containerd"}"
         wait_until(lambda: self.core().list_namespace(_request_timeout=3), 60, "the API server")
 
     @contextlib.contextmanager
-    def without_server(self):
+    def without_server(self) -> Iterator[None]:
         """The API server is dead meanwhile; nodes and pods go on."""
         self.daemons.kill("api")
         try:
@@ -227,7 +229,7 @@ state = "{self.folder / "containerd"}"
             self._api_server()
 
     @contextlib.contextmanager
-    def without_node(self):
+    def without_node(self) -> Iterator[None]:
         """The node is not heard of meanwhile; its containers go on."""
         self.daemons.kill("kubelet")
         try:
@@ -235,7 +237,7 @@ state = "{self.folder / "containerd"}"
         finally:
             self._kubelet()
 
-    def _controllers(self):
+    def _controllers(self) -> None:
         common = [f"--kubeconfig={self.kubeconfig}", "--leader-elect=false", "--port=0", "--bind-address=127.0.0.1"]
         self.spawn(
             "controllers", CACHE / "bin/kube-controller-manager", *common, f"--secure-port={free_port()}",
@@ -243,7 +245,7 @@ state = "{self.folder / "containerd"}"
         )  # fmt: skip
         self.spawn("scheduler", CACHE / "bin/kube-scheduler", *common, f"--secure-port={free_port()}")
 
-    def _kubelet(self):
+    def _kubelet(self) -> None:
         config = self.folder / "kubelet.json"
         config.write_text(json.dumps({
             "apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
@@ -263,18 +265,18 @@ state = "{self.folder / "containerd"}"
             f"--cert-dir={self.folder / 'kubelet-certs'}",
         )  # fmt: skip
 
-    def core(self):
+    def core(self) -> Any:
         """Return Kubernetes' core API."""
         import kubernetes
 
         return kubernetes.client.CoreV1Api(kubernetes.config.new_client_from_config(str(self.kubeconfig)))
 
-    def ready(self):
+    def ready(self) -> Any:
         """Whether the node takes pods."""
         conditions = self.core().read_node(NODE, _request_timeout=5).status.conditions
         return any(c.type == "Ready" and c.status == "True" for c in conditions)
 
-    def stop(self):
+    def stop(self) -> None:
         """End all processes, containers and mounts; never raises."""
         if self.lock is None:
             return
@@ -288,7 +290,7 @@ state = "{self.folder / "containerd"}"
         self.lock.close()
         self.lock = None
 
-    def _stop_pods(self):
+    def _stop_pods(self) -> None:
         core = self.core()
         core.delete_collection_namespaced_pod("default", grace_period_seconds=0, _request_timeout=5)
         until = time.monotonic() + 15

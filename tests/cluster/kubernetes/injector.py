@@ -1,6 +1,7 @@
 """What happens to pods on real clusters, made to happen while a head runs."""
 
 import contextlib
+from typing import Any
 
 from kubernetes.client.exceptions import ApiException
 
@@ -11,7 +12,7 @@ from tests.cluster.kubernetes.site import NAMESPACE, pods
 LIMIT = 1800  # seconds until which an event must come, on the busiest machine
 
 
-def evict(site, name):
+def evict(site: Any, name: Any) -> None:
     """What `kubectl drain` does."""
     body = {"apiVersion": "policy/v1beta1", "kind": "Eviction", "metadata": {"name": name, "namespace": NAMESPACE}}
     site.core.create_namespaced_pod_eviction(name, NAMESPACE, body, _request_timeout=10)
@@ -20,19 +21,19 @@ def evict(site, name):
 class Injector:
     """Breaks things while a head runs, and counts."""
 
-    def __init__(self, site, head):
+    def __init__(self, site: Any, head: Any) -> None:
         self.site, self.head, self.count, self.hit = site, head, {}, set()
 
-    def alive(self):
+    def alive(self) -> bool:
         return self.head.poll() is None
 
-    def note(self, what):
+    def note(self, what: str) -> None:
         self.count[what] = self.count.get(what, 0) + 1
 
-    def on_running_pods(self, what, act, times, stage, seconds=LIMIT):
+    def on_running_pods(self, what: Any, act: Any, times: Any, stage: Any, seconds: Any = LIMIT) -> None:
         """Do something to running pods of a stage that nothing was done to yet."""
 
-        def once():
+        def once() -> Any:
             for name in pods(self.site, running=True):
                 if name.startswith(stage) and name not in self.hit and self.count.get(what, 0) < times:
                     self.hit.add(name)
@@ -43,16 +44,16 @@ class Injector:
 
         wait(once, seconds, every=0.5)
 
-    def delete(self, name):
+    def delete(self, name: Any) -> None:
         self.site.core.delete_namespaced_pod(name, NAMESPACE, grace_period_seconds=0, _request_timeout=10)
 
-    def lose_server(self, log, times=2, seconds=LIMIT):
+    def lose_server(self, log: Any, times: int = 2, seconds: Any = LIMIT) -> None:
         """The API server is away until the head has said so some times, once a minute, while pods go on and end."""
         with self.site.cluster.without_server():
             wait(lambda: log.read_text().count("Kubernetes does not answer") >= times or not self.alive(), seconds)
         self.note("API server away")
 
-    def lose_node(self, log, seconds=LIMIT):
+    def lose_node(self, log: Any, seconds: Any = LIMIT) -> None:
         """The node is not heard of until the head has given up what ran there.
 
         Pods of a lost node are deleted by Kubernetes itself, but not where it is the only one: then by somebody.
@@ -65,10 +66,10 @@ class Injector:
             wait(lambda: f"its node {NODE} is lost" in log.read_text() or not self.alive(), seconds)
         self.note("node lost")
 
-    def preempt(self, log, seconds=LIMIT):
+    def preempt(self, log: Any, seconds: Any = LIMIT) -> None:
         """A pod of higher priority takes the whole node for a moment, while others are at work there."""
 
-        def once():
+        def once() -> Any:
             victims = self.at_work()
             if victims:
                 self.take_node(seconds)
@@ -78,12 +79,12 @@ class Injector:
         assert wait(once, seconds)
         self.note("pods preempted")
 
-    def at_work(self):
+    def at_work(self) -> list[Any]:
         """Names of the pods that run and shall go on."""
         found = self.site.core.list_namespaced_pod(NAMESPACE, label_selector="app=snakemake", _request_timeout=10).items
         return [pod.metadata.name for pod in found if pod.status.phase == "Running" and not pod.metadata.deletion_timestamp]
 
-    def take_node(self, seconds):
+    def take_node(self, seconds: Any) -> None:
         """Run a pod of high priority that asks for all that a node has."""
         core, place = self.site.core, "default"
         container = {"name": "rest", "image": PAUSE, "resources": {"requests": {"cpu": "1900m"}}}
@@ -95,7 +96,7 @@ class Injector:
         finally:
             core.delete_namespaced_pod("first", place, grace_period_seconds=0, _request_timeout=10)
 
-    def trouble_storage(self, times, seconds=LIMIT):
+    def trouble_storage(self, times: Any, seconds: Any = LIMIT) -> None:
         """Every fourth request fails for a while, then all reads are slow."""
         faults = self.site.proxy.faults
         faults.failing = 4

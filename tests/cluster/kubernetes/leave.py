@@ -5,9 +5,10 @@ import os
 import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 
 
-def kill_containers(socket):
+def kill_containers(socket: Any) -> None:
     """Containers outlive containerd: kill the children of the shims that belong to this cluster."""
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError, ValueError):
@@ -17,7 +18,7 @@ def kill_containers(socket):
                     os.kill(int(child), signal.SIGKILL)
 
 
-def remove_groups():
+def remove_groups() -> None:
     """Remove the control groups of containers."""
     for controller in Path("/sys/fs/cgroup").glob("*/k8s.io"):
         for group in sorted(controller.rglob("*"), reverse=True):
@@ -27,7 +28,7 @@ def remove_groups():
             controller.rmdir()
 
 
-def remove_bridge(name):
+def remove_bridge(name: str) -> None:
     """Remove a bridge and what hangs on it."""
     if not Path("/sys/class/net", name).exists():
         return
@@ -36,7 +37,7 @@ def remove_bridge(name):
     subprocess.run(["ip", "link", "del", name], check=False, capture_output=True)
 
 
-def unmount_below(folder):
+def unmount_below(folder: Path) -> None:
     """Unmount all that is mounted below a folder."""
     for line in reversed(Path("/proc/mounts").read_text().splitlines()):
         place = line.split()[1]

@@ -10,6 +10,7 @@ import os
 import sys
 import tarfile
 from pathlib import Path
+from typing import Any
 
 SETTINGS = {
     "User": "1000:1000",
@@ -25,7 +26,7 @@ SETTINGS = {
 }
 
 
-def digest_of(path):
+def digest_of(path: str) -> Any:
     """SHA-256 of a file; kept beside large ones."""
     note = Path(f"{path}.sha256")
     if note.exists():
@@ -37,13 +38,13 @@ def digest_of(path):
     return digest
 
 
-def described(data, kind, **more):
+def described(data: Any, kind: str, **more: Any) -> dict[str, Any]:
     """A blob's descriptor."""
     media = f"application/vnd.oci.image.{kind}"
     return {"mediaType": media, "digest": f"sha256:{hashlib.sha256(data).hexdigest()}", "size": len(data), **more}
 
 
-def write_archive(target, tag, layers, settings, present=()):
+def write_archive(target: Any, tag: Any, layers: Any, settings: Any, present: tuple[()] | list[str] = ()) -> None:
     """Write the archive; layers are tar files, the lowest first."""
     digests = [digest_of(layer) for layer in layers]
     config = json.dumps({
@@ -70,7 +71,7 @@ def write_archive(target, tag, layers, settings, present=()):
                 archive.add(layer, f"blobs/sha256/{digest}")
 
 
-def add(archive, name, data):
+def add(archive: Any, name: str, data: Any) -> None:
     entry = tarfile.TarInfo(name)
     entry.size = len(data)
     archive.addfile(entry, io.BytesIO(data))

@@ -6,8 +6,10 @@ here; each version is that of requirements.lock or requirements-cluster.lock.
 
 import sys
 import tomllib
+from collections.abc import Iterator
 from importlib.metadata import distribution
 from pathlib import Path
+from typing import Any
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -16,13 +18,13 @@ LOCKS = ("requirements.lock", "requirements-cluster.lock")
 UNLOCKED = {"setuptools"}  # part of every environment; any version does
 
 
-def locked(root):
+def locked(root: Path) -> dict[str, Any]:
     """The line of each package in the locks, by its canonical name."""
     lines = [line.strip() for name in LOCKS for line in (Path(root) / name).read_text().splitlines() if "==" in line]
     return {canonicalize_name(line.partition("==")[0]): line for line in lines}
 
 
-def required(words, extras=frozenset()):
+def required(words: Any, extras: Any = frozenset()) -> Iterator[Any]:
     """Those of some requirements that hold here, as (name, extras)."""
     for requirement in map(Requirement, words or ()):
         marker = requirement.marker
@@ -30,7 +32,7 @@ def required(words, extras=frozenset()):
             yield canonicalize_name(requirement.name), frozenset(requirement.extras)
 
 
-def closure(words):
+def closure(words: Any) -> Any:
     """Names of all packages that some requirements need."""
     seen, open_ends = set(), list(required(words))
     while open_ends:
@@ -41,7 +43,7 @@ def closure(words):
     return {name for name, _ in seen}
 
 
-def pins(root):
+def pins(root: Any) -> list[Any]:
     """The lines of the locks that a pod needs; a KeyError names a package that no lock has."""
     project = tomllib.loads((Path(root) / "pyproject.toml").read_text())["project"]
     lines = {name: name for name in UNLOCKED} | locked(root)

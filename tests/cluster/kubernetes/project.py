@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import h5py
 import yaml
@@ -51,7 +52,7 @@ if os.environ.get("AWS_ENDPOINT_URL"):
 '''.replace("BUCKET", BUCKET)
 
 
-def small_config(path):
+def small_config(path: Any) -> Any:
     """A run of four blocks of the source at a path or URL."""
     config = copy.deepcopy(CONFIG)
     config["outdir"] = OUTDIR
@@ -63,7 +64,7 @@ def small_config(path):
 class Project:
     """The working copy."""
 
-    def __init__(self, folder, env):
+    def __init__(self, folder: Any, env: Any) -> None:
         self.folder, self.env = Path(folder), env
         self.folder.mkdir(parents=True)
         for name in SHIPPED:
@@ -72,7 +73,7 @@ class Project:
             copied(source, self.folder / name)
         self._adjust_profile()
 
-    def _adjust_profile(self):
+    def _adjust_profile(self) -> None:
         """Change what a site must change, and nothing else."""
         path = self.folder / "profiles/kubernetes/config.yaml"
         text = path.read_text()
@@ -86,7 +87,7 @@ class Project:
                 raise AssertionError(f"{key} stands {count} times in the profile")
         path.write_text(text)
 
-    def add_small_run(self, store):
+    def add_small_run(self, store: Any) -> None:
         """Write source, network and the configs of the same run here and in the cluster."""
         with h5py.File(self.folder / "raw.h5", "w") as file:
             file["raw"] = smooth_noise(SHAPE)
@@ -96,25 +97,25 @@ class Project:
             self.add(name, small_config(path))
         self.under_git()
 
-    def add(self, name, config):
+    def add(self, name: str, config: Any) -> None:
         """Write a config under a name."""
         (self.folder / f"configs/{name}.yaml").write_text(yaml.safe_dump(config))
 
-    def under_git(self):
+    def under_git(self) -> None:
         """Snakemake ships what git knows."""
         subprocess.run(["git", "init", "-q"], cwd=self.folder, check=True)
         subprocess.run(["git", "add", *SHIPPED], cwd=self.folder, check=True)
 
-    def command(self, *args, profile="kubernetes", config="pods"):
+    def command(self, *args: Any, profile: str = "kubernetes", config: str = "pods") -> Any:
         head = [sys.executable, "-m", "snakemake", "--profile", f"profiles/{profile}", "--configfile", f"configs/{config}.yaml"]
         return [*head, *args]
 
-    def environment(self, profile):
+    def environment(self, profile: Any) -> Any:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         clean = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
         return clean | {"PATH": path} | (self.env if profile == "kubernetes" else {})
 
-    def run(self, *args, profile="kubernetes", config="pods", timeout=1800):
+    def run(self, *args: Any, profile: str = "kubernetes", config: str = "pods", timeout: int = 1800) -> Any:
         """Run Snakemake to its end; return exit code, output and seconds."""
         started = time.monotonic()
         done = subprocess.run(
@@ -123,7 +124,7 @@ class Project:
         )  # fmt: skip
         return done.returncode, done.stdout, time.monotonic() - started
 
-    def start(self, *args, log="head.log", config="pods"):
+    def start(self, *args: Any, log: str = "head.log", config: str = "pods") -> subprocess.Popen[str]:
         """Start Snakemake on the cluster and return its process; its output goes to a file."""
         with (self.folder / log).open("w") as stream:
             return subprocess.Popen(
@@ -131,74 +132,74 @@ class Project:
                 stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=heed_interrupts,  # noqa: PLW1509
             )  # fmt: skip
 
-    def local_digests(self, outdir=OUTDIR):
+    def local_digests(self, outdir: Any = OUTDIR) -> Any:
         """SHA-256 of all results of the local run, by path."""
         return digests_below(self.folder / outdir)
 
 
-def digests_below(folder):
+def digests_below(folder: Path) -> dict[str, Any]:
     """SHA-256 of all results in a folder, by path."""
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items() if is_result(name)}
 
 
-def heed_interrupts():
+def heed_interrupts() -> None:
     """A shell's background jobs are started deaf to SIGINT, and so is what they start: as at a terminal, the head is not."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def memory_of_attempts(text, resource="mem_mb"):
+def memory_of_attempts(text: Any, resource: str = "mem_mb") -> Any:
     """What Snakemake said of the memory (or disk), in MB, that each try of a job was given, by the job's number."""
-    found = {}
+    found: dict[str, Any] = {}
     row = rf"^    jobid: (\d+)\n(?:    .*\n)*?    resources: .*?\b{resource}=(\d+)"
     for job, amount in re.findall(row, text, re.MULTILINE):
         found.setdefault(job, []).append(int(amount))
     return found
 
 
-def memory_of_rules(text):
+def memory_of_rules(text: Any) -> Any:
     """What Snakemake said of the memory, in MB, that the least of a rule's tries was given, by rule."""
-    found = {}
+    found: dict[str, Any] = {}
     row = r"^rule (\w+):\n(?:    .*\n)*?    resources: .*?\bmem_mb=(\d+)"
     for rule, amount in re.findall(row, text, re.MULTILINE):
         found[rule] = min(int(amount), found.get(rule, int(amount)))
     return found
 
 
-def jobs_out_of_memory(text):
+def jobs_out_of_memory(text: str) -> Any:
     """The numbers of the jobs whose pods ran out of memory."""
     return jobs_that(text, MEMORY)
 
 
-def tries_after(text, why, resource):
+def tries_after(text: str, why: Any, resource: Any) -> list[Any]:
     """What each try was given of the jobs of whose pods something is said."""
     attempts = memory_of_attempts(text, resource)
     return [attempts[job] for job in dict.fromkeys(jobs_that(text, why))]
 
 
-def jobs_that(text, why):
+def jobs_that(text: str, why: Any) -> Any:
     """The numbers of the jobs of whose pods something is said."""
     return re.findall(rf"pod [\w-]+?-[0-9a-f]{{8}}-(\d+)-\d+(?:-again\d+)? {why}", text)
 
 
-def pods_of(project):
+def pods_of(project: Any) -> Any:
     """The logs of all pods of a project's runs."""
     return list((project.folder / ".snakemake/log/pods").rglob("*.log"))
 
 
-def is_result(name):
+def is_result(name: str) -> Any:
     """Whether a file holds results: the plan does not, it says where the source lies."""
     return not name.startswith(("logs/", "benchmarks/", "plan.json")) and "/." not in name
 
 
-def listing(store, prefix=f"run/{OUTDIR}/"):
+def listing(store: Any, prefix: Any = f"run/{OUTDIR}/") -> dict[str, Any]:
     """All objects of the run: etag and time by name."""
     pages = store.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
     found = {o["Key"].removeprefix(prefix): (o["ETag"], o["LastModified"]) for page in pages for o in page.get("Contents", ())}
     return {name: value for name, value in found.items() if is_result(name)}
 
 
-def stored_digests(store, prefix=f"run/{OUTDIR}/"):
+def stored_digests(store: Any, prefix: Any = f"run/{OUTDIR}/") -> dict[str, Any]:
     """SHA-256 of all results in the bucket, by path."""
     return {
         name: hashlib.sha256(store.get_object(Bucket=BUCKET, Key=prefix + name)["Body"].read()).hexdigest()
@@ -206,12 +207,12 @@ def stored_digests(store, prefix=f"run/{OUTDIR}/"):
     }
 
 
-def finished(names):
+def finished(names: Any) -> Any:
     """Those of some files that belong to jobs all of whose files are there: a block's shard counts with its tables."""
     twins = {"components", "segmentation"}
 
-    def whole(name):
-        if name.split("/")[0] not in twins or not name.endswith((".shard", ".h5")) or "/mesh/" in name:
+    def whole(name: str) -> Any:
+        if name.split("/", maxsplit=1)[0] not in twins or not name.endswith((".shard", ".h5")) or "/mesh/" in name:
             return True
         stem = name.rpartition(".")[0]
         return f"{stem}.shard" in names and f"{stem}.h5" in names
@@ -219,6 +220,6 @@ def finished(names):
     return {name for name in names if whole(name)}
 
 
-def kill(process, with_signal=signal.SIGKILL):
+def kill(process: subprocess.Popen[str], with_signal: Any = signal.SIGKILL) -> None:
     """Send a signal to a head, not to what it started."""
     os.kill(process.pid, with_signal)

@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from tests.cluster.daemons import free_port, wait
 from tests.cluster.kubernetes.cluster import GATEWAY, Cluster, wait_until
@@ -21,12 +22,12 @@ KEYS = {
 class Site:
     """Cluster and storage, up between `with` and its end."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: Any) -> None:
         self.folder = Path(folder)
         self.cluster = Cluster(self.folder / "cluster")
         self.proxy = None
 
-    def __enter__(self):
+    def __enter__(self) -> Any:
         self.cluster.__enter__()
         try:
             self.cluster.load_images()
@@ -37,56 +38,56 @@ class Site:
             raise
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: Any) -> None:
         self.close()
 
-    def _storage(self):
+    def _storage(self) -> None:
         port = free_port()
         self.cluster.spawn("moto", sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", port)
         self.proxy = Proxy(GATEWAY, 0, ("127.0.0.1", port))
         wait_until(lambda: self.s3.create_bucket(Bucket=BUCKET), 60, "the S3 server")
 
     @property
-    def endpoint(self):
+    def endpoint(self) -> str:
         return f"http://{GATEWAY}:{self.proxy.port}"
 
     @property
-    def environment(self):
+    def environment(self) -> Any:
         """What a user exports."""
         return KEYS | {"KUBECONFIG": str(self.cluster.kubeconfig), "AWS_ENDPOINT_URL": self.endpoint}
 
     @property
-    def s3(self):
+    def s3(self) -> Any:
         import boto3
 
         keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": "us-east-1"}
         return boto3.client("s3", endpoint_url=self.endpoint, **keys)
 
     @property
-    def core(self):
+    def core(self) -> Any:
         return self.cluster.core()
 
-    def close(self):
+    def close(self) -> None:
         if self.proxy is not None:
             self.proxy.close()
             self.proxy = None
         self.cluster.stop()
 
-    def env(self):
+    def env(self) -> Any:
         return os.environ | self.environment
 
 
-def pods(site, *, running=False):
+def pods(site: Any, *, running: bool = False) -> list[Any]:
     """Names of the pods of runs."""
     found = site.core.list_namespaced_pod(NAMESPACE, label_selector="app=snakemake", _request_timeout=10).items
     return [pod.metadata.name for pod in found if not running or pod.status.phase == "Running"]
 
 
-def secrets(site):
+def secrets(site: Any) -> list[Any]:
     """Names of the Secrets of runs."""
     return [s.metadata.name for s in site.core.list_namespaced_secret(NAMESPACE, label_selector="app=snakemake").items]
 
 
-def assert_clean(site, seconds=30):
+def assert_clean(site: Any, seconds: int = 30) -> None:
     """No pod and no Secret is left."""
     assert wait(lambda: not pods(site) and not secrets(site), seconds), (pods(site), secrets(site))

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 ERROR = b'<?xml version="1.0" encoding="UTF-8"?><Error><Code>%s</Code><Message>%s</Message><RequestId>0</RequestId></Error>'
@@ -31,13 +32,13 @@ class Faults:
     failing: int = 0
     slow: float = 0.0
     refuse: str = ""
-    seen: Counter = field(default_factory=Counter)
+    seen: Counter[Any] = field(default_factory=Counter)
     failed: int = 0
     delayed: int = 0
-    written: list = field(default_factory=list)
+    written: list[Any] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def note(self, method, path):
+    def note(self, method: str, path: str) -> Any:
         """Count a request; return whether it is to fail."""
         with self.lock:
             self.seen[method] += 1
@@ -45,7 +46,7 @@ class Faults:
             self.failed += bool(fails)
             return fails
 
-    def note_write(self, path):
+    def note_write(self, path: str) -> None:
         with self.lock:
             self.written.append((time.time(), unquote(urlsplit(path).path).lstrip("/")))
 
@@ -53,7 +54,7 @@ class Faults:
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
-    def _pass_on(self):
+    def _pass_on(self) -> Any:
         faults, target = self.server.faults, self.server.target
         body = self._body()
         if faults.refuse:
@@ -81,7 +82,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _pass_on
 
-    def _body(self):
+    def _body(self) -> Any:
         if "chunked" in self.headers.get("transfer-encoding", ""):
             pieces = []
             while size := int(self.rfile.readline().split(b";")[0], 16):
@@ -92,7 +93,7 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("content-length") or 0)
         return self.rfile.read(length) if length else None
 
-    def _answer(self, status, headers, data):
+    def _answer(self, status: Any, headers: Any, data: Any) -> None:
         self.send_response(status)
         for name, value in headers.items():
             if name.lower() != "content-length" or self.command == "HEAD":
@@ -106,14 +107,14 @@ class _Handler(BaseHTTPRequestHandler):
             with contextlib.suppress(OSError):
                 self.wfile.write(data)
 
-    def log_message(self, *_):
+    def log_message(self, *_: Any) -> None:
         pass
 
 
 class Proxy:
     """The proxy, in a thread of this process."""
 
-    def __init__(self, host, port, target):
+    def __init__(self, host: Any, port: Any, target: Any) -> None:
         self.faults = Faults()
         self.server = ThreadingHTTPServer((host, port), _Handler)
         self.server.daemon_threads = True
@@ -122,6 +123,6 @@ class Proxy:
         self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
         self.thread.start()
 
-    def close(self):
+    def close(self) -> None:
         self.server.shutdown()
         self.server.server_close()
