@@ -166,7 +166,7 @@ def _check_order(plan: "Plan", source: "Source") -> None:
     """Look at the channels of a source of affinities, in the middle of the region."""
     from connectomake.geometry import Box
 
-    if not plan.watershed:
+    if not plan.method.affinities:
         return
     z, y, x = (a + max(n // 2 - 32, 0) for a, n in zip(plan.roi.start, plan.roi.shape, strict=True))
     _warn_of_order(plan, source.read(Box.of_shape((64, 64, 64), (z, y, x)).intersect(plan.roi)))
@@ -174,11 +174,11 @@ def _check_order(plan: "Plan", source: "Source") -> None:
 
 def _warn_of_order(plan: "Plan", channels: "np.ndarray") -> None:
     """Warn if affinities (c, z, y, x) seem to be in another order than the config says."""
-    if not plan.watershed:
+    if not plan.method.affinities:
         return
     from connectomake.components.order import order_warning
 
-    warning = order_warning(channels[plan.config["segmentation"]["affinity_channels"]], "segmentation.affinity_channels")
+    warning = order_warning(channels[plan.segmented_channels], f"segmentation.{plan.method.channels}")
     if warning:
         print(f"! {warning}")
 

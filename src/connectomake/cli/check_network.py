@@ -160,13 +160,14 @@ def output_warnings(plan: "Plan", outputs: np.ndarray) -> list[str]:
 
 def _threshold_warnings(plan: "Plan", used: np.ndarray) -> list[str]:
     section, low, high = plan.config["segmentation"], float(used.min()), float(used.max())
-    if plan.watershed:
-        none, every = high < section["t_low"], low >= section["t_high"]
-        what, below, above = "affinity", f"reaches segmentation.t_low {section['t_low']}", f"reaches t_high {section['t_high']}"
-    else:
-        none, every = high <= section["threshold"], low > section["threshold"]
-        what, below = "voxel", f"is above segmentation.threshold {section['threshold']}"
-        above = below
+    method = plan.method
+    if method.lowest is None or method.highest is None:
+        return []
+    least, most = section[method.lowest], section[method.highest]
+    none, every = (high < least, low >= most) if method.reached else (high <= least, low > most)
+    what, verb = "affinity" if method.affinities else "voxel", "reaches" if method.reached else "is above"
+    section_of = "segmentation." if method.highest == method.lowest else ""
+    below, above = f"{verb} segmentation.{method.lowest} {least}", f"{verb} {section_of}{method.highest} {most}"
     if none:
         return [f"no {what} of the two patches {below}, the highest is {high:.3g}: all of them is background"]
     if every:

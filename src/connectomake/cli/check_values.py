@@ -37,7 +37,9 @@ def describe_values(plan: "Plan", source: "Source") -> list[tuple[bool, str]]:
     channels = plan.segmented_channels
     for box, values in zip(samples.boxes, samples.values, strict=True):
         check_probability(values, box, channels, plan.source.path)
-    key = "t_low" if plan.watershed else "threshold"
+    key = plan.method.lowest
+    if key is None:
+        return findings
     bound = float(plan.config["segmentation"][key])
     odd = odd_probabilities(samples.only(channels), source.dtype, bound, f"segmentation.{key}")
     return [*findings, (False, odd)] if odd else findings

@@ -87,13 +87,6 @@ def _network(plan: "Plan") -> list[tuple[str, str]]:
     ]
 
 
-def _method(section: dict[str, Any]) -> str:
-    if section["method"] == "watershed":
-        boundary = f", boundary below {section['t_boundary']} left out" if section["t_boundary"] else ""
-        return f"t_low {section['t_low']}, t_high {section['t_high']}, channels {section['affinity_channels']}{boundary}"
-    return f"{section['threshold']}, connectivity {section['connectivity']}"
-
-
 def _joining(agglomeration: dict[str, Any] | None, min_supervoxel: int) -> str:
     """Say how basins are joined."""
     text = f", basins below {min_supervoxel} voxels joined" if min_supervoxel > 1 else ""
@@ -122,7 +115,7 @@ def _fan_out(plan: "Plan") -> str:
 def _segmentation(plan: "Plan") -> list[tuple[str, str]]:
 
     section = plan.config["segmentation"]
-    text = f"{section['method']} {_method(section)}, min_size {section['min_size']}"
+    text = f"{plan.method.name} {plan.method.described(section)}, min_size {section['min_size']}"
     text += _joining(plan.config["agglomeration"], section["min_supervoxel"])
     levels = plan.octree.counts()
     tree = f"fan-out {_fan_out(plan)}, {counted(len(levels), 'level')}: "

@@ -4,6 +4,7 @@ import math
 from pathlib import PurePosixPath
 from typing import Any
 
+from connectomake.config.methods import METHODS, method_of
 from connectomake.errors import ConfigError
 from connectomake.geometry import Vec, as_vec, volume_of
 from connectomake.layers.spec import chunk_levels
@@ -33,8 +34,7 @@ def check_config(config: dict[str, Any]) -> None:
         _check_inference(config["inference"])
         _check_channels(config)
         _check_augment(config)
-    if config["segmentation"]["method"] == "watershed":
-        _check_watershed(config["segmentation"])
+    method_of(config["segmentation"]).check(config["segmentation"])
     _check_agglomeration(config)
     _check_fan_out(config["merge"]["fan_out"])
     if config["meshes"]["enabled"]:
@@ -137,40 +137,31 @@ def check_channels(segmentation: dict[str, Any], channels: int, fact: str) -> No
     ConfigError
         If one does not exist.
     """
-    if segmentation["method"] == "watershed":
-        key, wanted = "affinity_channels", segmentation["affinity_channels"]
-        advice = "; a watershed needs the three affinities to the lower neighbours in z, y and x"
-    else:
-        key, wanted, advice = "channel", segmentation["channel"], ""
-    if max(wanted if isinstance(wanted, list) else [wanted]) >= channels:
-        raise ConfigError(f"segmentation.{key} {wanted} does not exist: {fact.format(channels, channels - 1)}{advice}")
-
-
-def _check_augment(config: dict[str, Any]) -> None:
-    inference, method = config["inference"], config["segmentation"]["method"]
-    if inference["augment"] != "none" and inference["affinities"] is None and method == "watershed":
+    method = method_of(segmentation)
+    wanted, advice = segmentation[method.channels], ""
+    if method.affinities:
+        advice = f"; a {method.name} needs the three affinities to the lower neighbours in z, y and x"
+    if max(method.channels_of(segmentation)) >= channels:
         raise ConfigError(
-            f"inference.augment {inference['augment']} must know which channels are affinities; set inference.affinities to "
-            f"{config['segmentation']['affinity_channels']}, or augment to none"
+            f"segmentation.{method.channels} {wanted} does not exist: {fact.format(channels, channels - 1)}{advice}"
         )
 
 
-def _check_watershed(segmentation: dict[str, Any]) -> None:
-    t_low, t_high, connectivity = segmentation["t_low"], segmentation["t_high"], segmentation["connectivity"]
-    if t_low >= t_high:
-        raise ConfigError(f"segmentation.t_low {t_low} is not below segmentation.t_high {t_high}; change one of them")
-    if connectivity != 6:
+def _check_augment(config: dict[str, Any]) -> None:
+    inference, method = config["inference"], method_of(config["segmentation"])
+    if inference["augment"] != "none" and inference["affinities"] is None and method.affinities:
         raise ConfigError(
-            f"segmentation.connectivity {connectivity} has no meaning with method watershed, which joins over faces; "
-            "leave it out, or set it to 6"
+            f"inference.augment {inference['augment']} must know which channels are affinities; set inference.affinities to "
+            f"{config['segmentation'][method.channels]}, or augment to none"
         )
 
 
 def _check_agglomeration(config: dict[str, Any]) -> None:
-    section, method = config["agglomeration"], config["segmentation"]["method"]
-    if method != "watershed" and (section is not None or config["segmentation"]["min_supervoxel"]):
+    section, method = config["agglomeration"], method_of(config["segmentation"])
+    if not method.graph and (section is not None or config["segmentation"]["min_supervoxel"]):
         key = "segmentation.min_supervoxel" if section is None else "agglomeration"
-        raise ConfigError(f"{key} needs basins, but segmentation.method is {method}; set it to watershed, or leave {key} out")
+        able = " or ".join(other.name for other in METHODS.values() if other.graph)
+        raise ConfigError(f"{key} needs basins, but segmentation.method is {method.name}; set it to {able}, or leave {key} out")
     if section is None:
         return
     _check_thresholds(section)

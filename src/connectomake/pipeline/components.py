@@ -1,4 +1,4 @@
-"""Components above a threshold, or basins of a watershed: local labels of each block with their tables and faces."""
+"""Labels within each block, by the method of segmentation, with their tables and faces."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -7,47 +7,30 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from connectomake.geometry import Vec
 from connectomake.pipeline import checks
 from connectomake.pipeline.affinity import Affinity
 from connectomake.pipeline.base import Inputs, Stage, block_voxels, each
 from connectomake.pipeline.image import Image, source_values
 from connectomake.pipeline.kinds import BlockRule
+from connectomake.pipeline.methods import labelling_of
 
 if TYPE_CHECKING:
-    from connectomake.geometry import Box
     from connectomake.pipeline.job import Job
-    from connectomake.planning.plan import Plan
-
-METHOD_KEYS = {
-    "threshold": ("channel", "threshold", "connectivity"),
-    "watershed": ("affinity_channels", "t_low", "t_high"),
-}
-"""What is read of the config's section `segmentation`."""
-HIGH_FACES: list[Vec] = [(1, 0, 0), (0, 1, 0), (0, 0, 1)]
-COMPONENTS_BYTES, WATERSHED_BYTES = 14, 10
-"""Per voxel: labels, their table and graph; the three affinities are there twice while they are read."""
-BOUNDARY_BYTES = 6
-"""Per voxel, where boundaries are left out: strongest edges and a copy of the labels."""
-NOISE_BYTES, LAST_ATTEMPT = 280, 3
-"""Per voxel, the region graph of pure noise while it is made, a basin in every fourth voxel: measured 275. Nobody knows before
-the job whether a network is that weak, so the last attempt of the cluster profiles asks for it."""
-_MIDDLE = 32
 
 
 class ComponentsRule(BlockRule):
-    """Label the connected components, or the basins of a watershed with their region graph, within one block."""
+    """Label one block by the method of segmentation, such as components above a threshold or basins of a watershed."""
 
     name = "components"
     seconds_per_megavoxel = 0.2
     shown: ClassVar = {"shard": "components", "tables": "their tables"}
 
     def inputs(self, item: int) -> Inputs:
-        """Return the shard of affinity or image, of a watershed also those across high faces; none of a source in place."""
+        """Return the shards of affinity or image of the block and of those that the method reads; none of a source in place."""
         layer = self.plan.probability
         if layer is None:
             return {"probability": ()}
-        blocks = [item, *high_blocks(self.plan, item)]
+        blocks = [item, *self.plan.grid.neighbours(item, list(labelling_of(self.plan).around))]
         return {"probability": each(blocks, lambda block: self.paths.shard(layer, block))}
 
     def outputs(self, item: int) -> dict[str, str]:
@@ -57,19 +40,16 @@ class ComponentsRule(BlockRule):
         return partial(checks.components, self.plan, item) if name == "tables" else super().look(name, item)
 
     def process(self) -> int:
-        return 300 if self.plan.watershed else 220
+        return labelling_of(self.plan).process_mb
 
     def held(self, item: int | None = None) -> float:
         plan = self.plan
         dtype = plan.source.dtype if plan.probability is None else plan.layers[plan.probability].dtype
-        itemsize = np.dtype(dtype).itemsize
-        boundary = BOUNDARY_BYTES + itemsize if plan.t_boundary else 0
-        each = WATERSHED_BYTES + 6 * itemsize + boundary if plan.watershed else COMPONENTS_BYTES + itemsize
         filters = plan.source.filter_bytes(plan.block) if plan.probability is None else 0
-        return block_voxels(plan) * each + filters
+        return block_voxels(plan) * labelling_of(plan).bytes_per_voxel(np.dtype(dtype).itemsize) + filters
 
     def least(self, attempt: int) -> float:
-        return NOISE_BYTES * block_voxels(self.plan) if self.plan.watershed and attempt >= LAST_ATTEMPT else 0.0
+        return labelling_of(self.plan).least_bytes_per_voxel(attempt) * block_voxels(self.plan)
 
     def work(self, job: "Job", item: int) -> None:
         from connectomake.components import write_block_tables
@@ -81,11 +61,11 @@ class ComponentsRule(BlockRule):
         read = image.read
         if plan.inference is None:
             read = probabilities(read, plan.segmented_channels, plan.source.path)
-        result, labels, more = (basins if plan.watershed else above_threshold)(plan, box, read)
+        found = labelling_of(plan).label(box, read)
         filled = {} if image.source is None else filled_fact(image.source, box)
         record = job.record(**image.noted, **filled)
-        write_block_tables(job.output("tables"), result, record, more)
-        write_block(job.output("shard"), self.layer, item, labels, record)
+        write_block_tables(job.output("tables"), found.result, record, found.more)
+        write_block(job.output("shard"), self.layer, item, found.labels, record)
 
 
 class Components(Stage):
@@ -99,58 +79,9 @@ class Components(Stage):
         return [] if self.plan.source.in_place else [Image(self.plan)]
 
     def reads(self) -> dict[str, Any]:
-        options = self.plan.config["segmentation"]
-        read = {k: options[k] for k in ("method", *METHOD_KEYS[options["method"]])}
+        version = labelling_of(self.plan).version
+        read = self.plan.method.values(self.plan.config["segmentation"])
         read |= {"t_boundary": self.plan.t_boundary} if self.plan.t_boundary else {}
+        read |= {"version": version} if version > 1 else {}
         values = {"layer": asdict(self.plan.layers["components"]), "segmentation": read}
         return values | ({"source": source_values(self.plan)} if self.plan.probability is None else {})
-
-
-def high_blocks(plan: "Plan", block: int) -> list[int]:
-    """Return the blocks across the high z, y and x face of a block whose affinity its watershed reads."""
-    return plan.grid.neighbours(block, HIGH_FACES) if plan.watershed else []
-
-
-def above_threshold(plan: "Plan", box: "Box", read: "Callable[[Box], np.ndarray]") -> tuple[Any, np.ndarray, dict[str, Any]]:
-    """Label the components above the threshold; return result, labels and no further tables."""
-    from connectomake.components import label_block
-
-    options = plan.config["segmentation"]
-    values = np.ascontiguousarray(read(box)[options["channel"]])
-    result = label_block(values, options["threshold"], options["connectivity"], box, plan.roi)
-    return result, result.labels, {}
-
-
-def basins(plan: "Plan", box: "Box", read: "Callable[[Box], np.ndarray]") -> tuple[Any, np.ndarray, dict[str, Any]]:
-    """Label the basins; return result, labels without boundaries, and the region graph."""
-    import numpy as np
-
-    from connectomake.agglomeration import graph_tables
-    from connectomake.components import WatershedRule, high_boxes, interior_of_block, watershed_block
-
-    options = plan.config["segmentation"]
-    channels, rule = options["affinity_channels"], WatershedRule(options["t_low"], options["t_high"])
-    high = tuple(
-        None if plane is None else np.squeeze(read(plane)[channel], axis)
-        for axis, (channel, plane) in enumerate(zip(channels, high_boxes(box, plan.roi), strict=True))
-    )
-    affinity = read(box)[channels]
-    result = watershed_block(affinity, high, rule, box, plan.roi)
-    labels = result.labels
-    _warn_of_order(affinity)
-    more = graph_tables(labels, affinity, box, plan.roi)
-    if plan.t_boundary:
-        left = interior_of_block(result, affinity, high, plan.t_boundary, box, plan.roi)
-        labels = left.labels
-        more |= left.table.arrays("interior")
-    return result, labels, more
-
-
-def _warn_of_order(affinity: np.ndarray) -> None:
-    """Write to the log if the channels of the block's middle seem to be in the wrong order."""
-    from connectomake.components import order_warning
-
-    middle = [slice(max(n // 2 - _MIDDLE, 0), n // 2 + _MIDDLE) for n in affinity.shape[1:]]
-    warning = order_warning(affinity[:, *middle])
-    if warning:
-        print(f"warning: {warning}")

@@ -6,12 +6,11 @@ from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from connectomake.geometry import volume_of
+from connectomake.geometry import Vec, volume_of
 from connectomake.geometry.morton import bit_order
 from connectomake.pipeline import checks
 from connectomake.pipeline.agglomeration import Agglomeration
 from connectomake.pipeline.base import Comparison, Inputs, Rule, Stage, block_voxels, each, group_voxels, one
-from connectomake.pipeline.components import HIGH_FACES
 from connectomake.pipeline.ground_truth import GroundTruth, truth_values
 from connectomake.pipeline.kinds import WholeRule
 from connectomake.pipeline.segmentation import Segmentation
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from connectomake.planning.plan import Plan
 
 TILE_VOXELS = 1 << 23
+HIGH_FACES: list[Vec] = [(1, 0, 0), (0, 1, 0), (0, 0, 1)]
 PAIRS_BYTES, SUPERVOXEL_BYTES = 0.01, 0.2
 """Per voxel, of contingency tables: about 200 pairs of labels and as many contacts in a million voxels; of tables of
 supervoxels: up to 5,000 pairs with true objects in a million voxels."""

@@ -6,6 +6,7 @@ from connectomake.geometry import lower_offsets
 from connectomake.pipeline.base import Inputs, Stage, each
 from connectomake.pipeline.components import Components
 from connectomake.pipeline.kinds import DownRule, UpRule
+from connectomake.pipeline.methods import labelling_of
 from connectomake.planning.fan_out import merge_bytes
 
 if TYPE_CHECKING:
@@ -43,11 +44,11 @@ class MergeRule(UpRule):
         return merge_bytes(self.plan, self.plan.octree.bits)
 
     def work(self, job: "Job", item: tuple[int, int]) -> None:
-        from connectomake.octree import Adjacency, KeptEdges, up_blocks, up_nodes
+        from connectomake.octree import up_blocks, up_nodes
 
         plan, (level, node), files = self.plan, item, job.files("children")
         if level == 1:
-            rule = KeptEdges() if plan.watershed else Adjacency(plan.connectivity)
+            rule = labelling_of(plan).rule()
             up_blocks(job.output("up"), plan.octree, node, files, rule, plan.merge_min_size, job.record())
         else:
             up_nodes(job.output("up"), plan.octree, level, node, files, plan.merge_min_size, job.record())

@@ -1,10 +1,13 @@
 """Which modules a rule's jobs import: a process that forks for each job imports them once, before."""
 
 import ast
+import importlib
 import inspect
 import sys
 from collections.abc import Iterator
 
+from connectomake.config import METHODS
+from connectomake.pipeline.methods import labelling_of
 from connectomake.pipeline.registry import RULES
 
 
@@ -27,5 +30,17 @@ def _imported(node: ast.AST, functions: dict[str, ast.FunctionDef]) -> Iterator[
             yield part.module
         elif isinstance(part, ast.Import):
             yield from (alias.name for alias in part.names)
+        elif isinstance(part, ast.Name) and part.id == labelling_of.__name__:
+            yield from _imported_by_methods()
         elif isinstance(part, ast.Name) and part.id in functions and functions[part.id] is not node:
             yield from _imported(functions[part.id], functions)
+
+
+def _imported_by_methods() -> Iterator[str]:
+    """Yield what the methods of segmentation import when they label a block or join it with others."""
+    for name in METHODS:
+        module = importlib.import_module(f"connectomake.pipeline.methods.{name}")
+        tree = ast.parse(inspect.getsource(module))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef):
+                yield from _imported(node, {})

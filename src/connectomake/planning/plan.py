@@ -4,7 +4,7 @@ import functools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from connectomake.config import default_chunk, threshold_text
+from connectomake.config import Method, default_chunk, method_of, threshold_text
 from connectomake.errors import ConfigError
 from connectomake.geometry import BlockGrid, Box, CellLattice, Octree, Vec, as_vec
 from connectomake.geometry.mirror import reflected_box
@@ -116,26 +116,25 @@ class Plan:
         return None if section is None else InferenceSpec.from_config(section)
 
     @property
-    def watershed(self) -> bool:
-        """Whether basins of affinities are cut, not components above a threshold."""
-        return bool(self.config["segmentation"]["method"] == "watershed")
+    def method(self) -> Method:
+        """The method of segmentation."""
+        return method_of(self.config["segmentation"])
 
     @property
     def segmented_channels(self) -> list[int]:
         """The channels of the probability that the segmentation reads."""
-        section = self.config["segmentation"]
-        return list(section["affinity_channels"]) if self.watershed else [int(section["channel"])]
+        return self.method.channels_of(self.config["segmentation"])
 
     @property
     def t_boundary(self) -> float:
         """Below which strongest edge a voxel is left out of its basin at the end; 0 leaves none out."""
-        return float(self.config["segmentation"]["t_boundary"]) if self.watershed else 0.0
+        return float(self.config["segmentation"]["t_boundary"]) if self.method.graph else 0.0
 
     @property
     def agglomerates(self) -> bool:
         """Whether basins are joined further before they become objects."""
         small = int(self.config["segmentation"]["min_supervoxel"]) > 1
-        return self.watershed and (small or self.config["agglomeration"] is not None)
+        return self.method.graph and (small or self.config["agglomeration"] is not None)
 
     @functools.cached_property
     def thresholds(self) -> dict[str, float | None]:
@@ -169,7 +168,7 @@ class Plan:
     @property
     def connectivity(self) -> int:
         """Neighbours that join components: 6, 18 or 26; basins join over faces."""
-        return 6 if self.watershed else int(self.config["segmentation"]["connectivity"])
+        return self.method.connectivity(self.config["segmentation"])
 
     @property
     def probability_channels(self) -> tuple[int, ...]:

@@ -1,0 +1,127 @@
+"""The methods of segmentation: each is described here once, as far as the config and the plan must know it.
+
+What labels a block by a method is in the module of its name in `connectomake.pipeline.methods`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from connectomake.errors import ConfigError
+
+Section = Mapping[str, Any]
+
+
+def _nothing(section: Section) -> None:
+    """Check nothing beyond the schema."""
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A method of segmentation.
+
+    Parameters
+    ----------
+    name
+        As it stands in ``segmentation.method``.
+    keys
+        Keys of ``segmentation`` that the labels within a block depend on.
+    reads
+        What a voxel holds - the probability that it is foreground, or affinities to its lower neighbours in z, y and x.
+    channels
+        The key that names the channels that are read: a number, or a list of them.
+    lowest, highest
+        The keys of the bounds below which everything is background, and from which everything is one object; None if there are
+        none.
+    reached
+        Whether a value equal to the bound counts as above it.
+    graph
+        Whether a block leaves a region graph of its labels, by which they may be joined further.
+    check
+        Raises a ConfigError if values of ``segmentation`` contradict each other.
+    text
+        Says the values in one line, for ``connectomake plan``; None lists `keys`.
+    """
+
+    name: str
+    keys: tuple[str, ...]
+    reads: Literal["probability", "affinities"] = "probability"
+    channels: str = "channel"
+    lowest: str | None = None
+    highest: str | None = None
+    reached: bool = False
+    graph: bool = False
+    check: Callable[[Section], None] = _nothing
+    text: Callable[[Section], str] | None = None
+
+    @property
+    def affinities(self) -> bool:
+        """Whether affinities are read."""
+        return self.reads == "affinities"
+
+    def channels_of(self, section: Section) -> list[int]:
+        """Return the channels that are read."""
+        named = section[self.channels]
+        return list(named) if isinstance(named, list) else [int(named)]
+
+    def values(self, section: Section) -> dict[str, Any]:
+        """Return what the labels within a block depend on: the method and its keys."""
+        return {"method": self.name, **{key: section[key] for key in self.keys}}
+
+    def described(self, section: Section) -> str:
+        """Return the values in one line."""
+        return self.text(section) if self.text else ", ".join(f"{key} {section[key]}" for key in self.keys)
+
+    def connectivity(self, section: Section) -> int:
+        """Return how many neighbours of a voxel may belong to its object: 6, 18 or 26."""
+        return int(section["connectivity"]) if "connectivity" in self.keys else 6
+
+
+def method_of(section: Section) -> Method:
+    """Return the method that ``segmentation`` of a config names.
+
+    Raises
+    ------
+    ConfigError
+        If there is none of this name.
+    """
+    try:
+        return METHODS[section["method"]]
+    except KeyError:
+        known = ", ".join(METHODS)
+        raise ConfigError(f"segmentation.method {section['method']!r} does not exist; methods are {known}") from None
+
+
+def _check_watershed(section: Section) -> None:
+    t_low, t_high, connectivity = section["t_low"], section["t_high"], section["connectivity"]
+    if t_low >= t_high:
+        raise ConfigError(f"segmentation.t_low {t_low} is not below segmentation.t_high {t_high}; change one of them")
+    if connectivity != 6:
+        raise ConfigError(
+            f"segmentation.connectivity {connectivity} has no meaning with method watershed, which joins over faces; "
+            "leave it out, or set it to 6"
+        )
+
+
+def _threshold_text(section: Section) -> str:
+    return f"{section['threshold']}, connectivity {section['connectivity']}"
+
+
+def _watershed_text(section: Section) -> str:
+    boundary = f", boundary below {section['t_boundary']} left out" if section["t_boundary"] else ""
+    return f"t_low {section['t_low']}, t_high {section['t_high']}, channels {section['affinity_channels']}{boundary}"
+
+
+METHODS = {
+    method.name: method
+    for method in (
+        Method(
+            "threshold", ("channel", "threshold", "connectivity"), lowest="threshold", highest="threshold", text=_threshold_text
+        ),
+        Method(
+            "watershed", ("affinity_channels", "t_low", "t_high"), "affinities", "affinity_channels", lowest="t_low",
+            highest="t_high", reached=True, graph=True, check=_check_watershed, text=_watershed_text,
+        ),
+    )
+}  # fmt: skip
+"""All methods by name."""
