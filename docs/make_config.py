@@ -39,6 +39,7 @@ TAIL = """
 | `source`: another image, region or voxel size | everything |
 | `source.path` to a copy of the same image | nothing |
 | `source.filters`, or the file of a function there | everything |
+| `mask`, another or none | affinity, or without a network components, and all after it |
 | `inference`, the model file, its weights | affinity and all after it |
 | `segmentation.method`, `channel`, `threshold`, `connectivity` | components and all after them |
 | `segmentation.affinity_channels`, `t_low`, `t_high`, `t_boundary`, with method watershed | components and all after them |

@@ -80,7 +80,7 @@ def copy(tmp_path: Path) -> Any:
 
     edit("src/connectomake/filters/largest.py", lambda _: module)
     line = "from connectomake.filters.median"
-    added = {line: f"from connectomake.filters.largest import Largest\n{line}", "(Gaussian, ": "(Gaussian, Largest, "}
+    added = {line: f"from connectomake.filters.largest import Largest\n{line}", " Median, ": " Largest, Median, "}
     for old, new in added.items():
         edit(FILTERS, lambda text, old=old, new=new: text.replace(old, new))
     place = "\n            median:\n"

@@ -50,6 +50,7 @@ def check(
     _check_site(site, plan, probe)
     source = _check_source(plan)
     _check_truth(plan)
+    _check_mask(plan)
     if site.storage is None:
         _check_outdir(plan)
         _check_space(plan)
@@ -128,6 +129,12 @@ def _check_truth(plan: "Plan") -> None:
         return
     labels = open_truth(plan.config["evaluation"])
     _say(absent_sentence(labels.source, plan.evaluation_box, "evaluation.missing"))
+
+
+def _check_mask(plan: "Plan") -> None:
+    if plan.mask is not None:
+        text = f"{plan.mask.count:,} of {plan.grid.count:,} blocks lie wholly outside the mask"
+        _done(f"{plan.mask.volume.path}: {text}; the network is not asked for them")
 
 
 def _first_chunk(plan: "Plan") -> "Box":

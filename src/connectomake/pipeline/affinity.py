@@ -8,13 +8,16 @@ import numpy as np
 from connectomake.errors import ConfigError
 from connectomake.geometry import Vec, volume_of
 from connectomake.pipeline.base import Inputs, Stage, each
-from connectomake.pipeline.image import Image, source_values
+from connectomake.pipeline.image import Image, mask_values, source_values
 from connectomake.pipeline.kinds import BlockRule
 
 if TYPE_CHECKING:
+    from connectomake.geometry import Box
+    from connectomake.inference.engine import Sink
     from connectomake.inference.spec import InferenceSpec
     from connectomake.pipeline.job import Job
     from connectomake.planning.plan import Plan
+    from connectomake.sources.mask import Mask
 
 NETWORK_BYTES_PER_VOXEL = 1500
 """Of the input patch: measured 790 for residual U-Nets of 16 channels at full size, 1,050 with 24; wider ones need more."""
@@ -29,8 +32,8 @@ class AffinityRule(BlockRule):
     shown: ClassVar = {"shard": "affinity"}
 
     def inputs(self, item: int) -> Inputs:
-        """Return the image shards around a block; none if the source is read in place."""
-        blocks = [] if self.plan.source.in_place else image_blocks(self.plan, item)
+        """Return the image shards around a block; none if the source is read in place, or the block lies outside the mask."""
+        blocks = [] if self.plan.source.in_place or self.plan.is_outside(item) else image_blocks(self.plan, item)
         return {"image": each(blocks, lambda block: self.paths.shard("image", block))}
 
     @property
@@ -72,6 +75,9 @@ class AffinityRule(BlockRule):
         from connectomake.sources import filled_fact
 
         plan, spec, inference = self.plan, self.layer, inference_of(self.plan)
+        if plan.is_outside(item):
+            self._leave_blank(job, item)
+            return
         check_models(plan)
         files = plan.config["inference"]["model"], plan.config["inference"]["weights"]
         network = load_network(*files, inference)
@@ -87,7 +93,7 @@ class AffinityRule(BlockRule):
                 spec=inference,
                 lattice=inference.lattice(plan.roi),
                 box=spec.grid.box(item),
-                write=writer.write,
+                write=writer.write if plan.mask is None else _masking(writer.write, plan.mask.open()),
                 slab=spec.chunk[0],
                 progress=job.progress("patches"),
                 again=reloading(*files, inference),
@@ -96,6 +102,26 @@ class AffinityRule(BlockRule):
             if image.source is not None:
                 writer.note(**filled_fact(image.source, spec.grid.box(item)))
         print(stats)
+
+    def _leave_blank(self, job: "Job", item: int) -> None:
+        """Write a block of zeros: it lies wholly outside the mask."""
+        from connectomake.layers import ShardWriter
+
+        spec = self.layer
+        noted: dict[str, Any] = {"read": {"source": []}} if self.plan.source.in_place else {}
+        with ShardWriter(job.output("shard"), spec, item, job.record(**noted)) as writer:
+            for slab in spec.slabs(item):
+                writer.write(slab, np.zeros((spec.channels, *slab.shape), spec.dtype))
+        print("this block lies outside the mask; the network is not asked")
+
+
+def _masking(write: "Sink", mask: "Mask") -> "Sink":
+    """Return a sink that makes voxels outside a mask 0."""
+
+    def sink(box: "Box", planes: np.ndarray) -> None:
+        write(box, np.where(mask.inside(box), planes, np.zeros((), planes.dtype)))
+
+    return sink
 
 
 class Affinity(Stage):
@@ -119,6 +145,7 @@ class Affinity(Stage):
             "weights": plan.weights,
             "bounds": asdict(plan.source.bounds),
             **({"modules": plan.modules} if plan.modules else {}),
+            **mask_values(plan),
         }
         return values | ({"source": source_values(plan)} if plan.source.in_place else {})
 

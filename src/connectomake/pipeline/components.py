@@ -10,12 +10,14 @@ import numpy as np
 from connectomake.pipeline import checks
 from connectomake.pipeline.affinity import Affinity
 from connectomake.pipeline.base import Inputs, Stage, block_voxels, each
-from connectomake.pipeline.image import Image, source_values
+from connectomake.pipeline.image import Image, mask_values, source_values
 from connectomake.pipeline.kinds import BlockRule
 from connectomake.pipeline.methods import labelling_of
 
 if TYPE_CHECKING:
+    from connectomake.geometry import Box
     from connectomake.pipeline.job import Job
+    from connectomake.planning.plan import Plan
 
 
 class ComponentsRule(BlockRule):
@@ -30,7 +32,8 @@ class ComponentsRule(BlockRule):
         layer = self.plan.probability
         if layer is None:
             return {"probability": ()}
-        blocks = [item, *self.plan.grid.neighbours(item, list(labelling_of(self.plan).around))]
+        near = [item, *self.plan.grid.neighbours(item, list(labelling_of(self.plan).around))]
+        blocks = [block for block in near if not self.plan.is_outside(block)]
         return {"probability": each(blocks, lambda block: self.paths.shard(layer, block))}
 
     def outputs(self, item: int) -> dict[str, str]:
@@ -61,6 +64,8 @@ class ComponentsRule(BlockRule):
         read = image.read
         if plan.inference is None:
             read = probabilities(read, plan.segmented_channels, plan.source.path)
+        if plan.mask is not None:
+            read = _masked(plan, read)
         found = labelling_of(plan).label(box, read)
         filled = {} if image.source is None else filled_fact(image.source, box)
         record = job.record(**image.noted, **filled)
@@ -83,5 +88,16 @@ class Components(Stage):
         read = self.plan.method.values(self.plan.config["segmentation"])
         read |= {"t_boundary": self.plan.t_boundary} if self.plan.t_boundary else {}
         read |= {"version": version} if version > 1 else {}
-        values = {"layer": asdict(self.plan.layers["components"]), "segmentation": read}
+        values = {"layer": asdict(self.plan.layers["components"]), "segmentation": read} | mask_values(self.plan)
         return values | ({"source": source_values(self.plan)} if self.plan.probability is None else {})
+
+
+def _masked(plan: "Plan", read: "Callable[[Box], np.ndarray]") -> "Callable[[Box], np.ndarray]":
+    """Return a reader that gives 0 outside the mask; affinities are 0 also between what is inside and what is outside."""
+    from connectomake.sources.mask import masked
+
+    if plan.mask is None:
+        return read
+    layer = plan.source if plan.probability is None else plan.layers[plan.probability]
+    edges = plan.segmented_channels if plan.method.affinities else ()
+    return masked(read, plan.mask.open(), layer.channels, layer.dtype, edges)

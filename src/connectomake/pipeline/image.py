@@ -20,6 +20,11 @@ def source_values(plan: "Plan") -> dict[str, Any]:
     return {"identity": s.identity, "dataset": s.dataset, "scale": s.scale, "bounds": asdict(s.bounds), **s.options.chosen()}
 
 
+def mask_values(plan: "Plan") -> dict[str, Any]:
+    """Return what a stage that is masked depends on; nothing if there is no mask."""
+    return {} if plan.mask is None else {"mask": plan.mask.meaning()}
+
+
 class ImageRule(BlockRule):
     """Ingest one block."""
 

@@ -12,6 +12,7 @@ from connectomake.inference.spec import InferenceSpec
 from connectomake.layers import LayerSpec
 from connectomake.planning.fan_out import fan_out_bits, octree_bits
 from connectomake.planning.group_tree import GroupTree
+from connectomake.planning.mask import MaskInfo
 from connectomake.planning.source_info import SourceInfo
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ class Plan:
         Facts of the ground truth, in the source's coordinates; None if nothing is evaluated.
     modules
         SHA-256 of the files in the model file's folder that it imports or names, by their paths there.
+    mask
+        What is outside of what is segmented; None if nothing is.
     """
 
     config: dict[str, Any]
@@ -46,13 +49,14 @@ class Plan:
     weights: str | None = None
     truth: SourceInfo | None = None
     modules: dict[str, str] = field(default_factory=dict)
+    mask: MaskInfo | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as plain JSON values."""
         truth = None if self.truth is None else self.truth.to_json()
         facts = {"source": self.source.to_json(), "truth": truth, "model": self.model, "weights": self.weights}
-        modules = {"modules": self.modules} if self.modules else {}
-        return {"format": FORMAT, "config": self.config, **facts, **modules}
+        more = ({"modules": self.modules} if self.modules else {}) | ({"mask": self.mask.to_json()} if self.mask else {})
+        return {"format": FORMAT, "config": self.config, **facts, **more}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Plan":
@@ -67,7 +71,8 @@ class Plan:
             raise ConfigError(f"the plan has format {value.get('format')}, this version reads {FORMAT}; rerun on the head")
         truth = None if value["truth"] is None else SourceInfo.from_json(value["truth"])
         source, modules = SourceInfo.from_json(value["source"]), value.get("modules", {})
-        return cls(value["config"], source, value["model"], value["weights"], truth, modules)
+        mask = MaskInfo.from_json(value["mask"]) if "mask" in value else None
+        return cls(value["config"], source, value["model"], value["weights"], truth, modules, mask)
 
     @property
     def outdir(self) -> str:
@@ -77,7 +82,7 @@ class Plan:
     @property
     def notes(self) -> tuple[str, ...]:
         """What looks odd about source and ground truth, in sentences with the way out."""
-        return self.source.notes + (self.truth.notes if self.truth else ())
+        return self.source.notes + (self.truth.notes if self.truth else ()) + (self.mask.volume.notes if self.mask else ())
 
     @functools.cached_property
     def roi(self) -> Box:
@@ -283,6 +288,10 @@ class Plan:
         from connectomake.meshes.lattice import MeshSpec
 
         return MeshSpec.from_config(self.config["meshes"], self.roi, self.source.voxel_size)
+
+    def is_outside(self, block: int) -> bool:
+        """Whether a block lies wholly outside the mask."""
+        return self.mask is not None and self.mask.is_outside(block)
 
     def keeps(self, name: str) -> bool:
         """Whether an intermediate stays when no job needs it any more."""

@@ -13,11 +13,13 @@ from connectomake.config import check_channels, check_config, check_plain, norma
 from connectomake.errors import ConfigError, ModelError, SourceError
 from connectomake.planning.content import Rule, Settled, files_text, settle
 from connectomake.planning.filter_files import sealed
+from connectomake.planning.mask import mask_info, with_blocks
 from connectomake.planning.modules import file_hash, neighbours
+from connectomake.planning.places import check_sources_stay
 from connectomake.planning.plan import Plan
 from connectomake.planning.source_info import SourceInfo
 from connectomake.planning.truth import check_truth, truth_info
-from connectomake.sources import Source, SourceOptions, is_url, open_source, resolve_local
+from connectomake.sources import Source, SourceOptions, open_source, resolve_local
 from connectomake.sources.identity import as_identity
 
 MOST_VOXELS = 1 << 62
@@ -73,10 +75,16 @@ def sampled_plan(config: dict[str, Any]) -> Plan:
     source = _source_info(filled["source"], image)
     plan = Plan(filled, source, model, weights, truth_info(filled["evaluation"], image), modules)
     _check_region(plan)
+    plan = _masked(plan, image)
     check_truth(plan)
     _check_dtype(plan)
-    _check_source_stays(plan)
+    check_sources_stay(plan)
     return plan
+
+
+def _masked(plan: Plan, image: Source) -> Plan:
+    info = mask_info(plan.config["mask"], image)
+    return plan if info is None else replace(plan, mask=with_blocks(info, plan.grid))
 
 
 def name_contents(plan: Plan, rule: Rule) -> tuple[Plan, dict[str, Settled]]:
@@ -88,11 +96,12 @@ def name_contents(plan: Plan, rule: Rule) -> tuple[Plan, dict[str, Settled]]:
         See `connectomake.planning.content.settle`.
     """
     seen: dict[str, Settled] = {}
-    for info in (plan.source, plan.truth):
+    for info in (plan.source, plan.truth, plan.mask.volume if plan.mask else None):
         if info is not None and place_key(info) not in seen:
             seen[place_key(info)] = settle(info.path, place_key(info), as_identity(info.identity), rule)
     truth = None if plan.truth is None else _named(plan.truth, seen)
-    return replace(plan, source=_named(plan.source, seen), truth=truth), seen
+    mask = None if plan.mask is None else replace(plan.mask, volume=_named(plan.mask.volume, seen))
+    return replace(plan, source=_named(plan.source, seen), truth=truth, mask=mask), seen
 
 
 def _named(info: SourceInfo, seen: dict[str, Settled]) -> SourceInfo:
@@ -167,10 +176,14 @@ def changes(plan: Plan, seen: dict[str, Settled], before: Any = None) -> list[st
         What the plan file of an earlier start holds, if there is one.
     """
     texts = []
-    for what, key, info in (("source", "source", plan.source), ("ground truth", "truth", plan.truth)):
+    old = before["plan"] if isinstance(before, dict) and isinstance(before.get("plan"), dict) else {}
+    mask = plan.mask.volume if plan.mask else None
+    for what, info, earlier in (
+        ("source", plan.source, old.get("source")), ("ground truth", plan.truth, old.get("truth")),
+        ("mask", mask, (old.get("mask") or {}).get("volume")),
+    ):  # fmt: skip
         if info is None:
             continue
-        earlier = before["plan"].get(key) if isinstance(before, dict) and isinstance(before.get("plan"), dict) else None
         other = earlier is not None and earlier["path"] == info.path and earlier["identity"] != info.identity
         found = seen[place_key(info)]
         if other or found.changed:
@@ -282,16 +295,3 @@ def _check_dtype(plan: Plan) -> None:
                 "in `inference`"
             )
         check_channels(plan.config["segmentation"], source.channels, "the source has {} channel(s), the last is {}")
-
-
-def _check_source_stays(plan: Plan) -> None:
-    """Refuse a source that lies where this run writes its own layers."""
-    paths = {"source.path": plan.source.path, "evaluation.ground_truth": plan.truth.path if plan.truth else None}
-    for key, path in paths.items():
-        if path is None or is_url(path):
-            continue
-        place = Path(resolve_local(path, ".").rpartition("://")[2]).resolve()
-        for name in plan.layers:
-            folder = Path(plan.outdir, name).resolve()
-            if place == folder or folder in place.parents:
-                raise ConfigError(f"{key} {path!r} lies in {plan.outdir}/{name}, which this run writes; name another outdir")

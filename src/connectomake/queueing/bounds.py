@@ -122,13 +122,15 @@ def plan_paths(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """
     config, source, truth = _section(plan, "config"), _section(plan, "source"), _section(plan, "truth")
     inference, evaluation = _section(config, "inference"), _section(config, "evaluation")
+    mask, masked = _section(config, "mask"), _section(_section(plan, "mask"), "volume")
     named = (
         ("outdir", config.get("outdir")), ("inference.model", inference.get("model")),
         ("inference.weights", inference.get("weights")), ("source.path", source.get("path")),
         ("source.path", _section(config, "source").get("path")), ("evaluation.ground_truth", truth.get("path")),
-        ("evaluation.ground_truth", evaluation.get("ground_truth")),
+        ("evaluation.ground_truth", evaluation.get("ground_truth")), ("mask.path", mask.get("path")),
+        ("mask.path", masked.get("path")),
     )  # fmt: skip
-    facts = (_section(source, "options"), _section(truth, "options"))
+    facts = (_section(source, "options"), _section(truth, "options"), mask, _section(masked, "options"))
     further = _further(_section(config, "source"), evaluation, *facts)
     for key, path in (*named, *further):
         if path is None:

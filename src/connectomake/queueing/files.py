@@ -30,7 +30,7 @@ def share(plan: Plan, store: Store) -> None:
 
 
 def provide(plan: Plan, store: Store, scratch: Path, places: list[Path], cache: Path) -> None:
-    """Make a plan's files, and a source named by a relative path, appear in a scratch folder.
+    """Make a plan's files, and a source or a mask named by a relative path, appear in a scratch folder.
 
     Parameters
     ----------
@@ -56,11 +56,16 @@ def provide(plan: Plan, store: Store, scratch: Path, places: list[Path], cache: 
         if PurePosixPath(path).is_absolute():
             continue
         _link(scratch, path, _find(path, sha, places) or _fetch(path, sha, store, cache))
-    source = plan.source.path
-    if not is_url(source) and not PurePosixPath(source).is_absolute():
+    _link_volume(scratch, plan.source.path, places)
+    if plan.mask is not None:
+        _link_volume(scratch, plan.mask.volume.path, places)
+
+
+def _link_volume(scratch: Path, path: str, places: list[Path]) -> None:
+    if not is_url(path) and not PurePosixPath(path).is_absolute():
         for place in places:
-            if (place / source).exists():
-                _link(scratch, source, place / source)
+            if (place / path).exists():
+                _link(scratch, path, place / path)
                 break
 
 

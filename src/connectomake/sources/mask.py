@@ -1,0 +1,81 @@
+"""A mask: which voxels of an image belong to what is segmented."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from connectomake.geometry import Box, Vec
+from connectomake.sources.source import Source
+
+Reader = Callable[[Box], np.ndarray]
+Inside = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Mask:
+    """A volume of larger or equal voxels that says which voxels of an image are inside.
+
+    Parameters
+    ----------
+    source
+        The volume, of one channel: not 0 is inside. Beyond its bounds it is 0.
+    factors
+        Voxels of the image along a voxel of the mask, z, y, x: mask voxel m covers those from ``m * factor`` on.
+    inverse
+        Whether not 0 is outside, and 0 inside.
+    """
+
+    source: Source
+    factors: Vec
+    inverse: bool = False
+
+    def inside(self, box: Box) -> Inside:
+        """Return whether voxels are inside, (z, y, x), for a box in voxels of the image.
+
+        Raises
+        ------
+        SourceError
+            If the mask cannot be read.
+        """
+        low = tuple(a // f for a, f in zip(box.start, self.factors, strict=True))
+        high = tuple(-(-b // f) for b, f in zip(box.stop, self.factors, strict=True))
+        coarse = Box(low, high)  # type: ignore[arg-type]
+        found = np.zeros(coarse.shape, bool)
+        common = coarse.intersect(self.source.bounds)
+        if not common.empty:
+            found[common.slices(coarse.start)] = self.source.read(common)[0] != 0
+        steps = (
+            np.arange(a, b) // f - first for a, b, f, first in zip(box.start, box.stop, self.factors, coarse.start, strict=True)
+        )
+        return found[np.ix_(*steps)] != self.inverse  # type: ignore[no-any-return]
+
+
+def masked(read: Reader, mask: Mask, channels: int, dtype: str, edges: Sequence[int] = ()) -> Reader:
+    """Return a reader (c, z, y, x) that gives 0 outside a mask, and reads nothing where all is outside.
+
+    Parameters
+    ----------
+    read
+        Reads a box.
+    mask
+        The mask.
+    channels, dtype
+        Of what it reads.
+    edges
+        Channels that are affinities to the lower neighbour in z, y and x: they are 0 also where that one is outside.
+    """
+
+    def reader(box: Box) -> np.ndarray:
+        grown = box.grow((1, 1, 1), (0, 0, 0))
+        inside = mask.inside(grown)
+        own = inside[1:, 1:, 1:]
+        if not own.any():
+            return np.zeros((channels, *box.shape), dtype)
+        values = np.where(own, read(box), np.zeros((), dtype))
+        for channel, lower in zip(edges, (inside[:-1, 1:, 1:], inside[1:, :-1, 1:], inside[1:, 1:, :-1]), strict=False):
+            values[channel][~lower] = 0
+        return values
+
+    return reader

@@ -1,0 +1,290 @@
+"""A mask: exact to the voxel at any scale, known before blocks are scheduled, the same for any blocks."""
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from skimage.measure import label
+
+from connectomake.cli import main
+from connectomake.errors import ConfigError, SourceError
+from connectomake.geometry import BlockGrid, Box
+from connectomake.layers import read_box
+from connectomake.pipeline.registry import Stages
+from connectomake.planning.mask import _looked_at
+from connectomake.planning.plan import Plan
+from connectomake.planning.resolve import prepare_plan, resolve
+from connectomake.queueing.bounds import plan_paths
+from connectomake.sources import Source
+from connectomake.sources.mask import Mask, masked
+from tests.flow import Flow
+from tests.rule_jobs import do_all
+from tests.test_sources import make_precomputed
+from tests.tiny_run import CONFIG, write_inputs
+
+SHAPE = (20, 24, 40)
+LISTED = ("image", "affinity", "components", "merge", "lookup", "segmentation")
+
+
+def source_of(array: np.ndarray, start: tuple) -> Source:
+    """A source of one channel that reads an array (z, y, x)."""
+    bounds = Box.of_shape(array.shape, start)
+    return Source(
+        "mask", "hdf5", bounds, 1, array.dtype.name, (1.0, 1.0, 1.0), "id",
+        lambda box: array[np.newaxis][(slice(None), *box.slices(start))],
+    )  # fmt: skip
+
+
+def upsampled(array: np.ndarray, start: tuple, factors: tuple, box: Box, inverse: bool) -> np.ndarray:
+    """Whether each voxel of a box is inside, one by one."""
+    found = np.zeros(box.shape, bool)
+    for place in np.ndindex(*box.shape):
+        coarse = tuple((p + a) // f - s for p, a, f, s in zip(place, box.start, factors, start, strict=True))
+        there = all(0 <= c < n for c, n in zip(coarse, array.shape, strict=True))
+        found[place] = (there and array[coarse] != 0) != inverse
+    return found
+
+
+vectors = st.tuples(*[st.integers(1, 6)] * 3)
+starts = st.tuples(*[st.integers(-9, 9)] * 3)
+
+
+@st.composite
+def masks(draw: st.DrawFn) -> tuple:
+    rng = np.random.default_rng(draw(st.integers(0, 99)))
+    array = (rng.random(draw(vectors)) > draw(st.sampled_from([0.3, 0.8]))).astype(draw(st.sampled_from(["uint8", "uint64"])))
+    return array * array.dtype.type(7), draw(starts), draw(vectors), draw(st.booleans())
+
+
+@settings(max_examples=60, deadline=None)
+@given(masks(), starts, vectors)
+def test_a_coarse_mask_says_of_each_voxel_where_it_lies(given, start, shape):
+    array, at, factors, inverse = given
+    box = Box.of_shape(shape, start)
+    mask = Mask(source_of(array, at), factors, inverse)
+    np.testing.assert_array_equal(mask.inside(box), upsampled(array, at, factors, box, inverse))
+
+
+@settings(max_examples=40, deadline=None)
+@given(masks(), starts, vectors, st.tuples(*[st.integers(1, 17)] * 3))
+def test_blocks_wholly_outside_are_known(given, start, block, shape):
+    array, at, factors, inverse = given
+    mask, grid = Mask(source_of(array, at), factors, inverse), BlockGrid(Box.of_shape(shape, start), block)
+    found = dict(_looked_at(mask, grid))
+    assert sorted(found) == list(grid.ids)
+    for block_id, inside in found.items():
+        assert inside == mask.inside(grid.box(block_id)).any()
+
+
+@settings(max_examples=30, deadline=None)
+@given(masks(), st.tuples(*[st.integers(2, 9)] * 3), vectors)
+def test_affinities_across_the_edge_of_a_mask_are_left_out(given, shape, block):
+    array, at, factors, inverse = given
+    mask, grid = Mask(source_of(array, at), factors, inverse), BlockGrid(Box.of_shape(shape), block)
+    values = np.random.default_rng(0).random((4, *shape)).astype(np.float32)
+    inside = upsampled(array, at, factors, Box.of_shape(shape).grow(1), inverse)
+    own = inside[1:-1, 1:-1, 1:-1]
+    expected = values * own
+    expected[2] *= inside[:-2, 1:-1, 1:-1]
+    expected[0] *= inside[1:-1, :-2, 1:-1]
+    expected[3] *= inside[1:-1, 1:-1, :-2]
+    read = masked(lambda box: values[(slice(None), *box.slices())], mask, 4, "float32", (2, 0, 3))
+    for i in grid.ids:
+        np.testing.assert_array_equal(read(grid.box(i)), expected[(slice(None), *grid.box(i).slices())])
+
+
+def coarse_mask() -> np.ndarray:
+    """One object of 2 × 4 × 4 source voxels to a voxel, in one half of the volume."""
+    mask = np.zeros((10, 6, 10), np.uint8)
+    mask[1:9, 1:5, 1:5] = 9
+    mask[4, 3, 3] = 0
+    return mask
+
+
+def whole(mask: np.ndarray) -> np.ndarray:
+    return np.kron(mask != 0, np.ones((2, 4, 4))) > 0
+
+
+def config_of(**more: object) -> dict:
+    mask = {"path": "mask.h5", "dataset": "mask", "voxel_size": [40, 40, 40]}
+    rest = {"evaluation": None, "pyramid": {"enabled": False}, "meshes": {"enabled": False}}
+    return {**CONFIG, **rest, "mask": mask, **more}
+
+
+def write_mask(mask: np.ndarray) -> None:
+    with h5py.File("mask.h5", "w") as file:
+        file["mask"] = mask
+
+
+@pytest.fixture
+def inputs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_inputs(tmp_path)
+    write_mask(coarse_mask())
+    with h5py.File("raw.h5") as file:
+        return file["raw"][...]
+
+
+def made(config: dict) -> Plan:
+    prepare_plan(config)
+    plan = resolve(config)
+    for rule in Stages(plan).rules():
+        if rule.name in LISTED:
+            do_all(plan, rule)
+    return plan
+
+
+def layer(plan: Plan, name: str) -> np.ndarray:
+    return read_box(Path(plan.outdir, name), plan.layers[name], plan.roi)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("inverse", [False, True])
+def test_what_is_outside_is_background_for_any_blocks(inputs, inverse):
+    Path("pre").mkdir()
+    make_precomputed(Path("pre"), inputs[np.newaxis], (0, 0, 0))
+    plain = layer(made(config_of(mask=None, outdir="plain")), "affinity")
+    inside = whole(coarse_mask()) != inverse
+    segmentations = []
+    for block, source in (([16, 16, 16], {}), ([8, 8, 32], {}), ([4, 8, 8], {"path": "pre", "dataset": None}), ([32] * 3, {})):
+        config = config_of(outdir=f"out{'-'.join(map(str, block))}", block=block, chunk=None)
+        config["source"] = {**config["source"], **source}
+        config["mask"] = {**config["mask"], "inverse": inverse}
+        plan = made(config)
+        np.testing.assert_array_equal(layer(plan, "affinity"), np.where(inside, plain, 0))
+        segmentations.append(layer(plan, "segmentation"))
+        np.testing.assert_array_equal(segmentations[-1], segmentations[0])
+    objects = label(np.where(inside, plain[0], 0) > 127, connectivity=1)
+    sizes = np.bincount(objects.ravel())
+    np.testing.assert_array_equal(segmentations[0][0] > 0, (objects > 0) & (sizes[objects] >= 5))
+    assert np.unique(segmentations[0]).size == 1 + (sizes[1:] >= 5).sum()
+
+
+@pytest.mark.slow
+def test_basins_end_at_the_mask(inputs):
+    """A watershed of a masked probability is that of one in which the affinities outside and across the edge are 0."""
+    values = np.random.default_rng(1).random((3, *SHAPE)).astype(np.float32) ** 0.3
+    inside = whole(coarse_mask())
+    zeroed = values * inside
+    for axis in range(3):
+        lower = np.zeros_like(inside)
+        lower[(slice(None),) * axis + (slice(1, None),)] = inside[(slice(None),) * axis + (slice(None, -1),)]
+        zeroed[axis] *= lower
+    found = []
+    for name, array, mask, block in (
+        ("reference", zeroed, None, [32, 32, 64]), ("a", values, {}, [16, 16, 16]), ("b", values, {}, [8, 8, 32]),
+    ):  # fmt: skip
+        with h5py.File(f"{name}.h5", "w") as file:
+            file["v"] = array
+        config = config_of(outdir=f"out-{name}", block=block, chunk=None, inference=None)
+        config["source"] = {"path": f"{name}.h5", "dataset": "v", "voxel_size": [20, 10, 10]}
+        config["segmentation"] = {"method": "watershed", "t_low": 0.4, "t_high": 0.95, "min_size": 0}
+        found.append(layer(made(config if mask is not None else {**config, "mask": None}), "segmentation"))
+    assert np.unique(found[0]).size > 50
+    np.testing.assert_array_equal(found[1], found[0])
+    np.testing.assert_array_equal(found[2], found[0])
+
+
+def test_blocks_outside_need_no_image_and_no_network(inputs, capsys):
+    plan = resolve(config_of(block=[8, 8, 8], chunk=None))
+    affinity, components = (Stages(plan).rule(name) for name in ("affinity", "components"))
+    inside = whole(coarse_mask())
+    outside = [b for b in plan.grid.ids if not inside[plan.grid.box(b).slices()].any()]
+    assert 0 < len(outside) < plan.grid.count
+    assert [b for b in plan.grid.ids if plan.is_outside(b)] == outside
+    assert plan.mask.count == len(outside)
+    assert not any(list(affinity.inputs(b)["image"]) for b in outside)
+    asked = {b for block in plan.grid.ids for b, _ in components.inputs(block)["probability"]}
+    assert asked == set(plan.grid.ids) - set(outside)
+    assert Plan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
+
+
+@pytest.mark.slow
+def test_blocks_outside_are_not_scheduled(tmp_path, monkeypatch):
+    flow = Flow(tmp_path / "run").make()
+    monkeypatch.chdir(flow.folder)
+    mask = np.zeros(flow.shape, np.uint8)
+    mask[:, :, :20] = 1
+    write_mask(mask)
+    within = {"path": "mask.h5", "dataset": "mask", "voxel_size": [20, 10, 10]}
+    config = flow.with_values(block=[16, 16, 16], chunk=[8, 8, 8], keep=[], meshes__enabled=False, mask=within)
+    counts = flow.would_run(config)
+    plan = flow.plan(config)
+    inside = plan.grid.count - plan.mask.count
+    assert counts["affinity"] == inside == plan.grid.count * 2 // 3
+    assert counts["components"] == plan.grid.count
+    assert flow.would_run({**config, "mask": None})["affinity"] == plan.grid.count
+
+
+def test_a_mask_is_in_the_params_only_where_there_is_one(inputs):
+    def params(config: dict) -> dict[str, str]:
+        stages = Stages(resolve(config))
+        return {name: stages.param(name) for name in stages.names}
+
+    none, one = params(config_of(mask=None)), params(config_of())
+    changed = {name for name in ("image", "affinity", "components") if none[name] != one[name]}
+    assert changed == {"affinity", "components"}
+    assert not any("mask" in text for text in none.values())
+    assert params(config_of(mask={**config_of()["mask"], "inverse": True}))["affinity"] != one["affinity"]
+    Path("mask.h5").rename("moved.h5")
+    assert params(config_of(mask={**config_of()["mask"], "path": "moved.h5"})) == one
+
+
+WRONG = [
+    (
+        {"voxel_size": [30, 40, 40]},
+        r"\[30.0, 40.0, 40.0\] nm, which are no whole multiples of the source's, \[20.0, 10.0, 10.0\]",
+    ),
+    ({"voxel_size": [10, 10, 10]}, r"no whole multiples"),
+    ({"voxel_size": None}, r"has no voxel size; set mask.voxel_size"),
+    (
+        {"offset": [100, 0, 0]},
+        r"mask.path 'mask.h5' leaves no voxel of the region of interest.*correct mask.offset, or mask.inverse",
+    ),
+    ({"path": "nowhere.h5"}, r"mask.path .*nowhere.h5 does not exist"),
+    ({"dataset": "channels"}, r"mask.path 'mask.h5' has 2 channels; a mask has one"),
+    ({"invers": True}, r"unknown key 'invers' in mask; did you mean 'inverse'"),
+]
+
+
+@pytest.mark.parametrize(("values", "sentence"), WRONG)
+def test_a_mask_that_does_not_fit_is_named(inputs, values, sentence):
+    with h5py.File("mask.h5", "a") as file:
+        file["channels"] = np.ones((2, 10, 6, 10), np.uint8)
+    with pytest.raises((ConfigError, SourceError), match=sentence):
+        resolve(config_of(mask={**config_of()["mask"], **values}))
+
+
+def test_a_mask_whose_place_nobody_knows_is_asked_for(inputs):
+    config = config_of()
+    config["source"] = {**config["source"], "offset": [5, 0, 0]}
+    with pytest.raises(
+        ConfigError, match=r"the source begins at \[5, 0, 0\], and where mask.path 'mask.h5' begins is not known"
+    ):
+        resolve(config)
+    config["mask"] = {**config["mask"], "offset": [1, 0, 0]}
+    note = next(note for note in resolve(config).notes if "mask" in note)
+    assert "covers z 2:22, y 0:24, x 0:40 of the source's voxels, not all of the region, z 5:25" in note
+
+
+def test_a_mask_that_changed_since_the_plan_is_refused(inputs):
+    plan = resolve(config_of())
+    mask = coarse_mask()
+    mask[5] = 0
+    write_mask(mask)
+    with pytest.raises(SourceError, match=r"mask mask.h5 has changed since the plan was made"):
+        plan.mask.open()
+
+
+def test_check_and_queues_know_the_mask(inputs, capsys):
+    Path("config.yaml").write_text(yaml.safe_dump(config_of(block=[8, 8, 8], chunk=None)))
+    with pytest.raises(SystemExit) as ended:
+        main(["check", "--fast"])
+    assert not ended.value.code
+    assert "blocks lie wholly outside the mask; the network is not asked for them" in capsys.readouterr().out
+    assert ("mask.path", "mask.h5") in set(plan_paths(resolve(config_of()).to_json()))
