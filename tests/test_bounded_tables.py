@@ -203,7 +203,7 @@ def test_files_that_do_not_fit_each_other_are_noticed(tmp_path: Path, rows: int)
     files, ids = object_files(tmp_path, np.random.default_rng(2), 60)
     assert streamed(tmp_path, files, 5, rows, [int(ids[3]), int(ids[-1])])
     whole = (tmp_path / "t.parquet").read_bytes()
-    with pytest.raises(ConfigError, match=r"skeletons\.ids names 999999999, which is no object"):
+    with pytest.raises(ConfigError, match=r"skeletons\.ids names 999999999, which is not an object"):
         streamed(tmp_path, files, 5, rows, [int(ids[3]), 999999999])
     with pytest.raises(RunError, match="in two merge files"):
         streamed(tmp_path, {**files, "merges": files["merges"] * 2}, 5, rows)

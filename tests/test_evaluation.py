@@ -298,7 +298,7 @@ def test_a_placed_crop_is_compared_where_it_lies(files: Path, capsys: pytest.Cap
 
 BAD = {
     "shape": (("gt", "small"), ["v.h5 holds z 0:10", "v.h5 holds z 0:9", "--offset-gt and --offset-seg"]),
-    "float": (("gt", "float"), ["[float] holds float32, which are no labels"]),
+    "float": (("gt", "float"), ["[float] holds float32, which are not labels"]),
     "negative": (("gt", "negative"), ["holds the label -77", "must not be negative"]),
     "zero": (("zero", "gt"), ["no labelled voxel in z 0:10"]),
     "missing dataset": (("gt", "nope"), ["--dataset-seg nope is not in", "which holds"]),
@@ -307,7 +307,7 @@ BAD = {
     "voxel size": (("gt", "other"), ["[4.0, 4.0, 4.0] nm", "[8.0, 4.0, 4.0]"]),
     "no overlap": (("gt", "seg", "--offset-gt", "50", "0", "0", "--offset-seg", "0", "0", "0"), ["no voxel in common"]),
     "outside": (("gt", "seg", "--stop", "11", "1", "1"), ["z 0:11", "(--start, --stop)", "change it"]),
-    "scale": (("gt", "seg", "--scale-gt", "1"), ["--scale-gt 1 has no meaning"]),
+    "scale": (("gt", "seg", "--scale-gt", "1"), ["--scale-gt 1 does not apply to"]),
 }
 
 

@@ -98,7 +98,7 @@ INFO = {
 }  # fmt: skip
 SCALE = {
     "two sizes": ("size", [8, 8], "size"), "no size": ("size", None, "size"), "texts": ("size", ["8", "8", "8"], "size"),
-    "a text": ("size", "888", "size"), "negative": ("size", [8, -8, 8], "size"), "fractions": ("size", [8.5, 8, 8], "size"),
+    "a string": ("size", "888", "size"), "negative": ("size", [8, -8, 8], "size"), "fractions": ("size", [8.5, 8, 8], "size"),
     "truths": ("size", [True, True, True], "size"), "endless": ("size", [10**400, 8, 8], "size"),
     "two offsets": ("voxel_offset", [0, 0], "voxel_offset"), "offsets of text": ("voxel_offset", ["0"] * 3, "voxel_offset"),
     "two resolutions": ("resolution", [4, 4], "resolution"), "resolution of text": ("resolution", ["4", "a", "4"], ""),

@@ -172,7 +172,7 @@ def test_what_was_never_read_is_asked(large: tuple[str, dict[str, Any], Settled]
     assert seen(path, options, LARGE) == first
     flip(Path(path))
     for rule in (LARGE, Rule(below=0), Rule(), Rule(below=0, deep=True)):
-        with pytest.raises(ContentError, match=r"was written to.*verify --deep --source.*check --deep --source-is same"):
+        with pytest.raises(ContentError, match=r"was modified or replaced.*verify --deep --source.*check --deep --source-is same"):
             seen(path, options, rule)
     assert seen(path, options, Rule(below=0, source_is="same")) == first
     assert seen(path, options, LARGE) == first
@@ -312,7 +312,7 @@ def test_the_head_says_what_has_changed(inputs: dict[str, Any]) -> None:
     flip(Path("raw.h5"))
     resolve(copy.deepcopy(inputs))  # as a command in between does
     said = prepare_plan(copy.deepcopy(inputs))
-    assert said == "the source raw.h5 has changed: what was made from it is outdated and will be made anew."
+    assert said == "the source raw.h5 has changed: what was made from it is outdated and will be remade."
     assert prepare_plan(copy.deepcopy(inputs)) is None
     flip(Path("truth.h5"))
     assert "the ground truth truth.h5 has changed" in prepare_plan(copy.deepcopy(inputs))
@@ -322,7 +322,7 @@ def test_the_head_stops_where_nobody_knows(inputs: dict[str, Any]) -> None:
     inputs["source"]["checksum_below"] = 0
     prepare_plan(copy.deepcopy(inputs))
     flip(Path("raw.h5"))
-    with pytest.raises(ContentError, match=r"^raw.h5 was written to or replaced since it was last looked at"):
+    with pytest.raises(ContentError, match=r"^raw.h5 was modified or replaced since it was last looked at"):
         prepare_plan(copy.deepcopy(inputs))
 
 

@@ -61,9 +61,9 @@ def test_the_file_is_named(how: str, name: str, crashing: Callable[..., Any], tm
     with pytest.raises(JobFailedError) as caught:
         forked(server and server(), execute, pytest.fail)(script, crashing(name))
     text = str(caught.value)
-    said = "was killed (signal 9), most often for want of memory" if name == "SIGKILL" else f"({name}); the last file"
+    said = "was killed (signal 9), most often for lack of memory" if name == "SIGKILL" else f"({name}); the last file"
     assert said in text
-    assert "the last file that it opened is tables.h5;" in text
+    assert "the last file it opened is tables.h5;" in text
     assert "rerun" in text
     assert (tmp_path / "job.log").read_text().splitlines()[-1] == "connectomake: error: " + text.removesuffix(" (log: job.log)")
     if name != "SIGKILL":
@@ -89,7 +89,7 @@ def test_the_queues_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     os.close(alive)
     text = last_file.report_signal(page, code)
-    assert "signal 11 (SIGSEGV); the last file that it opened is merge/1/0.up.h5;" in text
+    assert "signal 11 (SIGSEGV); the last file it opened is merge/1/0.up.h5;" in text
     assert (tmp_path / "job.log").read_text() == f"{text}\n"
 
 

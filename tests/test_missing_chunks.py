@@ -202,9 +202,11 @@ def test_hdf5_on_a_server_without_ranges_is_fetched_whole(
     keys = {"dataset": "raw", "voxel_size": (40, 4, 4)}
     source = open_source(f"{served.url}/a.h5", **keys)
     np.testing.assert_array_equal(source.read(source.bounds)[0], IMAGE)
-    assert "the server sends no ranges, so the whole file is fetched" in capfd.readouterr().err
+    assert "the server does not support range requests, so the whole file is fetched" in capfd.readouterr().err
     monkeypatch.setattr("connectomake.storage.http.WHOLE", 100)
-    with pytest.raises(SourceError, match=r"sends no ranges, and the file has .* copy it to a disk or a bucket"):
+    with pytest.raises(
+        SourceError, match=r"does not support range requests, and the file has .* copy it to a disk or a bucket"
+    ):
         open_source(f"{served.url}/a.h5", **keys)
     with pytest.raises(SourceError, match=r"does not exist \(HTTP 404\)"):
         open_source(f"{served.url}/b.h5", **keys)
@@ -213,7 +215,7 @@ def test_hdf5_on_a_server_without_ranges_is_fetched_whole(
 def test_zarr_shards_on_a_server_without_ranges_are_refused_with_the_reason(served: _Server, tmp_path: Path) -> None:
     path = zarr_python(tmp_path, IMAGE, zarr_format=3, shards=(8, 32, 32))
     source = open_source(f"{served.url}/{path}", dataset="raw", voxel_size=(40, 4, 4))
-    with pytest.raises(SourceError, match="sends no ranges of files: copy the source") as caught:
+    with pytest.raises(SourceError, match="does not support range requests: copy the source") as caught:
         source.read(source.bounds)
     assert "copy it again" not in str(caught.value)
 
@@ -303,9 +305,9 @@ def test_a_long_reason_keeps_its_end_and_a_dump_is_left_out() -> None:
 
 WAYS = {
     "PERMISSION_DENIED: Error reading http://h/x: Forbidden [HTTP code 403]": "check your credentials",
-    "Requested byte range [-132, ?) was ignored by server": "sends no ranges",
+    "Requested byte range [-132, ?) was ignored by server": "does not support range requests",
     "UNAVAILABLE: CURL error Couldn't connect to server": "check the address and the network",
-    "[Errno 5] Input/output error": "the file system fails",
+    "[Errno 5] Input/output error": "the file system failed",
     "inflate failed": "copy it again",
 }
 

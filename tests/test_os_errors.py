@@ -29,9 +29,9 @@ SAYS = {
     errno.ENOSPC: "its disk is full.*make room, then rerun",
     errno.EDQUOT: "quota.*then rerun",
     errno.EROFS: "mount it for writing",
-    errno.EIO: "disk or file server fails.*rerun",
-    errno.ESTALE: "disk or file server fails.*rerun",
-    errno.ECONNRESET: "disk or file server fails.*rerun",
+    errno.EIO: "disk or file server failed.*rerun",
+    errno.ESTALE: "disk or file server failed.*rerun",
+    errno.ECONNRESET: "disk or file server failed.*rerun",
     errno.EACCES: "permit it to this user",
 }
 
@@ -94,7 +94,7 @@ def test_a_failing_disk_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyP
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr("h5py.File", refuse)
-    with pytest.raises(StorageError, match="disk or file server fails") as caught:
+    with pytest.raises(StorageError, match="disk or file server failed") as caught:
         read_tables(path)
     assert is_transient(caught.value)
     report = VerifyReport()

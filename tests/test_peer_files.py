@@ -438,7 +438,7 @@ TABLE = [
            "z 0:8, y 0:16, x 16:32 of … is not there … a.n5/raw/1/0/0") for c in ("gzip", "lz4")),
     *(Case(f"n5-{c}-lost-fill", chunks.n5, IMAGE, {"compression": c, "lost": ((0, 0, 0),)}, RAW | FILL, cut(IMAGE, 8, 16, 16))
       for c in ("gzip", "lz4")),
-    Case("n5-unknown-compression", chunks.n5, IMAGE, {"compression": "jpeg"}, RAW, "N5 compression jpeg … write it anew"),
+    Case("n5-unknown-compression", chunks.n5, IMAGE, {"compression": "jpeg"}, RAW, "N5 compression jpeg … rewrite it"),
 ]  # fmt: skip
 
 

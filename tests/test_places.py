@@ -113,7 +113,7 @@ def test_evaluate_where_nobody_says_where_they_lie(files: Path, capsys: pytest.C
 def test_evaluate_refuses_an_offset_that_is_no_whole_number_of_voxels(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write("gt", LABELS, [0, 0, 6])
     write("seg", LABELS)
-    assert "no whole number of voxels" in refusal(capsys)
+    assert "not a whole number of voxels" in refusal(capsys)
     assert scores(capsys, "--offset-gt", "0", "0", "0")["where_segmented"]["voi"] == 0
 
 
@@ -137,7 +137,7 @@ TRUTHS = {
     "the image named": ([0, 0, 16], LABELS, None, {}, None, "the same shape … evaluation.offset"),
     "the image named, a crop": ([0, 0, 16], LABELS[CROP], None, {}, None, "only one says where it lies … evaluation.offset"),
     "a crop not named": (None, LABELS[CROP], None, {}, None, "say where the first voxel lies … evaluation.offset"),
-    "no whole number": (None, LABELS, [0, 0, 6], {}, None, "no whole number of voxels … evaluation.offset"),
+    "no whole number": (None, LABELS, [0, 0, 6], {}, None, "not a whole number of voxels … evaluation.offset"),
 }  # fmt: skip
 
 

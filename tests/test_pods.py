@@ -392,7 +392,7 @@ def test_a_deleted_pod_is_made_again_and_costs_no_try(core: FakeCore, run: Run) 
     run.later(2)
     assert run.decide(name, run.look()).state == "wait"
     assert list(core.pods) == [f"{name}-again1"]
-    assert f"pod {name} is gone: deleted by someone" in run.executor.logger[-1]
+    assert f"pod {name} is gone: someone deleted it" in run.executor.logger[-1]
     assert f"it is made again as {name}-again1 (1 of 10)" in run.executor.logger[-1]
     core.pods[f"{name}-again1"] = a_pod(f"{name}-again1", "Succeeded", ended(0))
     assert run.decide(name, run.look()).state == "done"
@@ -437,7 +437,7 @@ def test_a_pod_is_made_again_only_when_the_one_before_is_gone(core: FakeCore, ru
     assert rounds(run, 1000, name).state == "wait"
     assert core.made == [name]
     assert core.forgotten == []
-    assert any("its node n1 does not end it" in line for line in run.executor.logger)
+    assert any("its node n1 does not stop it" in line for line in run.executor.logger)
     core.pods[name] = deleted(a_pod(name, "Failed", ended(137)))
     assert rounds(run, 100, name).state == "wait"
     assert core.made == [name]

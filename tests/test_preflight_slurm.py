@@ -118,7 +118,7 @@ def test_who_enforces_memory(folder: Path, values: dict[str, str], words: str) -
 def test_control_groups_of_which_nothing_is_told(folder: Path) -> None:
     text = (folder / "config.txt").read_text()
     (folder / "config.txt").write_text(text[: text.index("Cgroup Support")])
-    assert line("memory") == "+ control groups are used; whether they enforce memory is for the nodes' cgroup.conf to say"
+    assert line("memory") == "+ control groups are used; whether they enforce memory depends on the nodes' cgroup.conf"
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_control_groups_of_which_nothing_is_told(folder: Path) -> None:
         ({"PreemptType": "preempt/none"}, "OFF", "+ no job is preempted here"),
         ({}, "OFF", "+ no job is preempted in partition main"),
         ({}, "CANCEL", "(PreemptMode CANCEL): such a job is submitted again, no attempt lost"),
-        ({}, "GANG,SUSPEND", "they stand still meanwhile and their time limit does not"),
+        ({}, "GANG,SUSPEND", "they are suspended while their time limit runs on"),
         ({"PreemptType": "preempt/qos"}, "CANCEL", "+ jobs may be preempted in partition main (PreemptMode CANCEL)"),
     ],
 )
@@ -148,16 +148,16 @@ def test_a_partition_that_none_stands_above_is_not_preempted(folder: Path) -> No
         (
             {"MaxArraySize": "1"},
             "MaxArraySize",
-            "+ this Slurm takes no arrays (MaxArraySize 1): every job is submitted for itself",
+            "+ this Slurm accepts no arrays (MaxArraySize 1): each job is submitted on its own",
         ),
         (
             {"MaxArraySize": "0"},
             "MaxArraySize",
-            "+ this Slurm takes no arrays (MaxArraySize 0): every job is submitted for itself",
+            "+ this Slurm accepts no arrays (MaxArraySize 0): each job is submitted on its own",
         ),
         ({"MinJobAge": "0 sec"}, "MinJobAge", "+ ended jobs are remembered for ever (MinJobAge)"),
-        ({"MinJobAge": "60 sec"}, "MinJobAge", "what it misses it asks accounting for"),
-        ({"AccountingStorageType": "(null)"}, "keeps no accounts", "+ this Slurm keeps no accounts of jobs"),
+        ({"MinJobAge": "60 sec"}, "MinJobAge", "what it misses it looks up in accounting"),
+        ({"AccountingStorageType": "(null)"}, "keeps no accounting", "+ this Slurm keeps no accounting records"),
         ({"SchedulerParameters": "defer,max_script_size=65536"}, "max_script_size", "- batch scripts may be 65,536 bytes long"),
     ],
 )
@@ -171,7 +171,7 @@ def test_accounting_that_is_away(folder: Path) -> None:
     script.write_text("#!/bin/sh\necho 'sacct: error: Problem talking to the database: Connection refused' >&2\nexit 1\n")
     assert line("accounting").startswith("- accounting does not answer (sacct: error: Problem talking to the database")
     change(folder, "config.txt", MinJobAge="10 sec")
-    assert line("MinJobAge").endswith("known from its end note alone; ask the administrators for MinJobAge=300")
+    assert line("MinJobAge").endswith("only its end note says how a job ended; ask the administrators for MinJobAge=300")
 
 
 def test_a_slurm_that_says_nothing_of_itself(folder: Path) -> None:

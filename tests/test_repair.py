@@ -116,7 +116,7 @@ def test_what_cannot_be_read_today_stays(run: Plan, capfd: pytest.CaptureFixture
     before = content("out")
     code, out, _ = call(capfd, "verify", "--repair")
     assert code == 1
-    assert "could not be read today and are left as they are" in out
+    assert "could not be read this time and were left as they are" in out
     assert content("out") == before
 
 

@@ -205,8 +205,8 @@ def test_resources_that_ask_for_nothing() -> None:
         ({"slurm_extra": "--array=1-5"}, "'--array=1-5', which the run itself sets"),
         ({"slurm_extra": "-Jname"}, "'-Jname', which the run itself sets"),
         ({"slurm_extra": "--x='a"}, "cannot be read"),
-        ({"gres": "gpu 2"}, "no generic resource"),
-        ({"runtime": "long"}, "runtime='long' is no number"),
+        ({"gres": "gpu 2"}, "not a generic resource"),
+        ({"runtime": "long"}, "runtime='long' is not a number"),
         ({"nodes": 0}, "nodes=0 must be a whole number"),
         ({"gpu": 1.5}, "gpu=1.5 must be a whole number"),
     ],
@@ -348,7 +348,7 @@ KILLED = "slurmstepd-n1: error: StepId=27.batch exceeded memory limit (485216256
         (Record("7", "TIMEOUT"), None, "", "ran longer than its runtime; each retry gets more"),
         (Record("7", "CANCELLED", "", "n1"), None, "", "on n1 was cancelled by someone"),
         (Record("7", "FAILED", "NonZeroExitCode"), 3, "", "ended with exit code 3"),
-        (Record("7", "FAILED", "NonZeroExitCode"), 127, "", "is the environment's folder there"),
+        (Record("7", "FAILED", "NonZeroExitCode"), 127, "", "does the environment's folder exist"),
         (Record("7", "FAILED", "NonZeroExitCode"), None, "", "ended: FAILED (NonZeroExitCode)"),
     ],
 )  # fmt: skip
@@ -846,7 +846,7 @@ def test_the_next_start_cancels_what_a_killed_run_left(run: Run, slurm: FakeSlur
 @pytest.mark.parametrize(
     ("changes", "fault", "words"),
     [
-        ({}, "sticky", "do not go"),
+        ({}, "sticky", "are still there"),
         ({}, "away", "Slurm does not answer"),
         ({"host": "login2"}, "", "started on login2, has 1 job"),
     ],

@@ -268,7 +268,7 @@ def test_an_axis_that_is_not_1_is_named(tmp_path: Path) -> None:
 
 def test_precomputed_needs_no_axes(tmp_path: Path) -> None:
     (tmp_path / "info").write_text("{}")
-    with pytest.raises(ConfigError, match=r"source\.axes 'zyx' has no meaning"):
+    with pytest.raises(ConfigError, match=r"source\.axes 'zyx' does not apply to"):
         open_source(str(tmp_path), None, None, options=SourceOptions(axes="zyx"))
 
 
@@ -328,7 +328,7 @@ OFFSETS = {
     "float32": ({"offset": np.array([80.00001, 8, 4], np.float32)}, (2, 1, 1), "named", "begins at voxel"),
     "zero": ({"offset": [0, 0, 0]}, (0, 0, 0), "named", ""),
     "none": ({}, (0, 0, 0), "unknown", ""),
-    "no whole number": ({"offset": [80, 10, 4]}, (0, 0, 0), "unclear", "no whole number of voxels"),
+    "no whole number": ({"offset": [80, 10, 4]}, (0, 0, 0), "unclear", "not a whole number of voxels"),
     "centre of a coarser voxel": (
         {"transform": json.dumps(transform(ZYX, list(SIZE), [80 + 10, 8 + 2, 4 + 1.5]))},
         (2, 1, 1),

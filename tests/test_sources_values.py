@@ -59,7 +59,11 @@ REFUSED = {
     "logits": (20 * UNIT - 10, {}, "holds probabilities, 0 to 1; name the values of 0 and 1"),
     "tanh": (2 * UNIT - 1, {}, "source.activation: sigmoid for logits"),
     "bytes as floats": (GREY.astype(np.float32), {}, "source.range: [low, high]"),
-    "one infinity": (with_one(np.inf), {}, "has the value inf in channel 0 at z, y, x = 12, 20, 22, which is no probability"),
+    "one infinity": (
+        with_one(np.inf),
+        {},
+        "has the value inf in channel 0 at z, y, x = 12, 20, 22, which is not a probability",
+    ),
     "one NaN": (with_one(np.nan), {}, "has the value nan in channel 0 at z, y, x = 12, 20, 22"),
     "an infinity and a range": (
         with_one(-np.inf),
@@ -137,7 +141,7 @@ def test_only_the_channels_that_are_segmented_must_be_probabilities() -> None:
 
 
 IMAGES = {
-    "12 bits": (GREY.astype(np.uint16) * 16, "divided by 65,535: 320 to 3664, where it was looked at, become 0.00488 to 0.0559",
+    "12 bits": (GREY.astype(np.uint16) * 16, "divided by 65,535: 320 to 3664, where it was sampled, become 0.00488 to 0.0559",
                 "[0, 4095]"),
     "signed": (GREY.astype(np.int16) * 100 - 9000, "become -0.214 to", "source.range: [low, high]"),
     "floats": (GREY.astype(np.float32), "floats go to the network as they are, 20 to 229", "source.range: [low, high]"),
@@ -219,7 +223,7 @@ def test_a_mapping_gives_the_same_bits_whatever_is_read(tmp_path: Path, name: st
 @pytest.mark.parametrize(("options", "sentence"), [
     ({"range": [3, 3]}, r"source.range \[3.0, 3.0\] is empty"),
     ({"range": [0, 1], "activation": "sigmoid"}, "exclude each other"),
-    ({"activation": "sigmoid"}, "holds uint8, which are no logits"),
+    ({"activation": "sigmoid"}, "holds uint8, which are not logits"),
 ])  # fmt: skip
 def test_mappings_that_mean_nothing_are_refused(tmp_path: Path, options: dict[str, Any], sentence: str) -> None:
     write(tmp_path, GREY)

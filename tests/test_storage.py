@@ -163,7 +163,10 @@ def download(server: Any, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("methods", "says"),
     [
-        ({"PUT", "POST"}, "the credentials for s3://lab/run/out/.* have expired .*renew them and rerun: what is done stays"),
+        (
+            {"PUT", "POST"},
+            "the credentials for s3://lab/run/out/.* have expired .*renew them and rerun: finished files are kept",
+        ),
         ({"HEAD"}, "refuses to tell of s3://lab/run/out/.* credentials have expired; renew them and rerun"),
     ],
 )

@@ -505,7 +505,7 @@ WRONG = {
     "unknown key of a volume": ("volumes.0.image.data", "x", ConfigError, r"unknown key 'data' in volumes\[0\].image"),
     "no steps": ("steps", 0, ConfigError, "steps: 0 is not allowed; wanted: >= 1"),
     "patch too large": ("patch", [32, 32, 32], RunError, "larger than .*volume.h5.* along z"),
-    "patch off the pooling": ("patch", [7, 7, 7], ConfigError, "no multiple of the network's pooling, 2 along z"),
+    "patch off the pooling": ("patch", [7, 7, 7], ConfigError, "not a multiple of the network's pooling, 2 along z"),
     "patch not cubic": ("patch", [8, 8, 4], ConfigError, "augment.transpose zyx needs equal sides"),
     "offset beyond the patch": ("targets.offsets", [1, 8], ConfigError, r"offset \[8, 0, 0\].* is not within the patch"),
     "no nearest neighbours": ("targets.offsets", [3], ConfigError, "must begin with the nearest neighbours"),

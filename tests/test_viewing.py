@@ -194,7 +194,7 @@ def test_allowed_origins(plan: Plan) -> None:
         assert preflight(made, "/run/segmentation/info", "https://example.org")[0] == 204
         made.shutdown()
     for wrong in ("example.org", "https://example.org/path", "javascript:x", "https://a b", ""):
-        with pytest.raises(ConfigError, match="is no origin"):
+        with pytest.raises(ConfigError, match="is not an origin"):
             make_server("127.0.0.1", 0, mounts(plan), [wrong])
 
 

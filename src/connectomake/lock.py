@@ -110,7 +110,7 @@ def in_use(outdir: str, holder: Holder) -> str:
     """Return the sentence on a lock that is held."""
     return (
         f"another run, process {holder.process} on {holder.host} since {holder.since} in {holder.folder}, works on {outdir}: "
-        f"wait for its end, or, if it runs no more, delete {Path(outdir, NAME)}"
+        f"wait until it ends or, if it no longer runs, delete {Path(outdir, NAME)}"
     )
 
 

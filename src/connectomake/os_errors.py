@@ -36,7 +36,7 @@ _WAYS = {
     errno.ELOOP: "its link leads back to itself: delete the link, then rerun",
     **dict.fromkeys(
         (getattr(errno, name) for name in _FAILING if hasattr(errno, name)),
-        "its disk or file server fails: see to that, then rerun; what is done stays",
+        "its disk or file server failed: have that repaired, then rerun; finished files are kept",
     ),
 }
 

@@ -73,7 +73,7 @@ def _volume(section: dict[str, Any], key: str, say: Callable[[str], None] | None
     from connectomake.training.volumes import TrainingVolume, as_labels
 
     if section["labels"].get("range") is not None:
-        raise ConfigError(f"{key}.labels.range {section['labels']['range']} has no meaning for labels; give it to the image")
+        raise ConfigError(f"{key}.labels.range {section['labels']['range']} does not apply to labels; give it to the image")
     image, image_size = _open(section["image"], f"{key}.image")
     labels, labels_size = _open(section["labels"], f"{key}.labels")
     name = f"{key} ({section['image']['path']})"

@@ -100,4 +100,6 @@ class StoredResults(Results):
             text = self.run.summary(self._list()[0])
             self._store.put(f"{self.plan.outdir}/{SHARED}", text)
         except Exception as error:  # of the store's client: the run itself is done
-            self._logger.warning(f"{SHARED} could not be left in the bucket ({error}); another head will read each record")
+            self._logger.warning(
+                f"{SHARED} could not be left in the bucket ({error}); another head will have to read each record"
+            )

@@ -35,21 +35,21 @@ class ExecutorSettings(ExecutorSettingsBase):  # type: ignore[misc]
 
     namespace: str = field(default="default", metadata={"help": "Namespace in which pods are made."})
     service_account_name: str = field(
-        default="", metadata={"help": "Service account of the pods, where the cloud gives credentials through it."}
+        default="", metadata={"help": "Service account of the pods, if the cloud provides credentials through it."}
     )
     persistent_volumes: str = field(
         default="", metadata={"help": "Persistent volume claims to mount: CLAIM:PATH, more after commas."}
     )
     cpu_scalar: float = field(
-        default=0.95, metadata={"help": "Share of each CPU that a pod asks for: nodes keep a little for themselves."}
+        default=0.95, metadata={"help": "Share of each CPU that a pod requests: nodes keep a little for themselves."}
     )
     memory_overhead: int = field(
         default=0,
-        metadata={"help": "MB that a pod asks for beside its job's mem_mb, where that does not count Snakemake itself."},
+        metadata={"help": "MB that a pod requests in addition to its job's mem_mb, for Snakemake itself."},
     )
     autoscaling: bool = field(
         default=False,
-        metadata={"help": "The cluster adds nodes by itself: wait for pods that fit on none of today's."},
+        metadata={"help": "The cluster adds nodes on demand: wait for pods that fit on none of the current ones."},
     )
     keep_logs: str = field(
         default="all", metadata={"help": "Whose output to keep in .snakemake/log/pods: all pods' or failed ones'."}

@@ -123,13 +123,13 @@ class PodApi:
         try:
             found: dict[str, Any] = json.loads(answer.data)
         except ValueError as error:
-            raise ApiError("busy", f"{method}: the answer is no JSON") from error
+            raise ApiError("busy", f"{method}: the answer is not JSON") from error
         return found
 
     def _items(self, method: str, *args: Any, **options: Any) -> list[dict[str, Any]]:
         found = self._ask_json(method, *args, **options)
         if not isinstance(found, dict) or not isinstance(found.get("items"), list):
-            raise ApiError("busy", f"{method}: the answer is no list")
+            raise ApiError("busy", f"{method}: the answer is not a list")
         items: list[dict[str, Any]] = found["items"]
         return items
 
@@ -216,11 +216,11 @@ def explain(error: ApiError, namespace: str) -> str:
     """Return a sentence for the user, with the way out."""
     text, look = str(error).rstrip("."), f"try `kubectl get pods -n {shlex.quote(namespace)}`"
     if error.kind == "login":
-        return f"Kubernetes refuses the login ({text}); renew your credentials and {look}"
+        return f"Kubernetes rejected the login ({text}); renew your credentials and {look}"
     if error.kind == "forbidden":
         return f"Kubernetes forbids it ({text}); see docs/kubernetes.md for the role that is needed"
     if error.kind == "absent":
         return f"Kubernetes: {text}; make the namespace {namespace!r} or correct pods-namespace in the profile"
     if error.kind == "invalid":
-        return f"Kubernetes refuses the pod ({text}); correct the profile or the rule's resources"
+        return f"Kubernetes rejected the pod ({text}); correct the profile or the rule's resources"
     return f"Kubernetes cannot be reached ({text}); check KUBECONFIG and {look}"

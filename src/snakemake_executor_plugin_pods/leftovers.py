@@ -65,7 +65,7 @@ def clean_leftovers(api: PodApi, folder: Path, logger: Any, times: Clock) -> Non
             logger.warning(f"run {note.run} was started on {note.host}; if it is dead: {by_hand(note)}")
         elif not note.alive:
             if left := delete_run(PodApi(api.core, note.place, api.reconnect), note.run, times):
-                text = f"{left} pod(s) of the killed run {note.run} do not go; delete them: {by_hand(note)}"
+                text = f"{left} pod(s) of the killed run {note.run} are still there; delete them: {by_hand(note)}"
                 raise Fatal(f"{text} (with --force --grace-period=0, if their node is lost)")
             note.remove(folder)
             logger.info(f"Deleted the pods and the secret that the killed run {note.run} left.")

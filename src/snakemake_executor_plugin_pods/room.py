@@ -21,7 +21,7 @@ def quantity(text: str) -> Decimal:
     """
     match = _QUANTITY.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} is no quantity of Kubernetes")
+        raise ValueError(f"{text!r} is not a Kubernetes quantity")
     number, suffix = match[1], match[2] or ""
     return Decimal(number) * (Decimal(2) ** _BINARY[suffix] if suffix in _BINARY else Decimal(10) ** _POWERS[suffix])
 

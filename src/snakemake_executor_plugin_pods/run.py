@@ -214,6 +214,6 @@ class Run:
             self.executor.logger.warning(f"{text}, or you: {by_hand(self._note)}")
             return
         if left:
-            self.executor.logger.warning(f"{left} pod(s) of run {self.name} do not go away; the next start waits for them.")
+            self.executor.logger.warning(f"{left} pod(s) of run {self.name} are still there; the next start waits for them.")
             return
         self._note.remove(self.folder)

@@ -66,7 +66,7 @@ def has_run(pod: dict[str, Any]) -> bool:
 
 def gone(name: str) -> Verdict:
     """Return the verdict on a pod that is not there any more."""
-    return Verdict("again", f"pod {name} is gone: deleted by someone, or with its node", DELETED)
+    return Verdict("again", f"pod {name} is gone: someone deleted it, or it was lost with its node", DELETED)
 
 
 def _container(status: dict[str, Any]) -> dict[str, Any]:

@@ -133,9 +133,9 @@ class Watch:
         nodes = self._cached_nodes(FRESH_SECONDS)
         if nodes is None:
             by_hand = f"kubectl delete pod {name} -n {self.api.namespace} --force --grace-period=0"
-            self.waiting[name] = f"pod {name} is deleted and does not go; if its node {node} is lost: {by_hand}"
+            self.waiting[name] = f"pod {name} is being deleted but is still there; if its node {node} is lost: {by_hand}"
         elif not is_lost(node, nodes):
-            self.waiting[name] = f"pod {name} is deleted, but its node {node} does not end it"
+            self.waiting[name] = f"pod {name} is being deleted, but its node {node} does not stop it"
         else:
             self._leaving[name] = f"pod {name}: its node {node} is lost"
             with contextlib.suppress(ApiError):  # asked again in the next round

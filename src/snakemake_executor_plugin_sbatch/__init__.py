@@ -32,7 +32,7 @@ class ExecutorSettings(ExecutorSettingsBase):  # type: ignore[misc]
 
     array_size: int = field(
         default=1000,
-        metadata={"help": "Most jobs that are submitted together, as one array; Slurm's own limit holds, too. 1: no arrays."},
+        metadata={"help": "Maximum number of jobs submitted together, as one array, within Slurm's own limit. 1: no arrays."},
     )
     keep_logs: str = field(
         default="failed", metadata={"help": "Whose output to keep in .snakemake/log/sbatch: failed jobs' or all jobs'."}

@@ -94,7 +94,7 @@ def _clean(slurm: Slurm, note: Note, folder: Path, logger: Any, times: Clock) ->
     if slurm.left(note.run):
         logger.info(f"Cancelling the jobs that the killed run {note.run} left.")
         if left := cancel_and_wait(slurm, note.run, LEFT_SECONDS, 0, times):
-            raise Left(f"{len(left)} job(s) of the killed run {note.run} do not go ({left[0]})")
+            raise Left(f"{len(left)} job(s) of the killed run {note.run} are still there ({left[0]})")
     note.remove(folder)
     remove_folder(folder / note.run)
 

@@ -92,7 +92,7 @@ def _gpus(get: Any) -> list[str]:
     options = []
     if gres := get("gres"):
         if not _GRES.fullmatch(str(gres)):
-            raise BadRequestError(f"gres={gres!r} is no generic resource; write NAME, NAME:NUMBER or NAME:TYPE:NUMBER")
+            raise BadRequestError(f"gres={gres!r} is not a generic resource; write NAME, NAME:NUMBER or NAME:TYPE:NUMBER")
         options.append(f"--gres={gres}")
     if model := get("gpu_model"):
         options.append(f"--gpus={model}:{_positive(get, 'gpu') if get('gpu') else 1}")
@@ -117,7 +117,7 @@ def _number(get: Any, name: str) -> float:
     try:
         return float(value)
     except (TypeError, ValueError):
-        raise BadRequestError(f"{name}={value!r} is no number; correct the resource") from None
+        raise BadRequestError(f"{name}={value!r} is not a number; correct the resource") from None
 
 
 def _positive(get: Any, name: str) -> int:

@@ -160,7 +160,7 @@ class Run:
             records = self.slurm.jobs(self.name)
         except SlurmError as error:
             self._wait = min(2 * self._wait, max(LONGEST_PAUSE, self.pause))
-            text = f"Slurm does not answer ({error}); {len(self.tasks)} job(s) are waited for"
+            text = f"Slurm does not answer ({error}); {len(self.tasks)} job(s) are being waited for"
             self.warn(f"{text}; asking again in {self._wait:.0f} s", "silence")
             self._answers = False
         else:
@@ -206,7 +206,7 @@ class Run:
                 self.logger.warning(f"{text}, or you: scancel --name={self.name}")
                 return
         if left:
-            self.logger.warning(f"{len(left)} job(s) of run {self.name} do not go away; the next start waits for them.")
+            self.logger.warning(f"{len(left)} job(s) of run {self.name} are still there; the next start waits for them.")
             return
         self._close()
 

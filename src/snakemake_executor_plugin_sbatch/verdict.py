@@ -86,7 +86,7 @@ def _of_open(record: Record) -> Verdict:
 def _of_other(record: Record) -> Verdict:
     if record.state in {"SUSPENDED", "STOPPED"}:
         return Verdict("wait", f"{record.state} by Slurm or an administrator")
-    return Verdict("wait", "" if record.state in GOES_ON else f"in a state that is not known here, {record.state}")
+    return Verdict("wait", "" if record.state in GOES_ON else f"in an unknown state, {record.state}")
 
 
 def node_of(record: Record) -> str:
@@ -115,7 +115,7 @@ def why_failed(record: Record, code: int | None, log: str, asked: str) -> str:
         return f"{name} {_WORDS[record.state]}"
     if code is None:
         return f"{name} ended: {record.state}" + (f" ({record.reason})" if record.reason not in {"", "None"} else "")
-    why = "; is the environment's folder there on that node?" if code in {126, 127} else ""
+    why = "; does the environment's folder exist on that node?" if code in {126, 127} else ""
     return f"{name} ended with exit code {code}{why}"
 
 

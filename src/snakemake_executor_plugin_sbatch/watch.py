@@ -165,7 +165,9 @@ class Watch:
         try:
             past = {record.id: record for record in self.slurm.past([task.id for task in lost])}
         except SlurmError as error:
-            self.warn(f"Slurm's accounting does not answer ({error}); {len(lost)} ended job(s) are waited for", "accounting")
+            self.warn(
+                f"Slurm's accounting does not answer ({error}); {len(lost)} ended job(s) are being waited for", "accounting"
+            )
         for task in lost:
             self._decide_lost(task, past)
 

@@ -121,7 +121,7 @@ def test_faults_change_nothing(site: Any, project: Any) -> None:
     assert told.count("it is made again as") >= injector.count["deleted"] + injector.count["evicted"]
     assert not re.findall("message: .*(?:is gone|deleted)", told), "what ends a pod from outside is no failed try"
     assert "Kubernetes does not answer" in told
-    assert "is gone: deleted by someone" in told
+    assert "is gone: someone deleted it" in told
     code, text, _ = project.run("-n", timeout=600)
     assert "Nothing to be done" in text, text[-3000:]
     faults = site.proxy.faults

@@ -22,7 +22,7 @@ pytestmark = [
     ),
 ]
 LIMIT = 1500
-GONE = "is gone: deleted by someone"
+GONE = "is gone: someone deleted it"
 
 
 def delete_one(site: Any, hit: Any) -> None:

@@ -27,20 +27,26 @@ def check(
     fast: Annotated[bool, typer.Option("--fast", help="Load the model, but do not run it.")] = False,
     profile: Annotated[
         str,
-        typer.Option("--profile", metavar="FOLDER", help="Check what a profile names, too: its bucket; on Slurm, the site."),
+        typer.Option(
+            "--profile", metavar="FOLDER", help="Check what a profile names as well: its bucket or, on Slurm, the site."
+        ),
     ] = "",
     storage: Annotated[
         str, typer.Option("--storage", metavar="URL", help="Results go here: s3://BUCKET/PREFIX or gs://.")
     ] = "",
     endpoint: Annotated[str, typer.Option("--endpoint", metavar="URL", help="Of an S3-compatible store.")] = "",
     deep: Annotated[
-        bool, typer.Option("--deep", help="Read all of source and ground truth once, so that any later edit is noticed.")
+        bool, typer.Option("--deep", help="Read source and ground truth in full once, so that any later edit is noticed.")
     ] = False,
     source_is: Annotated[
-        str, typer.Option("--source-is", metavar="same|changed", help="Of files written to that were never read as a whole.")
+        str,
+        typer.Option(
+            "--source-is", metavar="same|changed", help="What to take modified files for that were never read in full."
+        ),
     ] = "",
     probe: Annotated[
-        bool, typer.Option("--probe", help="On Slurm: run one small job that says what a node sees of files and environment.")
+        bool,
+        typer.Option("--probe", help="On Slurm: run one small job that reports which files and which environment a node sees."),
     ] = False,
 ) -> None:
     """Check that the config is valid, the source readable, the results writable and the model working."""

@@ -152,7 +152,7 @@ def output_warnings(plan: "Plan", outputs: np.ndarray) -> list[str]:
     used = outputs[list(plan.segmented_channels)]
     low, high = float(used.min()), float(used.max())
     if low == high:
-        return [f"the network's output is {low:.3g} everywhere in both patches: are these its weights, and is this its image?"]
+        return [f"the network's output is {low:.3g} everywhere in both patches: are the weights and the image the right ones?"]
     if np.isin(used, (0, 1)).all():
         return ["the network's output holds only 0 and 1, as masks do, not probabilities: no threshold will change the result"]
     return _threshold_warnings(plan, used)

@@ -54,8 +54,8 @@ def read_plan(config: str) -> "Plan":
             plan = earlier_plan(values)
         except ConfigError:
             raise error from None
-        reason = f"the source is out of reach ({error})" if isinstance(error, SourceError) else str(error)
-        note(f"{reason}; taking the plan of the last run")
+        reason = f"the source cannot be reached ({error})" if isinstance(error, SourceError) else str(error)
+        note(f"{reason}; using the plan of the last run")
         return plan
     for text in changes(plan, seen):
         note(text)

@@ -61,8 +61,8 @@ def _unseen(plan: "Plan", seen: "dict[str, Settled]") -> Iterator[str]:
             yield f"{info.path}: {found.unseen}; other edits are noticed by `check --deep` or `verify --deep --source` only"
         elif found.content is None:
             yield (
-                f"{info.path} ({bytes_text(found.size)}) was never read as a whole: when a file of it moves, a run asks "
-                "whether it is the same; `connectomake check --deep` reads all once, then the run will know"
+                f"{info.path} ({bytes_text(found.size)}) was never read in full: when one of its files is modified, a run asks "
+                "whether it is the same; `connectomake check --deep` reads everything once, after which the run can tell"
             )
 
 

@@ -24,22 +24,30 @@ def evaluate(
     dataset_seg: Annotated[str | None, typer.Option(help="Dataset of SEG.")] = None,
     scale_gt: Annotated[str | None, typer.Option(help="Scale of GT, number or key, of precomputed and OME-Zarr.")] = None,
     scale_seg: Annotated[str | None, typer.Option(help="Scale of SEG.")] = None,
-    missing_gt: Annotated[str, typer.Option(metavar="error|fill", help="What storage chunks are that GT lacks.")] = "error",
-    missing_seg: Annotated[str, typer.Option(metavar="error|fill", help="What storage chunks are that SEG lacks.")] = "error",
-    missing_sections_gt: Annotated[str, typer.Option(metavar="error|blank", help="What sections are that GT lacks.")] = "error",
-    missing_sections_seg: Annotated[
-        str, typer.Option(metavar="error|blank", help="What sections are that SEG lacks.")
+    missing_gt: Annotated[
+        str, typer.Option(metavar="error|fill", help="What to do about storage chunks that GT lacks.")
     ] = "error",
-    refers_to_gt: Annotated[list[str] | None, typer.Option(help="Folder elsewhere to which GT, HDF5, may refer.")] = None,
-    refers_to_seg: Annotated[list[str] | None, typer.Option(help="Folder elsewhere to which SEG may refer.")] = None,
+    missing_seg: Annotated[
+        str, typer.Option(metavar="error|fill", help="What to do about storage chunks that SEG lacks.")
+    ] = "error",
+    missing_sections_gt: Annotated[
+        str, typer.Option(metavar="error|blank", help="What to do about sections that GT lacks.")
+    ] = "error",
+    missing_sections_seg: Annotated[
+        str, typer.Option(metavar="error|blank", help="What to do about sections that SEG lacks.")
+    ] = "error",
+    refers_to_gt: Annotated[list[str] | None, typer.Option(help="Another folder that GT (HDF5) may refer to.")] = None,
+    refers_to_seg: Annotated[list[str] | None, typer.Option(help="Another folder that SEG may refer to.")] = None,
     axes_gt: Annotated[str | None, typer.Option(metavar="LETTERS", help="Axes of GT as it is stored, such as xyz.")] = None,
     axes_seg: Annotated[str | None, typer.Option(metavar="LETTERS", help="Axes of SEG.")] = None,
     offset_gt: Annotated[Point, typer.Option(metavar="Z Y X", help="Where GT's voxel 0 0 0 lies.")] = None,
     offset_seg: Annotated[Point, typer.Option(metavar="Z Y X", help="Where SEG's voxel 0 0 0 lies.")] = None,
-    start: Annotated[Point, typer.Option(metavar="Z Y X", help="First voxel of the box to evaluate; default all.")] = None,
+    start: Annotated[
+        Point, typer.Option(metavar="Z Y X", help="First voxel of the box to evaluate; default: everything.")
+    ] = None,
     stop: Annotated[Point, typer.Option(metavar="Z Y X", help="End of the box, exclusive.")] = None,
     ignore: Annotated[list[int] | None, typer.Option(help="True object to leave out; may be given more than once.")] = None,
-    worst: Annotated[int, typer.Option(help="List so many splits and mergers.", min=0)] = 10,
+    worst: Annotated[int, typer.Option(help="Number of splits and mergers to list.", min=0)] = 10,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Score the segmentation SEG against the ground truth GT, block-wise in bounded memory."""

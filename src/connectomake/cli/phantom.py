@@ -10,7 +10,7 @@ from connectomake.reporting.texts import shape_text
 def phantom(
     path: str = typer.Argument(help="HDF5 file to write."),
     shape: Annotated[tuple[int, int, int], typer.Option(metavar="Z Y X", help="Voxels.")] = (272, 280, 288),
-    seed: Annotated[int, typer.Option(help="Another seed is another piece of tissue.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed; each gives another piece of tissue.")] = 0,
     voxel_size: Annotated[tuple[float, float, float], typer.Option(metavar="Z Y X", help="Nanometres.")] = (16.0, 16.0, 16.0),
 ) -> None:
     """Write an EM-like image, the same for the same seed: membranes, neurites that branch, organelles, noise."""

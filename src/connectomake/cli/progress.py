@@ -35,7 +35,7 @@ def progress(
     common.console().print(_table(plan, found))
     stale = sum(t.stale for t in found)
     if stale:
-        common.note(f"{counted(stale, 'more file')} of other settings than the config's; snakemake makes them again")
+        common.note(f"{counted(stale, 'more file')} made with other settings than the config's; snakemake will remake them")
 
 
 def _watch(plan: "Plan", files: dict[str, dict[str, str]], freshness: "Freshness") -> None:

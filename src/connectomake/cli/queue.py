@@ -29,7 +29,8 @@ QueueOption: TypeAlias = Annotated[
     str, typer.Option("--queue", "-q", envvar="CONNECTOMAKE_QUEUE", help="fq://FOLDER, sqs://NAME or an SQS https address.")
 ]
 QueueEndpoint: TypeAlias = Annotated[
-    str | None, typer.Option("--queue-endpoint", help="Server that speaks SQS. [default: Amazon's, or AWS_ENDPOINT_URL_SQS]")
+    str | None,
+    typer.Option("--queue-endpoint", help="Server with the SQS interface. [default: Amazon's, or AWS_ENDPOINT_URL_SQS]"),
 ]
 Storage: TypeAlias = Annotated[
     str | None,
@@ -38,7 +39,7 @@ Storage: TypeAlias = Annotated[
     ),
 ]
 Endpoint: TypeAlias = Annotated[
-    str | None, typer.Option("--endpoint", help="Server that speaks S3. [default: Amazon's, or AWS_ENDPOINT_URL]")
+    str | None, typer.Option("--endpoint", help="Server with the S3 interface. [default: Amazon's, or AWS_ENDPOINT_URL]")
 ]
 Workflow: TypeAlias = Annotated[
     str | None, typer.Option("--workflow", help="Checkout with Snakefile and scripts. [default: here, or the library's]")
@@ -55,7 +56,7 @@ def fill(
     queue_endpoint: QueueEndpoint = None,
     workflow: Workflow = None,
     target: Annotated[str, typer.Option(help="Target whose missing files count: all, kept, or a file.")] = "all",
-    create: Annotated[bool, typer.Option("--create", help="Make the SQS queue if it is not there.")] = False,
+    create: Annotated[bool, typer.Option("--create", help="Make the SQS queue if it does not exist.")] = False,
 ) -> None:
     """Put the missing and outdated targets of a rule into a queue: those whose inputs are there."""
     from connectomake.planning.plan import Plan
@@ -84,7 +85,7 @@ def fill(
     if store is not None:
         share(Plan.from_json(found.tasks[0].plan), store)
     before = sum(opened.counts())
-    print(f"✓ {counted(opened.put(found.tasks), 'task')} of {rule} put into {queue}")
+    print(f"✓ {counted(opened.put(found.tasks), 'task')} of {rule} added to {queue}")
     if found.waiting:
         common.note(f"{_waiting(found.waiting, found.before)}; fill again when those are made")
     if before:
@@ -115,15 +116,15 @@ def work(
     endpoint: Endpoint = None,
     queue_endpoint: QueueEndpoint = None,
     workflow: Workflow = None,
-    config: Annotated[str | None, typer.Option(help="Make only tasks of this config; end if there are others.")] = None,
+    config: Annotated[str | None, typer.Option(help="Make only tasks of this config; exit if there are others.")] = None,
     lease: Annotated[
         int,
         typer.Option(
             help="Seconds after which a dead worker's task goes to another; renewed while a job runs.", min=1, max=604800
         ),
     ] = 120,
-    tries: Annotated[int, typer.Option(help="Give a task up when it was drawn so often in vain.", min=1)] = 5,
-    idle: Annotated[float | None, typer.Option(help="End after so many seconds without a task.", min=0)] = None,
+    tries: Annotated[int, typer.Option(help="Give up a task after this many failed attempts.", min=1)] = 5,
+    idle: Annotated[float | None, typer.Option(help="Exit after this many seconds without a task.", min=0)] = None,
     forever: Annotated[bool, typer.Option("--forever", help="Go on waiting for tasks when the queue is empty.")] = False,
     allow: Annotated[
         list[Path] | None,
@@ -230,7 +231,7 @@ def purge(
     url: QueueUrl,
     queue_endpoint: QueueEndpoint = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    only_aside: Annotated[bool, typer.Option("--aside", help="Only messages that were put aside.")] = False,
+    only_aside: Annotated[bool, typer.Option("--aside", help="Only the messages that were set aside.")] = False,
 ) -> None:
     """Delete all tasks of a queue, and the messages put aside. No file of a run is touched."""
     from connectomake.queueing.queues import open_queue

@@ -15,11 +15,13 @@ def snapshot(
     object_id: Annotated[
         list[int] | None, typer.Option("--id", help="Draw the mesh of this object; several may be given.")
     ] = None,
-    objects: Annotated[int | None, typer.Option(help="Draw the meshes of so many of the largest objects.", min=1)] = None,
+    objects: Annotated[int | None, typer.Option(help="Draw the meshes of this many of the largest objects.", min=1)] = None,
     blocks: Annotated[
-        bool, typer.Option("--blocks", help="Draw maps of the blocks: how far each is, how long it took.")
+        bool, typer.Option("--blocks", help="Draw maps of the blocks: the progress of each, and the time it took.")
     ] = False,
-    close: Annotated[bool, typer.Option("--close", help="With --id: show the box that the objects fill, not all.")] = False,
+    close: Annotated[
+        bool, typer.Option("--close", help="With --id: show the bounding box of the objects instead of the whole region.")
+    ] = False,
     output: Annotated[str, typer.Option("--output", "-o", help="The PNG file.")] = "snapshot.png",
 ) -> None:
     """Draw a section with its objects, the meshes of objects, or a map of the blocks, as PNG."""

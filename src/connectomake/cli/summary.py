@@ -55,7 +55,7 @@ def _rows(plan: "Plan", found: "list[StageFiles]") -> list[tuple[str, str]]:
         rows.append(("not finished", ", ".join(f"{t.stage} {t.there:,}/{t.total:,}" for t in missing)))
     stale = sum(t.stale for t in found)
     if stale:
-        rows.append(("out of date", f"{counted(stale, 'file')} of other settings than the config's, not counted here"))
+        rows.append(("out of date", f"{counted(stale, 'file')} made with other settings than the config's, not counted here"))
     return rows
 
 

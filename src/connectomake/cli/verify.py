@@ -26,11 +26,17 @@ def verify(
     ] = False,
     stage: Annotated[list[str] | None, typer.Option(help="Only this stage; may be given more than once.")] = None,
     source: Annotated[
-        bool, typer.Option("--source", help="Read source and ground truth again; compare with what the blocks were made from.")
+        bool,
+        typer.Option(
+            "--source", help="Read source and ground truth again, and compare them with what the blocks were made from."
+        ),
     ] = False,
-    limit: Annotated[int, typer.Option(help="Print at most so many problems; 0: all.", min=0)] = 100,
+    limit: Annotated[int, typer.Option(help="Print at most this many problems; 0: all.", min=0)] = 100,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Remove what is damaged, and print the one command that makes it and all after it.")
+        bool,
+        typer.Option(
+            "--repair", help="Remove what is damaged, and print the command that remakes it and everything made from it."
+        ),
     ] = False,
     run: Annotated[bool, typer.Option("--run", help="With --repair: also run that command.")] = False,
 ) -> None:
@@ -46,7 +52,7 @@ def verify(
     if run and not repair:
         raise ConfigError("--run goes with --repair: it runs the command that --repair prints")
     if repair and Path(config).is_dir():
-        raise ConfigError(f"--repair needs the config that made {config}: files are made anew from it")
+        raise ConfigError(f"--repair needs the config that made {config}: files are remade from it")
     plan, comparisons = compare_sources(config) if source else (common.read_plan(config), [])
     way_out = _repair_command(config, deep, source)
     if repair:
@@ -77,7 +83,7 @@ def _repair(plan: "Plan", report: "VerifyReport", config: str, run: bool) -> int
     for text in carry_out(todo):
         print(text)
     if todo.left:
-        print(f"{len(todo.left):,} file(s) could not be read today and are left as they are, such as {todo.left[0]}")
+        print(f"{len(todo.left):,} file(s) could not be read this time and were left as they are, such as {todo.left[0]}")
         return 1
     command = common.run_command(config, todo.targets)
     if not run:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def view(
     config: ConfigPath = DEFAULT_CONFIG,
-    port: Annotated[int, typer.Option(help="Port of the local server; 0: any free one.", min=0, max=65535)] = 9000,
+    port: Annotated[int, typer.Option(help="Port of the local server; 0: any free port.", min=0, max=65535)] = 9000,
     host: Annotated[str, typer.Option(help="Address to serve at; 0.0.0.0 serves the whole network.")] = "127.0.0.1",
     at: Annotated[tuple[int, int, int] | None, typer.Option(metavar="Z Y X", help="Voxel to look at.")] = None,
     object_ids: Annotated[
@@ -24,10 +24,11 @@ def view(
     allow_origin: Annotated[
         list[str] | None,
         typer.Option(
-            "--allow-origin", help="Site whose pages may read the layers, such as https://example.org; several times."
+            "--allow-origin",
+            help="Site whose pages may read the layers, such as https://example.org; may be given several times.",
         ),
     ] = None,
-    print_only: Annotated[bool, typer.Option("--print-only", help="Print the links and end; serve nothing.")] = False,
+    print_only: Annotated[bool, typer.Option("--print-only", help="Print the links and exit; serve nothing.")] = False,
     browser: Annotated[bool, typer.Option("--open", help="Open the viewer in a browser.")] = False,
 ) -> None:
     """Serve the layers to Neuroglancer and print its links; Ctrl-C ends. Nothing is written."""

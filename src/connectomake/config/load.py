@@ -52,7 +52,7 @@ def check_plain(value: Any) -> None:
     try:
         check_amount(value)
     except TooLargeError as error:
-        raise ConfigError(f"the config is none of ours: {error}; correct it") from error
+        raise ConfigError(f"this is not a valid config: {error}; correct it") from error
     _check_values(value, "")
 
 
@@ -60,7 +60,7 @@ def _check_values(value: Any, place: str) -> None:
     if isinstance(value, dict):
         for key, part in value.items():
             if not isinstance(key, str):
-                raise ConfigError(f"key {key!r} in {place or 'config'} is not a text; take it out or correct it")
+                raise ConfigError(f"key {key!r} in {place or 'config'} is not a string; remove or correct it")
             _check_values(part, f"{place}.{key}" if place else key)
     elif isinstance(value, list):
         for index, part in enumerate(value):
@@ -70,7 +70,7 @@ def _check_values(value: Any, place: str) -> None:
     elif isinstance(value, str) and not value.isprintable():
         raise ConfigError(f"{place}: {shown(value)} holds a line break or control character; write it on one line")
     elif value is not None and not isinstance(value, str | int | float):
-        raise ConfigError(f"{place}: {value} is read as a {type(value).__name__}; put it in quotes if it is a text")
+        raise ConfigError(f"{place}: {value} is read as a {type(value).__name__}; quote it if it should be a string")
 
 
 def _fill(value: Any, part: dict[str, Any], root: dict[str, Any]) -> Any:

@@ -9,7 +9,7 @@ _COUNTS = {1: "at least one item", 2: "two numbers", 3: "three numbers, z, y, x"
 TYPES = {
     "array": "a list",
     "object": "keys and values",
-    "string": "a text",
+    "string": "a string",
     "integer": "a whole number",
     "number": "a number",
     "boolean": "true or false",
@@ -70,7 +70,7 @@ def _expected(error: Any) -> str:
         "maxProperties": lambda: "one filter; give each an item of its own",
         "anyOf": lambda: "three whole numbers, z, y, x, of the allowed range, or null",
         "uniqueItems": lambda: "no item twice",
-        "minLength": lambda: "a text that is not empty",
+        "minLength": lambda: "a non-empty string",
     }
     return texts.get(error.validator, lambda: str(error.message))()
 

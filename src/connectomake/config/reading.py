@@ -8,7 +8,7 @@ from typing import Any
 from connectomake.bounded_text import TooLargeError, check_yaml, read_text
 from connectomake.errors import ConfigError
 
-_TYPES = {list: "a list", str: "a text", int: "a number", float: "a number", bool: "true or false"}
+_TYPES = {list: "a list", str: "a string", int: "a number", float: "a number", bool: "true or false"}
 
 
 def load_config(path: str | Path) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def load_config(path: str | Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(f"config {path} cannot be read ({error.strerror}); name a YAML file") from error
     except TooLargeError as error:
-        raise ConfigError(f"config {path} is no config of ours: {error}; correct it, or name another file") from error
+        raise ConfigError(f"config {path} is not a valid config: {error}; correct it, or name another file") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"config {path} is not UTF-8 text; save it as such, or name a YAML file") from error
     except yaml.YAMLError as error:

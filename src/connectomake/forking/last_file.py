@@ -92,9 +92,9 @@ def report_signal(page: mmap.mmap, code: int) -> str:
 
 
 def _sentence(number: signal.Signals, path: str) -> str:
-    file = f"the last file that it opened is {path}" if path else "it had opened no file yet"
+    file = f"the last file it opened is {path}" if path else "it had opened no file yet"
     if number == signal.SIGKILL:
-        return f"the job was killed (signal 9), most often for want of memory; {file}; give it more memory (mem_mb), then rerun"
+        return f"the job was killed (signal 9), most often for lack of memory; {file}; give it more memory (mem_mb), then rerun"
     way_out = "look for damage with `connectomake verify --deep`, delete what it names and rerun; else report this with the log"
     return f"the job was ended by signal {int(number)} ({number.name}); {file}; {way_out}"
 

@@ -78,12 +78,12 @@ def failure(code: int, log: str | None) -> str:
     Examples
     --------
     >>> failure(-9, None)
-    'the job was ended by SIGKILL: mostly because memory ran out, or somebody killed it'
+    'the job was ended by SIGKILL: most likely it ran out of memory, or someone killed it'
     """
     text = last_error(log)
     if text is None and code < 0:
         name = signal.Signals(-code).name
-        why = ": mostly because memory ran out, or somebody killed it" if -code == signal.SIGKILL else ""
+        why = ": most likely it ran out of memory, or someone killed it" if -code == signal.SIGKILL else ""
         text = f"the job was ended by {name}{why}"
     elif text is None:
         text = f"the script ended with exit code {code}"

@@ -100,7 +100,7 @@ class Server:
                     self._ask(control, script, theirs)
                 reply = ours.makefile("r").readline()
             if not reply:
-                raise ConnectionError(f"the server that runs scripts has ended, nothing is known of how {script} did")
+                raise ConnectionError(f"the server that runs scripts has ended, so the result of {script} is unknown")
         except ConnectionError:
             self._forget(control)
             raise

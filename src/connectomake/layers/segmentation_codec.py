@@ -81,7 +81,7 @@ def relabel(data: bytes, shape: tuple[int, int, int], ids: np.ndarray) -> tuple[
     """
     words = np.frombuffer(data, "<u4") if len(data) % 4 == 0 else np.empty(0, "<u4")
     if words.size == 0 or words[0] != 1:
-        raise ValueError(f"{len(data)} bytes are no compressed segmentation of one channel")
+        raise ValueError(f"{len(data)} bytes are not a compressed segmentation of one channel")
     highest = np.zeros(1, np.int64)
     made = _trimmed(_relabel_channel, words[1:], shape, ids, highest, _capacity(shape, 8))
     return _joined([made]), int(highest[0])
@@ -121,10 +121,10 @@ def check(data: bytes | bytearray, shape: tuple[int, int, int, int], itemsize: i
     words = np.frombuffer(data, "<u4") if len(data) % 4 == 0 else np.empty(0, "<u4")
     bounds = [*words[: shape[0]].tolist(), len(words)]
     if bounds[0] != shape[0] or bounds != sorted(bounds):
-        raise ValueError(f"{len(data)} bytes are no compressed segmentation of {shape[0]} channels")
+        raise ValueError(f"{len(data)} bytes are not a compressed segmentation of {shape[0]} channels")
     for start, stop in itertools.pairwise(bounds):
         if not is_sound(words[start:stop], shape[1:], itemsize // 4):
-            raise ValueError(f"{len(data)} bytes are no compressed segmentation of shape {shape}")
+            raise ValueError(f"{len(data)} bytes are not a compressed segmentation of shape {shape}")
 
 
 def most_bytes(shape: tuple[int, int, int, int], itemsize: int) -> int:
@@ -145,7 +145,7 @@ def _trimmed(function: Callable[..., int], *inputs: Any) -> np.ndarray:
     if length == FULL:
         raise OverflowError("the labels of a storage chunk are too many for compressed_segmentation; take a smaller chunk")
     if length == _DAMAGED:
-        raise ValueError("the bytes are no compressed segmentation of this shape")
+        raise ValueError("the bytes are not a compressed segmentation of this shape")
     return out[:length]
 
 

@@ -131,7 +131,7 @@ class ShardWriter:
         wanted = (self._spec.channels, *box.shape)
         if volume.shape != wanted or volume.dtype != np.dtype(self._spec.dtype):
             raise LayerError(
-                f"layer {self._spec.name} wants {wanted} {self._spec.dtype} at {box}, got {volume.shape} {volume.dtype}"
+                f"layer {self._spec.name} expects {wanted} {self._spec.dtype} at {box}, got {volume.shape} {volume.dtype}"
             )
         if not self._box.contains(box):
             raise LayerError(f"the box {box} is not in the block {self._box} of {self._final}")

@@ -176,7 +176,7 @@ def decode(data: bytes) -> tuple[np.ndarray, np.ndarray]:
         points = np.asarray(mesh.points).astype(np.int32)[:, ::-1]
         faces = np.asarray(mesh.faces).astype(np.int32)[:, ::-1]
     except Exception as error:  # whatever it makes of other bytes
-        raise ValueError(f"{len(data)} bytes are no Draco mesh") from error
+        raise ValueError(f"{len(data)} bytes are not a Draco mesh") from error
     if faces.size and not 0 <= int(faces.min()) <= int(faces.max()) < len(points):
         raise ValueError(f"a triangle has a corner {int(faces.max())} of {len(points)} vertices")
     return np.ascontiguousarray(points), np.ascontiguousarray(faces)

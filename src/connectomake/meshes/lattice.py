@@ -66,7 +66,7 @@ class MeshSpec:
 
     def __post_init__(self) -> None:
         if self.bits not in {10, 16}:
-            raise ConfigError(f"meshes.bits must be 10 or 16, as Neuroglancer demands, got {self.bits}")
+            raise ConfigError(f"meshes.bits must be 10 or 16, as Neuroglancer requires, got {self.bits}")
         if not 1 <= self.lods <= MOST_LODS:
             raise ConfigError(f"meshes.lods must be 1 to {MOST_LODS}, got {self.lods}")
         if min(self.cell) < 1 or max(self.cell) << self.lods > self.top:
@@ -78,7 +78,7 @@ class MeshSpec:
             raise ConfigError(f"meshes need a voxel size above 0 nm per axis, got {list(self.voxel_size)}")
         if not self.factor >= 1 or (self.max_error is not None and not self.max_error >= 0):
             raise ConfigError(
-                f"meshes.simplify wants factor >= 1 and max_error >= 0 nm, got {self.factor} and {self.max_error}"
+                f"meshes.simplify needs factor >= 1 and max_error >= 0 nm, got {self.factor} and {self.max_error}"
             )
 
     @classmethod

@@ -67,5 +67,5 @@ class Spool:
         self._stream.seek(offset)
         data = self._stream.read(size)
         if zlib.crc32(data) != checksum:
-            raise LayerError(f"the disk returned other bytes than were written beside {self._stream.name}; rerun")
+            raise LayerError(f"the disk did not return the bytes that were written next to {self._stream.name}; rerun")
         return data

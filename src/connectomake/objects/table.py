@@ -157,7 +157,7 @@ def check_wanted(unknown: np.ndarray) -> None:
     """Raise a ConfigError if there are objects that should get a skeleton and do not exist."""
     if len(unknown):
         raise ConfigError(
-            f"skeletons.ids names {unknown[0]}, which is no object of the segmentation; `connectomake summary` names some"
+            f"skeletons.ids names {unknown[0]}, which is not an object of the segmentation; `connectomake summary` names some"
         )
 
 

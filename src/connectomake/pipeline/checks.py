@@ -137,7 +137,7 @@ def picture(path: str) -> None:
     try:
         Image.open(path).load()
     except Exception as error:  # whatever damaged bytes make Pillow raise
-        raise LayerError(f"{path} is no whole PNG; delete it and rerun") from error
+        raise LayerError(f"{path} is not a complete PNG; delete it and rerun") from error
 
 
 def csv(path: str) -> None:

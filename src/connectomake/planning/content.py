@@ -232,7 +232,7 @@ def _question(place: str, unknown: list[Item], below: int) -> str:
     names = files_text(tuple(item.name for item in unknown))
     what = f"{place} ({names})" if names else place
     return (
-        f"{what} was written to or replaced since it was last looked at, and was never read as a whole (source.checksum_below "
+        f"{what} was modified or replaced since it was last looked at, and was never read in full (source.checksum_below "
         f"is {below:,} bytes): it may hold another image; `connectomake verify --deep --source` compares it with what blocks "
         "were made from, `connectomake check --deep --source-is same` keeps them all, `--source-is changed` has them made anew"
     )

@@ -42,9 +42,7 @@ def earlier_plan(config: dict[str, Any]) -> Plan:
         raise ConfigError(
             f"the results in {outdir} are of another config; open the folder {outdir} to look at them as they are"
         )
-    raise ConfigError(
-        f"there is no run of this config here: neither {here} nor {outdir / NAME} is there; start snakemake first"
-    )
+    raise ConfigError(f"there is no run of this config here: neither {here} nor {outdir / NAME} exists; start snakemake first")
 
 
 def _alike(config: dict[str, Any], filled: dict[str, Any]) -> bool:
@@ -74,7 +72,7 @@ def read_plan_file(path: Path) -> Plan:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, ConfigError):
             raise
-        raise ConfigError(f"the plan {path} is damaged; delete it and run again where the source is in reach") from error
+        raise ConfigError(f"the plan {path} is damaged; delete it and run again where the source can be reached") from error
 
 
 def leave_plan(plan: Plan) -> None:

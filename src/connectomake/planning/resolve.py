@@ -153,7 +153,7 @@ def prepare_plan(config: dict[str, Any]) -> str | None:
     except SourceError as error:
         if not path.exists():
             raise
-        return f"{error}; going on with the plan of an earlier run, {path}"
+        return f"{error}; continuing with the plan of an earlier run, {path}"
     value = {"plan": plan.to_json()}
     if before != json.loads(json.dumps(value)):
         try:
@@ -189,7 +189,7 @@ def changes(plan: Plan, seen: dict[str, Settled], before: Any = None) -> list[st
         if other or found.changed:
             names = files_text(found.changed or found.last)
             where = f"{info.path} ({names})" if names else info.path
-            texts.append(f"the {what} {where} has changed: what was made from it is outdated and will be made anew.")
+            texts.append(f"the {what} {where} has changed: what was made from it is outdated and will be remade.")
     return texts
 
 
@@ -284,7 +284,7 @@ def _check_dtype(plan: Plan) -> None:
     source = plan.source
     if plan.inference is not None and source.dtype not in IMAGE_DTYPES:
         raise ConfigError(
-            f"source.path {source.path!r} has dtype {source.dtype}, which is no image; convert it to one of "
+            f"source.path {source.path!r} has dtype {source.dtype}, which is not an image type; convert it to one of "
             f"{', '.join(IMAGE_DTYPES)}"
         )
     if plan.inference is None:

@@ -123,13 +123,13 @@ def time_files(folder: str | os.PathLike[str], count: int = FILES) -> Finding:
         place.mkdir()
         seconds = [_make_one(place, str(number)) for number in range(count)]
     except OSError as error:
-        return Finding(False, f"no file can be made in {folder} ({error.strerror}): start in a folder that is yours")
+        return Finding(False, f"no file can be made in {folder} ({error.strerror}): start in a folder that you can write to")
     finally:
         _remove(place)
     middle = statistics.median(seconds)
     text = f"a file takes {1000 * middle:.1f} ms in {folder} (written, flushed, renamed), at most {1000 * max(seconds):.1f} ms"
     if middle > SLOW_SECONDS:
-        return Finding(False, f"{text}: that is slow; take a file system for work rather than one for homes, or larger blocks")
+        return Finding(False, f"{text}: that is slow; use a scratch rather than a home file system, or larger blocks")
     return Finding(True, text)
 
 

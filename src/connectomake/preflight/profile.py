@@ -138,7 +138,7 @@ def _config_file(path: Path) -> Path:
         return path
     found = sorted(path.glob("config.v*+.yaml")) or [path / "config.yaml"]
     if not found[-1].exists():
-        raise ConfigError(f"there is no profile {path}: {found[-1]} is missing; see profiles/ for those that come along")
+        raise ConfigError(f"there is no profile {path}: {found[-1]} is missing; see profiles/ for the ones included")
     return found[-1]
 
 

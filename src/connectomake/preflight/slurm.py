@@ -77,7 +77,7 @@ def _check_one_cluster(seconds: float) -> None:
         )
 
 
-_ONE = "unset it and start snakemake on a login node of the cluster that shall run the jobs, or set SLURM_CLUSTERS to its name"
+_ONE = "unset it and start snakemake on a login node of the cluster that is to run the jobs, or set SLURM_CLUSTERS to its name"
 
 
 def _partitions(seconds: float) -> dict[str, int]:

@@ -65,7 +65,7 @@ def _memory(answers: Answers) -> Finding:
         )
         return Finding(True, text)
     if "cgroup" in settings.get("taskplugin", "") and "constrainramspace" not in settings:
-        return Finding(True, "control groups are used; whether they enforce memory is for the nodes' cgroup.conf to say")
+        return Finding(True, "control groups are used; whether they enforce memory depends on the nodes' cgroup.conf")
     return Finding(
         False,
         "memory is counted but not enforced: a job that takes more than it asked for goes on, and may bring the others of its "
@@ -91,9 +91,7 @@ def _preempted(kind: str, mode: str, partition: Partition | None, answers: Answe
         return Finding(True, f"no job is preempted {where}")
     by = f" by jobs of {', '.join(higher)}" if kind == "partition_prio" and higher else ""
     if "SUSPEND" in mode:
-        text = (
-            f"jobs may be preempted {where}{by} (PreemptMode {mode}): they stand still meanwhile and their time limit does not"
-        )
+        text = f"jobs may be preempted {where}{by} (PreemptMode {mode}): they are suspended while their time limit runs on"
         return Finding(True, text)
     return Finding(
         True, f"jobs may be preempted {where}{by} (PreemptMode {mode}): such a job is submitted again, no attempt lost"
@@ -105,7 +103,7 @@ def _arrays(answers: Answers) -> Finding:
     if size is None:
         return Finding(True, "Slurm does not say how large an array may be")
     if size < 2:
-        return Finding(True, f"this Slurm takes no arrays (MaxArraySize {size}): every job is submitted for itself")
+        return Finding(True, f"this Slurm accepts no arrays (MaxArraySize {size}): each job is submitted on its own")
     return Finding(True, f"arrays of up to {size - 1:,} jobs are taken (MaxArraySize {size:,})")
 
 
@@ -127,10 +125,8 @@ def _age(site: Site, answers: Answers) -> Finding:
         return Finding(True, f"ended jobs are remembered for {f'{age} s' if age else 'ever'} (MinJobAge)")
     text = f"ended jobs are forgotten after {age} s (MinJobAge), and while nothing ends the head asks every {pause:g} s"
     if answers.accounting is None and _keeps_accounts(answers):
-        return Finding(True, f"{text}: what it misses it asks accounting for")
-    return Finding(
-        False, f"{text}: how a job ended is then known from its end note alone; ask the administrators for MinJobAge=300"
-    )
+        return Finding(True, f"{text}: what it misses it looks up in accounting")
+    return Finding(False, f"{text}: then only its end note says how a job ended; ask the administrators for MinJobAge=300")
 
 
 def _keeps_accounts(answers: Answers) -> bool:
@@ -142,7 +138,7 @@ def _accounting(answers: Answers) -> Finding:
     kind = answers.settings.get("accountingstoragetype", "")
     if kind.endswith("/none") or kind in {"", "(null)"}:
         return Finding(
-            True, "this Slurm keeps no accounts of jobs; that a job has ended is read from squeue and from its end note"
+            True, "this Slurm keeps no accounting records; the end of a job is read from squeue and from its end note"
         )
     if answers.accounting is None:
         return Finding(True, "accounting answers (sacct)")

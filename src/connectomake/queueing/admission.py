@@ -87,14 +87,14 @@ class Admission:
         script = self._options.workflow / "scripts" / task.script
         if not script.is_file():
             raise OthersTaskError(
-                f"{script} is missing: this checkout has no rule {task.rule}; take the one that filled the queue"
+                f"{script} is missing: this checkout has no rule {task.rule}; use the checkout that filled the queue"
             )
         forbidden = outside(task.plan, [Path.cwd(), self._options.workflow, *self._options.allow])
         if forbidden is not None:
             key, path = forbidden
             raise OthersTaskError(
                 f"a task names {key} {path!r}, outside the run's folder; "
-                f"if it may be read, work with {command('--allow', path)}"
+                f"if it may be read, start the worker with {command('--allow', path)}"
             )
         for name in modules_of(task.rule):
             with contextlib.suppress(ImportError):

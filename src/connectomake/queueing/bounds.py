@@ -47,9 +47,9 @@ def check_types(task: "Task") -> None:
         if not _is_named(getattr(task, name)):
             _damaged(name, getattr(task, name))
     if task.storage is not None and not _STORAGE.fullmatch(task.storage):
-        raise QueueError(f"a task names the storage {task.storage!r}, which is none; fill the queue again")
+        raise QueueError(f"a task names the storage {task.storage!r}, which is not a storage; fill the queue again")
     if task.endpoint is not None and not _ENDPOINT.fullmatch(task.endpoint):
-        raise QueueError(f"a task names the endpoint {_short(task.endpoint)}, which is no address; fill the queue again")
+        raise QueueError(f"a task names the endpoint {_short(task.endpoint)}, which is not an address; fill the queue again")
 
 
 def _damaged(name: str, value: Any) -> None:
@@ -95,7 +95,7 @@ def check_paths(task: "Task") -> None:
     Full paths of the plan's sources and networks are another matter; see `outside`.
     """
     if not _SCRIPT.fullmatch(task.script):
-        raise QueueError(f"a task names the script {task.script!r}, which is no script of the workflow")
+        raise QueueError(f"a task names the script {task.script!r}, which is not a script of the workflow")
     for path in (*task.inputs, *task.outputs, *task.log, *([task.benchmark] if task.benchmark else [])):
         pure = PurePosixPath(path)
         if any(len(part.encode()) > _LONGEST_NAME for part in pure.parts) or len(path) > 1 << 12:

@@ -122,7 +122,7 @@ def _parsed(text: str | bytes) -> Any:
 
 
 def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number of JSON")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _function_of(message: dict[str, Any]) -> str | None:
@@ -136,5 +136,5 @@ def _function_of(message: dict[str, Any]) -> str | None:
 
 
 def _kind(value: Any) -> str:
-    names = {list: "a list", str: "a text", int: "a number", float: "a number", bool: "a truth value"}
+    names = {list: "a list", str: "a string", int: "a number", float: "a number", bool: "a truth value"}
     return names.get(type(value), "nothing")

@@ -142,7 +142,7 @@ def open_queue(url: str, create: bool = False, endpoint: str | None = None) -> Q
         return _open_folder(url, Path(place).expanduser(), create)
     if (scheme == "sqs" and _SQS_NAME.fullmatch(place)) or (scheme in ("https", "http") and _SQS_URL.fullmatch(url)):
         return _open_sqs(url, place.rpartition("/")[2], create, endpoint)
-    raise QueueError(f"{url!r} is no queue; take fq://FOLDER, sqs://NAME or https://sqs.REGION.amazonaws.com/ACCOUNT/NAME")
+    raise QueueError(f"{url!r} is not a queue; use fq://FOLDER, sqs://NAME or https://sqs.REGION.amazonaws.com/ACCOUNT/NAME")
 
 
 def _open_folder(url: str, folder: Path, create: bool) -> Queue:

@@ -175,7 +175,9 @@ class Task:
             RecursionError,
             ConnectomakeError,
         ) as error:
-            raise QueueError(f"a message of the queue is damaged: its plan is none ({error}); fill the queue again") from error
+            raise QueueError(
+                f"a message of the queue is damaged: its plan cannot be read ({error}); fill the queue again"
+            ) from error
         if fingerprint != self.fingerprint:
             raise OthersTaskError(
                 f"stage {self.stage} of the queue's plan has another fingerprint here than where the queue was filled; "

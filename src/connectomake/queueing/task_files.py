@@ -92,7 +92,7 @@ class TaskFiles:
         """Bring a job's outputs to where they belong, or only see to it that they are younger than the inputs."""
         pending_tasks = [path for path in task.outputs if not (folder / path).exists()]
         if pending_tasks:
-            raise RunError(f"the script of {task.rule} ended well but did not write {pending_tasks[0]}")
+            raise RunError(f"the script of {task.rule} succeeded but did not write {pending_tasks[0]}")
         if self.shared is None:
             with explaining(self.store.url):
                 for path in task.outputs:

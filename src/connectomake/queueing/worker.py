@@ -194,7 +194,7 @@ class Worker:
         if len(self._stats.failing) >= UNFIT_AFTER:
             raise QueueError(
                 f"{UNFIT_AFTER} tasks failed in a row ({', '.join(sorted(self._stats.failing))}); is something wrong with this "
-                "machine? They are back in the queue"
+                "machine? They were returned to the queue"
             )
 
     def _note(self, task: Task, folder: Path, ended: ExitStatus) -> None:

@@ -67,7 +67,7 @@ class Skeleton:
         """
         vertices, edges = np.frombuffer(data, "<u4", 2).tolist()
         if len(data) != 8 + 16 * vertices + 8 * edges:
-            raise ValueError(f"{len(data)} bytes are no skeleton of {vertices} vertices and {edges} edges")
+            raise ValueError(f"{len(data)} bytes are not a skeleton of {vertices} vertices and {edges} edges")
         points = np.frombuffer(data, "<f4", 3 * vertices, 8).reshape(-1, 3)
         ends = np.frombuffer(data, "<u4", 2 * edges, 8 + 12 * vertices).reshape(-1, 2)
         radius = np.frombuffer(data, "<f4", vertices, 8 + 12 * vertices + 8 * edges)

@@ -59,11 +59,11 @@ class Format:
         return any(head[at : at + len(magic)] == magic for magic in self.magic for at in self.magic_at)
 
     def check_keys(self, dataset: str | None, scale: int | str | None, path: str) -> None:
-        """Raise a ConfigError for a key that has no meaning for the format."""
+        """Raise a ConfigError for a key that does not apply to the format."""
         if dataset and not self.dataset:
-            raise ConfigError(f"{key('dataset')} {dataset} has no meaning for {path}, which is {self.name}; leave it out")
+            raise ConfigError(f"{key('dataset')} {dataset} does not apply to {path}, which is {self.name}; leave it out")
         if scale is not None and not self.scale:
-            raise ConfigError(f"{key('scale')} {scale} has no meaning for {path}, which is {self.name}; leave it out")
+            raise ConfigError(f"{key('scale')} {scale} does not apply to {path}, which is {self.name}; leave it out")
 
     def open(
         self,

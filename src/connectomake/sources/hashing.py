@@ -118,13 +118,13 @@ def _add_file(digest: "hashlib.blake2b", path: Path, start: int, stop: int) -> N
             digest.update(buffer[:count])
             start += count
     if start < stop:
-        raise SourceError(f"{path} has become shorter while it was read; wait until it is written, then start again")
+        raise SourceError(f"{path} became shorter while it was read; wait until writing has finished, then start again")
 
 
 def _joined(item: Item, parts: list[bytes]) -> str:
     """Return a file's checksum; it must not have been written to while it was read."""
     if isinstance(item.place, Path) and mark_of(item.place.stat()) != item.mark:
-        raise SourceError(f"{item.place} was written to while it was read; wait until it is whole, then start again")
+        raise SourceError(f"{item.place} was written to while it was read; wait until writing has finished, then start again")
     digest = hashlib.blake2b(str(item.size).encode(), digest_size=16)
     for part in parts:
         digest.update(part)

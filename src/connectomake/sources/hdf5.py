@@ -85,8 +85,8 @@ def _check_filters(array: Any, where: str) -> None:
         if not h5py.h5z.filter_avail(code):
             called = f" ({name.decode('utf-8', 'replace')})" if name else ""
             raise SourceError(
-                f"{where} is packed with the HDF5 filter {code}{called}, which neither h5py nor hdf5plugin has here; write it "
-                "anew with another, such as h5repack -f GZIP=1, or set HDF5_PLUGIN_PATH to the folder of that filter"
+                f"{where} is packed with the HDF5 filter {code}{called}, which neither h5py nor hdf5plugin has; rewrite it "
+                "with another one, such as h5repack -f GZIP=1, or set HDF5_PLUGIN_PATH to the folder of that filter"
             )
 
 
@@ -119,7 +119,7 @@ def _dataset(file: Any, dataset: str | None, path: str) -> Any:
         if isinstance(found, h5py.Dataset):
             return found
         if dataset and (fault := broken_link(file, dataset)):
-            raise SourceError(f"{key('dataset')} {dataset} of {path} is not there: {fault}; copy that, too")
+            raise SourceError(f"{key('dataset')} {dataset} of {path} is not there: {fault}; copy that as well")
         there = _listing(file)
     except (OSError, RuntimeError, KeyError) as error:
         raise SourceError(f"{path} cannot be read as HDF5 ({reason(error)}); {way_out(error, TRUNCATED)}") from error

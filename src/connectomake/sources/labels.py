@@ -83,7 +83,7 @@ def open_labels(
     source, voxel_size = open_unsized(path, dataset, scale, options)
     where = path + (f" [{dataset}]" if dataset else "")
     if np.dtype(source.dtype).kind not in "iu":
-        raise SourceError(f"{where} holds {source.dtype}, which are no labels; name a volume of integers")
+        raise SourceError(f"{where} holds {source.dtype}, which are not labels; name a volume of integers")
     if source.channels != 1:
         raise SourceError(f"{where} has {source.channels} channels; labels have one: name another volume or dataset")
     return Labels(source, voxel_size)

@@ -132,7 +132,7 @@ def _offset(grid: Grid, options: SourceOptions, size: Sequence[float] | None, wh
     text = f"{where} says that its first voxel lies at {[round(v, 3) for v in found]} nm (z, y, x)"
     start = _whole(found, size, grid.centred)
     if start is None:
-        why = "but no voxel size" if size is None else f"no whole number of voxels of {[float(v) for v in size]} nm"
+        why = "but no voxel size" if size is None else f"not a whole number of voxels of {[float(v) for v in size]} nm"
         said = f"{text}, {why}: the region begins at 0; say in voxels where it begins with {key('offset')}"
         return (0, 0, 0), "unclear", (said,)
     if not any(start):
@@ -184,4 +184,4 @@ def ordered_reader(raw: Callable[[tuple[Any, ...]], Any], order: Order, dimensio
 def refuse_axes(options: SourceOptions, path: str, kind: str) -> None:
     """Raise a ConfigError if axes are named for a format that leaves no choice."""
     if options.axes is not None:
-        raise ConfigError(f"{key('axes')} {options.axes!r} has no meaning for {path}, which is {kind}; leave it out")
+        raise ConfigError(f"{key('axes')} {options.axes!r} does not apply to {path}, which is {kind}; leave it out")

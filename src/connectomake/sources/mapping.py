@@ -28,7 +28,7 @@ def _change(source: Source, options: SourceOptions) -> Callable[[np.ndarray], np
     if options.range is None:
         if source.dtype != "float32":
             raise ConfigError(
-                f"{key('activation')} is {options.activation}, but {source.path} holds {source.dtype}, which are no logits; "
+                f"{key('activation')} is {options.activation}, but {source.path} holds {source.dtype}, which are not logits; "
                 f"leave it out, or name {key('range')}"
             )
         return sigmoid

@@ -34,8 +34,8 @@ def check_chunk(chunk: Sequence[int], itemsize: int, where: str) -> None:
     size = math.prod(chunk) * itemsize
     if size >= MOST_CHUNK_BYTES:
         raise SourceError(
-            f"{where} is stored in chunks of {list(chunk)}, {size / 1e9:.1f} GB each, which are read as a whole; write it anew "
-            "in chunks of less than 2 GB, such as 64 x 64 x 64"
+            f"{where} is stored in chunks of {list(chunk)}, {size / 1e9:.1f} GB each, which are read as a whole; rewrite it in "
+            "chunks of less than 2 GB, such as 64 x 64 x 64"
         )
 
 
@@ -75,13 +75,13 @@ def _is_text(value: Any) -> bool:
 
 
 _LAYER: dict[str, Rule] = {
-    "data_type": (_is_text, "a text such as uint8"),
+    "data_type": (_is_text, "a string such as uint8"),
     "num_channels": (lambda v: _is_whole(v, 1, _MOST_CHANNELS), f"a whole number from 1 to {_MOST_CHANNELS}"),
     "scales": (lambda v: isinstance(v, list) and v and all(isinstance(s, dict) for s in v), "a list of scales"),
 }
 _SCALE: dict[str, Rule] = {
-    "key": (_is_text, "a text"),
-    "encoding": (_is_text, "a text such as raw"),
+    "key": (_is_text, "a string"),
+    "encoding": (_is_text, "a string such as raw"),
     "size": (lambda v: _is_triple(v, 0), "three whole numbers, x, y, z"),
     "voxel_offset": (lambda v: _is_triple(v, -_FARTHEST), "three whole numbers, x, y, z"),
     "chunk_sizes": (

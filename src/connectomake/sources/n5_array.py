@@ -37,7 +37,7 @@ def n5_array(path: str, name: str, metadata: Metadata) -> TensorArray:
         where = f"dataset {name} of {path}" if name else path
         known = ", ".join((*_TENSORSTORE, "lz4"))
         raise SourceError(
-            f"{where} is packed with the N5 compression {kind}, which is not known; write it anew with one of {known}"
+            f"{where} is packed with the N5 compression {kind}, which is not known; rewrite it with one of {known}"
         )
     if isinstance(metadata.get("compression"), dict) and not {"axes", "units"} & set(metadata):  # it is strict about these
         return TensorArray(path, name, "n5", n5_keys)

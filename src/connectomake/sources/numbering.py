@@ -81,7 +81,7 @@ def _refuse_twins(names: Sequence[str], stems: Sequence[str]) -> None:
     seen: dict[str, str] = {}
     for name, stem in zip(names, stems, strict=True):
         if stem in seen:
-            raise UnclearNamesError(f"{seen[stem]} and {name} are the same section twice; take one out of the folder")
+            raise UnclearNamesError(f"{seen[stem]} and {name} are the same section twice; remove one from the folder")
         seen[stem] = name
 
 
@@ -106,7 +106,7 @@ def _chosen(names: Sequence[str], columns: list[tuple[int, ...]]) -> Numbering:
     single = [i for i in varying if len(set(columns[i])) == len(names)]
     if not single:
         raise UnclearNamesError(
-            f"several numbers vary in the names ({_range_text(names)}) and none of them alone tells the sections apart; "
+            f"several numbers vary in the names ({_range_text(names)}) and none of them alone distinguishes the sections; "
             "leave only the sections of one volume in the folder, or link them into another under plain numbers"
         )
     best = min(single, key=lambda i: (_gaps(columns[i]), -i))
@@ -131,7 +131,7 @@ def _refuse_equal(names: Sequence[str], column: Sequence[int]) -> None:
     seen: dict[int, str] = {}
     for name, number in zip(names, column, strict=True):
         if number in seen:
-            raise UnclearNamesError(f"{seen[number]} and {name} are both number {number}; take one out of the folder")
+            raise UnclearNamesError(f"{seen[number]} and {name} are both number {number}; remove one from the folder")
         seen[number] = name
 
 
@@ -177,17 +177,17 @@ def _outliers(names: Sequence[str], stems: Sequence[str]) -> str:
     """Say which names do not follow the pattern that most of them follow."""
     if _hex_digits(_differing(stems)):
         return (
-            f"the names ({_range_text(names)}) look like hexadecimal numbers of different widths; rename the files so that "
-            "all numbers have as many digits"
+            f"the names ({_range_text(names)}) look like hexadecimal numbers of different widths; rename the files so that all "
+            "numbers have the same number of digits"
         )
     patterns = [tuple(_DECIMAL.split(stem)) for stem in stems]
     common, count = Counter(patterns).most_common(1)[0]
     model = names[patterns.index(common)]
     if count == 1 or len(common) == 1:
-        return f"the names ({_range_text(names)}) do not follow one pattern with a number; number the files in their order"
+        return f"the names ({_range_text(names)}) do not follow one pattern with a number; number the files in order"
     odd = [name for name, pattern in zip(names, patterns, strict=True) if pattern != common]
     more = f" and {len(odd) - _NAMED} more" if len(odd) > _NAMED else ""
     return (
         f"{', '.join(odd[:_NAMED])}{more} {'is' if len(odd) == 1 else 'are'} not named like {model} and {count - 1} others, so "
-        "the order of the sections is not sure; take what is no section out of the folder, or rename it"
+        "the order of the sections is uncertain; move whatever is not a section out of the folder, or rename it"
     )

@@ -93,7 +93,7 @@ def _kind_of_folder(place: Path) -> str:
     webknossos = [place / "header.wkw", place / "datasource-properties.json", *place.glob("*/header.wkw")]
     if any(file.is_file() for file in webknossos):
         raise SourceError(
-            f"{place} is webKnossos's; of its layers, those in Zarr and N5 are read: name the folder of one; "
+            f"{place} is webKnossos's; of its layers, those in Zarr and N5 are read: give the folder of one; "
             "WKW must be converted to Zarr first, which the webknossos package does"
         )
     named = BY_SUFFIX.get(place.suffix.lower())
@@ -105,7 +105,7 @@ def _kind_of_folder(place: Path) -> str:
         both = " and ".join(kind.upper() for kind in kinds)
         raise SourceError(f"the folder {place} holds both {both} files; leave only the sections of one volume there")
     if not kinds:
-        raise SourceError(f"the folder {place} is of no known format; it must be {KNOWN}")
+        raise SourceError(f"the folder {place} has an unknown format; it must be {KNOWN}")
     return kinds[0]
 
 
@@ -125,6 +125,6 @@ def _kind_of_file(place: Path) -> str:
         raise SourceError(f"{place} is a MATLAB file of a version before 7.3; save it there with save(…, '-v7.3')")
     if named := BY_SUFFIX.get(place.suffix.lower()):
         raise SourceError(
-            f"{place} is named like {named.name} but does not begin like it; copy it again, or name it as what it is"
+            f"{place} is named like {named.name} but does not start like one; copy it again, or give it its format's suffix"
         )
-    raise SourceError(f"{place} is of no known format; it must be {KNOWN}")
+    raise SourceError(f"{place} has an unknown format; it must be {KNOWN}")

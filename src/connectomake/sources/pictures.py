@@ -67,7 +67,7 @@ def _png_header(path: Path) -> Header:
     with path.open("rb") as stream:
         head = stream.read(33)
     if len(head) < 33 or head[12:16] != b"IHDR":
-        raise SourceError(f"{path} is not a whole PNG file; copy it again or take it out of the folder")
+        raise SourceError(f"{path} is not a complete PNG file; copy it again or remove it from the folder")
     width, height, depth, colour = struct.unpack(">IIBB", head[16:26])
     if colour not in _PNG_SAMPLES or depth not in (1, 2, 4, 8, 16):
         raise SourceError(f"{path} is a PNG of the unknown colour type {colour} with {depth} bit; copy it again")
@@ -86,7 +86,7 @@ def _jpeg_header(path: Path) -> Header:
     with path.open("rb") as stream:
         frame = next(_jpeg_frames(stream), b"")
     if len(frame) < 6:
-        raise SourceError(f"{path} is not a whole JPEG file; copy it again or take it out of the folder")
+        raise SourceError(f"{path} is not a complete JPEG file; copy it again or remove it from the folder")
     bits, height, width, components = struct.unpack(">BHHB", frame[:6])
     if bits != 8 or components not in (1, 3):
         raise SourceError(f"{path} is a JPEG of {bits} bit with {components} components; convert the sections to 8 bit grey")

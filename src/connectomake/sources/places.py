@@ -38,7 +38,7 @@ def check_places(first: Named, second: Named, keys: tuple[str, str]) -> None:
     for (name, source), key in zip((first, second), keys, strict=True):
         if source.place == "unclear":
             raise SourceError(
-                f"{name} names an offset that is no whole number of voxels; say in voxels where it begins ({key})"
+                f"{name} names an offset that is not a whole number of voxels; say in voxels where it begins ({key})"
             )
     if one.bounds == other.bounds or (one.place in KNOWN and other.place in KNOWN):
         return

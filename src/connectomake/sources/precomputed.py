@@ -31,7 +31,9 @@ def open_precomputed(
         index = _scale_index([str(s["key"]) for s in scales], scale, path)
         return _open_scale(path, info, index, voxel_size, options)
     except (KeyError, TypeError, IndexError) as error:
-        raise SourceError(f"the info file of {path} lacks or garbles {error}; correct it, or {key('path')}") from error
+        raise SourceError(
+            f"the info file of {path} lacks or has a wrong value for {error}; correct it, or {key('path')}"
+        ) from error
 
 
 def _open_scale(

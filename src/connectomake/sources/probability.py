@@ -47,7 +47,7 @@ def _refusal(part: np.ndarray, box: Box, channel: int, where: str) -> SourceErro
     value = float(part[place])
     found = f"{where} has the value {value:g} in channel {channel} at z, y, x = {z}, {y}, {x}"
     if not np.isfinite(value):
-        return SourceError(f"{found}, which is no probability; replace it in the file")
+        return SourceError(f"{found}, which is not a probability; replace it in the file")
     low, high = float(np.nanmin(part)), float(np.nanmax(part))
     return SourceError(
         f"{found} ({low:g} to {high:g} nearby), but without a network a source holds probabilities, 0 to 1; name the values "

@@ -71,20 +71,20 @@ def describe_image(samples: Samples, dtype: str) -> tuple[bool, str] | None:
     if np.dtype(dtype).kind == "f":
         return None if low >= 0 and high <= 1 else (False, _describe_floats(low, high))
     most = np.iinfo(dtype).max
-    text = f"{low:g} to {high:g}, where it was looked at, become {low / most:.3g} to {high / most:.3g} for the network"
+    text = f"{low:g} to {high:g}, where it was sampled, become {low / most:.3g} to {high / most:.3g} for the network"
     text = f"the image's {dtype} are divided by {most:,}: {text}"
     if low < 0:
         way = "name the values of 0 and 1 (source.range: [low, high])"
         return False, f"{text}; {way}, unless it was trained on negative ones"
     if 0 < high < most * _DARK:
         full = (1 << int(high).bit_length()) - 1
-        return False, f"{text}; source.range: [0, {full}] takes {full} for 1, unless it was trained on images as dark"
+        return False, f"{text}; source.range: [0, {full}] takes {full} for 1, unless it was trained on equally dark images"
     return None if dtype == "uint8" else (True, text)
 
 
 def _describe_floats(low: float, high: float) -> str:
     return (
-        f"the image's floats go to the network as they are, {low:g} to {high:g} where it was looked at; most networks want "
+        f"the image's floats go to the network as they are, {low:g} to {high:g} where it was sampled; most networks expect "
         "0 to 1: name the values of 0 and 1 (source.range: [low, high]), unless it was trained on such values"
     )
 
@@ -105,11 +105,11 @@ def odd_probabilities(samples: Samples, dtype: str, bound: float, key: str) -> s
     scale = 255 if dtype == "uint8" else 1
     if dtype == "uint8" and high == 1:
         return (
-            "the source holds only 0 and 1, where it was looked at, but uint8 stands for 0 to 255, so that 1 is a probability "
+            "the source holds only 0 and 1, where it was sampled, but uint8 stands for 0 to 255, so that 1 is a probability "
             "of 0.004; set source.range: [0, 1]"
         )
     if low == high:
-        return f"the source holds {low:g} everywhere, where it was looked at; is it the right volume?"
+        return f"the source holds {low:g} everywhere, where it was sampled; is it the right volume?"
     if dtype == "uint8" and label_like(samples.values):
         return (
             "the source looks like labels, not like probabilities: most neighbouring voxels are equal; name the probability, "
@@ -117,7 +117,7 @@ def odd_probabilities(samples: Samples, dtype: str, bound: float, key: str) -> s
         )
     if high <= bound * scale:
         return (
-            f"the source holds {low:g} to {high:g}, where it was looked at: a probability of {high / scale:.3g} at most, not "
+            f"the source holds {low:g} to {high:g}, where it was sampled: a probability of {high / scale:.3g} at most, not "
             f"above {key}, {bound:g}, so no object is there; if its values are not 0 to {scale}, name them in source.range: "
             "[low, high]"
         )

@@ -78,7 +78,7 @@ class Source:
         The source whose image is filtered, where the user named filters.
     place
         How well the place is known: ``given`` by the user; ``named`` by format or metadata; ``unknown`` where nobody says
-        anything; ``unclear`` where metadata name an offset that is no whole number of voxels, so that it begins at 0.
+        anything; ``unclear`` where metadata name an offset that is not a whole number of voxels, so that it begins at 0.
     section
         Whose keys the errors of its reading name: that in which it was opened.
     """

@@ -11,7 +11,7 @@ from connectomake.sources.urls import split_archive
 from connectomake.storage.kvstore import describe
 from connectomake.storage.patience import TENSORSTORE
 
-CORRECT = "correct its metadata, or write it anew"
+CORRECT = "correct its metadata, or rewrite it"
 OPEN_SECONDS = 30.0
 READ_SECONDS = 600.0
 

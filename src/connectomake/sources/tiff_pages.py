@@ -56,7 +56,9 @@ def _refuse_samples(page: Any, colours: int, where: str) -> None:
     count, extra = int(page.samplesperpixel), tuple(int(e) for e in page.extrasamples)
     opacities = extra[: count - colours]
     if count < colours or len(opacities) != count - colours or any(e not in _ALPHA for e in opacities):
-        raise SourceError(f"{where} has {count} samples per voxel that are no grey image; save channels as pages, or {WAY_OUT}")
+        raise SourceError(
+            f"{where} has {count} samples per voxel that are not a grey image; save channels as pages, or {WAY_OUT}"
+        )
 
 
 def page_grey(page: Any, photometry: Photometry, where: str) -> np.ndarray:

@@ -42,7 +42,7 @@ def zarr_array(path: str, name: str, metadata: Metadata) -> TensorArray:
             codecs = ", ".join(_odd_codecs(metadata, three))
             raise SourceError(
                 f"{where} is packed with {codecs}, which neither TensorStore nor zarr-python reads here ({reason(other)}); "
-                "write it anew with another codec, such as zstd or blosc"
+                "rewrite it with another codec, such as zstd or blosc"
             ) from error
 
 

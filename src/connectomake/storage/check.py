@@ -72,7 +72,7 @@ def exercise(store: Bucket) -> None:
     try:
         if _try(store, "get", lambda: store.get(path)) != _PAYLOAD:
             key = key_below(store.prefix, path)
-            raise RunError(f"the object {key} came back changed; look at what stands between here and the store")
+            raise RunError(f"the object {key} came back changed; check any proxy between here and the store")
     finally:
         _try(store, "delete", lambda: store.delete(path))
 

@@ -48,4 +48,4 @@ def s3_client(endpoint: str | None = None, patience: Patience = PATIENT, public:
         return session.client("s3", endpoint_url=endpoint, config=config, region_name=region(session))
     except ValueError as error:
         given = endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-        raise ConfigError(f"the endpoint {given!r} is no address ({error}); write http://HOST:PORT") from error
+        raise ConfigError(f"the endpoint {given!r} is not an address ({error}); write http://HOST:PORT") from error

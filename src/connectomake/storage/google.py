@@ -96,7 +96,7 @@ class GoogleStore:
             return RunError(f"Google does not accept the credentials ({error}); run gcloud auth application-default login")
         if isinstance(error, (google.GoogleAPIError, OSError)):
             return RunError(
-                f"{action} in {where} failed ({' '.join(str(error).split())}); see whether the network lets you through"
+                f"{action} in {where} failed ({' '.join(str(error).split())}); check that the network lets you through"
             )
         return None
 

@@ -68,7 +68,7 @@ def _check(answer: Any, url: str) -> None:
     if status in (404, 410):
         raise SourceError(f"{url} does not exist (HTTP {status}); correct {key('path')}")
     if status in (401, 403):
-        raise SourceError(f"{url} may not be read (HTTP {status}); check your credentials, or whether the address has run out")
+        raise SourceError(f"{url} may not be read (HTTP {status}); check your credentials, or whether the address has expired")
     if status not in (200, 206):
         raise SourceError(f"{url} cannot be read: the server answers HTTP {status} {answer.reason}; try again, or copy it")
 
@@ -89,13 +89,17 @@ def _kept(answer: Any, url: str) -> tuple[IO[bytes], int]:
     way = "copy it to a disk or a bucket"
     said = int(answer.headers.get("Content-Length", 0))
     if said > WHOLE:
-        raise SourceError(f"{url}: the server sends no ranges, and the file has {said:,} bytes, more than {WHOLE:,}; {way}")
-    print(f"{url}: the server sends no ranges, so the whole file is fetched ({said:,} bytes)", file=sys.stderr)  # noqa: T201
+        raise SourceError(
+            f"{url}: the server does not support range requests, and the file has {said:,} bytes, more than {WHOLE:,}; {way}"
+        )
+    print(f"{url}: the server does not support range requests, so the whole file is fetched ({said:,} bytes)", file=sys.stderr)  # noqa: T201
     file, size = tempfile.TemporaryFile(), 0  # noqa: SIM115
     for piece in answer.iter_content(_PIECE):
         size += file.write(piece)
         if size > WHOLE:
-            raise SourceError(f"{url}: the server sends no ranges, and the file has more than {WHOLE:,} bytes; {way}")
+            raise SourceError(
+                f"{url}: the server does not support range requests, and the file has more than {WHOLE:,} bytes; {way}"
+            )
     if said and size != said:
-        raise SourceError(f"{url}: the connection broke off after {size:,} of {said:,} bytes; try again")
+        raise SourceError(f"{url}: the connection was interrupted after {size:,} of {said:,} bytes; try again")
     return file, size

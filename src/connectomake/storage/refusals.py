@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from connectomake.errors import ConnectomakeError, StorageError
 from connectomake.os_errors import PathLike, storage_error
 
-_STAYS = "rerun: what is done stays"
+_STAYS = "rerun: finished files are kept"
 _STORE = (
     (
         r"expiredtoken|requestexpired|tokenrefreshrequired|token (is|has|included in the request is) expired|expired token",
@@ -27,7 +27,7 @@ _STORE = (
     ),
     (
         r"accessdenied|access denied|forbidden|permission_denied|\b403\b",
-        f"access to {{}} is denied ({{}}); have it permitted and {_STAYS}",
+        f"access to {{}} is denied ({{}}); get permission and {_STAYS}",
     ),
     (
         r"slowdown|too many requests|requestlimitexceeded|\b429\b|\b503\b",

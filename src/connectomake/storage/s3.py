@@ -134,13 +134,13 @@ class S3Store(Store):
         if isinstance(error, (boto.NoCredentialsError, boto.PartialCredentialsError)):
             return RunError("there are no credentials for S3; export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
         if isinstance(error, boto.ParamValidationError):
-            return ConfigError(f"{self.bucket!r} is no name of a bucket; correct default-storage-prefix in the profile")
+            return ConfigError(f"{self.bucket!r} is not a valid bucket name; correct default-storage-prefix in the profile")
         if isinstance(error, boto.ClientError):
             return self._explain_answer(error.response.get("Error", {}), action)
         if isinstance(error, boto.BotoCoreError):
             return ConfigError(
                 f"no S3 server answers at {self.endpoint} ({type(error).__name__}); "
-                "correct AWS_ENDPOINT_URL or --endpoint, and see whether the network lets you through"
+                "correct AWS_ENDPOINT_URL or --endpoint, and check that the network lets you through"
             )
         return None
 

@@ -109,4 +109,4 @@ def open_store(url: str, endpoint: str | None = None) -> Store:
         return CloudStore(url)
     if scheme == "file" and place.startswith("/"):
         return FolderStore(url)
-    raise StorageError(f"{url!r} is no storage; take s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or file:///FOLDER")
+    raise StorageError(f"{url!r} is not a storage; use s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or file:///FOLDER")

@@ -35,7 +35,7 @@ def load_checkpoint(path: Path, config: str, contents: list[str]) -> dict[str, A
     RunError
         If it is damaged, or was made with another config or from other volumes; the message says how to begin anew.
     """
-    way_out = f"delete {path.parent} to begin anew, or give another outdir"
+    way_out = f"delete {path.parent} to start over, or use another outdir"
     try:
         content = read_checkpoint(path)
     except ModelError as error:

@@ -35,7 +35,7 @@ def check_image(image: NDArray[Any], box: Box, name: str) -> None:
     """
     if image.dtype.kind == "f":
         _refuse(
-            ~np.isfinite(image), image, box, name, "it must be finite: mend the image, or leave that part out (start, stop)"
+            ~np.isfinite(image), image, box, name, "it must be finite: repair the image, or leave that part out (start, stop)"
         )
         beyond = (image < 0) | (image > 1)
         low, high = (float(v) for v in (image.min(), image.max()))
@@ -68,5 +68,5 @@ def image_note(image: NDArray[Any], dtype: str) -> str:
     low, high = float(image.min()) / scale, float(image.max()) / scale
     text = f"{dtype}, which the network sees as {low:.3g} to {high:.3g}"
     if dtype not in ("uint8", "float32") and high < DARK:
-        return f"{text}: hardly any contrast; give image.range, such as [0, {int(high * np.iinfo(dtype).max)}]"
+        return f"{text}: very little contrast; give image.range, such as [0, {int(high * np.iinfo(dtype).max)}]"
     return text

@@ -124,7 +124,7 @@ class TrainingSpec:
             )
         for axis, p, factor in zip("zyx", self.patch, self.pooled, strict=True):
             if p % factor:
-                raise ConfigError(f"patch {list(self.patch)} is no multiple of the network's pooling, {factor} along {axis}")
+                raise ConfigError(f"patch {list(self.patch)} is not a multiple of the network's pooling, {factor} along {axis}")
         for offset in self.offsets:
             if any(o >= p for o, p in zip(offset, self.patch, strict=True)):
                 raise ConfigError(f"the offset {list(offset)} of targets.offsets is not within the patch {list(self.patch)}")

@@ -176,7 +176,7 @@ class Trainer:
         ModelError
             If weights are not finite.
         """
-        check_weights(state["network"], "the checkpoint", "delete it to begin anew")
+        check_weights(state["network"], "the checkpoint", "delete it to start over")
         self.step = state["step"]
         self.network.load_state_dict(state["network"])
         self.averaged.load_state_dict(state["averaged"])

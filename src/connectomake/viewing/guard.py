@@ -103,5 +103,5 @@ def checked_origin(text: str) -> str:
     """
     origin = text.strip().rstrip("/").lower()
     if not _ORIGIN.fullmatch(origin):
-        raise ConfigError(f"--allow-origin {text!r} is no origin; write it like https://neuroglancer-demo.appspot.com")
+        raise ConfigError(f"--allow-origin {text!r} is not an origin; write it like https://neuroglancer-demo.appspot.com")
     return re.sub(r"^(http://.*):80$|^(https://.*):443$", lambda found: found[1] or found[2], origin)

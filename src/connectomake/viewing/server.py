@@ -116,7 +116,7 @@ def make_server(host: str, port: int, folders: Mapping[str, Path], origins: Iter
     """
     for name, folder in folders.items():
         if not folder.is_dir():
-            raise SourceError(f"{folder} is not there, so there is nothing to view at /{name}; has the workflow run?")
+            raise SourceError(f"{folder} does not exist, so there is nothing to view at /{name}; has the workflow run?")
     client = client_folder()
     served = {**folders, **({CLIENT: client} if client else {})}
     try:
@@ -124,7 +124,7 @@ def make_server(host: str, port: int, folders: Mapping[str, Path], origins: Iter
     except OSError as error:
         taken = error.errno == errno.EADDRINUSE
         reason = "is in use" if taken else f"cannot be opened at {host} ({error.strerror})"
-        raise ConfigError(f"port {port} {reason}; take another with --port, or --port 0 for any free one") from error
+        raise ConfigError(f"port {port} {reason}; choose another with --port, or --port 0 for any free one") from error
 
 
 class _Handler(BaseHTTPRequestHandler):
