@@ -241,7 +241,7 @@ def test_where_without_the_source(
     code, out, err = call(capsys, "where", "0", "0", "0")
     assert code == 0
     assert "out/segmentation" in out
-    assert err.startswith("note: the source is out of reach")
+    assert err.startswith("note: the source cannot be reached")
     assert call(capsys, "plan")[0] == 1
 
 
@@ -470,7 +470,7 @@ def test_files_of_other_settings_do_not_count(
     _, out, err = call(capsys, "progress")
     rows = {line.split()[0]: line.split()[2:4] for line in out.splitlines() if "█" in line or "░" in line}
     assert (rows["affinity"], rows["components"], rows["objects"]) == (["12", "12"], ["0", "12"], ["0", "1"])
-    assert "of other settings" in err
+    assert "made with other settings" in err
     assert "out of date" in call(capsys, "summary")[1]
 
 

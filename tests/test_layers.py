@@ -153,7 +153,7 @@ def test_nothing_is_left_of_an_unfinished_shard(tmp_path: Path) -> None:
     with pytest.raises(LayerError, match="written twice"), ShardWriter(tmp_path / "0.shard", spec, 0, {}) as writer:
         for _ in range(2):
             writer.write(Box((0, 0, 0), (4, 16, 16)), zeros)
-    with pytest.raises(LayerError, match="wants"):
+    with pytest.raises(LayerError, match="expects"):
         write_block(tmp_path / "0.shard", spec, 0, np.zeros((8, 16, 16), np.uint16))
     with pytest.raises(KeyError), ShardWriter(tmp_path / "0.shard", spec, 0, {}):
         raise KeyError

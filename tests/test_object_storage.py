@@ -96,7 +96,7 @@ def test_the_region_is_that_of_the_environment(monkeypatch: pytest.MonkeyPatch) 
 
 def test_an_endpoint_of_the_environment_that_is_no_address_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "somewhere")
-    with pytest.raises(ConfigError, match=r"the endpoint 'somewhere' is no address .*; write http://HOST:PORT"):
+    with pytest.raises(ConfigError, match=r"the endpoint 'somewhere' is not an address .*; write http://HOST:PORT"):
         s3_client()
 
 

@@ -85,7 +85,7 @@ def test_results_of_another_config_are_not_opened_as_its(alone: Plan) -> None:
 
 def test_what_is_no_run_is_said(alone: Plan) -> None:
     shutil.rmtree(".connectomake")
-    with pytest.raises(ConfigError, match=r"no run of this config here: neither .*plan-\w+.json nor out/plan.json is there"):
+    with pytest.raises(ConfigError, match=r"no run of this config here: neither .*plan-\w+.json nor out/plan.json exists"):
         open_run("config.yaml")
     with pytest.raises(ConfigError, match=r"the folder out has no plan.json"):
         open_run("out")
@@ -120,7 +120,7 @@ def test_commands_of_a_finished_run_need_no_source(
         main([name, *rest, place] if name in ("where", "block") else [name, place, *rest])
     err = capsys.readouterr().err
     assert (end.value.code or 0, "error" in err) == (0, False), err
-    assert ("out of reach" in err or "cannot be read" in err) == (place == "config.yaml")
+    assert ("cannot be reached" in err or "cannot be read" in err) == (place == "config.yaml")
 
 
 def test_commands_that_need_the_source_say_so(alone: Plan, capsys: pytest.CaptureFixture[str]) -> None:

@@ -417,7 +417,7 @@ TABLE = [
     Case("zarr-v2-fill-null-lost", chunks.zarr_changed, IMAGE, {"fill_value": None}, RAW, "z 0:8, y 0:16, x 0:16 of"),
     Case("zarr-v2-fill-nan", chunks.zarr_changed, FLOATS, {"fill_value": "NaN"}, RAW | FILL, first(FLOATS, np.nan)),
     Case("zarr-v2-unknown-codec", chunks.zarr_changed, IMAGE, {"compressor": {"id": "ffmpeg"}}, RAW,
-         "packed with ffmpeg … anew"),
+         "packed with ffmpeg … rewrite it"),
     *(Case(f"zarr-v3-{c.lower()}", chunks.zarr3, IMAGE, {"codec": c}, RAW) for c in ("LZ4", "LZMA", "BZ2", "Zlib")),
     Case("zarr-v3-lz4-shards", chunks.zarr3, IMAGE, {"codec": "LZ4", "sharded": True}, RAW),
     Case("zarr-v3-lz4-shards-zeros-left-out", chunks.zarr3, cut(IMAGE, 8, 16, 16), {"codec": "LZ4", "sharded": True}, RAW,

@@ -126,7 +126,7 @@ def test_not_while_a_run_is_at_work(run: Plan, capfd: pytest.CaptureFixture[str]
     Path("out", lock.NAME).write_text(json.dumps(asdict(holder)))
     code, out, err = call(capfd, "verify", "--repair")
     assert (code, out) == (1, "")
-    assert re.search(rf"error: another run, process {os.getppid()} .* works on out: wait for its end", err)
+    assert re.search(rf"error: another run, process {os.getppid()} .* works on out: wait until it ends", err)
     assert Path(Targets(run).objects).exists()
 
 

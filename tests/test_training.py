@@ -480,7 +480,7 @@ def test_steps_may_be_changed_and_the_checkpoint_says_so(tmp_path: Path) -> None
 
 def test_a_damaged_or_foreign_checkpoint_is_refused(tmp_path: Path) -> None:
     trained(tmp_path, steps=3)
-    with pytest.raises(RunError, match=r"made with other settings; delete .*out to begin anew"):
+    with pytest.raises(RunError, match=r"made with other settings; delete .*out to start over"):
         trained(tmp_path, steps=3, seed=5)
     (tmp_path / "out/checkpoint.pt").write_bytes(b"nothing")
     with pytest.raises(RunError, match="cannot be read"):
@@ -647,7 +647,7 @@ def test_a_checkpoint_of_other_voxels_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "train.yaml"
     with h5py.File(tmp_path / "volume.h5", "r+") as file:
         file["raw"][12, 10, 11] ^= 1
-    with pytest.raises(RunError, match=r"made from other voxels than volumes\[0\] holds now; delete .*out to begin anew"):
+    with pytest.raises(RunError, match=r"made from other voxels than volumes\[0\] holds now; delete .*out to start over"):
         train_from_config(str(path), lambda line: None)
     with h5py.File(tmp_path / "volume.h5", "r+") as file:
         file["raw"][12, 10, 11] ^= 1
