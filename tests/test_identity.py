@@ -172,7 +172,9 @@ def test_what_was_never_read_is_asked(large: tuple[str, dict[str, Any], Settled]
     assert seen(path, options, LARGE) == first
     flip(Path(path))
     for rule in (LARGE, Rule(below=0), Rule(), Rule(below=0, deep=True)):
-        with pytest.raises(ContentError, match=r"was modified or replaced.*verify --deep --source.*check --deep --source-is same"):
+        with pytest.raises(
+            ContentError, match=r"was modified or replaced.*verify --deep --source.*check --deep --source-is same"
+        ):
             seen(path, options, rule)
     assert seen(path, options, Rule(below=0, source_is="same")) == first
     assert seen(path, options, LARGE) == first

@@ -83,7 +83,7 @@ TRUNCATED = segmentation_codec.encode(np.ones((1, 8, 8, 8), np.uint32))[:8]
 
 @pytest.mark.parametrize("data", [b"", b"abc", bytes(4), bytes([2, 0, 0, 0] * 9), TRUNCATED])
 def test_what_is_no_chunk_is_refused(data: bytes) -> None:
-    with pytest.raises(ValueError, match="no compressed segmentation"):
+    with pytest.raises(ValueError, match="not a compressed segmentation"):
         segmentation_codec.relabel(data, (8, 8, 8), np.zeros(2, np.uint64))
 
 

@@ -104,7 +104,7 @@ def test_what_the_user_says_of_its_axes_is_heeded(npy):
 
 def test_keys_that_it_has_not_and_damaged_files_are_refused(npy, tmp_path):
     np.save("raw.npy", volume())
-    with pytest.raises(ConfigError, match=r"source.dataset a has no meaning for raw.npy, which is npy"):
+    with pytest.raises(ConfigError, match=r"source.dataset a does not apply to raw.npy, which is npy"):
         open_source("raw.npy", "a", (1, 1, 1))
     with pytest.raises(ConfigError, match=r"raw.npy has no voxel size"):
         open_source("raw.npy")
@@ -112,7 +112,7 @@ def test_keys_that_it_has_not_and_damaged_files_are_refused(npy, tmp_path):
     with pytest.raises(SourceError, match=r"raw.npy cannot be opened as NPY"):
         open_source("raw.npy", voxel_size=(1, 1, 1))
     (tmp_path / "other").write_bytes(b"nothing that is known")
-    with pytest.raises(SourceError, match=r"of no known format; it must be .* or NPY"):
+    with pytest.raises(SourceError, match=r"an unknown format; it must be .* or NPY"):
         find_kind("other")
 
 

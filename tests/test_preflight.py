@@ -62,7 +62,7 @@ def test_no_bucket(s3: S3Server) -> None:
 
 
 def test_no_name_of_a_bucket(s3: S3Server) -> None:
-    with pytest.raises(ConfigError, match="'a b' is no name of a bucket"):
+    with pytest.raises(ConfigError, match="'a b' is not a valid bucket name"):
         check_bucket("s3://a b/run")
 
 

@@ -217,7 +217,7 @@ def test_buckets_that_cloud_files_knows(cloud: Cloud, tmp_path: Path, monkeypatc
 
 @pytest.mark.parametrize("url", ["x", "s3://", "file://relative", "https://x/y"])
 def test_what_is_no_storage_is_refused(url: str) -> None:
-    with pytest.raises(StorageError, match="is no storage"):
+    with pytest.raises(StorageError, match="is not a storage"):
         open_store(url)
 
 

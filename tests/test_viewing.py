@@ -403,7 +403,7 @@ def test_source_in_place_is_a_layer(plan: Plan, tmp_path: Path, monkeypatch: pyt
 
 
 def test_port_in_use(plan: Plan, server: LayerServer, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(ConfigError, match="in use; take another with --port"):
+    with pytest.raises(ConfigError, match="in use; choose another with --port"):
         make_server("127.0.0.1", server.server_address[1], mounts(plan))
     with pytest.raises(SystemExit) as end:
         main(["view", "--port", str(server.server_address[1])])

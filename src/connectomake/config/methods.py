@@ -98,7 +98,7 @@ def _check_watershed(section: Section) -> None:
         raise ConfigError(f"segmentation.t_low {t_low} is not below segmentation.t_high {t_high}; change one of them")
     if connectivity != 6:
         raise ConfigError(
-            f"segmentation.connectivity {connectivity} has no meaning with method watershed, which joins over faces; "
+            f"segmentation.connectivity {connectivity} does not apply to method watershed, which joins over faces; "
             "leave it out, or set it to 6"
         )
 

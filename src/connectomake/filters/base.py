@@ -70,7 +70,7 @@ class Filter(ABC):
         Raises
         ------
         ConfigError
-            If the filter has no meaning for it.
+            If the filter does not apply to it.
         """
         return stored
 

@@ -19,7 +19,7 @@ def filtered(source: Source, filters: Sequence[Filter]) -> Source:
     Raises
     ------
     ConfigError
-        If a filter has no meaning for the dtype, or names a place that the source does not have.
+        If a filter does not apply to the dtype, or names a place that the source does not have.
     """
     found = replace(source, _reader=_finite(source), mapping=None, unfiltered=source) if filters else source
     for index, step in enumerate(filters):
