@@ -409,6 +409,7 @@ def place_precomputed(image: np.ndarray) -> None:
 REGION = {"start": [3, 5, 7], "stop": [19, 23, 38]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("region", [{}, REGION], ids=["whole", "region"])
 def test_sources_in_place_and_ingested_ones_give_the_same_bits(inputs: Any, region: Any) -> None:
     """The filters see the whole source: a region gives what it holds of the whole; the network sees the filtered image."""
@@ -429,6 +430,7 @@ def test_sources_in_place_and_ingested_ones_give_the_same_bits(inputs: Any, regi
     np.testing.assert_array_equal(found["in place"], found["reference"])
 
 
+@pytest.mark.slow
 def test_a_probability_in_place_is_filtered(inputs: Any) -> None:
     place_precomputed(inputs)
     filters = [{"gaussian": {"sigma": 1}}]
