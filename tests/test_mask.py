@@ -14,7 +14,7 @@ from skimage.measure import label
 from connectomake.cli import main
 from connectomake.errors import ConfigError, SourceError
 from connectomake.geometry import BlockGrid, Box
-from connectomake.layers import read_box
+from connectomake.layers import read_box, read_record
 from connectomake.pipeline.registry import Stages
 from connectomake.planning.mask import _looked_at
 from connectomake.planning.plan import Plan
@@ -23,7 +23,7 @@ from connectomake.queueing.bounds import plan_paths
 from connectomake.sources import Source
 from connectomake.sources.mask import Mask, masked
 from tests.flow import Flow
-from tests.rule_jobs import do_all
+from tests.rule_jobs import do, do_all
 from tests.test_sources import make_precomputed
 from tests.tiny_run import CONFIG, write_inputs
 
@@ -202,6 +202,10 @@ def test_blocks_outside_need_no_image_and_no_network(inputs, capsys):
     asked = {b for block in plan.grid.ids for b, _ in components.inputs(block)["probability"]}
     assert asked == set(plan.grid.ids) - set(outside)
     assert Plan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
+    do(plan, affinity, outside[0])
+    path = affinity.outputs(outside[0])["shard"]
+    assert read_record(path)["read"] == {"source": []}, "verify --source knows that nothing was read"
+    assert not read_box({outside[0]: path}, affinity.layer, plan.grid.box(outside[0])).any()
 
 
 @pytest.mark.slow

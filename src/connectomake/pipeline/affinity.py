@@ -108,8 +108,7 @@ class AffinityRule(BlockRule):
         from connectomake.layers import ShardWriter
 
         spec = self.layer
-        noted: dict[str, Any] = {"read": {"source": []}} if self.plan.source.in_place else {}
-        with ShardWriter(job.output("shard"), spec, item, job.record(**noted)) as writer:
+        with ShardWriter(job.output("shard"), spec, item, job.record(read={"source": []})) as writer:
             for slab in spec.slabs(item):
                 writer.write(slab, np.zeros((spec.channels, *slab.shape), spec.dtype))
         print("this block lies outside the mask; the network is not asked")
