@@ -25,6 +25,8 @@ TAIL = """
 - `segmentation.channel`, or for a watershed every one of `affinity_channels`, is less than `inference.channels` (without a
   network, than the source's channels).
 - `segmentation.t_low` is below `t_high`.
+- `segmentation.method: labels` goes without `inference`, `source.range`, `activation` and `filters`, with `relabel: none` also
+  without `min_size` and a `connectivity` other than 6.
 - `agglomeration` and `segmentation.min_supervoxel` need the method watershed; `agglomeration.large.threshold` is not below
   `agglomeration.threshold`. `agglomeration.thresholds` ascend and do not name `agglomeration.threshold` again.
 - `merge.fan_out` is a power of two.
@@ -42,6 +44,7 @@ TAIL = """
 | `mask`, another or none | affinity, or without a network components, and all after it |
 | `inference`, the model file, its weights | affinity and all after it |
 | `segmentation.method`, `channel`, `threshold`, `connectivity` | components and all after them |
+| `segmentation.relabel`, with method labels | components and all after them; where ids stay, there is no merge |
 | `segmentation.affinity_channels`, `t_low`, `t_high`, `t_boundary`, with method watershed | components and all after them |
 | `segmentation.min_size`, `merge.fan_out` | merge and all after it |
 | `merge.memory_mb` | nothing, as long as a node keeps its number of children; else merge and all after it |

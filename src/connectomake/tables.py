@@ -116,6 +116,19 @@ class EdgeFaces(Faces):
     kept_x1: np.ndarray
 
 
+@dataclass(frozen=True, slots=True)
+class LabelFaces(Faces):
+    """Face planes of numbered labels, and the label that each number stands for: (n + 1,) uint64, of 0 for number 0."""
+
+    ids: np.ndarray
+
+    @classmethod
+    def with_ids(cls, labels: np.ndarray, ids: np.ndarray) -> "LabelFaces":
+        """Copy the face planes of an array (z, y, x) of numbers."""
+        planes = Faces.of(labels)
+        return cls(planes.z0, planes.z1, planes.y0, planes.y1, planes.x0, planes.x1, ids)
+
+
 def touching(start: np.ndarray, stop: np.ndarray, box: Box, roi: Box) -> np.ndarray:
     """Tell which boxes (n, 3) inside `box` reach a face of it that is not a face of `roi`: (n,) bool."""
     reached = np.zeros(len(start), bool)

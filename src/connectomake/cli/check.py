@@ -61,7 +61,7 @@ def check(
         _check_outdir(plan)
         _check_space(plan)
     if plan.inference is None:
-        _done(common.NO_NETWORK)
+        _done(common.LABELS if plan.method.labels else common.NO_NETWORK)
         _check_order(plan, source)
     else:
         _check_network(plan, source, fast)

@@ -23,6 +23,7 @@ def describe_values(plan: "Plan", source: "Source") -> list[tuple[bool, str]]:
     SourceError, RunError
         If a run would stop at such a value: a probability beyond 0 to 1, an image that is not finite.
     """
+    from connectomake.components import check_labels
     from connectomake.inference.context import check_finite
     from connectomake.sources.probability import check_probability
     from connectomake.sources.samples import describe_image, odd_probabilities, take_samples
@@ -35,6 +36,10 @@ def describe_values(plan: "Plan", source: "Source") -> list[tuple[bool, str]]:
         said = describe_image(samples, source.dtype)
         return [*findings, said] if said else findings
     channels = plan.segmented_channels
+    if plan.method.labels:
+        for box, values in zip(samples.boxes, samples.values, strict=True):
+            check_labels(values[channels[0]], box)
+        return findings
     for box, values in zip(samples.boxes, samples.values, strict=True):
         check_probability(values, box, channels, plan.source.path)
     key = plan.method.lowest

@@ -24,6 +24,7 @@ ConfigPath: TypeAlias = Annotated[
 DEFAULT_CONFIG = "config.yaml"
 WIDTH_OF_FILES = 140
 NO_NETWORK = "no network (inference is null): the source is taken as the probability"
+LABELS = "no network: the source holds the labels"
 
 
 def read_plan(config: str) -> "Plan":

@@ -32,7 +32,9 @@ def plan(
 
 def _rows(plan: "Plan") -> list[tuple[str, str]]:
     rows = [("source", _source(plan)), ("region", _region(plan)), ("blocks", _blocks(plan)), ("chunks", _chunks(plan))]
-    rows += [("network", common.NO_NETWORK)] if plan.inference is None else _network(plan)
+    rows += (
+        [("network", common.LABELS if plan.method.labels else common.NO_NETWORK)] if plan.inference is None else _network(plan)
+    )
     rows += _segmentation(plan)
     if plan.truth is not None:
         box = plan.evaluation_box
@@ -43,7 +45,7 @@ def _rows(plan: "Plan") -> list[tuple[str, str]]:
 def _source(plan: "Plan") -> str:
     s = plan.source
     dataset = f" [{s.dataset}]" if s.dataset else ""
-    use = "read in place" if s.in_place else "ingested into the layer image"
+    use = "read in place" if not plan.ingests else "ingested into the layer image"
     channels = counted(s.channels, "channel")
     return f"{s.path}{dataset}, {s.kind}, {s.dtype}, {channels}, voxels of {shape_text(s.voxel_size)} nm; {use}"
 
@@ -119,7 +121,9 @@ def _segmentation(plan: "Plan") -> list[tuple[str, str]]:
     text += _joining(plan.config["agglomeration"], section["min_supervoxel"])
     levels = plan.octree.counts()
     tree = f"fan-out {_fan_out(plan)}, {counted(len(levels), 'level')}: "
-    rows = [("segmentation", text), ("octree", tree + ", ".join(counted(n, "node") for n in levels))]
+    rows = [("segmentation", text)]
+    if not plan.keeps_ids:
+        rows.append(("octree", tree + ", ".join(counted(n, "node") for n in levels)))
     if plan.meshes_enabled:
         groups, *above = plan.mesh_tree.counts()
         cells = shape_text(plan.config["meshes"]["cell"])

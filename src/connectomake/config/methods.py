@@ -16,6 +16,10 @@ def _nothing(section: Section) -> None:
     """Check nothing beyond the schema."""
 
 
+def _never(_: Section) -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Method:
     """A method of segmentation.
@@ -27,7 +31,8 @@ class Method:
     keys
         Keys of ``segmentation`` that the labels within a block depend on.
     reads
-        What a voxel holds - the probability that it is foreground, or affinities to its lower neighbours in z, y and x.
+        What a voxel holds - the probability that it is foreground, affinities to its lower neighbours in z, y and x, or the
+        label of its object, which is read from the source, without a network.
     channels
         The key that names the channels that are read: a number, or a list of them.
     lowest, highest
@@ -37,6 +42,8 @@ class Method:
         Whether a value equal to the bound counts as above it.
     graph
         Whether a block leaves a region graph of its labels, by which they may be joined further.
+    keeps_ids
+        Whether the ids of the objects are those of the source, with these values of ``segmentation``.
     check
         Raises a ConfigError if values of ``segmentation`` contradict each other.
     text
@@ -45,12 +52,13 @@ class Method:
 
     name: str
     keys: tuple[str, ...]
-    reads: Literal["probability", "affinities"] = "probability"
+    reads: Literal["probability", "affinities", "labels"] = "probability"
     channels: str = "channel"
     lowest: str | None = None
     highest: str | None = None
     reached: bool = False
     graph: bool = False
+    keeps_ids: Callable[[Section], bool] = _never
     check: Callable[[Section], None] = _nothing
     text: Callable[[Section], str] | None = None
 
@@ -58,6 +66,11 @@ class Method:
     def affinities(self) -> bool:
         """Whether affinities are read."""
         return self.reads == "affinities"
+
+    @property
+    def labels(self) -> bool:
+        """Whether labels are read."""
+        return self.reads == "labels"
 
     def channels_of(self, section: Section) -> list[int]:
         """Return the channels that are read."""
@@ -103,6 +116,31 @@ def _check_watershed(section: Section) -> None:
         )
 
 
+def _keeps_labels(section: Section) -> bool:
+    return bool(section["relabel"] == "none")
+
+
+def _check_labels(section: Section) -> None:
+    if not _keeps_labels(section):
+        return
+    if section["connectivity"] != 6:
+        raise ConfigError(
+            f"segmentation.connectivity {section['connectivity']} has no meaning with segmentation.relabel: none, which joins "
+            "nothing; leave it out, or set relabel to components"
+        )
+    if section["min_size"]:
+        raise ConfigError(
+            f"segmentation.min_size {section['min_size']} would take labels away, but segmentation.relabel: none keeps all; "
+            "set relabel to components, or leave min_size out and choose by meshes.select.min_voxels and skeletons.min_voxels"
+        )
+
+
+def _labels_text(section: Section) -> str:
+    if _keeps_labels(section):
+        return "of the source, ids kept"
+    return f"of the source, connected components of each, connectivity {section['connectivity']}"
+
+
 def _threshold_text(section: Section) -> str:
     return f"{section['threshold']}, connectivity {section['connectivity']}"
 
@@ -121,6 +159,10 @@ METHODS = {
         Method(
             "watershed", ("affinity_channels", "t_low", "t_high"), "affinities", "affinity_channels", lowest="t_low",
             highest="t_high", reached=True, graph=True, check=_check_watershed, text=_watershed_text,
+        ),
+        Method(
+            "labels", ("channel", "relabel", "connectivity"), "labels", keeps_ids=_keeps_labels, check=_check_labels,
+            text=_labels_text,
         ),
     )
 }  # fmt: skip

@@ -29,6 +29,7 @@ from connectomake.objects.table import (
     object_columns,
     put_lengths,
     sizes,
+    sum_of,
 )
 from connectomake.tables import ComponentTable, MeasureTable
 
@@ -44,7 +45,7 @@ class ObjectFiles:
     Parameters
     ----------
     merges
-        Up files of all nodes of all levels, in any order.
+        Up files of all nodes of all levels, in any order; None where nothing is merged: objects are what `interiors` sum to.
     interiors
         Files beside the shards of the segmentation; None where objects keep the voxels of their boundary.
     measures
@@ -55,7 +56,7 @@ class ObjectFiles:
         Ids of the only objects that should get a skeleton.
     """
 
-    merges: Sequence[PathLike]
+    merges: Sequence[PathLike] | None
     interiors: Sequence[PathLike] | None = None
     measures: Sequence[PathLike] | None = None
     lengths: Sequence[PathLike] | None = None
@@ -130,7 +131,7 @@ class ObjectStream:
             sample.add(ids)
         cuts = sample.cuts(rows)
         closed = ComponentTable.empty().arrays("closed")
-        self._merges = _spilled(Spill(path, cuts, closed), files.merges, "closed/key", _CLOSED)
+        self._merges = _spilled(Spill(path, cuts, closed), files.merges or (), "closed/key", _CLOSED)
         left: dict[str, np.ndarray] = {"interior/id": np.zeros(0, np.uint64), **ComponentTable.empty().arrays("interior")}
         self._interiors = _spilled(Spill(path, cuts, left), files.interiors or (), "interior/id", INTERIOR)
         measured = MeasureTable.empty().arrays("measures")
@@ -153,7 +154,9 @@ class ObjectStream:
 
     def _joined(self, number: int) -> Objects:
         table, first = in_order(ComponentTable.from_arrays(self._merges.take(number), "closed")), None
-        if self._files.interiors is not None:
+        if self._files.merges is None:
+            table, first = sum_of(self._interiors.pieces(number))
+        elif self._files.interiors is not None:
             table, first = interiors_of(self._interiors.pieces(number), table)
         measures = None if self._files.measures is None else measures_of(self._measures.pieces(number), table)
         return Objects(table, measures, self._lengths_of(number, table), first)

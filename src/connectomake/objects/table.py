@@ -73,6 +73,15 @@ def collect_interiors(files: Iterable[str | os.PathLike[str]], table: ComponentT
 
 def interiors_of(parts: Iterable[Mapping[str, np.ndarray]], table: ComponentTable) -> tuple[ComponentTable, np.ndarray]:
     """Sum what is left in all parts, given as columns; see `collect_interiors`."""
+    found, first = sum_of(parts)
+    unknown = np.setdiff1d(found.key, table.key)
+    if len(unknown):
+        raise RunError(f"object {unknown[0]} is in the segmentation, but in no merge file; run `connectomake verify --deep`")
+    return found, first
+
+
+def sum_of(parts: Iterable[Mapping[str, np.ndarray]]) -> tuple[ComponentTable, np.ndarray]:
+    """Sum tables of blocks, given as columns, to one of objects, ascending, and 1 + raster index of their first voxels."""
     ids, found, held = np.zeros(0, np.uint64), ComponentTable.empty(), []
     for arrays in parts:
         held.append((arrays["interior/id"], ComponentTable.from_arrays(arrays, "interior")))
@@ -80,9 +89,6 @@ def interiors_of(parts: Iterable[Mapping[str, np.ndarray]], table: ComponentTabl
             ids, found = _summed([(ids, found), *held])
             held = []
     ids, found = _summed([(ids, found), *held])
-    unknown = np.setdiff1d(ids, table.key)
-    if len(unknown):
-        raise RunError(f"object {unknown[0]} is in the segmentation, but in no merge file; run `connectomake verify --deep`")
     return replace(found, key=ids), found.key
 
 

@@ -1,5 +1,6 @@
 """Which components of neighbouring blocks touch: every face, edge and corner of the grid is compared once."""
 
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -22,7 +23,10 @@ class BlockSource(Protocol):
         """Return the column `key` of the table of a block."""
 
     def plane(self, block: int, name: str) -> np.ndarray:
-        """Return a face plane (rows, columns) of a block: ``z0`` … ``x1`` uint32, of a watershed ``kept_z0`` … uint8."""
+        """Return a face plane (rows, columns) of a block: ``z0`` … ``x1`` uint32, of a watershed ``kept_z0`` … uint8.
+
+        Of given labels, ``ids`` (n + 1,) uint64 are those of the block's numbers.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +79,11 @@ class Adjacency:
     def pairs(self, blocks: BlockSource, near: int, far: int, offset: Vec) -> np.ndarray:
         """Compare the voxels of two blocks on both sides of their common face, edge or corner."""
         a, b = _sides(blocks, near, far, offset)
-        if a.shape != b.shape:
-            raise RunError(
-                f"the faces of blocks {near} and {far} have shapes {a.shape} and {b.shape}; delete their files and rerun"
-            )
-        spent = sum(map(abs, offset))
-        return touching_labels(a, b, {6: 1, 18: 2, 26: 3}[self.connectivity] - spent)
+        return touching_labels(a, b, self._budget(offset))
+
+    def _budget(self, offset: Vec) -> int:
+        """Return how many of row and column may differ by one between voxels of blocks so far apart."""
+        return {6: 1, 18: 2, 26: 3}[self.connectivity] - sum(map(abs, offset))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,16 @@ class KeptEdges:
         return np.stack([packed >> np.uint64(32), packed & np.uint64(0xFFFFFFFF)], axis=-1).astype(np.uint32)
 
 
+@dataclass(frozen=True, slots=True)
+class EqualLabels(Adjacency):
+    """The rule of given labels: neighbouring voxels belong together if they have the same label."""
+
+    def pairs(self, blocks: BlockSource, near: int, far: int, offset: Vec) -> np.ndarray:
+        """Compare the voxels of two blocks on both sides of their common face, edge or corner."""
+        a, b = _sides(blocks, near, far, offset)
+        return touching_equals(a, b, blocks.plane(near, "ids")[a], blocks.plane(far, "ids")[b], self._budget(offset))
+
+
 def lower_neighbours(octree: Octree, node: int, offsets: Iterable[Vec]) -> list[int]:
     """List the blocks outside a level-1 node that its blocks are compared with: the files it reads besides its own."""
     steps = list(offsets)
@@ -124,7 +137,12 @@ def _sides(blocks: BlockSource, near: int, far: int, offset: Vec) -> tuple[np.nd
     axis = next(i for i, step in enumerate(offset) if step)
     a, b = blocks.plane(near, f"{'zyx'[axis]}0"), blocks.plane(far, f"{'zyx'[axis]}1")
     steps = [step for i, step in enumerate(offset) if i != axis]
-    return _line(a, steps), _line(b, [-step for step in steps])
+    a, b = _line(a, steps), _line(b, [-step for step in steps])
+    if a.shape != b.shape:
+        raise RunError(
+            f"the faces of blocks {near} and {far} have shapes {a.shape} and {b.shape}; delete their files and rerun"
+        )
+    return a, b
 
 
 def _line(plane: np.ndarray, steps: list[int]) -> np.ndarray:
@@ -149,6 +167,38 @@ def touching_labels(a: np.ndarray, b: np.ndarray, budget: int) -> np.ndarray:
     """
     packed = np.unique(_contacts(a, b, budget))
     return np.stack([packed >> np.uint64(32), packed & np.uint64(0xFFFFFFFF)], axis=-1).astype(np.uint32)
+
+
+def touching_equals(a: np.ndarray, b: np.ndarray, ids_a: np.ndarray, ids_b: np.ndarray, budget: int) -> np.ndarray:
+    """List the numbers of two planes laid on each other that touch where both stand for the same label.
+
+    Unlike foreground, the voxel straight across may be of another label, so every neighbour is looked at.
+
+    Parameters
+    ----------
+    a, b, budget
+        As `touching_labels`.
+    ids_a, ids_b
+        (rows, columns) uint64: the labels that they stand for.
+
+    Returns
+    -------
+    (m, 2) uint32, sorted, each pair once
+    """
+    found = [np.zeros(0, np.uint64)]
+    for di, dj in itertools.product((-1, 0, 1), repeat=2):
+        if abs(di) + abs(dj) > budget:
+            continue
+        here, there = (_overlap(di), _overlap(dj)), (_overlap(-di), _overlap(-dj))
+        same = (ids_a[here] == ids_b[there]) & (a[here] != 0)
+        found.append(np.unique(a[here][same].astype(np.uint64) << np.uint64(32) | b[there][same]))
+    packed = np.unique(np.concatenate(found))
+    return np.stack([packed >> np.uint64(32), packed & np.uint64(0xFFFFFFFF)], axis=-1).astype(np.uint32)
+
+
+def _overlap(step: int) -> slice:
+    """Return which rows have a neighbour so many rows on."""
+    return slice(max(-step, 0), None if step <= 0 else -step)
 
 
 @lazy_njit

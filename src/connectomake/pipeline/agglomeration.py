@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from connectomake.pipeline import checks
 from connectomake.pipeline.base import Inputs, Stage, block_voxels, each
+from connectomake.pipeline.components import Components
 from connectomake.pipeline.kinds import DownRule, NodeRule, UpRule, WholeRule
 from connectomake.pipeline.merge import Merge, MergeRule, lower_blocks
 from connectomake.planning.fan_out import TABLE_BYTES, agglomeration_bytes
@@ -164,17 +165,23 @@ def lookup_nodes(plan: "Plan", node: int) -> list[int]:
 
 def ids_stage(plan: "Plan", suffix: str = "") -> Stage:
     """Return the stage that gives the final ids, at the threshold of a suffix."""
+    if plan.keeps_ids:
+        return Components(plan)
     return Agglomeration(plan, suffix) if plan.agglomerates else Merge(plan)
 
 
-def ids_path(plan: "Plan", level: int, node: int, suffix: str = "") -> str:
-    """Return the look-up tables of final ids of an octree node: of segments, or where there are none, of components."""
-    paths = Merge(plan).paths
-    return paths.assign(level, node, suffix) if plan.agglomerates else paths.lookup(level, node)
+def ids_path(plan: "Plan", block: int, suffix: str = "") -> str:
+    """Return the file with a block's look-up table of final ids: of its node, or its own where the ids of the source stay."""
+    paths, node = Merge(plan).paths, plan.octree.parent(0, block)
+    if plan.keeps_ids:
+        return paths.tables("components", block)
+    return paths.assign(1, node, suffix) if plan.agglomerates else paths.lookup(1, node)
 
 
 def closed(plan: "Plan", suffix: str = "") -> Iterator[tuple[Any, str]]:
-    """Yield the files of all octree nodes that hold the whole objects which ended there."""
+    """Yield the files of all octree nodes that hold the whole objects which ended there; none where nothing is merged."""
+    if plan.keeps_ids:
+        return iter(())
     stage = ids_stage(plan, suffix)
     rule: NodeRule = AgglomerateRule(stage) if plan.agglomerates else MergeRule(stage)
     return ((item, rule.outputs(item)["up"]) for item in rule.items())

@@ -81,7 +81,7 @@ class Components(Stage):
     def upstream(self) -> list[Stage]:
         if self.plan.inference is not None:
             return [Affinity(self.plan)]
-        return [] if self.plan.source.in_place else [Image(self.plan)]
+        return [Image(self.plan)] if self.plan.ingests else []
 
     def reads(self) -> dict[str, Any]:
         version = labelling_of(self.plan).version

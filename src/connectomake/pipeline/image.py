@@ -66,7 +66,7 @@ class Image(Stage):
 
     @property
     def enabled(self) -> bool:
-        return not self.plan.source.in_place
+        return self.plan.ingests
 
     def upstream(self) -> list[Stage]:
         return []

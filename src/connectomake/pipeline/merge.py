@@ -68,9 +68,13 @@ class LookupRule(DownRule):
 
 
 class Merge(Stage):
-    """Whole components and their ids."""
+    """Whole components and their ids; there is none where the ids of the source stay."""
 
     base, version, rules = "merge", 1, (MergeRule, LookupRule)
+
+    @property
+    def enabled(self) -> bool:
+        return not self.plan.keeps_ids
 
     def upstream(self) -> list[Stage]:
         return [Components(self.plan)]

@@ -7,6 +7,7 @@ from connectomake.pipeline import checks
 from connectomake.pipeline.agglomeration import RangedRule, closed, ids_stage
 from connectomake.pipeline.base import Inputs, Stage, each
 from connectomake.pipeline.measures import Measures
+from connectomake.pipeline.segmentation import Segmentation
 from connectomake.pipeline.skeletons import WholeSkeletons
 from connectomake.planning.skeletons import Skeletons
 
@@ -27,10 +28,11 @@ class ObjectsRule(RangedRule):
     beside = ("properties",)
 
     def inputs(self, item: None) -> Inputs:
-        """Return what ended in each octree node; interiors, measures and lengths, if there are any."""
+        """Return what ended in each octree node; sums of blocks, measures and lengths, if there are any."""
         plan, skeletons = self.plan, Skeletons(self.plan)
         measures = each(plan.measure_tree.nodes(0), self.paths.measures) if plan.measured else ()
-        interiors = each(plan.grid.ids, lambda block: self.paths.tables("segmentation", block)) if plan.t_boundary else ()
+        summed = plan.t_boundary or plan.keeps_ids
+        interiors = each(plan.grid.ids, lambda block: self.paths.tables("segmentation", block)) if summed else ()
         lengths = each(skeletons.numbers, skeletons.lengths) if skeletons.enabled else ()
         return {"merges": closed(plan), "interiors": interiors, "measures": measures, "lengths": lengths}
 
@@ -47,8 +49,8 @@ class ObjectsRule(RangedRule):
         plan, skeletons = self.plan, Skeletons(self.plan)
         found = {name: list(job.files(name).values()) for name in ("merges", "interiors", "measures", "lengths")}
         files = ObjectFiles(
-            found["merges"],
-            found["interiors"] if plan.t_boundary else None,
+            None if plan.keeps_ids else found["merges"],
+            found["interiors"] if plan.t_boundary or plan.keeps_ids else None,
             found["measures"] if plan.measured else None,
             found["lengths"] if skeletons.enabled else None,
             skeletons.config["ids"] if skeletons.enabled else None,
@@ -70,7 +72,8 @@ class Objects(Stage):
     def upstream(self) -> list[Stage]:
         measures = [Measures(self.plan)] if self.plan.measured else []
         lengths = [WholeSkeletons(self.plan)] if Skeletons(self.plan).enabled else []
-        return [ids_stage(self.plan), *measures, *lengths]
+        ids = Segmentation(self.plan) if self.plan.keeps_ids else ids_stage(self.plan)
+        return [ids, *measures, *lengths]
 
     def reads(self) -> dict[str, Any]:
         return {"objects": self.plan.config["objects"], "voxel_size": self.plan.source.voxel_size}

@@ -35,7 +35,7 @@ class SegmentationRule(BlockRule):
 
     def inputs(self, item: int) -> Inputs:
         """Return the block's labels, its node's look-up tables, and what is left of labels where boundaries are left out."""
-        lookup = ids_path(self.plan, 1, self.plan.octree.parent(0, item), self.stage.variant)
+        lookup = ids_path(self.plan, item, self.stage.variant)
         interior = {"interior": one(self.paths.tables("components", item))} if self.plan.t_boundary else {}
         return {"components": one(self.paths.shard("components", item)), "lookup": one(lookup), **interior}
 
@@ -60,7 +60,8 @@ class SegmentationRule(BlockRule):
         ids = read_ids(job.file("lookup"), plan.grid.name(item))
         with ShardWriter(job.output("shard"), self.layer, item, record) as writer:
             halo = remap_chunks(labels, writer, self.layer, item, ids)
-        interior = interior_of_objects(job.file("interior"), ids) if plan.t_boundary else {}
+        sums = job.file("lookup") if plan.keeps_ids else job.file_or_none("interior")
+        interior = {} if sums is None else interior_of_objects(sums, ids)
         write_tables(job.output("halo"), {**halo, **interior}, record)
 
 

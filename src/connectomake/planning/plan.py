@@ -126,6 +126,16 @@ class Plan:
         return method_of(self.config["segmentation"])
 
     @property
+    def keeps_ids(self) -> bool:
+        """Whether the ids of the objects are those of the source: nothing is merged."""
+        return self.method.keeps_ids(self.config["segmentation"])
+
+    @property
+    def ingests(self) -> bool:
+        """Whether the source becomes the layer `image` first; labels become components at once."""
+        return not (self.source.in_place or self.method.labels)
+
+    @property
     def segmented_channels(self) -> list[int]:
         """The channels of the probability that the segmentation reads."""
         return self.method.channels_of(self.config["segmentation"])
@@ -216,7 +226,7 @@ class Plan:
         ]
         if self.inference is not None:
             specs.append(self._layer("affinity", dtype, channels, "image", "raw"))
-        if not self.source.in_place:
+        if self.ingests:
             specs.append(self._layer("image", self.source.dtype, self.source.channels, "image", "raw", self.image_box))
         if self.truth is not None and not self.truth.in_place:
             specs.append(
@@ -239,10 +249,10 @@ class Plan:
 
     @property
     def probability(self) -> str | None:
-        """Name of the layer that is segmented; None if it is the source itself, in place."""
+        """Name of the layer that is segmented; None if it is the source itself, in place, or labels."""
         if self.inference is not None:
             return "affinity"
-        return None if self.source.in_place else "image"
+        return "image" if self.ingests else None
 
     @property
     def meshes_enabled(self) -> bool:

@@ -9,10 +9,11 @@ from typing import Any
 
 from connectomake.atomic import canonical_json, write_json
 from connectomake.bounded_text import read_json
-from connectomake.config import check_channels, check_config, check_plain, normalise
+from connectomake.config import check_config, check_plain, normalise
 from connectomake.errors import ConfigError, ModelError, SourceError
 from connectomake.planning.content import Rule, Settled, files_text, settle
 from connectomake.planning.filter_files import sealed
+from connectomake.planning.fit import check_dtype, check_region
 from connectomake.planning.mask import mask_info, with_blocks
 from connectomake.planning.modules import file_hash, neighbours
 from connectomake.planning.places import check_sources_stay
@@ -22,10 +23,7 @@ from connectomake.planning.truth import check_truth, truth_info
 from connectomake.sources import Source, SourceOptions, open_source, resolve_local
 from connectomake.sources.identity import as_identity
 
-MOST_VOXELS = 1 << 62
 PLAN_FOLDER = ".connectomake"
-IMAGE_DTYPES = ("uint8", "uint16", "uint32", "int8", "int16", "float32")
-PROBABILITY_DTYPES = ("uint8", "float32")
 
 
 def resolve(config: dict[str, Any], rule: Rule | None = None) -> Plan:
@@ -74,10 +72,10 @@ def sampled_plan(config: dict[str, Any]) -> Plan:
     image = _open(filled["source"])
     source = _source_info(filled["source"], image)
     plan = Plan(filled, source, model, weights, truth_info(filled["evaluation"], image), modules)
-    _check_region(plan)
+    check_region(plan)
     plan = _masked(plan, image)
     check_truth(plan)
-    _check_dtype(plan)
+    check_dtype(plan)
     check_sources_stay(plan)
     return plan
 
@@ -261,37 +259,3 @@ def _file_hash(path: str | None, key: str) -> str | None:
         return file_hash(Path(path))
     except OSError as error:
         raise ModelError(f"{key} {path!r} cannot be read ({error.strerror}); name an existing file") from error
-
-
-def _check_region(plan: Plan) -> None:
-    bounds = plan.source.bounds
-    if bounds.empty:
-        raise ConfigError(f"source {plan.source.path!r} holds no voxel: its bounds are {bounds}")
-    for key in ("start", "stop"):
-        point = plan.config["source"][key]
-        if point is not None and not all(a <= p <= b for a, p, b in zip(bounds.start, point, bounds.stop, strict=True)):
-            raise ConfigError(f"source.{key} {point} is outside the source, which holds {bounds}; null takes all of it")
-    if bounds.volume >= MOST_VOXELS:
-        raise ConfigError(
-            f"source {plan.source.path!r} claims to hold {bounds.volume:.2e} voxels, {bounds}, more than ids can count; "
-            "correct its metadata"
-        )
-    if plan.roi.empty:
-        raise ConfigError(f"the region of interest {plan.roi} holds no voxel; change source.start or source.stop")
-
-
-def _check_dtype(plan: Plan) -> None:
-    source = plan.source
-    if plan.inference is not None and source.dtype not in IMAGE_DTYPES:
-        raise ConfigError(
-            f"source.path {source.path!r} has dtype {source.dtype}, which is not an image type; convert it to one of "
-            f"{', '.join(IMAGE_DTYPES)}"
-        )
-    if plan.inference is None:
-        if source.dtype not in PROBABILITY_DTYPES:
-            raise ConfigError(
-                f"inference is null, so the source is taken as the probability, but its dtype is {source.dtype}; it must be "
-                f"{' or '.join(PROBABILITY_DTYPES)}; name the values of 0 and 1 (source.range: [low, high]), or give a network "
-                "in `inference`"
-            )
-        check_channels(plan.config["segmentation"], source.channels, "the source has {} channel(s), the last is {}")

@@ -35,7 +35,9 @@ def relocated(plan: Plan, name: str, place: str) -> Plan:
 
 
 def image_reader(plan: Plan) -> Reader | None:
-    """Return what reads the image: its layer, or the source; None if neither can be read."""
+    """Return what reads the image: its layer, or the source; None if neither can be read, or the source holds labels."""
+    if plan.method.labels:
+        return None
     if "image" in plan.layers:
         with contextlib.suppress(LayerError):
             place, spec = Path(plan.outdir, "image"), plan.layers["image"]

@@ -45,6 +45,8 @@ def affinity_span(plan: Plan) -> Span:
 
 def contrast_warnings(plan: Plan) -> list[str]:
     """Say which probability that is shown goes beyond 0 to 1."""
+    if plan.method.labels:
+        return []
     layers = ["affinity"] if plan.inference is not None else ["image"]
     found = []
     for layer in layers:

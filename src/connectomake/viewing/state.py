@@ -99,7 +99,9 @@ def _url(base: str, layer: str) -> str:
 
 
 def _image(plan: Plan, base: str) -> dict[str, Any] | None:
-    """The image, or what the source holds: the probability if there is no network."""
+    """The image, or what the source holds: the probability if there is no network; none of labels."""
+    if plan.method.labels:
+        return None
     if plan.source.in_place:
         path = plan.source.path
         url = f"precomputed://{split_kind(path)[1]}" if is_url(path) else f"precomputed://{base}/{SOURCE}"
