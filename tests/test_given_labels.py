@@ -180,6 +180,16 @@ def test_a_region_of_the_source(folder):
     np.testing.assert_array_equal(segmentation(plan), values[plan.roi.slices(OFFSET)])
 
 
+def test_a_mask_takes_labels_away(folder):
+    values, inside = volume(), np.zeros(SHAPE, np.uint8)
+    inside[3:17, 2:, 5:35] = 1
+    write(values)
+    write(inside, "mask.h5")
+    mask = {"path": "mask.h5", "dataset": "labels", "voxel_size": [20, 10, 10], "offset": list(OFFSET)}
+    plan = run(mask=mask, evaluation=None, meshes={"enabled": False}, skeletons={"enabled": False})
+    np.testing.assert_array_equal(segmentation(plan), np.where(inside, values, 0))
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "int32", "int64"])
 def test_other_integers(folder, dtype):
     values = volume(ids=np.array([0, 1, 2, np.iinfo(dtype).max], dtype))
@@ -204,7 +214,11 @@ BAD = {
     "logits": (volume(), {"source": CONFIG["source"] | {"activation": "sigmoid"}}, "source.activation is sigmoid"),
     "a channel": (volume(), {"segmentation": {"method": "labels", "channel": 1}}, "segmentation.channel 1 does not exist"),
     "small objects": (volume(), {"segmentation": {"method": "labels", "min_size": 9}}, "keeps all; set relabel to components"),
-    "connectivity": (volume(), {"segmentation": {"method": "labels", "connectivity": 26}}, "has no meaning"),
+    "connectivity": (
+        volume(),
+        {"segmentation": {"method": "labels", "connectivity": 26}},
+        "does not apply with segmentation.relabel: none",
+    ),
     "agglomeration": (volume(), {"agglomeration": {"threshold": 0.5}}, "segmentation.method is labels; set it to watershed"),
     "relabel": (volume(), {"segmentation": {"method": "labels", "relabel": "all"}}, "one of none, components"),
 }

@@ -125,7 +125,7 @@ def _check_labels(section: Section) -> None:
         return
     if section["connectivity"] != 6:
         raise ConfigError(
-            f"segmentation.connectivity {section['connectivity']} has no meaning with segmentation.relabel: none, which joins "
+            f"segmentation.connectivity {section['connectivity']} does not apply with segmentation.relabel: none, which joins "
             "nothing; leave it out, or set relabel to components"
         )
     if section["min_size"]:

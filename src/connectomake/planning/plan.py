@@ -87,12 +87,8 @@ class Plan:
     @functools.cached_property
     def roi(self) -> Box:
         """Region of interest, in the source's voxel coordinates."""
-        start = self.config["source"]["start"]
-        stop = self.config["source"]["stop"]
-        return Box(
-            self.source.bounds.start if start is None else as_vec(start),
-            self.source.bounds.stop if stop is None else as_vec(stop),
-        )
+        section, bounds = self.config["source"], self.source.bounds
+        return Box(as_vec(section["start"] or bounds.start), as_vec(section["stop"] or bounds.stop))
 
     @functools.cached_property
     def block(self) -> Vec:
@@ -207,8 +203,7 @@ class Plan:
         if self.inference is None:
             return box
         z, y, x = self.inference.lattice(self.roi).starts(box)
-        first = (int(z[0]), int(y[0]), int(x[0]))
-        last = (int(z[-1]), int(y[-1]), int(x[-1]))
+        first, last = (int(z[0]), int(y[0]), int(x[0])), (int(z[-1]), int(y[-1]), int(x[-1]))
         patches = Box(first, Box.of_shape(self.inference.output_patch, last).stop)
         return reflected_box(patches.grow(self.inference.margin), self.source.bounds)
 
@@ -217,13 +212,8 @@ class Plan:
         """The layers that this run makes, by name."""
         channels = self.inference.channels if self.inference else 1
         dtype = self.inference.dtype if self.inference else self.source.dtype
-        specs = [
-            self._layer("components", "uint32", 1, "segmentation", "compressed_segmentation"),
-            *(
-                self._layer(f"segmentation{suffix}", "uint64", 1, "segmentation", "compressed_segmentation")
-                for suffix in self.thresholds
-            ),
-        ]
+        labels = {"components": "uint32", **{f"segmentation{suffix}": "uint64" for suffix in self.thresholds}}
+        specs = [self._layer(n, kind, 1, "segmentation", "compressed_segmentation") for n, kind in labels.items()]
         if self.inference is not None:
             specs.append(self._layer("affinity", dtype, channels, "image", "raw"))
         if self.ingests:
@@ -235,8 +225,7 @@ class Plan:
         return {spec.name: spec for spec in specs}
 
     def _layer(self, name: str, dtype: str, channels: int, kind: str, encoding: str, box: Box | None = None) -> LayerSpec:
-        level = int(self.config["compression"])
-        voxel_size = self.source.voxel_size
+        level, voxel_size = int(self.config["compression"]), self.source.voxel_size
         return LayerSpec(name, dtype, channels, box or self.roi, self.block, self.chunk, voxel_size, kind, encoding, level)
 
     @functools.cached_property
@@ -262,10 +251,9 @@ class Plan:
     @property
     def meshes_selected(self) -> bool:
         """Whether only some objects are meshed, so that the object table is needed first."""
-        chosen = self.config["meshes"]["select"]
-        return self.meshes_enabled and (
-            chosen["ids"] is not None or chosen["min_voxels"] > 0 or chosen["max_voxels"] is not None or bool(chosen["query"])
-        )
+        wanted = self.config["meshes"]["select"]
+        named = wanted["ids"] is not None or wanted["max_voxels"] is not None
+        return self.meshes_enabled and (named or wanted["min_voxels"] > 0 or bool(wanted["query"]))
 
     @property
     def measured(self) -> bool:
