@@ -121,7 +121,7 @@ def test_a_server_that_says_nothing(s3: S3Server) -> None:
 
 
 def test_endpoint_that_is_no_address(s3: S3Server) -> None:
-    with pytest.raises(ConfigError, match="the endpoint 'somewhere' is no address"):
+    with pytest.raises(ConfigError, match="the endpoint 'somewhere' is not an address"):
         check_bucket("s3://lab/run", "somewhere")
 
 

@@ -78,7 +78,7 @@ def make(rule: Any, queue: str = "fq://queue") -> Any:
 
 def test_a_run_by_workers_alone(done: Flow, flow: Flow) -> None:
     """One worker is killed half-way through a block; another makes it when the lease has run out."""
-    assert "put into fq://queue" in fill("info")
+    assert "added to fq://queue" in fill("info")
     make("info")
     make("image")
     refused = fill("merge", check=1)
