@@ -15,6 +15,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from connectomake.budget.forecast import dag_cost
 from connectomake.cli import common, estimates, main
 from connectomake.cli.proposals import proposals
 from connectomake.config import check_config, normalise
@@ -145,7 +146,7 @@ def test_the_head_takes_what_was_measured() -> None:
     values = [row["value"] for row in found["rows"]]
     assert len(values) == 4 * len(found["jobs"]), "time and memory, before a run and after it"
     for jobs, took in zip(found["jobs"].values(), zip(*[iter(values)] * 4, strict=True), strict=True):
-        seconds, memory = estimates.dag_cost(sum(jobs.values()))
+        seconds, memory = dag_cost(sum(jobs.values()))
         for cpu, peak_mb in (took[:2], took[2:]):
             assert seconds == pytest.approx(cpu, rel=0.2)
             assert memory / 2**20 == pytest.approx(peak_mb, rel=0.2)

@@ -39,6 +39,7 @@ FLOORS = {
     "what looks at runs and makes them": "jobs preflight queueing verify viewing",
     "what is imported before a fork": "preload",
     "reports": "failures reporting",
+    "forecasts": "budget",
     "commands": "cli",
     "heads": "connectomake_heads",
     "Snakemake": "connectomake_snakemake snakemake_executor_plugin_pods snakemake_executor_plugin_sbatch",

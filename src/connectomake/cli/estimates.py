@@ -6,17 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from connectomake.budget.forecast import Forecast, dag_cost, forecast
+from connectomake.budget.pains import pains
+from connectomake.budget.rates import Rates
+from connectomake.budget.work import job_counts
 from connectomake.cli.proposals import RECOMPUTE_LIMIT, Proposal, proposals
 from connectomake.geometry import Vec, as_vec, volume_of
-from connectomake.pipeline.demands import Demands, seconds_of
-from connectomake.pipeline.kinds import WholeRule
-from connectomake.pipeline.registry import Stages
-from connectomake.pipeline.reports import Reports
+from connectomake.pipeline.demands import Demands
 from connectomake.planning.plan import Plan
-
-DAG_SECONDS, DAG_BYTES = 2.0, 169e6
-DAG_SECONDS_PER_JOB, DAG_BYTES_PER_JOB = 0.45e-3, 9_400
-"""Of the head, to begin and for each job; measured by ``python -m benchmarks dryrun`` with the rule set as it is shipped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,30 +63,13 @@ def _layer_cost(plan: Plan, name: str) -> LayerCost:
     return LayerCost(name, spec.dtype, spec.channels, spec.grid.count, raw, kept)
 
 
-def rule_costs(plan: Plan) -> list[RuleCost]:
-    """Return the rules of a run, their jobs and what a job takes."""
+def rule_costs(plan: Plan, found: Forecast | None = None) -> list[RuleCost]:
+    """Return the rules of a run, their jobs and what a job takes; seconds as a forecast has them, else built-in ones."""
     demands = Demands(plan)
     return [
-        RuleCost(rule, jobs, demands.memory(rule), demands.minutes(rule), _seconds(plan, rule))
-        for rule, jobs in job_counts(plan).items()
+        RuleCost(r.rule, r.jobs, demands.memory(r.rule), demands.minutes(r.rule), r.seconds or None)
+        for r in (found or forecast(plan, Rates())).rules
     ]
-
-
-def job_counts(plan: Plan) -> dict[str, int]:
-    """Return the jobs of each rule of a run, in the order in which rules are run; reports left out."""
-    found: dict[str, int] = {}
-    for rule in Stages(plan).rules():
-        if not isinstance(rule.stage, Reports):
-            found[rule.name] = found.get(rule.name, 0) + rule.count()
-    return found
-
-
-def _seconds(plan: Plan, rule: str) -> float | None:
-    found, boxes = Stages(plan).rule(rule), {"ground_truth": plan.evaluation_box, "contingency": plan.evaluation_box}
-    if isinstance(found, WholeRule):  # of one section, or of tables
-        return None
-    voxels = plan.layers["image"].roi.volume if rule == "image" else boxes.get(rule, plan.roi).volume
-    return seconds_of(found, voxels) or None
 
 
 def passes(plan: Plan) -> Passes | None:
@@ -100,14 +80,10 @@ def passes(plan: Plan) -> Passes | None:
     return Passes(lattice.counts, lattice.total, lattice.forward_passes(plan.block), lattice.recompute_factor(plan.block))
 
 
-def dag_cost(jobs: int) -> tuple[float, float]:
-    """Return the seconds and bytes that Snakemake needs to plan so many jobs."""
-    return DAG_SECONDS + jobs * DAG_SECONDS_PER_JOB, DAG_BYTES + jobs * DAG_BYTES_PER_JOB
-
-
-def warnings(plan: Plan) -> list[str]:
+def warnings(plan: Plan, found: Forecast | None = None) -> list[str]:
     """Return what is legal in a plan but likely not what its author wants, one sentence each."""
-    return [*plan.notes, *_recompute_warnings(plan), *_shape_warnings(plan), *_size_warnings(plan)]
+    own = [*plan.notes, *_recompute_warnings(plan), *_shape_warnings(plan), *_size_warnings(plan)]
+    return own + list(pains(plan, found or forecast(plan, Rates())))
 
 
 def _recompute_warnings(plan: Plan) -> Iterator[str]:

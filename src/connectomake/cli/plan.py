@@ -11,23 +11,49 @@ from connectomake.reporting.texts import bytes_text, counted, seconds_text, shap
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from connectomake.cli.budget import Outlook
     from connectomake.planning.plan import Plan
 
 
 def plan(
     config: ConfigPath = DEFAULT_CONFIG,
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+    max_memory: Annotated[str | None, typer.Option(metavar="SIZE", help="Choose blocks whose jobs fit, such as 8GB.")] = None,
+    gpu_memory: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Of the GPU: the network must fit, such as 16GB.")
+    ] = None,
+    hours: Annotated[float | None, typer.Option(help="Choose blocks, and machines, that are done in so many hours.")] = None,
+    machines: Annotated[int | None, typer.Option(help="Jobs that run at the same time, on machines or cores.")] = None,
+    write: Annotated[bool, typer.Option("--write", help="Write what was chosen into the config.")] = False,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Measure speed and compression here, in about a minute.")
+    ] = False,
+    rate: Annotated[
+        float | None, typer.Option(help="Speed of the network of one job: 10^6 voxels of its input a second.")
+    ] = None,
+    price: Annotated[float | None, typer.Option(help="Of an hour of a machine, in any currency.")] = None,
+    start: Annotated[
+        float | None, typer.Option(help="Seconds that a job takes to start; 0.3 here, 5 to 60 on clusters.")
+    ] = None,
 ) -> None:
-    """Show what a config means: region, blocks, patches, bytes, jobs, memory and time."""
-    made = common.open_plan(config)
+    """Show what a config means: region, blocks, patches, bytes, jobs, memory, time and cost; choose blocks for a budget."""
+    from connectomake.cli.budget import Options, Outlook
+
+    options = Options(max_memory, gpu_memory, hours, machines, write, calibrate, rate, price, start).checked()
+    outlook = Outlook.of(common.open_plan(config), options)
+    if write:
+        outlook.write(config)
     if json:
-        _print_json(made)
+        _print_json(outlook)
         return
     out = common.console()
+    outlook.print_choice(out, config, write)
+    made = outlook.plan
     out.print(common.key_value_table(_rows(made)))
-    _print_layers(out, made)
-    _print_rules(out, made)
-    _print_warnings(out, made)
+    _print_layers(out, outlook)
+    _print_rules(out, outlook)
+    outlook.print_basis(out)
+    _print_warnings(out, outlook)
 
 
 def _rows(plan: "Plan") -> list[tuple[str, str]]:
@@ -154,61 +180,72 @@ def _skeletons(plan: "Plan") -> list[tuple[str, str]]:
     return [("skeletons", text)]
 
 
-def _print_layers(out: "Console", plan: "Plan") -> None:
+def _print_layers(out: "Console", outlook: "Outlook") -> None:
+    from connectomake.budget.forecast import stored_bytes
     from connectomake.cli.estimates import layer_costs
 
-    table = common.columns_table(f"\nlayers in {plan.outdir}", ["layer", "voxel type", "stays"], ["shards", "raw size"])
+    plan, stored = outlook.plan, stored_bytes(outlook.plan, outlook.rates)
+    columns = ["shards", "raw size", *(["stored, about"] if stored else [])]
+    table = common.columns_table(f"\nlayers in {plan.outdir}", ["layer", "voxel type", "stays"], columns)
     costs = layer_costs(plan)
     for c in costs:
         dtype = c.dtype if c.channels == 1 else f"{c.dtype} x {c.channels}"
-        table.add_row(c.name, dtype, "yes" if c.kept else "deleted when used", f"{c.shards:,}", bytes_text(c.bytes))
+        more = [bytes_text(stored[c.name]) if c.name in stored else ""] if stored else []
+        table.add_row(c.name, dtype, "yes" if c.kept else "deleted when used", f"{c.shards:,}", bytes_text(c.bytes), *more)
     table.add_section()
-    table.add_row("together", "", "", f"{sum(c.shards for c in costs):,}", bytes_text(sum(c.bytes for c in costs)))
+    more = [bytes_text(sum(stored.values()))] if stored else []
+    table.add_row("together", "", "", f"{sum(c.shards for c in costs):,}", bytes_text(sum(c.bytes for c in costs)), *more)
     out.print(table)
 
 
-def _print_rules(out: "Console", plan: "Plan") -> None:
-    from connectomake.cli.estimates import dag_cost, rule_costs
+def _print_rules(out: "Console", outlook: "Outlook") -> None:
+    from connectomake.budget.forecast import dag_cost
+    from connectomake.cli.estimates import rule_costs
 
-    table = common.columns_table("jobs", ["rule"], ["jobs", "memory of a job", "time limit of a job", "about, all on one core"])
-    costs = [c for c in rule_costs(plan) if c.jobs]
+    plan, found = outlook.plan, outlook.forecast
+    table = common.columns_table(
+        "jobs", ["rule"], ["jobs", "memory of a job", "time limit of a job", "about, all on one core", *outlook.columns]
+    )
+    costs = [c for c in rule_costs(plan, found) if c.jobs]
     for c in costs:
         about = "" if c.seconds is None else seconds_text(c.seconds)
-        table.add_row(c.rule, f"{c.jobs:,}", bytes_text(c.memory_mb * 1e6), seconds_text(60 * c.minutes), about)
+        more = outlook.cells(c.rule)
+        table.add_row(c.rule, f"{c.jobs:,}", bytes_text(c.memory_mb * 1e6), seconds_text(60 * c.minutes), about, *more)
     table.add_section()
     jobs = sum(c.jobs for c in costs)
     total = seconds_text(sum(c.seconds or 0 for c in costs))
-    table.add_row("together", f"{jobs:,}", bytes_text(max(c.memory_mb for c in costs) * 1e6), "", total)
+    largest = bytes_text(max(c.memory_mb for c in costs) * 1e6)
+    table.add_row("together", f"{jobs:,}", largest, "", total, *outlook.totals())
     out.print(table)
     seconds, memory = dag_cost(jobs)
     if jobs > 2000:
         out.print(f"Snakemake itself takes about {seconds_text(seconds)} and {bytes_text(memory)} to plan these jobs.")
 
 
-def _print_warnings(out: "Console", plan: "Plan") -> None:
+def _print_warnings(out: "Console", outlook: "Outlook") -> None:
     from rich.text import Text
 
-    from connectomake.cli.estimates import warnings
-
-    for text in warnings(plan):
+    for text in outlook.warnings():
         out.print(Text.assemble(("warning: ", "yellow"), text))
 
 
-def _print_json(plan: "Plan") -> None:
+def _print_json(outlook: "Outlook") -> None:
     import json
     from dataclasses import asdict
 
-    from connectomake.cli.estimates import layer_costs, passes, rule_costs, summary_values, warnings
+    from connectomake.cli.estimates import layer_costs, passes, rule_costs, summary_values
     from connectomake.cli.proposals import proposals
 
+    plan = outlook.plan
     work = passes(plan)
     value: dict[str, Any] = {
         **summary_values(plan),
         "source": plan.to_json()["source"],
         "patches": None if work is None else asdict(work),
         "layers": [asdict(c) for c in layer_costs(plan)],
-        "rules": [asdict(c) for c in rule_costs(plan)],
+        "rules": [asdict(c) for c in rule_costs(plan, outlook.forecast)],
         "better_blocks": [asdict(p) for p in proposals(plan)],
-        "warnings": warnings(plan),
+        "warnings": outlook.warnings(),
+        **outlook.values(),
     }
     print(json.dumps(value, indent=2))

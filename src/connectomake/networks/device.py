@@ -54,3 +54,10 @@ def keep_freed_memory() -> bool:
     except (AttributeError, OSError, TypeError):  # not glibc
         return False
     return bool(mallopt(_M_MMAP_MAX, 0) and mallopt(_M_TRIM_THRESHOLD, _NEVER_TRIM))
+
+
+def gpu_name(name: str) -> str | None:
+    """Return what the GPU is called that a device of this name, as of `prepare_device`, would be; None if it is the CPU."""
+    if name == "cpu" or not torch.cuda.is_available():
+        return None
+    return str(torch.cuda.get_device_name("cuda" if name == "auto" else name))

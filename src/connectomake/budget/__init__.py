@@ -1,0 +1,1 @@
+"""What a run will take, and which blocks suit a budget of memory, time and machines."""
