@@ -114,6 +114,7 @@ def test_components_of_blocks_merge_to_those_of_the_whole(shape, block, connecti
     np.testing.assert_array_equal(got, first_voxels(cc3d.connected_components(values, connectivity=connectivity)))
 
 
+@pytest.mark.slow
 def test_ids_stay_in_all_that_is_made(folder):
     values = volume()
     write(values)
@@ -143,6 +144,7 @@ def test_ids_stay_in_all_that_is_made(folder):
     assert not list(folder.glob("out/image*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("relabel", ["none", "components"])
 def test_results_do_not_depend_on_blocks(folder, relabel):
     values = volume(seed=3)
@@ -198,6 +200,7 @@ def test_other_integers(folder, dtype):
     np.testing.assert_array_equal(segmentation(plan), values.astype(np.uint64))
 
 
+@pytest.mark.slow
 def test_what_is_chosen_by_id_is_found(folder):
     values = volume()
     write(values)
