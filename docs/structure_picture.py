@@ -35,7 +35,7 @@ def rows() -> list[tuple[str, list[str]]]:
     return found
 
 
-def places() -> dict[str, tuple[float, float, float]]:
+def places() -> dict[str, tuple[float, int, float]]:
     """Return left, top and width of each package's box."""
     found = {}
     for row, (_, names) in enumerate(rows()):
@@ -68,9 +68,11 @@ def draw() -> str:
         start, end, bend = x0 + w0 / 2, x1 + w1 / 2, max((y1 - y0) / 3, 20)
         curve = f"M{start:.0f},{y0 + HEIGHT} C{start:.0f},{y0 + HEIGHT + bend:.0f} {end:.0f},{y1 - bend:.0f} {end:.0f},{y1}"
         lines.append(f'<path d="{curve}" fill="none" stroke="#5b7a99" stroke-opacity=".55" marker-end="url(#tip)"/>')
-    for name, (x, y, w) in boxes.items():
-        lines.append(f'<rect x="{x:.0f}" y="{y}" width="{w:.0f}" height="{HEIGHT}" rx="5" fill="#eef4fa" stroke="#34597d"/>')
-        lines.append(f'<text x="{x + w / 2:.0f}" y="{y + 17}" text-anchor="middle" fill="#1b2a38">{name}</text>')
+    for name, (left, top, wide) in boxes.items():
+        lines.append(
+            f'<rect x="{left:.0f}" y="{top}" width="{wide:.0f}" height="{HEIGHT}" rx="5" fill="#eef4fa" stroke="#34597d"/>'
+        )
+        lines.append(f'<text x="{left + wide / 2:.0f}" y="{top + 17}" text-anchor="middle" fill="#1b2a38">{name}</text>')
     return "\n".join([*lines, "</svg>", ""])
 
 

@@ -61,7 +61,7 @@ class Sets:
 
 def graph(edges: list[tuple[np.float32 | np.uint8, int, int, int]], sets: Sets) -> dict[tuple[int, int], tuple[int, int, int]]:
     """Sum, count and smallest index per pair of sets."""
-    pairs: dict[str, Any] = {}
+    pairs: dict[Any, Any] = {}
     for value, index, u, v in edges:
         pair = tuple(sorted((sets.of[u], sets.of[v])))
         if pair[0] != pair[1]:
@@ -81,6 +81,7 @@ def reference_segments(
     """Return segments (z, y, x) uint64 by smallest key, and the set of merges (kind, a, b, total, count, index)."""
     keys, counts = np.unique(ids[ids > 0], return_counts=True)
     sets = Sets({int(k): int(c) for k, c in zip(keys, counts, strict=True)})
+    merges: set[Any]
     edges, merges = voxel_edges(ids, affinity), set()
     for value, _, u, v in sorted(edges, key=lambda e: (-float(e[0]), e[1])):
         a, b = sets.of[u], sets.of[v]

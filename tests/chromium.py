@@ -58,7 +58,7 @@ async def _pictures(port: int, path: Path, base: str, enough: Enough, seconds: f
 async def _asked(socket: Any, number: int, method: str, seconds: float) -> dict[str, Any]:
     """Call a method of the DevTools protocol and return its answer."""
     await socket.write_message(json.dumps({"id": number, "method": method}))
-    message: dict[str, Any] = {}
+    message: dict[Any, Any] = {}
     while message.get("id") != number:
         message = json.loads(await asyncio.wait_for(socket.read_message(), seconds))
     return message

@@ -18,7 +18,7 @@ N5_CHUNK = (16, 16, 8)
 
 
 def zarr2(
-    folder: Path, array: np.ndarray, codec: dict[str, Any] | None = None, filters: tuple[Any, ...] = (), **options: object
+    folder: Path, array: np.ndarray, codec: dict[str, Any] | None = None, filters: tuple[Any, ...] = (), **options: Any
 ) -> str:
     """Write Zarr 2 with a compressor and filters of numcodecs."""
     made = zarr.create_array(
@@ -42,7 +42,7 @@ def zarr3(folder: Path, array: np.ndarray, codec: str, sharded: bool = False) ->
     return "a.zarr"
 
 
-def zarr_changed(folder: Path, array: np.ndarray, **changes: object) -> str:
+def zarr_changed(folder: Path, array: np.ndarray, **changes: Any) -> str:
     """Write Zarr 2 and change its metadata; the first chunk is taken away."""
     path = zarr2(folder, array)
     file = folder / path / "raw/.zarray"
@@ -75,7 +75,7 @@ def java_lz4(data: bytes, block: int = 1 << 10) -> bytes:
     return b"".join(frames) + struct.pack("<8sBiiI", b"LZ4Block", 0x10, 0, 0, 0)
 
 
-_PACK = {"raw": bytes, "gzip": gzip.compress, "bzip2": bz2.compress, "xz": lzma.compress, "lz4": java_lz4}
+_PACK: dict[str, Any] = {"raw": bytes, "gzip": gzip.compress, "bzip2": bz2.compress, "xz": lzma.compress, "lz4": java_lz4}
 
 
 def n5(

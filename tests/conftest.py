@@ -35,7 +35,8 @@ def _turn(item: pytest.Function) -> int:
     """Slurm, whole files of slow tests, Kubernetes (two clusters at once are much for two cores), the rest, as it stands."""
     if item.get_closest_marker("cluster"):
         return 0 if "slurm" in item.path.name else 2
-    return 1 if any(mark.name == "slow" for mark in item.getparent(pytest.Module).own_markers) else 3
+    module = item.getparent(pytest.Module)
+    return 1 if module and any(mark.name == "slow" for mark in module.own_markers) else 3
 
 
 @pytest.hookimpl(wrapper=True)

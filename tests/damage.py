@@ -34,7 +34,7 @@ def link(path: Path, target: str = "nowhere") -> None:
     path.symlink_to(target)
 
 
-WAYS = {
+WAYS: dict[str, Any] = {
     "emptied": lambda path: path.write_bytes(b""),
     "cut in half": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
     "last byte cut": lambda path: path.write_bytes(path.read_bytes()[:-1]),

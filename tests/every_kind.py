@@ -22,7 +22,7 @@ class Edges(torch.nn.Module):
 
 InstantiatedModel = Edges()
 """
-CONFIG = {
+CONFIG: dict[str, Any] = {
     "outdir": "out",
     "source": {"path": "raw.h5", "dataset": "raw", "voxel_size": [20, 10, 10]},
     "block": [16, 16, 16],
@@ -54,7 +54,7 @@ def every_kind(folder: Path, **values: Any) -> Any:
 
 def kinds(plan: Plan) -> dict[str, Expected]:
     """One file of each kind that a whole run leaves, by stage and how its name ends."""
-    found: dict[str, Any] = {}
+    found: dict[Any, Any] = {}
     for file in expected(plan):
         name = file.path.rpartition("/")[2]
         kind = f"{Stages(plan).base(file.stage)} {name.partition('.')[2] or '/'.join(file.path.split('/')[1:])}"

@@ -44,7 +44,7 @@ class Smooth(torch.nn.Module):
 
 InstantiatedModel = Smooth()
 '''
-CONFIG = {
+CONFIG: dict[str, Any] = {
     "outdir": "out",
     "source": {"path": "raw.h5", "dataset": "raw", "voxel_size": [20, 10, 10]},
     "block": [32, 32, 32],
@@ -67,9 +67,9 @@ def smooth_noise(shape: tuple[int, int, int], seed: int = 0) -> np.ndarray:
     """Blobs of about five voxels, uint8."""
     noise = np.random.default_rng(seed).random(shape)
     for axis in range(3):
-        noise = sum(np.roll(noise, s, axis) for s in range(-2, 3))
+        noise = np.asarray(sum(np.roll(noise, s, axis) for s in range(-2, 3)))
     noise = (noise - noise.min()) / (noise.max() - noise.min())
-    return (255 * noise).astype(np.uint8)
+    return np.asarray((255 * noise).astype(np.uint8))
 
 
 @dataclass
@@ -108,7 +108,7 @@ class Flow:
         head = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--configfile", config]
         return [*head, *options, *args]
 
-    def run(self, *args: str, config: str = "config.yaml", profile: bool = True, check: bool = True) -> str:
+    def run(self, *args: str, config: str = "config.yaml", profile: bool = True, check: bool = True) -> Any:
         """Run snakemake; return what it printed."""
         done = subprocess.run(
             self.command(*args, config=config, profile=profile),
@@ -148,7 +148,7 @@ class Flow:
         """SHA-256 of everything a run ends with that must not depend on blocks: voxels, table, meshes."""
         plan = self.plan(config)
         layers = [layer for layer in ("affinity", "segmentation") if layer in plan.layers]
-        found = {layer: sha(self.array(layer, config).tobytes()) for layer in layers}
+        found: dict[str, str] = {layer: sha(self.array(layer, config).tobytes()) for layer in layers}
         columns = read_parquet(self.folder / Targets(plan).objects)
         found["objects"] = sha(b"".join(name.encode() + column.tobytes() for name, column in columns.items()))
         found["properties"] = sha((self.folder / Targets(plan).properties).read_bytes())

@@ -27,7 +27,7 @@ class GcsServer:
         storage, lock = Storage(use_memory_fs=True), threading.Lock()
         create_bucket("lab", storage)
 
-        class Handler(RequestHandler):
+        class Handler(RequestHandler):  # type: ignore[misc]
             def do_GET(handler) -> None:
                 self._answer(super(), "do_GET", handler.path, lock)
 

@@ -1,6 +1,7 @@
 """The whole way label → merge → remap in memory or on files, and its reference on the whole volume."""
 
 from pathlib import Path
+from typing import Any
 
 import cc3d
 import numpy as np
@@ -26,13 +27,13 @@ from connectomake.segmentation import remap
 from connectomake.tables import ComponentTable
 
 
-def components_of(foreground: np.ndarray, connectivity: int) -> np.ndarray:
+def components_of(foreground: np.ndarray, connectivity: Any) -> np.ndarray:
     """Label with cc3d, within a rim of background: on arrays of a few voxels cc3d 3's table of labels may be too short."""
     inner = (slice(1, -1),) * foreground.ndim
-    return cc3d.connected_components(np.pad(foreground, 1), connectivity=connectivity)[inner]
+    return np.asarray(cc3d.connected_components(np.pad(foreground, 1), connectivity=connectivity)[inner])
 
 
-def reference(foreground: np.ndarray, connectivity: int, min_size: int) -> np.ndarray:
+def reference(foreground: np.ndarray, connectivity: Any, min_size: int) -> np.ndarray:
     """Label the whole volume; ids are 1 + raster index of the first voxel, 0 below `min_size`."""
     labels = components_of(foreground, connectivity)
     values, first, count = np.unique(labels, return_index=True, return_counts=True)
@@ -40,7 +41,7 @@ def reference(foreground: np.ndarray, connectivity: int, min_size: int) -> np.nd
     return ids[np.searchsorted(values, labels)]
 
 
-def label_blocks(values: np.ndarray, octree: Octree, threshold: float, connectivity: int) -> dict[int, BlockLabels]:
+def label_blocks(values: np.ndarray, octree: Octree, threshold: float, connectivity: Any) -> dict[int, BlockLabels]:
     grid = octree.grid
     cut = {b: values[grid.box(b).slices(grid.roi.start)] for b in grid.ids}
     return {b: label_block(v, threshold, connectivity, grid.box(b), grid.roi) for b, v in cut.items()}
@@ -50,12 +51,12 @@ def merge_in_memory(
     results: dict[int, BlockLabels], octree: Octree, rule: int | KeptEdges, min_size: int
 ) -> tuple[dict[int, np.ndarray], dict[tuple[int, int], NodeSummary]]:
     """Return look-up tables per block and the closed table of every node; a rule is an `EdgeRule` or a connectivity."""
-    rule = Adjacency(rule) if isinstance(rule, int) else rule
+    edges = Adjacency(rule) if isinstance(rule, int) else rule
     summaries = {}
     for node in octree.nodes(1):
-        needed = [*octree.children(1, node), *lower_neighbours(octree, node, rule.offsets)]
+        needed = [*octree.children(1, node), *lower_neighbours(octree, node, edges.offsets)]
         blocks = MemoryBlocks({b: results[b].table for b in needed}, {b: results[b].faces for b in needed})
-        summaries[1, node] = merge_blocks(octree, node, blocks, rule, min_size)
+        summaries[1, node] = merge_blocks(octree, node, blocks, edges, min_size)
     for level in range(2, octree.levels + 1):
         for node in octree.nodes(level):
             below = {c: summaries[level - 1, c].passed for c in octree.children(level, node)}
@@ -77,7 +78,7 @@ def assemble(results: dict[int, BlockLabels], tables: dict[int, np.ndarray], oct
 
 
 def segment(
-    values: np.ndarray, octree: Octree, threshold: float, connectivity: int, min_size: int
+    values: np.ndarray, octree: Octree, threshold: float, connectivity: Any, min_size: int
 ) -> tuple[np.ndarray, ComponentTable, dict[tuple[int, int], NodeSummary]]:
     """Return the segmentation and the object table, by blocks and octree."""
     results = label_blocks(values, octree, threshold, connectivity)
@@ -87,7 +88,7 @@ def segment(
 
 
 def merge_on_files(
-    results: dict[int, BlockLabels], octree: Octree, connectivity: int, min_size: int, folder: Path
+    results: dict[int, BlockLabels], octree: Octree, connectivity: Any, min_size: int, folder: Path
 ) -> tuple[dict[int, np.ndarray], dict[tuple[int, int], Path]]:
     """Write every file of the merge; return look-up tables per block and the up files."""
     rule, record = Adjacency(connectivity), {"stage": "test"}

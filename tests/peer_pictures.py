@@ -13,18 +13,18 @@ from PIL import Image
 GREYS = np.arange(256, dtype=np.uint16)
 
 
-def tiff(folder: Path, array: np.ndarray, **options: object) -> str:
+def tiff(folder: Path, array: np.ndarray, **options: Any) -> str:
     """One file by tifffile; `options` go to its `imwrite`."""
     tifffile.imwrite(folder / "a.tif", array, **({"photometric": "minisblack"} | options))
     return "a.tif"
 
 
-def tiff_white(folder: Path, array: np.ndarray, **options: object) -> str:
+def tiff_white(folder: Path, array: np.ndarray, **options: Any) -> str:
     """White is 0: what is stored is the opposite of the image."""
     return tiff(folder, ~array, photometric="miniswhite", **options)
 
 
-def tiff_rgb(folder: Path, array: np.ndarray, alpha: int | None = None, axis: int = -1, **options: object) -> str:
+def tiff_rgb(folder: Path, array: np.ndarray, alpha: int | None = None, axis: int = -1, **options: Any) -> str:
     """Grey as three equal samples, with opacity or not."""
     samples = [array] * 3 + ([] if alpha is None else [np.full_like(array, alpha)])
     extra = {} if alpha is None else {"extrasamples": ["unassalpha"]}
@@ -35,7 +35,7 @@ def tiff_coloured(folder: Path, array: np.ndarray) -> str:
     return tiff(folder, np.stack([array, array, array ^ 1], -1), photometric="rgb")
 
 
-def tiff_palette(folder: Path, array: np.ndarray, colours: np.ndarray, **options: object) -> str:
+def tiff_palette(folder: Path, array: np.ndarray, colours: np.ndarray, **options: Any) -> str:
     """One file a section: a palette (256, 3)."""
     for z, section in enumerate(array):
         tifffile.imwrite(folder / f"s{z}.tif", section, photometric="palette", colormap=colours.T, **options)
@@ -61,7 +61,7 @@ def tiff_folder(folder: Path, array: np.ndarray, names: str = "s{:03d}.tif", whi
     return "."
 
 
-def tiff_pil(folder: Path, array: np.ndarray, mode: str, **options: object) -> str:
+def tiff_pil(folder: Path, array: np.ndarray, mode: str, **options: Any) -> str:
     """Pages by Pillow in one of its modes, through libtiff where compressed."""
     pages = [Image.fromarray(section).convert(mode) for section in array]
     pages[0].save(folder / "a.tif", save_all=True, append_images=pages[1:], **options)
@@ -71,9 +71,9 @@ def tiff_pil(folder: Path, array: np.ndarray, mode: str, **options: object) -> s
 def tiff_tag(folder: Path, array: np.ndarray, tag: int, value: int) -> str:
     """A file one tag of which is set to a value afterwards, or taken out (-1)."""
     tiff(folder, array, metadata=None)
-    with tifffile.TiffFile(folder / "a.tif", mode="r+b") as file:
+    with tifffile.TiffFile(folder / "a.tif", mode="r+") as file:
         for page in file.pages:
-            found = page.tags[tag]
+            found = page.aspage().tags[tag]
             if value >= 0:
                 found.overwrite(value)
             else:
@@ -82,7 +82,7 @@ def tiff_tag(folder: Path, array: np.ndarray, tag: int, value: int) -> str:
     return "a.tif"
 
 
-def png(folder: Path, array: np.ndarray, mode: str = "L", names: str = "s{:03d}.png", **options: object) -> str:
+def png(folder: Path, array: np.ndarray, mode: str = "L", names: str = "s{:03d}.png", **options: Any) -> str:
     """Sections by Pillow in one of its modes."""
     for z, section in enumerate(array):
         Image.fromarray(section).convert(mode).save(folder / names.format(z), **options)
@@ -124,7 +124,7 @@ def png_keyed(folder: Path, array: np.ndarray) -> str:
     return png(folder, array, transparency=int(array[0, 0, 0]))
 
 
-def jpeg(folder: Path, array: np.ndarray, mode: str = "L", **options: object) -> str:
+def jpeg(folder: Path, array: np.ndarray, mode: str = "L", **options: Any) -> str:
     for z, section in enumerate(array):
         Image.fromarray(section).convert(mode).save(folder / f"s{z:02d}.jpg", quality=100, **options)
     return "."

@@ -17,6 +17,8 @@ SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 
 def named(paths: dict[str, list[str]]) -> Named:
     """Return paths by name as Snakemake hands them to scripts."""
+    items: list[Any]
+    names: dict[str, Any]
     items, names = [], {}
     for name, found in paths.items():
         names[name] = [len(items), len(items) + len(found)]
@@ -49,7 +51,7 @@ def wildcards_of(rule: Any, item: Any) -> dict[str, str]:
 
 def job_of(plan: Plan, rule: Any, item: Any, **changed: Any) -> SimpleNamespace:
     """Return what a script gets for a rule's job; `changed` replaces parts of it."""
-    values = {
+    values: dict[str, Any] = {
         "rule": rule.name, "log": [], "config": {"plan": plan.to_json()}, "input": named(all_of(rule.inputs(item))),
         "output": SimpleNamespace(**rule.outputs(item)), "wildcards": SimpleNamespace(**wildcards_of(rule, item)),
     }  # fmt: skip

@@ -77,6 +77,6 @@ class S3Server:
 
 def _kind(environ: dict[str, Any]) -> str:
     if "/" in environ["PATH_INFO"].strip("/"):
-        return environ["REQUEST_METHOD"].lower()
+        return str(environ["REQUEST_METHOD"].lower())
     listing = environ["REQUEST_METHOD"] == "GET" and {"list-type", "prefix"} & set(parse_qs(environ["QUERY_STRING"]))
     return "list" if listing else "bucket"

@@ -19,7 +19,7 @@ SHAPE = (16, 64, 64)
 def chequered(low: float, high: float, dtype: str) -> np.ndarray:
     """A volume of squares of 16 voxels a side with values from `low` to `high`."""
     _, y, x = np.indices(SHAPE) // 16
-    return (low + (high - low) * ((y + 2 * x) % 7) / 6).astype(dtype)
+    return np.asarray((low + (high - low) * ((y + 2 * x) % 7) / 6).astype(dtype))
 
 
 def make_plan(
@@ -28,14 +28,14 @@ def make_plan(
     source: dict[str, Any] | None = None,
     in_place: bool = False,
     channels: int = 1,
-    **sections: object,
+    **sections: Any,
 ) -> Plan:
     """Write image and config into the working directory and return the plan; `in_place`: the image is precomputed."""
     (folder / "model.py").write_text(MODEL)
     with h5py.File(folder / "v.h5", "w") as file:
         file["v"] = image
     here = {"path": "v.h5", "dataset": "v", "voxel_size": [8, 8, 8]}
-    config = {
+    config: dict[str, Any] = {
         "outdir": "out", "block": [16, 32, 32], "chunk": [8, 16, 16], "meshes": {"enabled": False}, "source": here,
         "inference": {"model": "model.py", "patch": [8, 16, 16], "overlap": [2, 4, 4], "device": "cpu", "dtype": "float32",
                       "channels": channels},

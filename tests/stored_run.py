@@ -42,7 +42,7 @@ def fill_bucket(bucket: Any, prefix: Any, plan: Any) -> Any:
     dict
         The fingerprint in each object's record, by its etag, as the head remembers them.
     """
-    from moto.core import DEFAULT_ACCOUNT_ID
+    from moto.core.models import DEFAULT_ACCOUNT_ID
     from moto.s3.models import s3_backends
 
     backend = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]

@@ -56,12 +56,12 @@ class Case:
     after: Callable[[Path], object] | None = None
 
 
-def model(text: str, *says: str, **values: object) -> Case:
+def model(text: str, *says: str, **values: Any) -> Case:
     """A model file of its own."""
     return Case("affinity", ("model.py", *says), lambda d: (d / "model.py").write_text(text), values)
 
 
-def net(body: str, *says: str, **values: object) -> Case:
+def net(body: str, *says: str, **values: Any) -> Case:
     """A network with its own `forward`."""
     text = f"import torch\n\nclass Net(torch.nn.Module):\n{body}\n\nInstantiatedModel = Net()\n"
     return model(text, *says, **values)
@@ -133,9 +133,9 @@ def flipped_image(folder: Path) -> None:
     shard.write_bytes(data)
 
 
-PNG = {"source__path": "sections", "source__dataset": None}
+PNG: dict[str, Any] = {"source__path": "sections", "source__dataset": None}
 NO_NETWORK = {"inference": None}
-IN_PLACE = {"source__path": "probability", "source__dataset": None}
+IN_PLACE: dict[str, Any] = {"source__path": "probability", "source__dataset": None}
 WAYS = ("source.range", "source.activation: sigmoid", "`inference`")
 CASES = {
     "NaN in the image": Case("affinity", ("the image", "nan", "z, y, x = 3, 4, 5"), float_image(np.nan)),
@@ -278,7 +278,7 @@ def test_workflow(flow: Flow, name: str) -> None:
     check_nothing_left(flow, target)
 
 
-def run_workflow(flow: Flow, target: str, case: Case) -> tuple[int, str]:
+def run_workflow(flow: Flow, target: str, case: Case) -> Any:
     """Ask for a target; what is spoilt after the making of the plan meets a job as Snakemake starts it."""
     if case.after is None:
         return flow.run(target, check=False)

@@ -26,7 +26,7 @@ from tests.bad_input_cases import cut
 from tests.test_bad_input import check_sentence, tree
 from tests.tiny_run import CONFIG
 
-CHANGED = {**CONFIG, "segmentation": {"threshold": 0.6, "min_size": 5}}
+CHANGED: dict[str, Any] = {**CONFIG, "segmentation": {"threshold": 0.6, "min_size": 5}}
 
 
 @pytest.fixture
@@ -156,7 +156,7 @@ def content(plan: Plan, file: Any) -> Any:
 def test_any_flipped_bit_is_found_or_without_effect(plan: Plan) -> None:
     """Bits without effect lie in unused space of HDF5, or in times and names that gzip and Parquet note."""
     rng = np.random.default_rng(7)
-    largest: dict[str, Any] = {}
+    largest: dict[Any, Any] = {}
     for file in (f for f in expected(plan) if f.needed):
         kind = (file.stage, "".join(Path(file.path).suffixes))
         if kind not in largest or Path(file.path).stat().st_size > Path(largest[kind].path).stat().st_size:

@@ -144,6 +144,7 @@ def object_files(
 ) -> tuple[dict[str, list[Path]], np.ndarray]:
     """Files of a run with objects in several nodes, parts of them in several blocks and groups."""
     ids = np.sort(rng.choice(10**6, count, replace=False)).astype(np.uint64) + np.uint64(1)
+    found: Any
     node, found = rng.integers(0, files, count), {"merges": [], "interiors": [], "measures": [], "lengths": []}
     left = rng.random(count) < 0.9
     for i in range(files):
@@ -350,7 +351,7 @@ def test_what_is_asked_of_a_table_does_not_depend_on_row_groups(tmp_path: Path, 
         checks.objects(str(path))
 
 
-WANTED = {"ids": None, "min_voxels": 0, "max_voxels": None, "query": None}
+WANTED: dict[str, Any] = {"ids": None, "min_voxels": 0, "max_voxels": None, "query": None}
 
 
 QUERY = "start_z > 40 or volume_um3 > 2e-8"

@@ -32,7 +32,7 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plan]:
     folder = tmp_path_factory.mktemp("browser")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        config = CONFIG | {"skeletons": {"enabled": True, "cell": [16, 16, 16], "const": 40, "min_voxels": 10}}
+        config: dict[str, Any] = CONFIG | {"skeletons": {"enabled": True, "cell": [16, 16, 16], "const": 40, "min_voxels": 10}}
         write_inputs(folder, config)
         yield make_run(config)
 
@@ -43,7 +43,7 @@ class Asked:
     def __init__(self, plan: Plan, state: Callable[..., Any]) -> None:
         self.server = make_server("127.0.0.1", 0, mounts(plan))
         self.server.state = state(self.server.base)
-        self.paths = []
+        self.paths: list[Any] = []
         find = self.server.find
 
         def noting(path: str) -> tuple[Path, None] | None:
@@ -87,7 +87,7 @@ def test_chromium_draws_the_meshes(plan: Plan, tmp_path: Path) -> None:
 def has_lines(picture: np.ndarray) -> bool:
     """Whether the middle of a picture shows coloured lines, on a small part of it at least."""
     middle = picture[SIZE[1] // 4 : 3 * SIZE[1] // 4, SIZE[0] // 4 : 3 * SIZE[0] // 4].reshape(-1, 3)
-    return (np.ptp(middle, axis=1) > 60).mean() > 0.02
+    return bool((np.ptp(middle, axis=1) > 60).mean() > 0.02)
 
 
 def test_chromium_draws_the_skeletons(plan: Plan, tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_chromium_draws_the_skeletons(plan: Plan, tmp_path: Path) -> None:
     def state(base: str, skeletons: bool = True) -> dict[str, Any]:
         made = viewer_state(plan, base, middle, longest)
         (layer,) = [layer for layer in made["layers"] if layer["name"] == "segmentation"]
-        source = {"url": layer["source"], "subsources": {"mesh": False, "skeletons": skeletons}}
+        source: dict[str, Any] = {"url": layer["source"], "subsources": {"mesh": False, "skeletons": skeletons}}
         shown = {"layout": "3d", "layers": [layer | {"source": source}], "projectionScale": 30}
         return made | shown | {"selectedLayer": {}, "showAxisLines": False, "showDefaultAnnotations": False}
 

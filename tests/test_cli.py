@@ -290,7 +290,7 @@ def test_a_plan_without_a_network_says_so(fresh: Path, capsys: pytest.CaptureFix
 
 
 def test_a_config_may_be_three_keys(fresh: Path) -> None:
-    source = {"path": "raw.h5", "dataset": "raw", "voxel_size": [20, 10, 10]}
+    source: dict[str, Any] = {"path": "raw.h5", "dataset": "raw", "voxel_size": [20, 10, 10]}
     assert resolve({"outdir": "out", "source": source, "block": [128, 64, 192]}).cells.cell == (64, 64, 64)
 
 

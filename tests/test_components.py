@@ -2,6 +2,7 @@
 
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ def first_voxels(labels: np.ndarray) -> np.ndarray:
     return ids[np.searchsorted(values, labels)]
 
 
-def measured(labels: np.ndarray, box: Box, roi: Box) -> list[tuple[np.ndarray | int, ...]]:
+def measured(labels: np.ndarray, box: Box, roi: Box) -> list[tuple[Any, ...]]:
     """Compute the table with NumPy, one label at a time."""
     rows = []
     for label in range(1, int(labels.max(initial=0)) + 1):

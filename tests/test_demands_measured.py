@@ -6,6 +6,7 @@ rule with the least to spare, Snakemake around the script included. A demand bel
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from connectomake.pipeline.registry import RULES
 from connectomake.planning.skeletons import Skeletons
 from tests.pins.cases import cases
 
-CHANGES = {
+CHANGES: dict[str, Any] = {
     "skeletons": {"enabled": True, "voxels_per_job": 4_000_000},
     "report": {"enabled": True},
     "merge": {"fan_out": 8},
@@ -40,7 +41,7 @@ LARGE = {
 @pytest.fixture(scope="module")
 def demands() -> Demands:
     case = cases()["demo"]
-    config = {**case.config, **{name: {**case.config[name], **values} for name, values in CHANGES.items()}}
+    config: dict[str, Any] = {**case.config, **{name: {**case.config[name], **values} for name, values in CHANGES.items()}}
     return Demands(dataclasses.replace(case, config=config).plan())
 
 

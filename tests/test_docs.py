@@ -111,7 +111,8 @@ def test_commands_exist(page: Path) -> None:
 
     from connectomake.cli.app import app
 
-    commands = get_command(app).commands
+    group: Any = get_command(app)
+    commands = group.commands
     for name in re.findall(r"^connectomake ([a-z]+)", "".join(commands_in(page)), re.MULTILINE):
         assert name in commands, f"{page.name} names connectomake {name}"
     makefile = (ROOT / "Makefile").read_text()
@@ -147,7 +148,7 @@ def test_no_key_of_a_schema_stands_twice(name: str) -> None:
     def mapping(loader: Any, node: Any) -> dict[str, Any]:
         keys = [loader.construct_object(key) for key, _ in node.value]
         assert len(keys) == len(set(keys)), sorted(k for k in keys if keys.count(k) > 1)
-        return loader.construct_mapping(node, deep=True)
+        return dict(loader.construct_mapping(node, deep=True))
 
     Strict.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, mapping)
     yaml.load(Path("src/connectomake/config", name).read_text(), Strict)

@@ -125,6 +125,9 @@ def test_the_result_is_the_same_bytes_for_every_cut(
 def test_tallies_are_those_of_plain_loops(case: tuple[np.ndarray, np.ndarray, tuple[int, int, int]]) -> None:
     gt, seg, start = case
     found = overlap(gt, seg, start)
+    mergers: dict[Any, Any]
+    splits: dict[Any, Any]
+    pairs: dict[Any, Any]
     pairs, splits, mergers = {}, {}, {}
     for index, (z, y, x) in enumerate(np.ndindex(gt.shape)):
         g, s = int(gt[z, y, x]), int(seg[z, y, x])

@@ -16,7 +16,7 @@ from tests.flow import CONFIG, Flow, smooth_noise
 
 pytestmark = pytest.mark.slow
 BELOW = {"contingency", "evaluation"}
-VALUES = {
+VALUES: dict[str, Any] = {
     "pyramid__enabled": True,
     "inference": None,
     "meshes__enabled": False,
@@ -25,7 +25,7 @@ VALUES = {
     "segmentation__min_size": 10,
     "keep": ["image"],
 }
-TRUTH = {"ground_truth": "truth.h5", "dataset": "labels", "worst": 7}
+TRUTH: dict[str, Any] = {"ground_truth": "truth.h5", "dataset": "labels", "worst": 7}
 
 
 def true_labels(shape: tuple[int, int, int]) -> np.ndarray:
@@ -56,11 +56,11 @@ def expected(flow: Flow, config: dict[str, Any], box: Box, worst: int = 7) -> di
     plan, gt = flow.plan(config), true_labels(flow.shape).astype(np.uint64)
     seg = flow.array("segmentation", config)[0]
     reads = (lambda b: np.ascontiguousarray(gt[b.slices()]), lambda b: np.ascontiguousarray(seg[b.slices(plan.roi.start)]))
-    return json.loads(json.dumps(result_of(overlap_of(*reads, [box], None, box), box, worst)))
+    return dict(json.loads(json.dumps(result_of(overlap_of(*reads, [box], None, box), box, worst))))
 
 
 def scores(flow: Flow, config: Any = None) -> dict[str, Any]:
-    return json.loads((flow.folder / flow.targets(config).evaluation()["scores"]).read_text())
+    return dict(json.loads((flow.folder / flow.targets(config).evaluation()["scores"]).read_text()))
 
 
 def test_scores_are_those_of_the_whole_volume(done: Flow) -> None:

@@ -65,7 +65,7 @@ def nan(image):
 """
 
 
-def source_of(volume: np.ndarray, start: tuple[Any, ...] = (0, 0, 0)) -> Source:
+def source_of(volume: np.ndarray | np.ndarray | tuple[Path, Plan], start: tuple[Any, ...] = (0, 0, 0)) -> Source:
     bounds = Box.of_shape(volume.shape[1:], start)
     return Source(
         "volume", "hdf5", bounds, len(volume), volume.dtype.name, VOXEL_SIZE, "id",
@@ -73,7 +73,9 @@ def source_of(volume: np.ndarray, start: tuple[Any, ...] = (0, 0, 0)) -> Source:
     )  # fmt: skip
 
 
-def blockwise(volume: np.ndarray, config: list[Any], block: tuple[Any, ...], start: tuple[Any, ...] = (0, 0, 0)) -> np.ndarray:
+def blockwise(
+    volume: np.ndarray | tuple[Path, Plan], config: list[Any], block: tuple[Any, ...], start: tuple[Any, ...] = (0, 0, 0)
+) -> np.ndarray:
     """The filtered volume, read block by block."""
     source = filtered(source_of(volume, start), filters_of(config))
     grid = BlockGrid(source.bounds, block)
@@ -124,9 +126,7 @@ def volumes(draw: st.DrawFn, kinds: tuple[Any, ...] = ("uint8", "uint16", "float
 
 @settings(max_examples=60, deadline=None)
 @given(volumes(), blocks, starts, st.tuples(*[st.sampled_from([0, 0.4, 1, 2.3])] * 3), st.sampled_from([1.5, 3, 4]))
-def test_a_gaussian_is_that_of_the_whole_volume(
-    volume: tuple[Path, Plan], block: Any, start: Any, sigma: Any, truncate: Any
-) -> None:
+def test_a_gaussian_is_that_of_the_whole_volume(volume: np.ndarray, block: Any, start: Any, sigma: Any, truncate: Any) -> None:
     if not any(sigma):
         return
     expected = whole_gaussian(volume, sigma, truncate)
@@ -145,7 +145,7 @@ def test_a_gaussian_in_nanometres_and_one_for_all_axes() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(volumes(), blocks, starts, st.tuples(*[st.sampled_from([1, 3, 5])] * 3))
-def test_a_median_is_that_of_the_whole_volume(volume: tuple[Path, Plan], block: Any, start: Any, size: Any) -> None:
+def test_a_median_is_that_of_the_whole_volume(volume: np.ndarray, block: Any, start: Any, size: Any) -> None:
     if any(n // 2 >= m > 1 for n, m in zip(size, volume.shape[1:], strict=True)):
         return  # numpy's pad reflects as often as needed, too, but windows of one voxel are none
     expected = whole_median(volume, size)
@@ -154,7 +154,7 @@ def test_a_median_is_that_of_the_whole_volume(volume: tuple[Path, Plan], block: 
 
 @settings(max_examples=40, deadline=None)
 @given(volumes(), blocks, st.floats(0, 300, width=32))
-def test_threshold_inverse_and_rescale_are_those_of_the_whole_volume(volume: tuple[Path, Plan], block: Any, value: Any) -> None:
+def test_threshold_inverse_and_rescale_are_those_of_the_whole_volume(volume: np.ndarray, block: Any, value: Any) -> None:
     found = blockwise(volume, [{"threshold": {"value": value}}], block)
     np.testing.assert_array_equal(found, np.where(volume.astype(np.float64) > value, 255, 0).astype(np.uint8))
     np.testing.assert_array_equal(blockwise(volume, [{"inverse": {}}], block), whole_inverse(volume))
@@ -178,7 +178,7 @@ def test_a_value_that_a_dtype_cannot_hold_is_compared_as_it_is_written() -> None
 
 @settings(max_examples=25, deadline=None)
 @given(volumes(("uint8",)), blocks, starts)
-def test_filters_in_order_are_those_of_the_whole_volume(volume: tuple[Path, Plan], block: Any, start: Any) -> None:
+def test_filters_in_order_are_those_of_the_whole_volume(volume: np.ndarray, block: Any, start: Any) -> None:
     config = [
         {"gaussian": {"sigma": [0, 1, 1.5]}}, {"inverse": {}}, {"median": {"size": [3, 1, 3]}},
         {"rescale": {"values": [0, 255], "to": [0, 1]}}, {"gaussian": {"sigma": [1, 0, 0]}}, {"threshold": {"value": 0.45}},
@@ -194,7 +194,9 @@ def test_filters_in_order_are_those_of_the_whole_volume(volume: tuple[Path, Plan
 
 @settings(max_examples=40, deadline=None)
 @given(volumes(), blocks, starts, st.data())
-def test_bad_sections_are_those_of_the_whole_volume(volume, block, start, data):
+def test_bad_sections_are_those_of_the_whole_volume(
+    volume: tuple[Path, Plan], block: tuple[int, int, int], start: Any, data: Any
+) -> None:
     depth = volume.shape[1]
     bad = data.draw(st.lists(st.integers(0, depth - 1), min_size=1, max_size=max(depth - 1, 1), unique=True))
     if len(bad) == depth:
@@ -218,7 +220,9 @@ def test_bad_sections_are_those_of_the_whole_volume(volume, block, start, data):
 
 @settings(max_examples=30, deadline=None)
 @given(volumes(), blocks, starts, st.data())
-def test_blackout_is_that_of_the_whole_volume(volume, block, start, data):
+def test_blackout_is_that_of_the_whole_volume(
+    volume: tuple[Path, Plan], block: tuple[int, int, int], start: Any, data: Any
+) -> None:
     expected, boxes = volume.copy(), []
     for _ in range(data.draw(st.integers(1, 3))):
         low = [data.draw(st.integers(-3, n - 1)) for n in volume.shape[1:]]
@@ -230,7 +234,9 @@ def test_blackout_is_that_of_the_whole_volume(volume, block, start, data):
 
 @settings(max_examples=50, deadline=None)
 @given(volumes(("uint8",)), blocks, starts, st.integers(1, 12), st.integers(100, 220))
-def test_holes_are_filled_as_in_the_whole_volume(volume, block, start, area, value):
+def test_holes_are_filled_as_in_the_whole_volume(
+    volume: tuple[Path, Plan], block: tuple[int, int, int], start: Any, area: Any, value: Any
+) -> None:
     mask = volume > value
     expected = np.array([[remove_small_holes(z, max_size=area, connectivity=1) for z in channel] for channel in mask])
     config = [{"threshold": {"value": value}}, {"fill_holes": {"area": area}}]
@@ -267,13 +273,15 @@ def naive_clahe(section: np.ndarray, tile: tuple[Any, ...], clip: float) -> np.n
 
 @settings(max_examples=30, deadline=None)
 @given(volumes(), blocks, starts, st.tuples(st.integers(2, 7), st.integers(2, 7)), st.sampled_from([0.02, 0.1, 1]))
-def test_clahe_is_that_of_the_whole_volume(volume, block, start, tile, clip):
+def test_clahe_is_that_of_the_whole_volume(
+    volume: tuple[Path, Plan], block: tuple[int, int, int], start: Any, tile: Any, clip: Any
+) -> None:
     expected = np.array([[naive_clahe(section, tile, clip) for section in channel] for channel in volume])
     config = [{"clahe": {"tile": list(tile), "clip": clip}}]
     np.testing.assert_array_equal(blockwise(volume, config, block, start), expected)
 
 
-def test_clahe_does_what_that_of_scikit_image_does():
+def test_clahe_does_what_that_of_scikit_image_does() -> None:
     """Not the same tiles at the faces, nor the same rounding, but the same picture."""
     rng = np.random.default_rng(0)
     image = ndimage.gaussian_filter(rng.random((256, 256)), 3)
@@ -376,7 +384,7 @@ def test_a_value_that_is_not_finite_is_named() -> None:
         blockwise(volume, [{"gaussian": {"sigma": 1}}], (4, 5, 6), (10, 20, 30))
 
 
-def with_filters(filters: list[Any], **source: object) -> dict[str, Any]:
+def with_filters(filters: list[Any], **source: Any) -> dict[str, Any]:
     return {**CONFIG, "source": {**CONFIG["source"], **source, "filters": filters}, "meshes": {"enabled": False}}
 
 

@@ -62,5 +62,6 @@ def test_what_is_no_note_is_named_once_and_set_aside(tmp_path: Path, text: str, 
 def test_slurm_names_the_jobs_of_a_note_that_cannot_be_read(tmp_path: Path) -> None:
     put(tmp_path, "{")
     told: list[Any] = []
-    clean_leftovers(None, tmp_path, SimpleNamespace(warning=told.append), None)
+    nothing: Any = None
+    clean_leftovers(nothing, tmp_path, SimpleNamespace(warning=told.append), nothing)
     assert "if it left jobs: scancel --name=dead" in told[0]

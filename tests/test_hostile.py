@@ -89,7 +89,7 @@ def test_json_of_many_brackets(tmp_path: Path) -> None:
         open_source(f"precomputed://{tmp_path}")
 
 
-INFO = {
+INFO: dict[str, Any] = {
     "type": "image", "data_type": "uint8", "num_channels": 1,
     "scales": [
         {"key": "1", "size": [8, 8, 8], "voxel_offset": [0, 0, 0], "resolution": [4, 4, 40], "chunk_sizes": [[8, 8, 8]],
@@ -107,7 +107,7 @@ SCALE = {
     "a number as key": ("key", 1, "key"), "no encoding": ("encoding", None, "encoding"),
     "sharding of text": ("sharding", "none", "sharding"), "sharding of nothing": ("sharding", {"a": 1}, ""),
 }  # fmt: skip
-LAYER = {
+LAYER: Any = {
     "no dtype": ("data_type", None), "dtype of number": ("data_type", 8), "channels of text": ("num_channels", "1"),
     "no channels": ("num_channels", 0), "endless channels": ("num_channels", 10**30), "scales of text": ("scales", "1"),
     "no scales": ("scales", []), "scales of numbers": ("scales", [1]), "scales as mapping": ("scales", {"1": {}}),

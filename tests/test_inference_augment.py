@@ -45,14 +45,15 @@ class Crop(nn.Module):
         self.inner, self.by = inner, by
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return self.inner(image)[..., self.by : -self.by, self.by : -self.by, self.by : -self.by]
+        inner: torch.Tensor = self.inner(image)
+        return inner[..., self.by : -self.by, self.by : -self.by, self.by : -self.by]
 
 
 def spec_of(
     augment: str,
     margin: int = 1,
     channels: int = 3,
-    affinities: tuple[int, int, int] | tuple[int, ...] | None = (0, 1, 2),
+    affinities: Any | None = (0, 1, 2),
     **kwargs: Any,
 ) -> InferenceSpec:
     return InferenceSpec(

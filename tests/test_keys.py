@@ -1,6 +1,7 @@
 """Errors name the key that the user wrote, whatever is opened, and nothing of a path or a dataset is taken for a key."""
 
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -13,7 +14,8 @@ from connectomake.planning.truth import open_truth
 from connectomake.sources import SourceOptions
 from connectomake.train_from_config import _open
 
-SECTION = {"dataset": None, "scale": None, "missing": "error", "missing_sections": "error", "refers_to": [], "axes": None,
+SECTION: dict[str, Any] = {
+    "dataset": None, "scale": None, "missing": "error", "missing_sections": "error", "refers_to": [], "axes": None,
            "offset": None}  # fmt: skip
 FAULTS = {
     "no file": ("source.path/source.scale.h5", None, {}, "path"),

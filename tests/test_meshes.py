@@ -77,7 +77,7 @@ def test_union_of_cells_is_the_whole(
 ) -> None:
     volume = blobs(shape, seed)
     spec = MeshSpec(Box.of_shape(shape, start), cell, (1, 1, 1))
-    union: dict[str, Any] = {}
+    union: dict[Any, Any] = {}
     for position in spec.positions(spec.roi):
         for object_id, vertices, faces in cell_triangles(padded_reach(volume, spec, position), spec, position):
             found = triangle_set(vertices, faces)
@@ -198,7 +198,7 @@ def test_no_cracks_between_cells(tmp_path: Path, max_error: float, bits: int) ->
 
 def ball(shape: tuple[int, int, int], centre: tuple[int, int, int], radius: int) -> np.ndarray:
     grid = np.indices(shape) - np.array(centre).reshape(3, 1, 1, 1)
-    return ((grid**2).sum(0) <= radius**2).astype(np.uint64)
+    return np.asarray(((grid**2).sum(0) <= radius**2).astype(np.uint64))
 
 
 @pytest.mark.parametrize("max_error", [0, 5.0])

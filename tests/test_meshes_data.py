@@ -83,6 +83,7 @@ def measure(path: Any, labels: Any, spec: Any) -> Any:
     """Per level: objects, triangles, odd edges, worst relative error of volume, worst error over area x bound."""
     ids, voxels = np.unique(labels[labels > 0], return_counts=True)
     large = dict(zip(ids.tolist(), voxels.tolist(), strict=True))
+    truth: dict[Any, Any]
     truth, figures = {}, []
     with PackReader(path, spec.sharding) as reader:
         for lod in range(spec.lods):

@@ -32,7 +32,7 @@ def spec_of(
 def fragments_of(labels: np.ndarray, spec: MeshSpec) -> dict[int, list[Fragment]]:
     """Fragments of level 0, by object."""
     padded = np.pad(labels, 1)
-    found: dict[str, Any] = {}
+    found: dict[Any, Any] = {}
     for position in spec.positions(spec.roi):
         part = np.ascontiguousarray(padded[spec.reach(position).slices((-1, -1, -1))])
         for fragment in mesh_cell(part, spec, position):
@@ -41,7 +41,7 @@ def fragments_of(labels: np.ndarray, spec: MeshSpec) -> dict[int, list[Fragment]
 
 
 def parents_of(fragments: list[Fragment], spec: MeshSpec, lod: int) -> list[Fragment]:
-    groups: dict[str, Any] = {}
+    groups: dict[Any, Any] = {}
     for fragment in sorted(fragments, key=lambda f: f.code):
         groups.setdefault(fragment.code >> 3, []).append((fragment.code & 7, fragment.data))
     return [make_parent(spec, lod, fragments[0].object_id, code, children) for code, children in groups.items()]

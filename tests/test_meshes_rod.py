@@ -17,7 +17,7 @@ from tests.test_meshes import open_edges, signed_volume
 from tests.tiny_run import CONFIG, MODEL, make_run
 
 VOXELS, SIZE = 1260, np.array([20, 10, 10])
-EXACT = {"cell": [16, 16, 16], "simplify": {"factor": 1}, "lods": 1}
+EXACT: dict[str, Any] = {"cell": [16, 16, 16], "simplify": {"factor": 1}, "lods": 1}
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ def network(seed: int = 1) -> nn.Module:
 
 def expected(module: nn.Module, batch: np.ndarray) -> np.ndarray:
     with torch.inference_mode():
-        return module(torch.from_numpy(batch)).numpy()
+        return np.asarray(module(torch.from_numpy(batch)).numpy())
 
 
 @pytest.mark.parametrize("nesting", ["plain", "state_dict", "module", "both"])
@@ -284,7 +284,7 @@ def test_a_device_that_is_not_there_is_refused(tmp_path: Path) -> None:
         ({"kind": "onnx"}, "inference.kind"),
     ],
 )
-def test_bad_specs(change: dict[str, object], message: str) -> None:
+def test_bad_specs(change: dict[str, Any], message: str) -> None:
     values = {"patch": (4, 4, 4), "output_patch": (4, 4, 4), "overlap": (1, 1, 1)} | change
     with pytest.raises(ConfigError, match=message):
         InferenceSpec(**values)  # type: ignore[arg-type]

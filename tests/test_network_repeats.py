@@ -59,7 +59,7 @@ CHANGING = {
         "asked twice",
     ),
 }
-STEADY = {
+STEADY: dict[str, Any] = {
     "seeded at load": "torch.manual_seed(3)\nInstantiatedModel = nn.Sequential(nn.Conv3d(1, 1, 3, padding=1), nn.Sigmoid())\n",
     "writes into its input": net(forward="return x.mul_(0.5).relu_()"),
     "pre_process writes into its input": net()

@@ -8,7 +8,8 @@ import pytest
 
 from connectomake.errors import ConfigError, ModelError
 from connectomake.geometry.box import Box
-from connectomake.inference.engine import InferenceStats, infer_block
+from connectomake.inference.batches import InferenceStats
+from connectomake.inference.engine import infer_block
 from connectomake.inference.models import load_network
 from connectomake.inference.spec import InferenceSpec
 from tests.test_inference_engine import blocks_of

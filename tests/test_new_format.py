@@ -7,6 +7,7 @@ import re
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,14 +29,14 @@ FILES = {MODULE, REGISTRY, "docs/sources.md", "tests/test_sources.py", "CHANGELO
 """All that the recipe asks for."""
 
 
-def recipe():
+def recipe() -> Any:
     """The text under "A source format", and the blocks in it: the module and its line."""
     page = (ROOT / "CONTRIBUTING.md").read_text().partition("## A source format\n")[2].partition("\n## ")[0]
     return page, [textwrap.dedent(text) for text in re.findall(r"```python\n(.*?)```", page, re.DOTALL)]
 
 
 @pytest.fixture
-def npy(tmp_path, monkeypatch):
+def npy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The format of the recipe, in the two places that it names and nowhere else."""
     module, line = recipe()[1]
     (tmp_path / "npy.py").write_text(module)
@@ -54,18 +55,18 @@ def npy(tmp_path, monkeypatch):
     return form
 
 
-def volume(shape=(6, 7, 8), dtype=np.uint16):
+def volume(shape: tuple[int, int, int] = (6, 7, 8), dtype: Any = np.uint16) -> Any:
     return np.random.default_rng(0).integers(0, 60000, shape).astype(dtype)
 
 
-def test_few_files_are_touched():
+def test_few_files_are_touched() -> None:
     page = recipe()[0]
     for name in FILES:
         assert name in page
     assert len(FILES) <= MOST_FILES
 
 
-def test_no_code_but_the_registry_knows_formats_by_name():
+def test_no_code_but_the_registry_knows_formats_by_name() -> None:
     """What asks for a format by name elsewhere: each is what only that format can say, so a new one need not be there."""
     asked = set()
     for path in sorted((ROOT / "src").rglob("*.py")):
@@ -84,7 +85,7 @@ ASKED = {
 
 
 @pytest.mark.parametrize("called", ["raw.npy", "raw.bin", "npy://raw.bin"])
-def test_it_is_recognised_and_read(npy, called):
+def test_it_is_recognised_and_read(npy: Any, called: Any) -> None:
     values = volume()
     with Path(called.rpartition("/")[2]).open("wb") as stream:
         np.save(stream, values)
@@ -95,14 +96,14 @@ def test_it_is_recognised_and_read(npy, called):
     np.testing.assert_array_equal(source.read(box)[0], values[box.slices((5, 0, -2))])
 
 
-def test_what_the_user_says_of_its_axes_is_heeded(npy):
+def test_what_the_user_says_of_its_axes_is_heeded(npy: Any) -> None:
     values = volume((8, 7, 6, 2))
     np.save("raw.npy", values)
     source = open_source("raw.npy", voxel_size=(1, 1, 1), options=SourceOptions(axes="xyzc"))
     np.testing.assert_array_equal(source.read(source.bounds), values.transpose(3, 2, 1, 0))
 
 
-def test_keys_that_it_has_not_and_damaged_files_are_refused(npy, tmp_path):
+def test_keys_that_it_has_not_and_damaged_files_are_refused(npy: Any, tmp_path: Path) -> None:
     np.save("raw.npy", volume())
     with pytest.raises(ConfigError, match=r"source.dataset a does not apply to raw.npy, which is npy"):
         open_source("raw.npy", "a", (1, 1, 1))
@@ -116,11 +117,11 @@ def test_keys_that_it_has_not_and_damaged_files_are_refused(npy, tmp_path):
         find_kind("other")
 
 
-def test_a_run_ingests_it(npy):
+def test_a_run_ingests_it(npy: Any) -> None:
     values = volume((20, 18, 17), np.uint8)
     np.save("raw.npy", values)
     source = {"path": "raw.npy", "voxel_size": [20, 10, 10]}
-    config = copy.deepcopy(CONFIG) | {"inference": None, "evaluation": None, "source": source}
+    config: dict[str, Any] = copy.deepcopy(CONFIG) | {"inference": None, "evaluation": None, "source": source}
     prepare_plan(copy.deepcopy(config))
     plan = resolve(config)
     do_all(plan, Stages(plan).rule("image"))

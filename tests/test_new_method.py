@@ -6,7 +6,9 @@ import importlib.util
 import re
 import sys
 import textwrap
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import cc3d
 import h5py
@@ -36,14 +38,14 @@ BESIDE = {"docs/config.md", "config.yaml", "CHANGELOG.md", "tests/test_band.py",
 """What the recipe asks for beside; the last for a method of more than a few lines."""
 
 
-def recipe():
+def recipe() -> Any:
     """The text under "A segmentation method", and the blocks in it: declaration, description and keys."""
     page = (ROOT / "CONTRIBUTING.md").read_text().partition("## A segmentation method\n")[2].partition("\n## ")[0]
     return page, [textwrap.dedent(text) for text in re.findall(r"```(?:python|yaml)\n(.*?)```", page, re.DOTALL)]
 
 
 @pytest.fixture
-def band(tmp_path, monkeypatch):
+def band(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The method of the recipe, in the three places that it names and nowhere else."""
     declaration, description, keys = recipe()[1]
     (tmp_path / "band.py").write_text(declaration)
@@ -60,7 +62,7 @@ def band(tmp_path, monkeypatch):
     return method
 
 
-def run(block):
+def run(block: tuple[int, int, int]) -> Any:
     """Segment the volume in the working directory."""
     config = copy.deepcopy(CONFIG) | {"inference": None, "evaluation": None, "block": block, "chunk": None}
     config |= {"outdir": f"out{block[0]}", "meshes": {"enabled": False}, "keep": []}
@@ -72,14 +74,14 @@ def run(block):
     return plan
 
 
-def test_few_files_are_touched():
+def test_few_files_are_touched() -> None:
     page = recipe()[0]
     for name in (*TOUCHED, "docs/config.md", "config.yaml", "CHANGELOG.md"):
         assert name in page
     assert len(TOUCHED | BESIDE) <= MOST_FILES
 
 
-def test_it_segments_the_same_for_any_blocks(band, tmp_path, monkeypatch):
+def test_it_segments_the_same_for_any_blocks(band: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     values = smooth_noise((20, 16, 24)).astype(np.float32) / 255
     with h5py.File("raw.h5", "w") as file:
@@ -91,12 +93,12 @@ def test_it_segments_the_same_for_any_blocks(band, tmp_path, monkeypatch):
         np.testing.assert_array_equal(read_box(f"{plan.outdir}/segmentation", plan.layers["segmentation"], plan.roi)[0], want)
 
 
-def test_its_keys_and_only_these_change_what_is_made(band, tmp_path, monkeypatch):
+def test_its_keys_and_only_these_change_what_is_made(band: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with h5py.File("raw.h5", "w") as file:
         file["raw"] = np.zeros((8, 8, 8), np.float32)
 
-    def param(**changed):
+    def param(**changed: Any) -> Any:
         section = {"method": "band", "threshold": 0.4, "upper": 0.5} | changed
         config = copy.deepcopy(CONFIG) | {"inference": None, "evaluation": None, "segmentation": section}
         return Stages(resolve(config)).param("components")
@@ -106,7 +108,7 @@ def test_its_keys_and_only_these_change_what_is_made(band, tmp_path, monkeypatch
     assert param(t_low=0.3) == param()
 
 
-def test_each_method_of_the_schema_is_described_and_has_a_labelling():
+def test_each_method_of_the_schema_is_described_and_has_a_labelling() -> None:
     assert schema()["properties"]["segmentation"]["properties"]["method"]["enum"] == list(METHODS)
     keys = schema()["properties"]["segmentation"]["properties"].keys()
     for name, method in METHODS.items():
@@ -116,14 +118,14 @@ def test_each_method_of_the_schema_is_described_and_has_a_labelling():
 
 
 @pytest.mark.parametrize("name", ["treshold", "Watershed", "", "none"])
-def test_an_unknown_method_is_an_error_that_names_the_others(name):
+def test_an_unknown_method_is_an_error_that_names_the_others(name: str) -> None:
     with pytest.raises(ConfigError, match=r"segmentation\.method.*threshold.*watershed"):
         method_of({"method": name})
     with pytest.raises(ConfigError, match=r"segmentation\.method.*threshold.*watershed"):
         normalise(CONFIG | {"segmentation": {"method": name}})
 
 
-def test_no_code_but_the_registry_knows_methods_by_name():
+def test_no_code_but_the_registry_knows_methods_by_name() -> None:
     """A comparison with a method's name elsewhere would treat a new method as one of the others without a word."""
     for path in sorted((ROOT / "src").rglob("*.py")):
         if path.relative_to(ROOT).as_posix() == NAMES:
@@ -135,6 +137,6 @@ def test_no_code_but_the_registry_knows_methods_by_name():
                 assert not named & METHODS.keys(), f"{path}:{node.lineno}"
 
 
-def test_what_methods_import_is_imported_before_a_fork():
+def test_what_methods_import_is_imported_before_a_fork() -> None:
     assert {"connectomake.components", "connectomake.agglomeration"} <= set(modules_of("components"))
     assert "connectomake.octree" in modules_of("merge")

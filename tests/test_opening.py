@@ -131,13 +131,13 @@ def test_commands_that_need_the_source_say_so(alone: Plan, capsys: pytest.Captur
 
 def example() -> str:
     (code,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs/concepts.md").read_text(), re.DOTALL | re.MULTILINE)
-    return code
+    return str(code)
 
 
 def test_the_example_of_the_page_runs_without_the_source(alone: Plan) -> None:
     """As it stands there, but for the box, which is that of the demo."""
     code = re.sub(r"Box\(.*\)", "plan.roi", example())
-    names: dict[str, Any] = {}
+    names: dict[Any, Any] = {}
     exec(compile(code, "docs/concepts.md", "exec"), names)
     assert names["ids"].shape == (1, *alone.roi.shape)
     assert len(names["table"]["id"]) == len(np.unique(names["ids"])) - 1

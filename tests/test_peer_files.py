@@ -29,8 +29,8 @@ VOXEL = (40.0, 4.0, 4.0)
 RNG = np.random.default_rng(0)
 IMAGE = RNG.integers(20, 230, SHAPE, dtype=np.uint8)
 SMOOTH = (100 + 50 * np.sin(np.indices(SHAPE).sum(axis=0) / 20)).astype(np.uint8)
-LABELS = (np.ravel_multi_index(np.indices(SHAPE) // 8, (8, 8, 8)) + 1).astype(np.uint64)
-FLOATS = RNG.random(SHAPE).astype(np.float32)
+LABELS = np.asarray(np.ravel_multi_index(np.indices(SHAPE) // 8, (8, 8, 8)) + 1, np.uint64)
+FLOATS: np.ndarray = RNG.random(SHAPE).astype(np.float32)
 AFFINITY = RNG.random((3, *SHAPE)).astype(np.float32)
 
 
@@ -87,7 +87,7 @@ def cloudvolume(
     return "layer"
 
 
-def zarr_python(folder: Path, array: np.ndarray, zarr_format: int = 2, **options: object) -> str:
+def zarr_python(folder: Path, array: np.ndarray, zarr_format: Any = 2, **options: Any) -> str:
     """Write with zarr-python; `options` go to `create_array`."""
     made = zarr.create_array(
         f"{folder}/a.zarr", name="raw", shape=array.shape, dtype=array.dtype, zarr_format=zarr_format,
@@ -130,7 +130,7 @@ def cloudvolume_mixed(folder: Path, array: np.ndarray, encoding: str = "raw", st
     return path
 
 
-def h5py_chunks(folder: Path, array: np.ndarray, written: int = 16, **options: object) -> str:
+def h5py_chunks(folder: Path, array: np.ndarray, written: int = 16, **options: Any) -> str:
     """Write the first sections only."""
     with h5py.File(folder / "a.h5", "w") as file:
         made = file.create_dataset("raw", array.shape, array.dtype, **{"chunks": (8, 16, 16), **options})
@@ -139,7 +139,7 @@ def h5py_chunks(folder: Path, array: np.ndarray, written: int = 16, **options: o
     return "a.h5"
 
 
-def h5py_filter(folder: Path, array: np.ndarray, **options: object) -> str:
+def h5py_filter(folder: Path, array: np.ndarray, **options: Any) -> str:
     """Write all, packed with a filter."""
     with h5py.File(folder / "a.h5", "w") as file:
         file.create_dataset("raw", data=array, chunks=(1,) * (array.ndim - 3) + (8, 16, 16), **options)
@@ -157,7 +157,7 @@ def h5py_unknown_filter(folder: Path, array: np.ndarray) -> str:
     return "a.h5"
 
 
-def h5py_virtual(folder: Path, array: np.ndarray, step: int = 1, link: bool = False, **chunks: object) -> str:
+def h5py_virtual(folder: Path, array: np.ndarray, step: int = 1, link: bool = False, **chunks: Any) -> str:
     """Four files, and a virtual dataset of them: blocks of sections, or every fourth section (`step` 4); maybe linked to."""
     layout = h5py.VirtualLayout(array.shape, array.dtype)
     n = len(array) // 4
@@ -198,7 +198,7 @@ def h5py_external(folder: Path, array: np.ndarray, short: int = 0) -> str:
 def without(writer: Callable[..., str], *lost: str) -> Callable[..., str]:
     """Return a writer after which the first file that matches each of the patterns `lost` is deleted."""
 
-    def write(folder: Path, array: np.ndarray, **how: object) -> str:
+    def write(folder: Path, array: np.ndarray, **how: Any) -> str:
         path = writer(folder, array, **how)
         for pattern in lost:
             min(folder.glob(pattern)).unlink()
@@ -233,8 +233,8 @@ def first(array: np.ndarray, value: float) -> np.ndarray:
     return found
 
 
-RAW = {"dataset": "raw", "voxel_size": VOXEL}
-FILL = {"options": {"missing": "fill"}}
+RAW: dict[str, Any] = {"dataset": "raw", "voxel_size": VOXEL}
+FILL: dict[str, Any] = {"options": {"missing": "fill"}}
 LOST = "z 0:16, y 0:16, x 0:16 of … is not there … source.missing: fill"
 COMPRESSIONS = (False, "gzip", "br", "zstd", "xz", "bz2")
 LOSSLESS = {  # encoding: what it holds

@@ -16,7 +16,7 @@ from connectomake.training.volumes import TrainingVolume
 
 SIZE = [40.0, 8.0, 4.0]
 SHAPE = (16, 32, 32)
-LABELS = (np.ravel_multi_index(np.indices(SHAPE) // 8, (2, 4, 4)) + 1).astype(np.uint64)
+LABELS = np.asarray(np.ravel_multi_index(np.indices(SHAPE) // 8, (2, 4, 4)) + 1, np.uint64)
 CROP = (slice(2, 10), slice(4, 20), slice(8, 28))
 AT = [2 * 40.0, 4 * 8.0, 8 * 4.0]
 
@@ -27,7 +27,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def write(name: str, array: np.ndarray, offset: list[Any] | None = None, size: list[Any] | None = SIZE) -> str:
+def write(name: str, array: Any, offset: Any = None, size: list[Any] | None = SIZE) -> str:
     with h5py.File("v.h5", "a") as file:
         data = file.create_dataset(name, data=array)
         if size is not None:
@@ -45,7 +45,9 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 def scores(capsys: pytest.CaptureFixture[str], *options: str, gt: str = "gt") -> dict[str, Any]:
-    return json.loads(said(capsys, "evaluate", "v.h5", "v.h5", "--dataset-gt", gt, "--dataset-seg", "seg", "--json", *options))
+    return dict(
+        json.loads(said(capsys, "evaluate", "v.h5", "v.h5", "--dataset-gt", gt, "--dataset-seg", "seg", "--json", *options))
+    )
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *options: str) -> str:
@@ -117,7 +119,7 @@ def test_evaluate_refuses_an_offset_that_is_no_whole_number_of_voxels(files: Pat
     assert scores(capsys, "--offset-gt", "0", "0", "0")["where_segmented"]["voi"] == 0
 
 
-def config(**evaluation: object) -> dict[str, Any]:
+def config(**evaluation: Any) -> dict[str, Any]:
     return {
         "outdir": "out", "source": {"path": "v.h5", "dataset": "raw"}, "block": [16, 32, 32], "chunk": [8, 16, 16],
         "meshes": {"enabled": False}, "evaluation": {"ground_truth": "v.h5", "dataset": "gt", **evaluation},
@@ -169,7 +171,7 @@ def test_what_is_odd_is_said_by_plan_and_run(files: Path, capsys: pytest.Capture
     assert "is it in µm?" in " ".join(said(capsys, "plan", "c.yaml").split())
 
 
-def volume(image: dict[str, Any] | None = None, labels: dict[str, Any] | None = None, **more: object) -> dict:
+def volume(image: dict[str, Any] | None = None, labels: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
     arrays = {
         "image": {"path": "v.h5", "dataset": "raw", **(image or {})},
         "labels": {"path": "v.h5", "dataset": "gt", **(labels or {})},

@@ -48,7 +48,7 @@ SECONDS_PER_MB = {name: rule.seconds_per_mb for name, (_, rule) in RULES.items()
 
 
 def make_plan(
-    shape: tuple[int, int, int] | tuple[int, ...] = (100, 120, 130),
+    shape: Any = (100, 120, 130),
     start: tuple[int, int, int] = (0, 0, 0),
     kind: str = "hdf5",
     **sections: Any,
@@ -70,7 +70,7 @@ def test_a_plan_comes_back_from_json() -> None:
 
 
 def test_image_layer_holds_the_context_that_exists() -> None:
-    source = {"path": "raw.h5", "voxel_size": [20, 10, 10], "start": [1, 40, 40], "stop": [50, 80, 130]}
+    source: dict[str, Any] = {"path": "raw.h5", "voxel_size": [20, 10, 10], "start": [1, 40, 40], "stop": [50, 80, 130]}
     plan = make_plan(source=source)
     assert plan.inference is not None
     assert plan.inference.margin == (2, 2, 2)
@@ -295,7 +295,7 @@ def test_a_job_of_blocks_asks_for_the_disk_of_its_shards(rule: str, least: int) 
     assert small.disk(rule) < LEAST_DISK_MB + 30
 
 
-def morton(place: tuple[int, int, int] | tuple[int, ...]) -> int:
+def morton(place: Any) -> int:
     """The Morton code of a place (z, y, x), bit by bit."""
     return sum((n >> bit & 1) << (3 * bit + 2 - axis) for axis, n in enumerate(place) for bit in range(21))
 
@@ -449,7 +449,8 @@ def golden_outputs() -> dict[str, str]:
         affinity[(slice(None), *box.slices())] = array
 
     for b in grid.ids:
-        infer_block(lambda box: image[box.slices()], roi, Halves(), spec, spec.lattice(roi), grid.box(b), write, 8)
+        network: Any = Halves()
+        infer_block(lambda box: image[box.slices()], roi, network, spec, spec.lattice(roi), grid.box(b), write, 8)
     found["affinity"] = digest(affinity)
     found["image"] = shard_digest(np.stack([image, np.random.default_rng(0).integers(0, 256, image.shape, np.uint8)]))
     labels = {b: label_block(np.ascontiguousarray(image[grid.box(b).slices()]), 0.6, 6, grid.box(b), roi) for b in grid.ids}

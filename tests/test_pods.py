@@ -187,7 +187,13 @@ class FakeCore:
     """What `CoreV1Api` does, on dictionaries. `faults` holds, by method, exceptions to raise next."""
 
     def __init__(self) -> None:
+        self.calls: list[Any]
+        self.faults: dict[Any, Any]
+        self.secrets: dict[Any, Any]
+        self.pods: dict[Any, Any]
         self.pods, self.secrets, self.faults, self.calls, self.sticky = {}, {}, {}, [], False
+        self.forgotten: list[Any]
+        self.made: list[Any]
         self.made, self.forgotten, self.nodes = [], [], [a_node(memory="100Mi")]
 
     def _called(self, method: str) -> None:
@@ -267,19 +273,19 @@ def core() -> FakeCore:
     return FakeCore()
 
 
-def adopt(run: Run, name: str) -> None:
+def adopt(run: Any, name: str) -> None:
     """Let a run take a pod for one of its own, made before."""
     body = SimpleNamespace(metadata=SimpleNamespace(name=name, labels={RULE_LABEL: "rule"}))
     run.tasks.setdefault(name, Task(name, body, made=True))
 
 
-def decide(run: Run, name: str) -> Verdict:
+def decide(run: Any, name: str) -> Any:
     """Look, and decide on a pod that was made before."""
     adopt(run, name)
     return run.decide(name, run.look())
 
 
-def rounds(run: Run, seconds: int, name: str | None = None, pause: float = 2.0) -> Verdict:
+def rounds(run: Any, seconds: int, name: str | None = None, pause: float = 2.0) -> Any:
     """Look every other second for some time, or until it is decided on a pod; return the last verdict."""
     verdict = None
     for _ in range(int(seconds / pause)):
@@ -325,7 +331,7 @@ def a_job(attempt: int = 2, name: str = "affinity", jobid: int = 7, **resources:
     return SimpleNamespace(name=name, jobid=jobid, attempt=attempt, resources=values, is_containerized=False)
 
 
-def test_the_pod_is_the_stock_one_without_its_job(run: Run) -> None:
+def test_the_pod_is_the_stock_one_without_its_job(run: Any) -> None:
     pod = make_pod(run.executor, a_job(disk_mb=2000), run.secret, run.names, "r1")
     container = pod.spec.containers[0]
     assert pod.kind == "Pod"
@@ -340,13 +346,13 @@ def test_the_pod_is_the_stock_one_without_its_job(run: Run) -> None:
     assert container.env[0].value_from.secret_key_ref.name == run.secret
 
 
-def test_the_workflow_asks_for_snakemake_itself(run: Run) -> None:
+def test_the_workflow_asks_for_snakemake_itself(run: Any) -> None:
     """`around_script` adds it to each rule's memory where jobs do not run locally, so pods add nothing."""
     assert not common_settings.local_exec
     assert ExecutorSettings().memory_overhead == 0
 
 
-def test_memory_beside_the_jobs_own_is_added(run: Run) -> None:
+def test_memory_beside_the_jobs_own_is_added(run: Any) -> None:
     run.executor.workflow.executor_settings.memory_overhead = 400
     pod = make_pod(run.executor, a_job(), run.secret, run.names, "r1")
     assert pod.spec.containers[0].resources.limits["memory"] == "1000M"
@@ -361,19 +367,19 @@ def test_sources_are_fetched_without_snakemake_first() -> None:
 
 
 @pytest.mark.parametrize(("gpu", "asked"), [(0, None), (1, "1")])
-def test_a_gpu_only_where_one_is_asked_for(run: Run, gpu: int, asked: str | None) -> None:
+def test_a_gpu_only_where_one_is_asked_for(run: Any, gpu: int, asked: str | None) -> None:
     pod = make_pod(run.executor, a_job(gpu=gpu), run.secret, run.names, "r1")
     assert pod.spec.containers[0].resources.requests.get("nvidia.com/gpu") == asked
 
 
-def test_secrets_hold_the_environment_and_carry_the_label(core: FakeCore, run: Run) -> None:
+def test_secrets_hold_the_environment_and_carry_the_label(core: FakeCore, run: Any) -> None:
     body = core.secrets[run.secret]
     assert body.metadata.labels[RUN_LABEL] == "r1"
     assert set(body.data) == {"aws_secret_access_key"}
     assert make_secret("s", "r1", {})[0].data == {}
 
 
-def test_a_round_is_one_request_however_many_pods(core: FakeCore, run: Run) -> None:
+def test_a_round_is_one_request_however_many_pods(core: FakeCore, run: Any) -> None:
     core.pods = {f"p{i}": a_pod(f"p{i}", "Running", {"running": {}}) for i in range(1000)}
     for name in core.pods:
         adopt(run, name)
@@ -383,7 +389,7 @@ def test_a_round_is_one_request_however_many_pods(core: FakeCore, run: Run) -> N
     assert core.calls == ["list"]
 
 
-def test_a_deleted_pod_is_made_again_and_costs_no_try(core: FakeCore, run: Run) -> None:
+def test_a_deleted_pod_is_made_again_and_costs_no_try(core: FakeCore, run: Any) -> None:
     name = run.submit(a_job())
     run.look()
     core.pods.clear()
@@ -402,7 +408,7 @@ def test_a_deleted_pod_is_made_again_and_costs_no_try(core: FakeCore, run: Run) 
 
 
 @pytest.mark.parametrize("leave", ["gone", "evicted", "preempted"])
-def test_a_pod_that_is_ended_for_ever_ends_with_a_sentence(core: FakeCore, run: Run, leave: str) -> None:
+def test_a_pod_that_is_ended_for_ever_ends_with_a_sentence(core: FakeCore, run: Any, leave: str) -> None:
     name = run.submit(a_job())
     states = {"evicted": evicted("The node was low on resource: memory. "), "preempted": disrupted("PreemptionByScheduler")}
     for _ in range(1000):
@@ -421,7 +427,7 @@ def test_a_pod_that_is_ended_for_ever_ends_with_a_sentence(core: FakeCore, run: 
     assert core.made == [name, *(f"{name}-again{n}" for n in range(1, 11))]
 
 
-def test_a_pod_younger_than_the_list_is_not_gone(core: FakeCore, run: Run) -> None:
+def test_a_pod_younger_than_the_list_is_not_gone(core: FakeCore, run: Any) -> None:
     pods = run.look()
     core.pods["new"] = a_pod("new")
     adopt(run, "new")
@@ -429,7 +435,7 @@ def test_a_pod_younger_than_the_list_is_not_gone(core: FakeCore, run: Run) -> No
     assert run.tasks["new"].again == 0
 
 
-def test_a_pod_is_made_again_only_when_the_one_before_is_gone(core: FakeCore, run: Run) -> None:
+def test_a_pod_is_made_again_only_when_the_one_before_is_gone(core: FakeCore, run: Any) -> None:
     name = run.submit(a_job())
     run.look()
     core.pods[name] = deleted(a_pod(name, "Running", {"running": {}}))
@@ -448,7 +454,7 @@ def test_a_pod_is_made_again_only_when_the_one_before_is_gone(core: FakeCore, ru
 
 
 @pytest.mark.parametrize("nodes", [[], "unknown"])
-def test_a_pod_of_a_lost_node_is_made_again_elsewhere(core: FakeCore, run: Run, nodes: str | list[Any]) -> None:
+def test_a_pod_of_a_lost_node_is_made_again_elsewhere(core: FakeCore, run: Any, nodes: str | list[Any]) -> None:
     """The server keeps such a pod until its node says that it has ended; it never will."""
     name = run.submit(a_job())
     run.look()
@@ -464,7 +470,7 @@ def test_a_pod_of_a_lost_node_is_made_again_elsewhere(core: FakeCore, run: Run, 
     assert any("its node n1 is lost; it is made again" in line for line in run.executor.logger)
 
 
-def test_where_nodes_may_not_be_seen_the_user_is_told_how_to_forget_a_pod(core: FakeCore, run: Run) -> None:
+def test_where_nodes_may_not_be_seen_the_user_is_told_how_to_forget_a_pod(core: FakeCore, run: Any) -> None:
     name = run.submit(a_job())
     run.look()
     core.pods[name] = deleted(a_pod(name, "Running", {"running": {}}))
@@ -481,7 +487,7 @@ def test_a_node_is_lost_if_nothing_is_heard_of_it(ready: str, lost: bool) -> Non
     assert not is_lost("", [a_node(name="n1")]), "of a pod that no node has"
 
 
-def test_what_an_evicted_pod_printed_is_kept(core: FakeCore, run: Run) -> None:
+def test_what_an_evicted_pod_printed_is_kept(core: FakeCore, run: Any) -> None:
     name = run.submit(a_job())
     run.look()
     core.pods[name] = evicted("The node was low on resource: memory. ") | {"metadata": {"name": name}}
@@ -490,7 +496,7 @@ def test_what_an_evicted_pod_printed_is_kept(core: FakeCore, run: Run) -> None:
     assert core.pods == {}
 
 
-def test_out_of_memory_is_a_failed_try_and_the_next_asks_for_double(core: FakeCore, run: Run) -> None:
+def test_out_of_memory_is_a_failed_try_and_the_next_asks_for_double(core: FakeCore, run: Any) -> None:
     asked = []
     for attempt in (1, 2, 3):
         name = run.submit(a_job(attempt, mem_mb=600 << (attempt - 1)))
@@ -508,7 +514,7 @@ def test_out_of_memory_is_a_failed_try_and_the_next_asks_for_double(core: FakeCo
 @pytest.mark.parametrize(
     "fault", [refused(500, "etcd is slow"), refused(503, "away"), refused(429, "too many"), OSError("reset"), TimeoutError()]
 )
-def test_a_server_that_does_not_answer_is_asked_again_ever_more_seldom(core: FakeCore, run: Run, fault: Any) -> None:
+def test_a_server_that_does_not_answer_is_asked_again_ever_more_seldom(core: FakeCore, run: Any, fault: Any) -> None:
     core.faults["list"] = [fault] * 40
     pauses = []
     adopt(run, "p")
@@ -525,7 +531,7 @@ def test_a_server_that_does_not_answer_is_asked_again_ever_more_seldom(core: Fak
 
 
 @pytest.mark.parametrize(("status", "words"), [(401, "renew your credentials"), (403, "the role that is needed")])
-def test_a_refused_login_ends_the_run_within_a_minute(core: FakeCore, run: Run, status: int, words: str) -> None:
+def test_a_refused_login_ends_the_run_within_a_minute(core: FakeCore, run: Any, status: int, words: str) -> None:
     core.faults["list"] = [refused(status, "no")] * 100
     with pytest.raises(Fatal, match=words):
         for _ in range(12):
@@ -533,7 +539,7 @@ def test_a_refused_login_ends_the_run_within_a_minute(core: FakeCore, run: Run, 
             run.later(5)
 
 
-def test_a_login_that_ran_out_is_renewed(core: FakeCore, run: Run) -> None:
+def test_a_login_that_ran_out_is_renewed(core: FakeCore, run: Any) -> None:
     core.faults["list"] = [refused(401, "token has expired")]
     assert run.look() == {}
 
@@ -541,7 +547,7 @@ def test_a_login_that_ran_out_is_renewed(core: FakeCore, run: Run) -> None:
 @pytest.mark.parametrize(
     ("reason", "within"), [("InvalidImageName", 10), ("CreateContainerConfigError", 10), ("ErrImagePull", 30)]
 )
-def test_an_image_that_cannot_start_ends_the_run_within_a_minute(core: FakeCore, run: Run, reason: str, within: int) -> None:
+def test_an_image_that_cannot_start_ends_the_run_within_a_minute(core: FakeCore, run: Any, reason: str, within: int) -> None:
     core.pods["p"] = a_pod(state=waiting(reason))
     assert decide(run, "p").state == "wait"
     run.later(within)
@@ -549,7 +555,7 @@ def test_an_image_that_cannot_start_ends_the_run_within_a_minute(core: FakeCore,
         decide(run, "p")
 
 
-def test_pulling_may_fail_for_a_moment(core: FakeCore, run: Run) -> None:
+def test_pulling_may_fail_for_a_moment(core: FakeCore, run: Any) -> None:
     for state in (waiting("ErrImagePull"), waiting("ImagePullBackOff"), {"running": {}}):
         core.pods["p"] = a_pod(state=state)
         assert decide(run, "p").state == "wait"
@@ -564,7 +570,7 @@ def test_pulling_may_fail_for_a_moment(core: FakeCore, run: Run) -> None:
     assert "it is made again as q-again1" in run.executor.logger[-1]
 
 
-def test_what_no_node_can_take_fails_within_a_minute(core: FakeCore, run: Run) -> None:
+def test_what_no_node_can_take_fails_within_a_minute(core: FakeCore, run: Any) -> None:
     core.pods["p"] = unschedulable()
     assert decide(run, "p").state == "wait"
     run.later(15)
@@ -576,7 +582,7 @@ def test_what_no_node_can_take_fails_within_a_minute(core: FakeCore, run: Run) -
 
 
 @pytest.mark.parametrize("fault", [refused(403, "nodes is forbidden"), None])
-def test_a_full_cluster_is_waited_for_and_the_reason_said(core: FakeCore, run: Run, fault: ApiException | None) -> None:
+def test_a_full_cluster_is_waited_for_and_the_reason_said(core: FakeCore, run: Any, fault: ApiException | None) -> None:
     core.pods["p"] = unschedulable()
     core.pods["p"]["spec"]["containers"][0]["resources"]["requests"] = {"memory": "50Mi"}
     core.faults["nodes"] = [fault]
@@ -588,7 +594,7 @@ def test_a_full_cluster_is_waited_for_and_the_reason_said(core: FakeCore, run: R
     assert "1 pod(s) wait: 0/1 nodes are available: 1 Insufficient cpu." in run.executor.logger
 
 
-def test_a_missing_volume_ends_the_run(core: FakeCore, run: Run) -> None:
+def test_a_missing_volume_ends_the_run(core: FakeCore, run: Any) -> None:
     core.pods["p"] = unschedulable('persistentvolumeclaim "data" not found')
     decide(run, "p")
     run.later(15)
@@ -596,14 +602,14 @@ def test_a_missing_volume_ends_the_run(core: FakeCore, run: Run) -> None:
         decide(run, "p")
 
 
-def test_submission_is_offered_again_to_a_busy_server(core: FakeCore, run: Run) -> None:
+def test_submission_is_offered_again_to_a_busy_server(core: FakeCore, run: Any) -> None:
     core.faults["create_pod"] = [refused(500, "busy"), OSError("reset"), refused(409, "the object has been modified")]
     name = run.submit(a_job())
     assert rounds(run, 10, name).state == "wait"
     assert core.made == [name]
 
 
-def test_a_server_that_is_away_for_hours_costs_no_try_and_makes_nothing_twice(core: FakeCore, run: Run) -> None:
+def test_a_server_that_is_away_for_hours_costs_no_try_and_makes_nothing_twice(core: FakeCore, run: Any) -> None:
     """Pods are to be made, run and end meanwhile."""
     first = run.submit(a_job(jobid=1))
     run.look()
@@ -621,7 +627,7 @@ def test_a_server_that_is_away_for_hours_costs_no_try_and_makes_nothing_twice(co
     assert core.made == [first, second]
 
 
-def test_pods_are_made_one_after_the_other_and_no_request_is_made_for_those_held_back(core: FakeCore, run: Run) -> None:
+def test_pods_are_made_one_after_the_other_and_no_request_is_made_for_those_held_back(core: FakeCore, run: Any) -> None:
     core.faults["create_pod"] = [None, OSError("refused")]
     names = [run.submit(a_job(jobid=n)) for n in range(100)]
     run.look()
@@ -639,7 +645,7 @@ def exceeded(text: str = "pods=1, used: pods=10, limited: pods=10") -> ApiExcept
     return refused(403, f'pods "affinity-r1-7-2" is forbidden: exceeded quota: lab, requested: {text}')
 
 
-def test_a_full_quota_is_waited_for_and_others_go_first(core: FakeCore, run: Run) -> None:
+def test_a_full_quota_is_waited_for_and_others_go_first(core: FakeCore, run: Any) -> None:
     core.faults["create_pod"] = [exceeded("nvidia.com/gpu=1, used: nvidia.com/gpu=2, limited: nvidia.com/gpu=2")]
     names = [run.submit(a_job(jobid=n)) for n in range(5)]
     other = run.submit(a_job(name="merge"))
@@ -659,7 +665,7 @@ def test_a_full_quota_is_waited_for_and_others_go_first(core: FakeCore, run: Run
     assert core.calls.count("create_pod") < 400
 
 
-def test_what_no_quota_will_ever_allow_is_a_failed_try(core: FakeCore, run: Run) -> None:
+def test_what_no_quota_will_ever_allow_is_a_failed_try(core: FakeCore, run: Any) -> None:
     asked = "limits.memory=64G,pods=1, used: limits.memory=0,pods=0, limited: limits.memory=10Gi,pods=10"
     core.faults["create_pod"] = [exceeded(asked)]
     verdict = rounds(run, 10, run.submit(a_job()))
@@ -668,7 +674,7 @@ def test_what_no_quota_will_ever_allow_is_a_failed_try(core: FakeCore, run: Run)
     assert beyond_quota("limited: pods=x, requested: pods=1") == ""
 
 
-def test_a_lost_answer_makes_no_second_pod(core: FakeCore, run: Run) -> None:
+def test_a_lost_answer_makes_no_second_pod(core: FakeCore, run: Any) -> None:
     name = run.submit(a_job())
     core.pods[name] = a_pod(name, "Running", {"running": {}})
     assert rounds(run, 10, name).state == "wait"
@@ -685,7 +691,7 @@ def test_a_lost_answer_makes_no_second_pod(core: FakeCore, run: Run) -> None:
     ],
 )
 def test_a_refused_pod_is_a_failed_try_within_a_minute(
-    core: FakeCore, run: Run, fault: ApiException, seconds: int, words: str
+    core: FakeCore, run: Any, fault: ApiException, seconds: int, words: str
 ) -> None:
     core.faults["create_pod"] = [fault] * 1000
     name = run.submit(a_job())
@@ -695,14 +701,14 @@ def test_a_refused_pod_is_a_failed_try_within_a_minute(
     assert run.finish(SimpleNamespace(external_jobid=name), verdict) is None
 
 
-def test_a_refusal_that_passes_costs_nothing(core: FakeCore, run: Run) -> None:
+def test_a_refusal_that_passes_costs_nothing(core: FakeCore, run: Any) -> None:
     core.faults["create_pod"] = [refused(403, "pods is forbidden"), refused(404, "no such namespace"), refused(401, "who?")] * 2
     name = run.submit(a_job())
     assert rounds(run, 44, name).state == "wait"
     assert core.made == [name]
 
 
-def test_no_pod_is_made_when_the_run_has_ended(core: FakeCore, run: Run) -> None:
+def test_no_pod_is_made_when_the_run_has_ended(core: FakeCore, run: Any) -> None:
     core.faults["create_pod"] = [OSError("refused")]
     run.submit(a_job())
     run.look()
@@ -712,7 +718,7 @@ def test_no_pod_is_made_when_the_run_has_ended(core: FakeCore, run: Run) -> None
     assert core.made == []
 
 
-def test_a_proxy_that_says_404_does_not_make_a_pod_gone(core: FakeCore, run: Run) -> None:
+def test_a_proxy_that_says_404_does_not_make_a_pod_gone(core: FakeCore, run: Any) -> None:
     page = ApiException(status=404, reason="Not Found")
     page.body = "<html>404 page not found</html>"
     core.faults["get"] = [page] * 50
@@ -722,7 +728,7 @@ def test_a_proxy_that_says_404_does_not_make_a_pod_gone(core: FakeCore, run: Run
     assert decide(run, "p").state == "done"
 
 
-def test_output_is_kept_and_the_pod_deleted(core: FakeCore, run: Run) -> None:
+def test_output_is_kept_and_the_pod_deleted(core: FakeCore, run: Any) -> None:
     core.pods["p"] = a_pod(phase="Failed", state=ended(1))
     adopt(run, "p")
     kept = run.finish(SimpleNamespace(external_jobid="p"), judge(core.pods["p"]))
@@ -741,7 +747,7 @@ def test_why_a_pod_failed_is_said_of_groups_too(group: bool) -> None:
     assert executor.logger == (["pod p ran out of memory."] if group else [])
 
 
-def test_snakemake_is_told_only_of_what_ended_by_itself(core: FakeCore, run: Run) -> None:
+def test_snakemake_is_told_only_of_what_ended_by_itself(core: FakeCore, run: Any) -> None:
     """One round of the executor, with a pod of each kind."""
     told, executor = [], object.__new__(Executor)
     executor.run, executor.logger, executor.status_rate_limiter = run, Lines(), contextlib.nullcontext()
@@ -772,7 +778,7 @@ def test_snakemake_is_told_only_of_what_ended_by_itself(core: FakeCore, run: Run
     assert jobs[3].why_failed == told[1][0].removesuffix(". ")
 
 
-def test_a_log_that_cannot_be_read_does_not_hide_the_failure(core: FakeCore, run: Run) -> None:
+def test_a_log_that_cannot_be_read_does_not_hide_the_failure(core: FakeCore, run: Any) -> None:
     core.pods["p"] = a_pod(phase="Failed", state=ended(1))
     core.faults |= {"log": [refused(400, "container is gone")], "delete": [refused(500, "busy")]}
     adopt(run, "p")
@@ -781,7 +787,7 @@ def test_a_log_that_cannot_be_read_does_not_hide_the_failure(core: FakeCore, run
     assert core.pods == {}
 
 
-def test_the_end_leaves_nothing(core: FakeCore, run: Run) -> None:
+def test_the_end_leaves_nothing(core: FakeCore, run: Any) -> None:
     core.pods = {"p": a_pod(), "q": a_pod("q")}
     run.end()
     run.end()
@@ -789,7 +795,7 @@ def test_the_end_leaves_nothing(core: FakeCore, run: Run) -> None:
     assert core.calls.count("delete_all") == 1
 
 
-def test_roles_without_deletecollection(core: FakeCore, run: Run) -> None:
+def test_roles_without_deletecollection(core: FakeCore, run: Any) -> None:
     core.pods = {"p": a_pod(), "q": a_pod("q")}
     core.faults["delete_all"] = [refused(403, "deletecollection is forbidden")]
     run.end()
@@ -797,14 +803,14 @@ def test_roles_without_deletecollection(core: FakeCore, run: Run) -> None:
 
 
 @pytest.mark.parametrize("fault", [refused(500, "busy"), OSError("refused")])
-def test_the_end_waits_for_a_server_that_is_away_for_a_moment(core: FakeCore, run: Run, fault: Any) -> None:
+def test_the_end_waits_for_a_server_that_is_away_for_a_moment(core: FakeCore, run: Any, fault: Any) -> None:
     core.faults |= {name: [fault] * 5 for name in ("list", "delete_all", "delete_secret")}
     core.pods["p"] = a_pod()
     run.end()
     assert (core.pods, core.secrets, list(read_notes(run.folder))) == ({}, {}, [])
 
 
-def test_what_could_not_be_deleted_stays_noted(core: FakeCore, run: Run) -> None:
+def test_what_could_not_be_deleted_stays_noted(core: FakeCore, run: Any) -> None:
     core.faults["delete_all"] = [refused(500, "busy")] * 1000
     core.pods["p"] = a_pod()
     run.end()
@@ -812,7 +818,7 @@ def test_what_could_not_be_deleted_stays_noted(core: FakeCore, run: Run) -> None
     assert "the next start in this folder will, or you: kubectl delete pod,secret -n em -l" in run.executor.logger[-1]
 
 
-def left_behind(run: Run, **changes: Any) -> None:
+def left_behind(run: Any, **changes: Any) -> None:
     """The note of a run whose process is dead."""
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
@@ -826,7 +832,7 @@ def left_behind(run: Run, **changes: Any) -> None:
     Note(**values | changes).write(run.folder)
 
 
-def test_leftovers_of_a_killed_run_are_deleted(core: FakeCore, run: Run) -> None:
+def test_leftovers_of_a_killed_run_are_deleted(core: FakeCore, run: Any) -> None:
     left_behind(run)
     core.pods = {"old": a_pod("old", "Running", {"running": {}})}
     core.secrets["connectomake-dead"] = "keys"
@@ -836,7 +842,7 @@ def test_leftovers_of_a_killed_run_are_deleted(core: FakeCore, run: Run) -> None
     assert [note.run for note in read_notes(run.folder)] == ["r1"]
 
 
-def test_notes_of_the_first_versions_are_read(core: FakeCore, run: Run) -> None:
+def test_notes_of_the_first_versions_are_read(core: FakeCore, run: Any) -> None:
     """They call the place `namespace`."""
     left_behind(run)
     path = run.folder / "dead.json"
@@ -850,7 +856,7 @@ def test_notes_of_the_first_versions_are_read(core: FakeCore, run: Run) -> None:
     assert not path.exists()
 
 
-def test_what_is_no_note_is_named_with_the_way_out(core: FakeCore, run: Run) -> None:
+def test_what_is_no_note_is_named_with_the_way_out(core: FakeCore, run: Any) -> None:
     (run.folder / "dead.json").write_text("{")
     core.pods = {"p": a_pod()}
     run.clean_leftovers()
@@ -859,19 +865,19 @@ def test_what_is_no_note_is_named_with_the_way_out(core: FakeCore, run: Run) -> 
     assert "kubectl delete pod,secret -n NAMESPACE -l connectomake/run=dead" in run.executor.logger[0]
 
 
-def test_a_run_that_lives_is_left_alone(core: FakeCore, run: Run) -> None:
+def test_a_run_that_lives_is_left_alone(core: FakeCore, run: Any) -> None:
     core.pods = {"p": a_pod()}
     assert Note.own("r1", "em").alive
     run.clean_leftovers()
     assert "p" in core.pods
 
 
-def test_a_process_number_used_again_is_not_the_run(run: Run) -> None:
+def test_a_process_number_used_again_is_not_the_run(run: Any) -> None:
     left_behind(run, pid=os.getpid())
     assert not next(note for note in read_notes(run.folder) if note.run == "dead").alive
 
 
-def test_runs_of_other_machines_are_named_not_touched(core: FakeCore, run: Run) -> None:
+def test_runs_of_other_machines_are_named_not_touched(core: FakeCore, run: Any) -> None:
     left_behind(run, host="elsewhere")
     core.pods = {"p": a_pod()}
     run.clean_leftovers()
@@ -879,7 +885,7 @@ def test_runs_of_other_machines_are_named_not_touched(core: FakeCore, run: Run) 
     assert "kubectl delete pod,secret -n em -l connectomake/run=dead" in run.executor.logger[0]
 
 
-def test_pods_that_do_not_go_stop_the_start(core: FakeCore, run: Run) -> None:
+def test_pods_that_do_not_go_stop_the_start(core: FakeCore, run: Any) -> None:
     left_behind(run)
     core.pods, core.sticky = {"old": a_pod("old")}, True
     with pytest.raises(Fatal, match="kubectl delete pod"):

@@ -2,13 +2,13 @@
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from connectomake.inference.models import load_network
-from connectomake.inference.networks import TorchNetwork
 from connectomake.inference.spec import InferenceSpec
 from connectomake.networks import precision
 from connectomake.networks.precision import precision_on
@@ -18,7 +18,7 @@ RSUNET = Path(__file__).parent.parent / "models/rsunet.py"
 PATCH = (16, 32, 32)
 
 
-def network_of(folder: Path, autocast: str) -> TorchNetwork:
+def network_of(folder: Path, autocast: str) -> Any:
     torch.manual_seed(0)
     save_rsunet(folder / "weights.pt", RSUNet(1, 3, (4, 8), sigmoid=True).eval())
     return load_network(RSUNET, folder / "weights.pt", InferenceSpec(PATCH, PATCH, (1, 2, 2), channels=3, autocast=autocast))

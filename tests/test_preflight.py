@@ -150,6 +150,7 @@ class Google:
     """As much of google.cloud.storage.Client as is used."""
 
     def __init__(self, denied: str = "", missing: bool = False) -> None:
+        self.objects: dict[Any, Any]
         self.objects, self.denied, self.missing = {}, denied, missing
 
     def list_blobs(self, bucket: str, **_: Any) -> Any:

@@ -47,7 +47,7 @@ def joined(values: np.ndarray, how: str) -> int:
     if how == "mean":
         return (2 * sum(int(v) for v in values) + len(values)) // (2 * len(values))
     labels, counts = np.unique(values[values > 0] if how == "sparse" and values.any() else values, return_counts=True)
-    return labels[counts.argmax()]
+    return int(labels[counts.argmax()])
 
 
 @st.composite

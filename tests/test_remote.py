@@ -144,7 +144,7 @@ class FakeStore:
 
     def __init__(self, **objects: Any) -> None:
         self.data = {name.replace("__", "/") + ".shard": data for name, data in objects.items()}
-        self.reads = []
+        self.reads: list[Any] = []
 
     def run(self, tmp_path: Path, noted: dict[str, float] | None = None, cache: str = "cache.json") -> BucketRecords:
         objects = {n: Stored(hashlib.md5(d).hexdigest(), len(d), 100.0) for n, d in self.data.items()}
@@ -152,7 +152,7 @@ class FakeStore:
         def fetch(path: str) -> Callable[..., Any]:
             def read(start: int, stop: int) -> bytes:
                 self.reads.append(path)
-                return self.data[path][start:stop]
+                return bytes(self.data[path][start:stop])
 
             return read
 

@@ -175,7 +175,7 @@ def test_reports_that_were_asked_for(run: Plan) -> None:
     assert plan_repair(run, verify(run)).targets == "kept reports"
 
 
-KEPT = {"kept": {}, "not kept": {"keep": []}}
+KEPT: dict[str, Any] = {"kept": {}, "not kept": {"keep": []}}
 
 
 @pytest.fixture(scope="module", params=KEPT)

@@ -154,6 +154,7 @@ def test_what_is_not_as_expected_stays_and_is_named(
     module: ModuleType, monkeypatch: pytest.MonkeyPatch, place: str, parameters: tuple[str, ...], says: str
 ) -> None:
     """And nothing is put in place of what belongs to it."""
+    said: list[Any]
     places, said = listed(monkeypatch, ("tell", ("error",)), (place, parameters)), []
     before = module.tell
     assert not replace(dict.fromkeys(places, instead(None)), said.append)
@@ -254,7 +255,7 @@ def test_the_listing_is_noted_once() -> None:
     class Known(dict[str, Any]):
         def __init__(self) -> None:
             super().__init__()
-            self.has_inventory = set()
+            self.has_inventory: set[Any] = set()
 
     cache = SimpleNamespace(exists_in_storage=Known(), mtime={}, size={})
     made, _ = methods(objects={"out/a": FOUND})

@@ -2,6 +2,7 @@
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from connectomake.planning.scales import Scales
 from connectomake.run import Run
 from tests.tiny_run import CONFIG, make_run, write_inputs
 
-HERE = {
+HERE: dict[str, Any] = {
     **copy.deepcopy(CONFIG),
     "source": CONFIG["source"] | {"start": [3, 2, 5]},
     "skeletons": {"enabled": True, "cell": [8, 8, 8]},

@@ -36,8 +36,14 @@ class FakeSlurm:
     """Slurm, its controller, and its accounting, in dictionaries. `refusals` are raised by the next calls of sbatch."""
 
     def __init__(self) -> None:
+        self.counts: Any
+        self.scripts: list[Any]
+        self.submitted: list[Any]
+        self.refusals: list[Any]
+        self.records: dict[Any, Any]
         self.counts, self.records, self.refusals, self.submitted, self.scripts = Counter(), {}, [], [], []
         self.away = self.database_away = self.sticky = False
+        self.accounted: dict[Any, Any]
         self.accounted, self.limit, self.free, self.lose_answer = {}, 1000, 10**6, False
 
     def _called(self, name: str) -> None:
@@ -111,12 +117,12 @@ class Lines(list[Any]):
 
 
 @pytest.fixture
-def slurm() -> FakeSlurm:
+def slurm() -> Any:
     return FakeSlurm()
 
 
 @pytest.fixture
-def run(slurm: FakeSlurm, tmp_path: Path) -> Iterator[Run]:
+def run(slurm: Any, tmp_path: Path) -> Iterator[Run]:
     """A run whose clock moves only when told to."""
     now = [1000.0]
 
@@ -229,7 +235,7 @@ def test_resources_that_cannot_be_asked_for(resources: dict[str, Any], words: st
         ["exit 3", "exit 4; printf no"],
     ],
 )
-def test_each_command_runs_as_it_is(commands: Callable[..., Any], tmp_path: Path) -> None:
+def test_each_command_runs_as_it_is(commands: Any, tmp_path: Path) -> None:
     script = batch_script(commands, tmp_path / "7", "a test\nexit 9")
     for number, command in enumerate(commands, 1):
         alone = subprocess.run(["sh", "-c", command], capture_output=True, check=False)
@@ -370,7 +376,7 @@ def test_within_a_job_only_the_way_to_slurm_is_inherited() -> None:
 # ---- submission --------------------------------------------------------------------------------------------------------------
 
 
-def test_alike_jobs_go_out_at_once_as_one_array(run: Run, slurm: FakeSlurm) -> None:
+def test_alike_jobs_go_out_at_once_as_one_array(run: Run, slurm: Any) -> None:
     tasks = started(run, 5)
     others = started(run, 2, rule="merge")
     assert [t.id for t in tasks] == [f"100_{i}" for i in range(1, 6)]
@@ -379,7 +385,7 @@ def test_alike_jobs_go_out_at_once_as_one_array(run: Run, slurm: FakeSlurm) -> N
     assert all("--no-requeue" in options and "--job-name=r1" in options for options in slurm.submitted)
 
 
-def test_different_demands_are_different_arrays(run: Run, slurm: FakeSlurm) -> None:
+def test_different_demands_are_different_arrays(run: Run, slurm: Any) -> None:
     tasks_of(run, 2)
     tasks_of(run, 2, options=("--mem=200M",))
     run.round()
@@ -387,7 +393,7 @@ def test_different_demands_are_different_arrays(run: Run, slurm: FakeSlurm) -> N
 
 
 @pytest.mark.parametrize(("size", "limit", "calls"), [(1000, 4, 3), (3, 1000, 4), (1, 1000, 10)])
-def test_arrays_are_bounded(run: Run, slurm: FakeSlurm, size: int, limit: int, calls: int) -> None:
+def test_arrays_are_bounded(run: Run, slurm: Any, size: int, limit: int, calls: int) -> None:
     run.submissions.array_size, slurm.limit = size, limit
     tasks = started(run, 10)
     assert slurm.counts["sbatch"] == calls
@@ -395,7 +401,7 @@ def test_arrays_are_bounded(run: Run, slurm: FakeSlurm, size: int, limit: int, c
     assert ("--array" in " ".join(slurm.submitted[0])) == (size > 1)
 
 
-def test_a_script_stays_below_slurms_limit(run: Run, slurm: FakeSlurm) -> None:
+def test_a_script_stays_below_slurms_limit(run: Run, slurm: Any) -> None:
     tasks = [Task(SimpleNamespace(external_jobid=None), "a", (), f"{i} {os.urandom(50_000).hex()}") for i in range(40)]
     for task in tasks:
         run.hand_over(task)
@@ -405,7 +411,7 @@ def test_a_script_stays_below_slurms_limit(run: Run, slurm: FakeSlurm) -> None:
 
 
 @pytest.mark.parametrize("text", ["Batch job submission failed: Unspecified error", "Unable to create job record, try again"])
-def test_a_refusal_that_passes_burns_no_try(run: Run, slurm: FakeSlurm, text: str) -> None:
+def test_a_refusal_that_passes_burns_no_try(run: Run, slurm: Any, text: str) -> None:
     slurm.refusals = [text] * 4
     [task] = started(run)
     assert not task.id
@@ -416,7 +422,7 @@ def test_a_refusal_that_passes_burns_no_try(run: Run, slurm: FakeSlurm, text: st
     assert task.verdict is None
 
 
-def test_an_unknown_refusal_is_given_ten_minutes(run: Run, slurm: FakeSlurm) -> None:
+def test_an_unknown_refusal_is_given_ten_minutes(run: Run, slurm: Any) -> None:
     slurm.refusals = ["Please ask the help desk"] * 100
     [task] = started(run)
     for _ in range(9):
@@ -428,11 +434,11 @@ def test_an_unknown_refusal_is_given_ten_minutes(run: Run, slurm: FakeSlurm) -> 
     assert slurm.counts["sbatch"] < 20
 
 
-def test_a_site_that_dislikes_arrays_gets_single_jobs(run: Run, slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_site_that_dislikes_arrays_gets_single_jobs(run: Run, slurm: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def submit(options: list[str], script: str, take: Callable[..., Any] = slurm.submit) -> str:
         if any(option.startswith("--array") for option in options):
             slurm.refusals = ["We do not like arrays here"]
-        return take(options, script)
+        return str(take(options, script))
 
     monkeypatch.setattr(slurm, "submit", submit)
     tasks = started(run, 4)
@@ -442,7 +448,7 @@ def test_a_site_that_dislikes_arrays_gets_single_jobs(run: Run, slurm: FakeSlurm
     assert verdicts(tasks) == [None] * 4
 
 
-def test_a_controller_that_is_away_is_waited_for(run: Run, slurm: FakeSlurm) -> None:
+def test_a_controller_that_is_away_is_waited_for(run: Run, slurm: Any) -> None:
     slurm.away = True
     [task] = started(run)
     for _ in range(120):
@@ -456,7 +462,7 @@ def test_a_controller_that_is_away_is_waited_for(run: Run, slurm: FakeSlurm) -> 
     assert len(slurm.scripts) == 1
 
 
-def test_a_lost_answer_does_not_submit_twice(run: Run, slurm: FakeSlurm) -> None:
+def test_a_lost_answer_does_not_submit_twice(run: Run, slurm: Any) -> None:
     slurm.lose_answer = True
     tasks = started(run, 3)
     assert not tasks[0].id
@@ -466,7 +472,7 @@ def test_a_lost_answer_does_not_submit_twice(run: Run, slurm: FakeSlurm) -> None
     assert len(slurm.scripts) == 1
 
 
-def test_a_job_that_nobody_waits_for_is_cancelled(run: Run, slurm: FakeSlurm) -> None:
+def test_a_job_that_nobody_waits_for_is_cancelled(run: Run, slurm: Any) -> None:
     started(run)
     slurm.records["77"] = Record("77", "RUNNING", "None", "n1", "(null)")
     look(run)
@@ -474,7 +480,7 @@ def test_a_job_that_nobody_waits_for_is_cancelled(run: Run, slurm: FakeSlurm) ->
     assert slurm.records["100"].state == "PENDING"
 
 
-def test_a_submit_limit_takes_what_fits_and_waits_with_the_rest(run: Run, slurm: FakeSlurm) -> None:
+def test_a_submit_limit_takes_what_fits_and_waits_with_the_rest(run: Run, slurm: Any) -> None:
     slurm.free = 20
     tasks = started(run, 64)
     assert sum(bool(task.id) for task in tasks) == 20
@@ -497,7 +503,7 @@ def test_a_submit_limit_takes_what_fits_and_waits_with_the_rest(run: Run, slurm:
     ("text", "words"),
     [(ACCOUNT, "correct slurm_account"), (NO_NODE, "ask for less"), ("unrecognized option '--nope'", "slurm_extra")],
 )
-def test_what_cannot_pass_ends_the_try(run: Run, slurm: FakeSlurm, text: str, words: str) -> None:
+def test_what_cannot_pass_ends_the_try(run: Run, slurm: Any, text: str, words: str) -> None:
     slurm.refusals = [text]
     tasks = started(run, 2)
     assert verdicts(tasks) == ["failed", "failed"]
@@ -505,7 +511,7 @@ def test_what_cannot_pass_ends_the_try(run: Run, slurm: FakeSlurm, text: str, wo
     assert slurm.counts["sbatch"] == 1
 
 
-def test_what_was_taken_before_may_be_taken_again(run: Run, slurm: FakeSlurm) -> None:
+def test_what_was_taken_before_may_be_taken_again(run: Run, slurm: Any) -> None:
     """A controller that was started without its database knows no accounts for a while."""
     started(run)
     slurm.refusals = [ACCOUNT]
@@ -518,7 +524,7 @@ def test_what_was_taken_before_may_be_taken_again(run: Run, slurm: FakeSlurm) ->
 # ---- what becomes of jobs ----------------------------------------------------------------------------------------------------
 
 
-def test_done_by_slurm_or_by_end_note(run: Run, slurm: FakeSlurm) -> None:
+def test_done_by_slurm_or_by_end_note(run: Run, slurm: Any) -> None:
     tasks = started(run, 2)
     slurm.set("100_1", "COMPLETED")
     look(run)
@@ -527,7 +533,7 @@ def test_done_by_slurm_or_by_end_note(run: Run, slurm: FakeSlurm) -> None:
     assert verdicts(tasks) == ["done", "done"]
 
 
-def test_an_end_note_counts_while_slurm_is_away(run: Run, slurm: FakeSlurm) -> None:
+def test_an_end_note_counts_while_slurm_is_away(run: Run, slurm: Any) -> None:
     tasks = started(run, 2)
     slurm.away = True
     note(run, tasks[0], 0)
@@ -543,7 +549,7 @@ def test_an_end_note_counts_while_slurm_is_away(run: Run, slurm: FakeSlurm) -> N
     assert tasks[1].again == 1
 
 
-def test_no_job_is_forgotten_while_all_are_away(run: Run, slurm: FakeSlurm) -> None:
+def test_no_job_is_forgotten_while_all_are_away(run: Run, slurm: Any) -> None:
     tasks = started(run, 3)
     slurm.away = slurm.database_away = True
     for _ in range(60):
@@ -557,7 +563,7 @@ def test_no_job_is_forgotten_while_all_are_away(run: Run, slurm: FakeSlurm) -> N
 
 
 @pytest.mark.parametrize("state", ["PREEMPTED", "NODE_FAIL", "BOOT_FAIL"])
-def test_what_is_not_its_fault_is_submitted_again(run: Run, slurm: FakeSlurm, state: str) -> None:
+def test_what_is_not_its_fault_is_submitted_again(run: Run, slurm: Any, state: str) -> None:
     tasks = started(run, 3)
     slurm.set("100_1", state, "", "n1")
     slurm.set("100_2", state, "", "n1")
@@ -570,7 +576,7 @@ def test_what_is_not_its_fault_is_submitted_again(run: Run, slurm: FakeSlurm, st
     assert "--exclude" not in " ".join(slurm.submitted[2]), "a node is avoided by the job that it failed, by no other"
 
 
-def test_without_a_node_list_no_node_is_avoided(run: Run, slurm: FakeSlurm) -> None:
+def test_without_a_node_list_no_node_is_avoided(run: Run, slurm: Any) -> None:
     started(run)
     slurm.set("100", "NODE_FAIL", "", "None assigned")
     look(run)
@@ -579,7 +585,7 @@ def test_without_a_node_list_no_node_is_avoided(run: Run, slurm: FakeSlurm) -> N
     assert "--exclude" not in " ".join(slurm.submitted[1])
 
 
-def test_the_last_node_is_good_enough(run: Run, slurm: FakeSlurm) -> None:
+def test_the_last_node_is_good_enough(run: Run, slurm: Any) -> None:
     [task] = started(run)
     slurm.set("100", "NODE_FAIL", "", "n1")
     slurm.refusals = [NO_NODE]
@@ -589,7 +595,7 @@ def test_the_last_node_is_good_enough(run: Run, slurm: FakeSlurm) -> None:
     assert "--exclude" not in " ".join(slurm.submitted[-1])
 
 
-def test_an_avoided_node_is_taken_if_the_others_do_not_come(run: Run, slurm: FakeSlurm) -> None:
+def test_an_avoided_node_is_taken_if_the_others_do_not_come(run: Run, slurm: Any) -> None:
     [task] = started(run)
     slurm.set("100", "NODE_FAIL", "", "n1")
     look(run)
@@ -602,7 +608,7 @@ def test_an_avoided_node_is_taken_if_the_others_do_not_come(run: Run, slurm: Fak
     assert slurm.records["101"].state == "CANCELLED"
 
 
-def test_ten_times_are_enough(run: Run, slurm: FakeSlurm) -> None:
+def test_ten_times_are_enough(run: Run, slurm: Any) -> None:
     [task] = started(run)
     for _ in range(40):
         if task.id and task.verdict is None:
@@ -614,7 +620,7 @@ def test_ten_times_are_enough(run: Run, slurm: FakeSlurm) -> None:
 
 
 @pytest.mark.parametrize("state", ["FAILED", "OUT_OF_MEMORY", "TIMEOUT", "DEADLINE", "CANCELLED"])
-def test_a_failed_try_is_snakemakes(run: Run, slurm: FakeSlurm, state: str) -> None:
+def test_a_failed_try_is_snakemakes(run: Run, slurm: Any, state: str) -> None:
     tasks = started(run, 2)
     slurm.set("100_1", state, "", "n1")
     look(run)
@@ -623,7 +629,7 @@ def test_a_failed_try_is_snakemakes(run: Run, slurm: FakeSlurm, state: str) -> N
     assert len(slurm.scripts) == 1
 
 
-def test_a_held_job_is_named(run: Run, slurm: FakeSlurm) -> None:
+def test_a_held_job_is_named(run: Run, slurm: Any) -> None:
     [task] = started(run)
     slurm.set("100", "PENDING", "JobHeldAdmin")
     for _ in range(10):
@@ -633,7 +639,7 @@ def test_a_held_job_is_named(run: Run, slurm: FakeSlurm) -> None:
     assert sum("held" in line for line in run.logger) <= 11
 
 
-def test_a_node_that_does_not_finish_is_named(run: Run, slurm: FakeSlurm) -> None:
+def test_a_node_that_does_not_finish_is_named(run: Run, slurm: Any) -> None:
     [task] = started(run)
     slurm.set("100", "COMPLETING", "", "n1")
     look(run, 11)
@@ -646,14 +652,14 @@ def test_a_node_that_does_not_finish_is_named(run: Run, slurm: FakeSlurm) -> Non
     assert verdicts([task]) == ["failed"]
 
 
-def test_a_suspended_job_is_named(run: Run, slurm: FakeSlurm) -> None:
+def test_a_suspended_job_is_named(run: Run, slurm: Any) -> None:
     started(run)
     slurm.set("100", "SUSPENDED")
     look(run)
     assert "1 job(s) wait: SUSPENDED by Slurm" in run.logger.text
 
 
-def test_a_failed_launch_is_not_left_held(run: Run, slurm: FakeSlurm) -> None:
+def test_a_failed_launch_is_not_left_held(run: Run, slurm: Any) -> None:
     [task] = started(run)
     slurm.set("100", "PENDING", "launch failed requeued held")
     for _ in range(3):
@@ -662,7 +668,7 @@ def test_a_failed_launch_is_not_left_held(run: Run, slurm: FakeSlurm) -> None:
     assert task.id == "101"
 
 
-def test_what_can_never_run_fails(run: Run, slurm: FakeSlurm) -> None:
+def test_what_can_never_run_fails(run: Run, slurm: Any) -> None:
     [task] = started(run)
     slurm.set("100", "PENDING", "PartitionTimeLimit")
     look(run, 11)
@@ -676,7 +682,7 @@ def test_what_can_never_run_fails(run: Run, slurm: FakeSlurm) -> None:
 # ---- jobs that Slurm lists no more -------------------------------------------------------------------------------------------
 
 
-def test_accounting_knows_what_the_controller_has_forgotten(run: Run, slurm: FakeSlurm) -> None:
+def test_accounting_knows_what_the_controller_has_forgotten(run: Run, slurm: Any) -> None:
     tasks = started(run, 3)
     slurm.records.clear()
     slurm.accounted = {
@@ -691,7 +697,7 @@ def test_accounting_knows_what_the_controller_has_forgotten(run: Run, slurm: Fak
     assert tasks[2].id == "101"
 
 
-def test_end_notes_know_where_there_is_no_accounting(run: Run, slurm: FakeSlurm) -> None:
+def test_end_notes_know_where_there_is_no_accounting(run: Run, slurm: Any) -> None:
     tasks = started(run, 2)
     slurm.records.clear()
     note(run, tasks[0], 0)
@@ -701,7 +707,7 @@ def test_end_notes_know_where_there_is_no_accounting(run: Run, slurm: FakeSlurm)
     assert "exit code 5" in tasks[1].verdict.message
 
 
-def test_a_database_that_is_away_is_waited_for(run: Run, slurm: FakeSlurm) -> None:
+def test_a_database_that_is_away_is_waited_for(run: Run, slurm: Any) -> None:
     [task] = started(run)
     slurm.records.clear()
     slurm.database_away = True
@@ -714,7 +720,7 @@ def test_a_database_that_is_away_is_waited_for(run: Run, slurm: FakeSlurm) -> No
     assert verdicts([task]) == ["done"]
 
 
-def test_a_job_that_is_nowhere_has_failed(run: Run, slurm: FakeSlurm) -> None:
+def test_a_job_that_is_nowhere_has_failed(run: Run, slurm: Any) -> None:
     [task] = started(run)
     slurm.records.clear()
     look(run)
@@ -724,7 +730,7 @@ def test_a_job_that_is_nowhere_has_failed(run: Run, slurm: FakeSlurm) -> None:
     assert "no record of job 100" in task.verdict.message
 
 
-def test_a_job_that_comes_back_goes_on(run: Run, slurm: FakeSlurm) -> None:
+def test_a_job_that_comes_back_goes_on(run: Run, slurm: Any) -> None:
     [task] = started(run)
     kept = dict(slurm.records)
     slurm.records.clear()
@@ -736,7 +742,7 @@ def test_a_job_that_comes_back_goes_on(run: Run, slurm: FakeSlurm) -> None:
     assert task.verdict is None
 
 
-def test_a_job_whose_daemon_died_gives_its_place_free(run: Run, slurm: FakeSlurm) -> None:
+def test_a_job_whose_daemon_died_gives_its_place_free(run: Run, slurm: Any) -> None:
     [task] = started(run)
     slurm.set("100", "RUNNING", "", "n1")
     note(run, task, 0)
@@ -751,7 +757,7 @@ def test_a_job_whose_daemon_died_gives_its_place_free(run: Run, slurm: FakeSlurm
 # ---- how often Slurm is asked ------------------------------------------------------------------------------------------------
 
 
-def test_controller_calls_per_job(run: Run, slurm: FakeSlurm) -> None:
+def test_controller_calls_per_job(run: Run, slurm: Any) -> None:
     waiting = tasks_of(run, 512)
     for _ in range(600):
         run.sleep(2.0)
@@ -764,7 +770,7 @@ def test_controller_calls_per_job(run: Run, slurm: FakeSlurm) -> None:
     assert slurm.counts.total() / 512 < 1.2
 
 
-def test_folders_that_were_tidied_away_are_made_again(run: Run, slurm: FakeSlurm) -> None:
+def test_folders_that_were_tidied_away_are_made_again(run: Run, slurm: Any) -> None:
     shutil.rmtree(run.notes)
     shutil.rmtree(run.logs)
     [task] = started(run)
@@ -778,7 +784,7 @@ def test_folders_that_were_tidied_away_are_made_again(run: Run, slurm: FakeSlurm
     assert verdicts([task]) == ["done"]
 
 
-def test_questions_get_rarer_while_nothing_ends(run: Run, slurm: FakeSlurm) -> None:
+def test_questions_get_rarer_while_nothing_ends(run: Run, slurm: Any) -> None:
     started(run)
     for _ in range(900):
         run.sleep(2.0)
@@ -789,7 +795,7 @@ def test_questions_get_rarer_while_nothing_ends(run: Run, slurm: FakeSlurm) -> N
 # ---- the end -----------------------------------------------------------------------------------------------------------------
 
 
-def test_the_end_cancels_all(run: Run, slurm: FakeSlurm) -> None:
+def test_the_end_cancels_all(run: Run, slurm: Any) -> None:
     started(run, 4)
     run.end()
     run.end()
@@ -802,7 +808,7 @@ def test_the_end_cancels_all(run: Run, slurm: FakeSlurm) -> None:
     assert slurm.counts["sbatch"] == 1, "nothing is submitted after the end"
 
 
-def test_a_good_end_cancels_nothing(run: Run, slurm: FakeSlurm) -> None:
+def test_a_good_end_cancels_nothing(run: Run, slurm: Any) -> None:
     [task] = started(run)
     slurm.set("100", "COMPLETED")
     look(run)
@@ -811,14 +817,14 @@ def test_a_good_end_cancels_nothing(run: Run, slurm: FakeSlurm) -> None:
     assert slurm.counts["scancel"] == 0
 
 
-def test_a_run_without_jobs_asks_nothing(run: Run, slurm: FakeSlurm) -> None:
+def test_a_run_without_jobs_asks_nothing(run: Run, slurm: Any) -> None:
     slurm.away = True
     run.end()
     assert slurm.counts.total() == 0
 
 
 @pytest.mark.parametrize("fault", ["away", "sticky"])
-def test_what_does_not_go_is_left_to_the_next_start(run: Run, slurm: FakeSlurm, fault: str) -> None:
+def test_what_does_not_go_is_left_to_the_next_start(run: Run, slurm: Any, fault: str) -> None:
     started(run)
     setattr(slurm, fault, True)
     run.end()
@@ -834,7 +840,7 @@ def left_behind(run: Run, **changes: Any) -> None:
     (run.folder / "dead/1.1.exit").write_text("0\n")
 
 
-def test_the_next_start_cancels_what_a_killed_run_left(run: Run, slurm: FakeSlurm) -> None:
+def test_the_next_start_cancels_what_a_killed_run_left(run: Run, slurm: Any) -> None:
     left_behind(run)
     slurm.records["5"] = Record("5", "RUNNING")
     clean_leftovers(slurm, run.folder, run.logger, run)
@@ -851,7 +857,7 @@ def test_the_next_start_cancels_what_a_killed_run_left(run: Run, slurm: FakeSlur
         ({"host": "login2"}, "", "started on login2, has 1 job"),
     ],
 )
-def test_no_job_runs_twice(run: Run, slurm: FakeSlurm, changes: dict[str, str], fault: str, words: str) -> None:
+def test_no_job_runs_twice(run: Run, slurm: Any, changes: dict[str, str], fault: str, words: str) -> None:
     left_behind(run, **changes)
     slurm.records["5"] = Record("5", "RUNNING")
     if fault:
@@ -878,7 +884,7 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., A
     return make
 
 
-def test_sbatch_prints_an_id(commands: Callable[..., Any]) -> None:
+def test_sbatch_prints_an_id(commands: Any) -> None:
     commands("sbatch", "echo 'Welcome to the cluster'; cat > /dev/null; echo '42;test'")
     assert Slurm().submit([], "x") == "42"
     commands(
@@ -888,7 +894,7 @@ def test_sbatch_prints_an_id(commands: Callable[..., Any]) -> None:
         Slurm().submit([], "x")
 
 
-def test_squeue_lists_jobs(commands: Callable[..., Any]) -> None:
+def test_squeue_lists_jobs(commands: Any) -> None:
     commands("squeue", "printf '7|N/A|RUNNING|None|n1|merge/3\\n8|2|PENDING|Resources||a/4|b\\ngarbage\\n'")
     assert Slurm().jobs("r") == [
         Record("7", "RUNNING", "None", "n1", "merge/3"),
@@ -896,7 +902,7 @@ def test_squeue_lists_jobs(commands: Callable[..., Any]) -> None:
     ]
 
 
-def test_accounting_that_is_not_there_is_asked_once(commands: Callable[..., Any]) -> None:
+def test_accounting_that_is_not_there_is_asked_once(commands: Any) -> None:
     commands("sacct", "echo 'Slurm accounting storage is disabled' >&2; exit 1")
     slurm = Slurm()
     assert slurm.past(["1", "2_1"]) == []
@@ -909,7 +915,7 @@ def test_accounting_that_is_not_there_is_asked_once(commands: Callable[..., Any]
     assert Slurm().past(["1", "2_1"]) == [Record("1", "CANCELLED", "", "n1"), Record("2_1", "COMPLETED")]
 
 
-def test_the_limit_of_arrays(commands: Callable[..., Any]) -> None:
+def test_the_limit_of_arrays(commands: Any) -> None:
     commands("scontrol", "echo 'MaxArraySize            = 21'")
     assert Slurm().array_limit() == 20
     commands("scontrol", "exit 1")

@@ -42,7 +42,7 @@ def test_printed_commands_are_quoted(name: str, tmp_path: Path, monkeypatch: pyt
     assert shlex.split(rows["look"].partition("  (")[0])[-2:] == ["view", name]
     (tmp_path / name).write_text("x")
     told = _why_unshipped(name)
-    assert shlex.split(told.partition(": `")[2].rpartition("`; ")[0]) == ["git", "add", name]
+    assert shlex.split((told or "").partition(": `")[2].rpartition("`; ")[0]) == ["git", "add", name]
 
 
 def test_a_plain_command_is_not_quoted() -> None:

@@ -38,7 +38,7 @@ def traces_of(volume: np.ndarray, spec: SkeletonSpec, keep: np.ndarray | None = 
 
 def spec_of(
     volume: np.ndarray,
-    cell: tuple[int, int, int] | tuple[int, int, int] | tuple[int, ...],
+    cell: tuple[int, int, int] | Any,
     start: tuple[int, int, int] = (0, 0, 0),
     size: tuple[float, float, float] = SIZE,
     **options: Any,
@@ -46,7 +46,7 @@ def spec_of(
     return SkeletonSpec(Box.of_shape(volume.shape, start), cell, size, **options)
 
 
-def skeletons(volume: np.ndarray, cell: tuple[int, int, int] | tuple[int, ...], **options: Any) -> dict[int, Skeleton]:
+def skeletons(volume: np.ndarray, cell: Any, **options: Any) -> dict[int, Skeleton]:
     spec = spec_of(volume, cell, **options)
     return dict(skeletons_of(heal(traces_of(volume, spec), spec), spec))
 
@@ -60,7 +60,7 @@ def voxels_of(
 def pieces_of(count: int, edges: np.ndarray) -> int:
     """Number of connected pieces of a graph."""
     graph = scipy.sparse.coo_array((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), (count, count))
-    return scipy.sparse.csgraph.connected_components(graph, directed=False)[0]
+    return int(scipy.sparse.csgraph.connected_components(graph, directed=False)[0])
 
 
 @settings(max_examples=20)

@@ -19,7 +19,7 @@ from tests.flow import CONFIG, Flow
 from tests.test_workflow import wait_for
 
 pytestmark = pytest.mark.slow
-HERE = {
+HERE: dict[str, Any] = {
     **{key: copy.deepcopy(CONFIG[key]) for key in ("outdir", "source", "block", "chunk", "pyramid")},
     "segmentation": {"threshold": 0.6, "connectivity": 6, "min_size": 10},
     "inference": None,

@@ -4,6 +4,7 @@ import copy
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,7 +49,7 @@ def call(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]
     with pytest.raises(SystemExit) as end:
         main(list(args))
     out, err = capsys.readouterr()
-    return end.value.code or 0, out, err
+    return int(end.value.code or 0), out, err
 
 
 def test_verify_finds_nothing(run: Plan) -> None:
@@ -146,7 +147,7 @@ def test_an_empty_segmentation_has_no_skeletons(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    config = HERE | {
+    config: dict[str, Any] = HERE | {
         "segmentation": {"threshold": 0.5, "min_size": 10**6},
         "meshes": {"enabled": False},
         "pyramid": {"enabled": False},

@@ -47,7 +47,7 @@ def make_hdf5(folder: Path, array: np.ndarray) -> Made:
     return str(path), {"dataset": "g/raw", "voxel_size": SIZE}, array
 
 
-def make_tiff(folder: Path, array: np.ndarray, **options: object) -> Made:
+def make_tiff(folder: Path, array: np.ndarray, **options: Any) -> Made:
     path = folder / "v.tif"
     data = array[0] if len(array) == 1 else array
     axes = "ZYX" if len(array) == 1 else "CZYX"
@@ -81,7 +81,7 @@ def make_png(folder: Path, array: np.ndarray) -> Made:
     return str(folder), {"voxel_size": SIZE}, array[:1]
 
 
-def _store(folder: Path, driver: str, data: np.ndarray, **metadata: object) -> None:
+def _store(folder: Path, driver: str, data: np.ndarray, **metadata: Any) -> None:
     spec = {"driver": driver, "kvstore": {"driver": "file", "path": f"{folder}/"}}
     if metadata:
         spec["metadata"] = metadata

@@ -34,12 +34,12 @@ def turned(array: Any, axes: str) -> np.ndarray:
     """Return (z, y, x) or (c, z, y, x) with its axes in another order, others of extent 1."""
     named = "zyx" if array.ndim == 3 else "czyx"
     kept = array.transpose([named.index(a) for a in axes if a in named])
-    return kept.reshape([array.shape[named.index(a)] if a in named else 1 for a in axes])
+    return np.asarray(kept.reshape([array.shape[named.index(a)] if a in named else 1 for a in axes]))
 
 
 def hdf5(
-    folder: Path, array: np.ndarray, attributes: dict[str, Any], above: dict[str, Any] | None = None, **how: object
-) -> dict:
+    folder: Path, array: np.ndarray, attributes: dict[str, Any], above: dict[str, Any] | None = None, **how: Any
+) -> dict[str, Any]:
     with h5py.File(folder / "v.h5", "w", userblock_size=how.pop("userblock", 0)) as file:
         data = file.create_dataset("volumes/raw", data=array, **how)
         data.attrs.update(attributes)
@@ -53,8 +53,8 @@ def zarr_array(
     array: np.ndarray,
     attributes: dict[str, Any],
     above: dict[str, Any] | None = None,
-    version: int = 2,
-    **how: object,
+    version: Any = 2,
+    **how: Any,
 ) -> dict[str, Any]:
     name = how.pop("name", "volumes/raw")
     zarr.open_group(f"{folder}/v.zarr", mode="a", zarr_format=version)
@@ -93,12 +93,12 @@ def n5(
     return {"path": f"{folder}/v.n5", "dataset": name}
 
 
-def transform(axes: list[str], scale: list[float], translate: list[float], unit: str = "nm", **more: object) -> dict[str, Any]:
+def transform(axes: list[str], scale: list[float], translate: list[float], unit: str = "nm", **more: Any) -> dict[str, Any]:
     return {"axes": axes, "scale": scale, "translate": translate, "units": [unit] * len(axes), **more}
 
 
 def ome(
-    axes: str, scale: list[Any], translation: list[Any] | None = None, unit: str = "nanometer", outer: list | None = None
+    axes: str, scale: list[Any], translation: list[Any] | None = None, unit: str = "nanometer", outer: list[Any] | None = None
 ) -> dict[str, Any]:
     kinds = {"c": "channel", "t": "time"}
     named = [{"name": a, "type": kinds.get(a, "space"), **({} if a in kinds else {"unit": unit})} for a in axes]
@@ -195,7 +195,7 @@ NAMED = {
 }  # fmt: skip
 
 
-def opened(found: dict[str, Any], size: tuple[Any, ...] | None = None, **options: object) -> Source:
+def opened(found: dict[str, Any], size: tuple[Any, ...] | None = None, **options: Any) -> Source:
     return open_source(found["path"], found["dataset"], size, options=SourceOptions.of(options))
 
 
@@ -425,7 +425,7 @@ def test_webknossos(tmp_path: Path) -> None:
             open_source(str(folder), None, SIZE)
 
 
-IMAGEJ = {"spacing": 0.04, "unit": "um"}
+IMAGEJ: dict[str, Any] = {"spacing": 0.04, "unit": "um"}
 TIFF_SIZES: dict[str, Any] = {
     "ImageJ": {"imagej": True, "resolution": (250, 125), "metadata": {"axes": "ZYX", **IMAGEJ}},
     "ImageJ's µm": {"imagej": True, "resolution": (250, 125), "metadata": {"axes": "ZYX", **IMAGEJ, "unit": "\\u00B5m"}},

@@ -23,12 +23,12 @@ from connectomake.sources import SourceOptions, ingest_block, open_source, tenso
 from connectomake.storage import kvstore
 
 SIZE = (8.0, 8.0, 8.0)
-VOLUME = np.random.default_rng(0).integers(0, 255, (6, 20, 20), dtype=np.uint8)
+VOLUME: np.ndarray = np.random.default_rng(0).integers(0, 255, (6, 20, 20), dtype=np.uint8)
 COLOURED = np.stack([VOLUME, VOLUME, VOLUME ^ 1], -1)
 Case = tuple[str, dict[str, Any]]
 
 
-def h5(folder: Path, **options: object) -> str:
+def h5(folder: Path, **options: Any) -> str:
     path = folder / "v.h5"
     with h5py.File(path, "w") as f:
         f.create_dataset("raw", data=VOLUME)
@@ -51,7 +51,7 @@ def png(folder: Path) -> str:
     return str(folder)
 
 
-def tif(folder: Path, array: np.ndarray = VOLUME, **options: object) -> str:
+def tif(folder: Path, array: np.ndarray = VOLUME, **options: Any) -> str:
     tifffile.imwrite(folder / "v.tif", array, **({"photometric": "minisblack"} | options))
     return str(folder / "v.tif")
 
@@ -68,19 +68,19 @@ def replaced(folder: Path, save: Callable[[Path], None] | Callable[[Path], int])
     return str(folder)
 
 
-def precomputed(folder: Path, **changes: object) -> str:
+def precomputed(folder: Path, **changes: Any) -> str:
     spec = LayerSpec("image", "uint8", 1, Box.of_shape((6, 20, 20)), (8, 8, 8), (4, 4, 4), SIZE)
     write(folder / "info", json.dumps(spec.info() | changes))
     return str(folder)
 
 
-def n5(folder: Path, **changes: object) -> str:
+def n5(folder: Path, **changes: Any) -> str:
     metadata = {"dimensions": [4, 5, 6], "blockSize": [2, 2, 2], "dataType": "uint8", "compression": {"type": "raw"}}
     write(folder / "v.n5/raw/attributes.json", json.dumps(metadata | changes))
     return str(folder / "v.n5")
 
 
-def zarr(folder: Path, **changes: object) -> str:
+def zarr(folder: Path, **changes: Any) -> str:
     metadata = {"zarr_format": 2, "shape": [4, 5, 6], "chunks": [2, 2, 2], "dtype": "|u1", "compressor": None,
                 "fill_value": 0, "order": "C", "filters": None}  # fmt: skip
     write(folder / "v.zarr/.zgroup", '{"zarr_format": 2}')
@@ -93,7 +93,7 @@ def rgb(path: Path) -> None:
 
 
 V: dict[str, Any] = {"voxel_size": SIZE}
-R = {"dataset": "raw", **V}
+R: dict[str, Any] = {"dataset": "raw", **V}
 OPENING: dict[str, tuple[Callable[[Path], Case], type[ConnectomakeError], str]] = {
     "empty path": (lambda d: ("", V), ConfigError, "source.path is empty"),
     "missing path": (lambda d: (str(d / "nope.h5"), V), SourceError, "nope.h5 does not exist"),

@@ -46,7 +46,7 @@ def sequence(text: str, values: range = range(24)) -> list[str]:
     return [text.format(z) for z in values]
 
 
-ORDERED = {
+ORDERED: dict[str, Any] = {
     "padded": sequence("s{:03d}.tif"),
     "not padded": sequence("s{}.tif"),
     "from a large number": sequence("s{}.tif", range(95, 119)),

@@ -27,7 +27,7 @@ SHAPE = (24, 40, 44)
 RNG = np.random.default_rng(0)
 UNIT = RNG.random(SHAPE).astype(np.float32)
 GREY = RNG.integers(20, 230, SHAPE, dtype=np.uint8)
-LABELS = (np.ravel_multi_index(np.indices(SHAPE) // 12, (4, 4, 4)) * 3 + 20).astype(np.uint8)
+LABELS = np.asarray(np.ravel_multi_index(np.indices(SHAPE) // 12, (4, 4, 4)) * 3 + 20, np.uint8)
 
 
 def with_one(value: float) -> np.ndarray:
@@ -36,11 +36,11 @@ def with_one(value: float) -> np.ndarray:
     return values
 
 
-def write(folder: Path, values: Any, source: Any = None, **sections: object) -> None:
+def write(folder: Path, values: Any, source: Any = None, **sections: Any) -> None:
     """Write a source and a config without network, or the sections that are given."""
     with h5py.File(folder / "v.h5", "w") as file:
         file["v"] = values
-    config = {
+    config: dict[str, Any] = {
         "outdir": "out", "source": {"path": "v.h5", "dataset": "v", "voxel_size": [8, 8, 8], **(source or {})},
         "block": [16, 32, 32], "chunk": [8, 16, 16], "meshes": {"enabled": False},
         "segmentation": {"threshold": 0.5}, **sections,
@@ -48,7 +48,7 @@ def write(folder: Path, values: Any, source: Any = None, **sections: object) -> 
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
 
 
-def check(capsys: pytest.CaptureFixture, *args: str) -> tuple[int, list[str], str]:
+def check(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, list[str], str]:
     with pytest.raises(SystemExit) as end:
         main(["check", *args])
     out, err = capsys.readouterr()

@@ -26,7 +26,7 @@ from connectomake.stale_files import remove_abandoned
 from tests.flow import CONFIG, Flow
 
 OTHER = "0123abcd"
-SMALL = {
+SMALL: dict[str, Any] = {
     **{key: CONFIG[key] for key in ("outdir", "source", "pyramid")},
     "block": [16, 16, 16],
     "chunk": [8, 8, 8],
@@ -126,13 +126,13 @@ def test_taken_and_given_back(out: str) -> None:
     assert list(Path(out).iterdir()) == []
 
 
-LIVE = {
+LIVE: dict[str, Any] = {
     "another directory": {"folder": "/elsewhere"},
     "another machine": {"machine": OTHER, "host": "node7"},
     "the same directory on another machine": {"machine": OTHER},
     "a process that nobody can date": {"folder": "/elsewhere", "ticks": None},
 }
-DEAD = {
+DEAD: dict[str, Any] = {
     "its process is gone": {"process": 0},
     "its number is another process's now": {"ticks": 1},
     "the machine was started anew": {"boot": OTHER},

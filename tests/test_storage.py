@@ -80,7 +80,7 @@ def test_dry_run_of_a_thousand_blocks(server: Any, tmp_path: Path) -> None:
 
 def share(server: Any, known: Any) -> None:
     """Leave what a head leaves at the end of a run."""
-    etags: dict[str, Any] = {}
+    etags: dict[Any, Any] = {}
     for etag, fingerprint in known.items():
         etags.setdefault(fingerprint, []).append(etag)
     server.client().put_object(Bucket="lab", Key="run/out/logs/records.json", Body=json.dumps(etags).encode())

@@ -375,7 +375,7 @@ def test_shipped_trainings_are_valid(path: Path) -> None:
 def trained(folder: Path, **changes: Any) -> dict[str, Any]:
     folder.mkdir(exist_ok=True)
     path = train_from_config(config_of(folder, **changes), lambda line: None)
-    return torch.load(path, weights_only=True)["state_dict"]
+    return dict(torch.load(path, weights_only=True)["state_dict"])
 
 
 def rows_of(folder: Path) -> list[Any]:

@@ -83,7 +83,7 @@ def test_jobs_are_layered_as_ever(seed: int) -> None:
 
     random = Random(seed)
     every = [type("Job", (), {"pipe_group": None})() for _ in range(60)]
-    needs = {job: {other: set() for other in every[:n] if random.random() < 0.05} for n, job in enumerate(every)}
+    needs: Any = {job: {other: set() for other in every[:n] if random.random() < 0.05} for n, job in enumerate(every)}
     readers = {job: [other for other in every if job in needs[other]] for job in every}
     dag = SimpleNamespace(jobs=every, _dependencies=needs, depending=readers)
     ours = graph.layered(lambda *_: pytest.fail("not needed"))

@@ -15,8 +15,8 @@ SOURCE = Path(__file__).resolve().parents[1] / "src"
 
 @pytest.mark.parametrize(("count", "pairs"), [(1, 0), (7, 3), (50, 20), (500, 400), (2000, 5000)])
 def test_sets_are_those_of_scipy(count: int, pairs: int) -> None:
-    pairs = np.random.default_rng(count).integers(0, count, (pairs, 2))
-    graph = coo_array((np.ones(len(pairs)), pairs.T), shape=(count, count))
+    chosen = np.random.default_rng(count).integers(0, count, (pairs, 2))
+    graph = coo_array((np.ones(len(chosen)), chosen.T), shape=(count, count))
     expected_count, group = connected_components(graph, directed=False)
     smallest = np.full(expected_count, count)
     np.minimum.at(smallest, group, np.arange(count))

@@ -249,7 +249,7 @@ def call(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]
     try:
         main(list(args))
     except SystemExit as end:
-        code = end.code or 0
+        code = int(end.code or 0)
     return code, *capsys.readouterr()
 
 

@@ -28,7 +28,7 @@ from tests.test_workflow import wait_for
 
 pytestmark = pytest.mark.slow
 SHAPE = (36, 40, 44)
-WATERSHED = {
+WATERSHED: dict[str, Any] = {
     **{key: copy.deepcopy(CONFIG[key]) for key in ("outdir", "block", "chunk", "meshes", "keep")},
     "source": {"path": "affinity.h5", "dataset": "affinity", "voxel_size": [20, 10, 10]},
     "segmentation": {"method": "watershed", "t_low": 0.1, "t_high": 0.98, "min_size": 10},
@@ -93,7 +93,7 @@ def in_memory(affinity: np.ndarray, rule: Any) -> Any:
     return ids_of(segments[labels], 10), set(rows)
 
 
-LAYOUTS = {
+LAYOUTS: dict[str, Any] = {
     "one": {"block": [64, 64, 64], "chunk": [16, 16, 16]},
     "many": {"block": [16, 16, 16], "chunk": [16, 16, 16], "merge__fan_out": 8},
     "offset": {"source__start": [3, 5, 7], "source__stop": [34, 40, 41], "merge__fan_out": 2},
@@ -211,8 +211,8 @@ def check_table(flow: Flow, config: Any, want: Any, roi: Box) -> None:
     np.testing.assert_array_equal(np.ravel_multi_index(inside.T, want.shape), first[keep])
 
 
-JOINED = {"threshold": 0.45, "absorb": 40, "large": {"voxels": 50, "threshold": 0.55}}
-FURTHER = {"agglomeration": {**JOINED, "thresholds": [0.35, 0.5, 0.7]}, "segmentation__min_supervoxel": 12}
+JOINED: dict[str, Any] = {"threshold": 0.45, "absorb": 40, "large": {"voxels": 50, "threshold": 0.55}}
+FURTHER: dict[str, Any] = {"agglomeration": {**JOINED, "thresholds": [0.35, 0.5, 0.7]}, "segmentation__min_supervoxel": 12}
 
 
 def test_several_thresholds_from_one_graph(flow: Any) -> None:

@@ -21,7 +21,7 @@ InstantiatedModel = torch.nn.Sequential(torch.nn.Conv3d(1, 1, 1), torch.nn.Sigmo
 InstantiatedModel[0].weight.data.fill_(8)
 InstantiatedModel[0].bias.data.fill_(-4)
 """
-CONFIG = {
+CONFIG: dict[str, Any] = {
     "outdir": "out",
     "source": {"path": "raw.h5", "dataset": "raw", "voxel_size": [20, 10, 10]},
     "block": [16, 16, 16],
@@ -35,7 +35,7 @@ CONFIG = {
     "pyramid": {"scales": 1},
 }
 SHAPE = (20, 24, 40)
-AFFINITIES = {  # of neighbours, ready-made; what a watershed, agglomeration and skeletons take
+AFFINITIES: dict[str, Any] = {  # of neighbours, ready-made; what a watershed, agglomeration and skeletons take
     **CONFIG,
     "source": {"path": "affinities.h5", "dataset": "uint8", "voxel_size": [20, 10, 10]},
     "inference": None,
@@ -64,7 +64,7 @@ def write_inputs(folder: Path, config: dict[str, Any] = CONFIG, shape: tuple[int
     """Write the image, the model and the config."""
     noise = np.random.default_rng(seed).random(shape)
     for axis in range(3):
-        noise = sum(np.roll(noise, s, axis) for s in (-1, 0, 1))
+        noise = np.asarray(sum(np.roll(noise, s, axis) for s in (-1, 0, 1)))
     with h5py.File(folder / "raw.h5", "w") as file:
         file["raw"] = (255 * (noise - noise.min()) / np.ptp(noise)).astype(np.uint8)
     with h5py.File(folder / "truth.h5", "w") as file:

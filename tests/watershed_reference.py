@@ -33,14 +33,14 @@ def reached(value: np.float32 | np.uint8, threshold: float, dtype: Any) -> bool:
 
     if dtype == np.uint8:
         return Fraction(int(value), 255) >= Fraction(str(threshold))
-    return value >= np.float32(threshold)
+    return bool(value >= np.float32(threshold))
 
 
 def reference_watershed(affinity: np.ndarray, t_low: float, t_high: float) -> np.ndarray:
     """Return ids (z, y, x) uint64: 1 + raster index of the basin's first voxel; 0 without a kept edge."""
     shape, dtype = affinity.shape[1:], affinity.dtype
     edges = edges_of(affinity)
-    of_voxel = {v: [] for v in np.ndindex(shape)}
+    of_voxel: Any = {v: [] for v in np.ndindex(shape)}
     for (u, v), value in edges.items():
         axis = next(i for i in range(3) if u[i] != v[i])
         of_voxel[v].append((-float(value), axis, (u, v)))
@@ -65,7 +65,7 @@ def reference_watershed(affinity: np.ndarray, t_low: float, t_high: float) -> np
     return out
 
 
-def high_planes(affinity: np.ndarray, box: Box, roi: Box) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+def high_planes(affinity: np.ndarray, box: Box, roi: Box) -> tuple[np.ndarray | None, ...]:
     """Return the edges across a block's high faces, of the affinities of the whole region."""
     planes = (None if p is None else p.slices(roi.start) for p in high_boxes(box, roi))
     return tuple(None if p is None else affinity[(axis, *p)].squeeze(axis) for axis, p in enumerate(planes))

@@ -38,7 +38,7 @@ class Daemons:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.processes: dict[str, subprocess.Popen[str]] = {}
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
         (folder / "logs").mkdir(parents=True, exist_ok=True)
 
     def __enter__(self) -> "Daemons":
@@ -161,7 +161,7 @@ def free_port() -> int:
     """Return a TCP port of loopback that nobody listens to."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+        return int(listener.getsockname()[1])
 
 
 def listens(port: int, host: str = "127.0.0.1") -> bool:

@@ -101,8 +101,8 @@ class Meter:
         pids = [pid for file in place.rglob("cgroup.procs") for pid in file.read_text().split()]
         words = {pid: found for pid in pids if (found := _words(pid)) is not None and not found.startswith("slurmstepd")}
         for pid, said in words.items():
-            if found := _RULE.search(said):
-                job.rule, job.wildcards = found[1], found[2]
+            if match := _RULE.search(said):
+                job.rule, job.wildcards = match[1], match[2]
             with contextlib.suppress(OSError):
                 fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
                 if words.get(fields[1]) != said:

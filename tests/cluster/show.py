@@ -103,8 +103,8 @@ def on_slurm(config: dict[str, Any], folder: Path, nodes: list[int], cpus: int, 
             found.append(remote.digests())
             if count == 1:
                 cluster.call("scontrol", "update", "nodename=n2", "state=resume")
-        jobs = [row[1] for row in ended_jobs(cluster, "jobid,state")]
-        print(f"{len(jobs)} Slurm jobs, {jobs.count('COMPLETED')} completed; memory is enforced by: {cluster.enforced}")
+        ended = [row[1] for row in ended_jobs(cluster, "jobid,state")]
+        print(f"{len(ended)} Slurm jobs, {ended.count('COMPLETED')} completed; memory is enforced by: {cluster.enforced}")
     return found
 
 

@@ -14,7 +14,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pytest
 
@@ -202,7 +202,13 @@ class SlurmCluster:
         folder.mkdir()
         (folder / "key").write_bytes(os.urandom(1024))
         (folder / "key").chmod(0o600)
-        options = {"socket": "socket", "key-file": "key", "pid-file": "pid", "seed-file": "seed", "log-file": "log"}
+        options: dict[str, Any] = {
+            "socket": "socket",
+            "key-file": "key",
+            "pid-file": "pid",
+            "seed-file": "seed",
+            "log-file": "log",
+        }
         files = [f"--{option}={folder / name}" for option, name in options.items()]
         command = ["munged", "--foreground", "--force", "--num-threads=4", *files]
         self.daemons.start("munged", command, ready=(folder / "socket").exists, timeout=20)
@@ -219,7 +225,12 @@ class SlurmCluster:
         first = self.folder / "first.sql"
         first.write_text(FIRST_SQL)
         first.chmod(0o644)
-        options = {"datadir": folder, "socket": folder / "socket", "pid-file": folder / "pid", "init-file": first}
+        options: dict[str, Any] = {
+            "datadir": folder,
+            "socket": folder / "socket",
+            "pid-file": folder / "pid",
+            "init-file": first,
+        }
         options |= {"port": self.ports["sql"], "bind-address": "127.0.0.1", "skip-name-resolve": 1}
         command = ["mariadbd", "--no-defaults", *[f"--{k}={v}" for k, v in options.items()]]
         self.daemons.start("mariadbd", command, user="mysql", ready=lambda: listens(self.ports["sql"]), timeout=60)

@@ -20,7 +20,12 @@ SOON = ("--seconds-between-status-checks", "2")
 """A small run does not wait for the status as long as one of hours."""
 LONG = float(os.environ.get("CONNECTOMAKE_CLUSTER_SECONDS", "900"))
 """Bound of one run; a quiet machine needs a tenth."""
-BLOCKS = {"block": [32, 32, 64], "chunk": [16, 16, 32], "meshes__cell": [16, 16, 16], "meshes__voxels_per_job": 70000}
+BLOCKS: dict[str, Any] = {
+    "block": [32, 32, 64],
+    "chunk": [16, 16, 32],
+    "meshes__cell": [16, 16, 16],
+    "meshes__voxels_per_job": 70000,
+}
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,12 @@ pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 PROFILE = "profiles/slurm"
 SOON = ("--seconds-between-status-checks", "2")
 """A small run does not wait for the status as long as one of hours."""
-SMALL = {"block": [32, 32, 64], "chunk": [16, 16, 32], "meshes__enabled": False, "keep": ["image", "components"]}
+SMALL: dict[str, Any] = {
+    "block": [32, 32, 64],
+    "chunk": [16, 16, 32],
+    "meshes__enabled": False,
+    "keep": ["image", "components"],
+}
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +54,7 @@ class Witness:
     """
 
     def __init__(self, flow: Any) -> None:
+        self.seen: dict[Any, Any]
         self.flow, self.seen = flow, {}
 
     def look(self) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 FOLDER = Path(__file__).parent
 
 
-def stored(name: str) -> dict[str, Any]:
+def stored(name: str) -> Any:
     """What is stored for a config, None if nothing is."""
     path = FOLDER / f"{name}.json"
     return json.loads(path.read_text()) if path.exists() else None

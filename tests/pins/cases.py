@@ -15,14 +15,16 @@ from connectomake.planning.source_info import SourceInfo
 from connectomake.sources import SourceOptions
 
 ROOT = Path(__file__).resolve().parents[2]
-NETWORK = {"model": "model.py", "patch": [16, 20, 20], "output_patch": [12, 16, 16], "overlap": [2, 4, 4]}
-AFFINITIES = {
+NETWORK: dict[str, Any] = {"model": "model.py", "patch": [16, 20, 20], "output_patch": [12, 16, 16], "overlap": [2, 4, 4]}
+AFFINITIES: dict[str, Any] = {
     "inference": {**NETWORK, "channels": 3},
     "segmentation": {"method": "watershed", "min_supervoxel": 10, "min_size": 30},
 }
-JOINED = {**AFFINITIES, "agglomeration": {"threshold": 0.4}}
-TRUTH = {"evaluation": {"ground_truth": "truth.h5", "dataset": "labels", "offset": [1, 2, 3], "stop": [60, 70, 80], "worst": 3}}
-SKELETONS = {"skeletons": {"enabled": True, "cell": [32, 32, 32], "halo": 60, "voxels_per_job": 65536}}
+JOINED: dict[str, Any] = {**AFFINITIES, "agglomeration": {"threshold": 0.4}}
+TRUTH: dict[str, Any] = {
+    "evaluation": {"ground_truth": "truth.h5", "dataset": "labels", "offset": [1, 2, 3], "stop": [60, 70, 80], "worst": 3}
+}
+SKELETONS: dict[str, Any] = {"skeletons": {"enabled": True, "cell": [32, 32, 32], "halo": 60, "voxels_per_job": 65536}}
 
 
 @dataclass(frozen=True)
@@ -67,18 +69,18 @@ class Case:
         )  # fmt: skip
 
 
-def _models(section: dict[str, Any] | None) -> tuple[str | None, str | None, dict[str, Any]]:
+def _models(section: dict[str, Any] | None) -> tuple[Any, ...]:
     """Hashes of the files of a network that the repository has; of others, names."""
     if section is None:
         return None, None, {}
-    paths = [None if section[key] is None else ROOT / section[key] for key in ("model", "weights")]
+    paths: list[Any] = [None if section[key] is None else ROOT / section[key] for key in ("model", "weights")]
     hashes = [path and (file_hash(path) if path.exists() else path.name) for path in paths]
     return *hashes, neighbours(paths[0]) if paths[0].exists() else {}
 
 
 def small(**sections: Any) -> dict[str, Any]:
     """A small config with other or further sections; a dict changes keys of a section."""
-    config = {
+    config: dict[str, Any] = {
         "outdir": "out",
         "source": {"path": "raw.h5", "dataset": "raw", "voxel_size": [20, 10, 10]},
         "block": [32, 32, 32],
@@ -98,7 +100,7 @@ def _of_repository(name: str, path: str, truth: str) -> dict[str, Any]:
     """A config of the repository; its volumes lie elsewhere."""
     config = yaml.safe_load((ROOT / name).read_text())
     config["source"]["path"], config["evaluation"]["ground_truth"] = path, truth
-    return config
+    return dict(config)
 
 
 def cases() -> dict[str, Case]:

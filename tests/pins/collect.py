@@ -30,7 +30,7 @@ from tests.pins.cases import ROOT
 ATTEMPTS = (1, 2, 3)
 
 
-def of_library(plan: Plan) -> dict[str, Any]:
+def of_library(plan: Plan) -> Any:
     """All that is pinned but Snakemake's jobs, as plain values."""
     return json.loads(json.dumps({
         "stages": stages_of(plan), "infos": {layer: info_of(plan, layer) for layer in _layers(plan)},
@@ -112,7 +112,8 @@ def _call(arguments: list[str]) -> list[str]:
 
 @contextlib.contextmanager
 def _resolved_as(plan: Plan) -> Iterator[None]:
-    before, resolve.resolve = resolve.resolve, lambda config: plan
+    before = resolve.resolve
+    resolve.resolve = lambda config, rule=None: plan
     try:
         yield
     finally:

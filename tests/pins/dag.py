@@ -69,7 +69,7 @@ def _named(values: Any) -> dict[str, Any]:
 
 def jobs_of(dag: Any) -> Any:
     """All jobs of a DAG, by rule."""
-    found: dict[str, Any] = {}
+    found: dict[Any, Any] = {}
     for job in sorted(dag.jobs, key=lambda job: (job.rule.name, str((list(job.output) or [""])[0]))):
         found.setdefault(job.rule.name, []).append(job_values(job))
     return found
@@ -78,6 +78,8 @@ def jobs_of(dag: Any) -> Any:
 def queued(dag: Any) -> dict[str, Any]:
     """What `connectomake queue fill` would find of each rule."""
     spec = importlib.util.spec_from_file_location("list_jobs", ROOT / "workflow/list_jobs.py")
+    assert spec
+    assert spec.loader
     lister = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(lister)
     return {
@@ -118,7 +120,7 @@ def run(folder: Path, name: str, case: Case) -> int:
         write_jobs(folder / f"{name}.json", case.plan())
         code = 0
     except SystemExit as end:
-        code = end.code or 0
+        code = int(end.code or 0)
     except BaseException:
         traceback.print_exc()
     finally:

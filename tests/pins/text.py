@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 WHOLE = 4
@@ -12,7 +12,7 @@ NAMED = 5
 """So many differences of one list are named."""
 
 
-def summary(value: list[Any]) -> list[Any] | dict[str, Any]:
+def summary(value: Any) -> Any:
     """Replace long lists by what tells whether they are the same, and where not."""
     if isinstance(value, dict):
         return {key: summary(part) for key, part in value.items()}
@@ -95,10 +95,10 @@ def _unmatched(now: list[str], before: list[str]) -> list[Any]:
     return places
 
 
-def _several(texts: Iterator[Any] | dict[str, None]) -> str:
-    texts = [_brief(text) for text in texts]
-    more = len(texts) - NAMED
-    return "; ".join(texts[:NAMED]) + (f"; and {more} more" if more > 0 else "")
+def _several(texts: Iterable[Any]) -> str:
+    named = [_brief(text) for text in texts]
+    more = len(named) - NAMED
+    return "; ".join(named[:NAMED]) + (f"; and {more} more" if more > 0 else "")
 
 
 def dumps(value: Any, depth: int = 0) -> str:

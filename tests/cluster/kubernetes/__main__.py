@@ -16,7 +16,10 @@ from tests.cluster.kubernetes.site import Site
 
 def main() -> None:
     started = time.monotonic()
-    say = lambda text: print(f"[{time.monotonic() - started:5.0f} s] {text}", flush=True)  # noqa: E731
+
+    def say(text: str) -> None:
+        print(f"[{time.monotonic() - started:5.0f} s] {text}", flush=True)
+
     debian.require(*PACKAGES)
     if not binaries_are_there():
         say("building Kubernetes, once: 5 to 12 minutes")

@@ -36,7 +36,7 @@ def require_binaries() -> None:
 
 def _build(seconds: Any) -> Any:
     """Run the build; return its exit code and what it said. After the time its compilers are ended with it."""
-    command = ["bash", HERE / "build-binaries.sh"]
+    command = ["bash", str(HERE / "build-binaries.sh")]
     with subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as build:

@@ -14,7 +14,7 @@ import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from tests.cluster.daemons import Daemons, free_port
 from tests.cluster.kubernetes import leave
@@ -77,8 +77,8 @@ class Cluster:
     def __init__(self, folder: Any) -> None:
         self.folder = Path(folder)
         self.daemons = Daemons(self.folder)
-        self.ports = {}
-        self.lock = None
+        self.ports: dict[Any, Any] = {}
+        self.lock: IO[str] | None = None
         self.kubeconfig = self.folder / "kubeconfig"
 
     def __enter__(self) -> Any:

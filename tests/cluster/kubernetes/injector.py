@@ -22,6 +22,8 @@ class Injector:
     """Breaks things while a head runs, and counts."""
 
     def __init__(self, site: Any, head: Any) -> None:
+        self.hit: set[Any]
+        self.count: dict[Any, Any]
         self.site, self.head, self.count, self.hit = site, head, {}, set()
 
     def alive(self) -> bool:
@@ -91,7 +93,11 @@ class Injector:
         spec = {"containers": [container], "priorityClassName": "system-cluster-critical", "terminationGracePeriodSeconds": 0}
         core.create_namespaced_pod(place, {"metadata": {"name": "first"}, "spec": spec}, _request_timeout=10)
         try:
-            runs = lambda: core.read_namespaced_pod("first", place, _request_timeout=10).status.phase == "Running"  # noqa: E731
+
+            def runs() -> bool:
+                phase = core.read_namespaced_pod("first", place, _request_timeout=10).status.phase
+                return bool(phase == "Running")
+
             assert wait(lambda: runs() or not self.alive(), seconds)
         finally:
             core.delete_namespaced_pod("first", place, grace_period_seconds=0, _request_timeout=10)

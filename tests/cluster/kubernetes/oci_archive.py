@@ -12,7 +12,7 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "User": "1000:1000",
     "WorkingDir": "/workdir",
     "Env": [

@@ -124,7 +124,7 @@ class Project:
         )  # fmt: skip
         return done.returncode, done.stdout, time.monotonic() - started
 
-    def start(self, *args: Any, log: str = "head.log", config: str = "pods") -> subprocess.Popen[str]:
+    def start(self, *args: Any, log: str = "head.log", config: str = "pods") -> subprocess.Popen[bytes]:
         """Start Snakemake on the cluster and return its process; its output goes to a file."""
         with (self.folder / log).open("w") as stream:
             return subprocess.Popen(
@@ -150,7 +150,7 @@ def heed_interrupts() -> None:
 
 def memory_of_attempts(text: Any, resource: str = "mem_mb") -> Any:
     """What Snakemake said of the memory (or disk), in MB, that each try of a job was given, by the job's number."""
-    found: dict[str, Any] = {}
+    found: dict[Any, Any] = {}
     row = rf"^    jobid: (\d+)\n(?:    .*\n)*?    resources: .*?\b{resource}=(\d+)"
     for job, amount in re.findall(row, text, re.MULTILINE):
         found.setdefault(job, []).append(int(amount))
@@ -159,7 +159,7 @@ def memory_of_attempts(text: Any, resource: str = "mem_mb") -> Any:
 
 def memory_of_rules(text: Any) -> Any:
     """What Snakemake said of the memory, in MB, that the least of a rule's tries was given, by rule."""
-    found: dict[str, Any] = {}
+    found: dict[Any, Any] = {}
     row = r"^rule (\w+):\n(?:    .*\n)*?    resources: .*?\bmem_mb=(\d+)"
     for rule, amount in re.findall(row, text, re.MULTILINE):
         found[rule] = min(int(amount), found.get(rule, int(amount)))
@@ -220,6 +220,6 @@ def finished(names: Any) -> Any:
     return {name for name in names if whole(name)}
 
 
-def kill(process: subprocess.Popen[str], with_signal: Any = signal.SIGKILL) -> None:
+def kill(process: subprocess.Popen[bytes], with_signal: Any = signal.SIGKILL) -> None:
     """Send a signal to a head, not to what it started."""
     os.kill(process.pid, with_signal)

@@ -25,7 +25,7 @@ class Site:
     def __init__(self, folder: Any) -> None:
         self.folder = Path(folder)
         self.cluster = Cluster(self.folder / "cluster")
-        self.proxy = None
+        self.proxy: Any = None
 
     def __enter__(self) -> Any:
         self.cluster.__enter__()

@@ -55,13 +55,14 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def _pass_on(self) -> Any:
-        faults, target = self.server.faults, self.server.target
+        server: Any = self.server
+        faults, target = server.faults, server.target
         body = self._body()
         if faults.refuse:
             return self._answer(400, {"content-type": "application/xml"}, ERROR % (faults.refuse.encode(), b"as told"))
         if faults.note(self.command, self.path):
             return self._answer(500, {"content-type": "application/xml"}, ERROR % (b"InternalError", b"as told"))
-        connection = http.client.HTTPConnection(*target, timeout=60)
+        connection = http.client.HTTPConnection(target[0], target[1], timeout=60)
         try:
             headers = {name: value for name, value in self.headers.items() if name.lower() not in OWN}
             connection.request(self.command, self.path, body, headers)
@@ -118,7 +119,8 @@ class Proxy:
         self.faults = Faults()
         self.server = ThreadingHTTPServer((host, port), _Handler)
         self.server.daemon_threads = True
-        self.server.faults, self.server.target = self.faults, target
+        served: Any = self.server
+        served.faults, served.target = self.faults, target
         self.port = self.server.server_address[1]
         self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
         self.thread.start()
