@@ -36,7 +36,7 @@ class Case:
         What is done to the folder before.
     """
 
-    values: dict[str, Any] | Callable[[dict[str, Any]], dict]
+    values: dict[str, Any] | Callable[[dict[str, Any]], dict[str, Any]]
     says: tuple[str, ...]
     spoil: Callable[[Path], object] = lambda folder: None
 
@@ -142,7 +142,7 @@ CONFIGS = {
     "unknown key within": bad("'treshold' in segmentation", "did you mean 'threshold'?", segmentation__treshold=0.5),
     "unknown key far within": bad("'factr' in meshes.simplify", "did you mean 'factor'?", meshes__simplify__factr=2),
     "unknown key like none": bad("'xyzzy' in config", "known keys: outdir, source", xyzzy=1),
-    "a number as key": Case(lambda c: {**c, 7: 1}, ("key 7 in config is not a string", "remove or correct it")),  # type: ignore[dict-item]
+    "a number as key": Case(lambda c: {**c, 7: 1}, ("key 7 in config is not a string", "remove or correct it")),
     "empty config": Case(lambda c: {}, ("'outdir' is missing", "add it", "Folder of all results")),
     "outdir left out": bad("'outdir' is missing in config", "add it", outdir=LEFT_OUT),
     "source left out": bad("'source' is missing in config", "add it", source=LEFT_OUT),

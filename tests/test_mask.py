@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -31,7 +32,7 @@ SHAPE = (20, 24, 40)
 LISTED = ("image", "affinity", "components", "merge", "lookup", "segmentation")
 
 
-def source_of(array: np.ndarray, start: tuple) -> Source:
+def source_of(array: np.ndarray, start: tuple[Any, ...]) -> Source:
     """A source of one channel that reads an array (z, y, x)."""
     bounds = Box.of_shape(array.shape, start)
     return Source(
@@ -40,7 +41,7 @@ def source_of(array: np.ndarray, start: tuple) -> Source:
     )  # fmt: skip
 
 
-def upsampled(array: np.ndarray, start: tuple, factors: tuple, box: Box, inverse: bool) -> np.ndarray:
+def upsampled(array: np.ndarray, start: tuple[Any, ...], factors: tuple, box: Box, inverse: bool) -> np.ndarray:
     """Whether each voxel of a box is inside, one by one."""
     found = np.zeros(box.shape, bool)
     for place in np.ndindex(*box.shape):
@@ -55,7 +56,7 @@ starts = st.tuples(*[st.integers(-9, 9)] * 3)
 
 
 @st.composite
-def masks(draw: st.DrawFn) -> tuple:
+def masks(draw: st.DrawFn) -> tuple[Any, ...]:
     rng = np.random.default_rng(draw(st.integers(0, 99)))
     array = (rng.random(draw(vectors)) > draw(st.sampled_from([0.3, 0.8]))).astype(draw(st.sampled_from(["uint8", "uint64"])))
     return array * array.dtype.type(7), draw(starts), draw(vectors), draw(st.booleans())
@@ -63,7 +64,7 @@ def masks(draw: st.DrawFn) -> tuple:
 
 @settings(max_examples=60, deadline=None)
 @given(masks(), starts, vectors)
-def test_a_coarse_mask_says_of_each_voxel_where_it_lies(given, start, shape):
+def test_a_coarse_mask_says_of_each_voxel_where_it_lies(given: int, start: Any, shape: tuple[int, int, int]) -> None:
     array, at, factors, inverse = given
     box = Box.of_shape(shape, start)
     mask = Mask(source_of(array, at), factors, inverse)
@@ -72,7 +73,9 @@ def test_a_coarse_mask_says_of_each_voxel_where_it_lies(given, start, shape):
 
 @settings(max_examples=40, deadline=None)
 @given(masks(), starts, vectors, st.tuples(*[st.integers(1, 17)] * 3))
-def test_blocks_wholly_outside_are_known(given, start, block, shape):
+def test_blocks_wholly_outside_are_known(
+    given: int, start: Any, block: tuple[int, int, int], shape: tuple[int, int, int]
+) -> None:
     array, at, factors, inverse = given
     mask, grid = Mask(source_of(array, at), factors, inverse), BlockGrid(Box.of_shape(shape, start), block)
     found = dict(_looked_at(mask, grid))
@@ -83,7 +86,9 @@ def test_blocks_wholly_outside_are_known(given, start, block, shape):
 
 @settings(max_examples=30, deadline=None)
 @given(masks(), st.tuples(*[st.integers(2, 9)] * 3), vectors)
-def test_affinities_across_the_edge_of_a_mask_are_left_out(given, shape, block):
+def test_affinities_across_the_edge_of_a_mask_are_left_out(
+    given: int, shape: tuple[int, int, int], block: tuple[int, int, int]
+) -> None:
     array, at, factors, inverse = given
     mask, grid = Mask(source_of(array, at), factors, inverse), BlockGrid(Box.of_shape(shape), block)
     values = np.random.default_rng(0).random((4, *shape)).astype(np.float32)
@@ -110,7 +115,7 @@ def whole(mask: np.ndarray) -> np.ndarray:
     return np.kron(mask != 0, np.ones((2, 4, 4))) > 0
 
 
-def config_of(**more: object) -> dict:
+def config_of(**more: object) -> dict[str, Any]:
     mask = {"path": "mask.h5", "dataset": "mask", "voxel_size": [40, 40, 40]}
     rest = {"evaluation": None, "pyramid": {"enabled": False}, "meshes": {"enabled": False}}
     return {**CONFIG, **rest, "mask": mask, **more}
@@ -122,7 +127,7 @@ def write_mask(mask: np.ndarray) -> None:
 
 
 @pytest.fixture
-def inputs(tmp_path, monkeypatch):
+def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.chdir(tmp_path)
     write_inputs(tmp_path)
     write_mask(coarse_mask())
@@ -130,7 +135,7 @@ def inputs(tmp_path, monkeypatch):
         return file["raw"][...]
 
 
-def made(config: dict) -> Plan:
+def made(config: dict[str, Any]) -> Plan:
     prepare_plan(config)
     plan = resolve(config)
     for rule in Stages(plan).rules():
@@ -145,7 +150,7 @@ def layer(plan: Plan, name: str) -> np.ndarray:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("inverse", [False, True])
-def test_what_is_outside_is_background_for_any_blocks(inputs, inverse):
+def test_what_is_outside_is_background_for_any_blocks(inputs: dict[str, Any], inverse: Any) -> None:
     Path("pre").mkdir()
     make_precomputed(Path("pre"), inputs[np.newaxis], (0, 0, 0))
     plain = layer(made(config_of(mask=None, outdir="plain")), "affinity")
@@ -166,7 +171,7 @@ def test_what_is_outside_is_background_for_any_blocks(inputs, inverse):
 
 
 @pytest.mark.slow
-def test_basins_end_at_the_mask(inputs):
+def test_basins_end_at_the_mask(inputs: dict[str, Any]) -> None:
     """A watershed of a masked probability is that of one in which the affinities outside and across the edge are 0."""
     values = np.random.default_rng(1).random((3, *SHAPE)).astype(np.float32) ** 0.3
     inside = whole(coarse_mask())
@@ -190,7 +195,7 @@ def test_basins_end_at_the_mask(inputs):
     np.testing.assert_array_equal(found[2], found[0])
 
 
-def test_blocks_outside_need_no_image_and_no_network(inputs, capsys):
+def test_blocks_outside_need_no_image_and_no_network(inputs: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     plan = resolve(config_of(block=[8, 8, 8], chunk=None))
     affinity, components = (Stages(plan).rule(name) for name in ("affinity", "components"))
     inside = whole(coarse_mask())
@@ -209,7 +214,7 @@ def test_blocks_outside_need_no_image_and_no_network(inputs, capsys):
 
 
 @pytest.mark.slow
-def test_blocks_outside_are_not_scheduled(tmp_path, monkeypatch):
+def test_blocks_outside_are_not_scheduled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     flow = Flow(tmp_path / "run").make()
     monkeypatch.chdir(flow.folder)
     mask = np.zeros(flow.shape, np.uint8)
@@ -225,8 +230,8 @@ def test_blocks_outside_are_not_scheduled(tmp_path, monkeypatch):
     assert flow.would_run({**config, "mask": None})["affinity"] == plan.grid.count
 
 
-def test_a_mask_is_in_the_params_only_where_there_is_one(inputs):
-    def params(config: dict) -> dict[str, str]:
+def test_a_mask_is_in_the_params_only_where_there_is_one(inputs: dict[str, Any]) -> None:
+    def params(config: dict[str, Any]) -> dict[str, str]:
         stages = Stages(resolve(config))
         return {name: stages.param(name) for name in stages.names}
 
@@ -257,14 +262,14 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("values", "sentence"), WRONG)
-def test_a_mask_that_does_not_fit_is_named(inputs, values, sentence):
+def test_a_mask_that_does_not_fit_is_named(inputs: dict[str, Any], values: Any, sentence: str) -> None:
     with h5py.File("mask.h5", "a") as file:
         file["channels"] = np.ones((2, 10, 6, 10), np.uint8)
     with pytest.raises((ConfigError, SourceError), match=sentence):
         resolve(config_of(mask={**config_of()["mask"], **values}))
 
 
-def test_a_mask_whose_place_nobody_knows_is_asked_for(inputs):
+def test_a_mask_whose_place_nobody_knows_is_asked_for(inputs: dict[str, Any]) -> None:
     config = config_of()
     config["source"] = {**config["source"], "offset": [5, 0, 0]}
     with pytest.raises(
@@ -276,7 +281,7 @@ def test_a_mask_whose_place_nobody_knows_is_asked_for(inputs):
     assert "covers z 2:22, y 0:24, x 0:40 of the source's voxels, not all of the region, z 5:25" in note
 
 
-def test_a_mask_that_changed_since_the_plan_is_refused(inputs):
+def test_a_mask_that_changed_since_the_plan_is_refused(inputs: dict[str, Any]) -> None:
     plan = resolve(config_of())
     mask = coarse_mask()
     mask[5] = 0
@@ -285,7 +290,7 @@ def test_a_mask_that_changed_since_the_plan_is_refused(inputs):
         plan.mask.open()
 
 
-def test_check_and_queues_know_the_mask(inputs, capsys):
+def test_check_and_queues_know_the_mask(inputs: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     Path("config.yaml").write_text(yaml.safe_dump(config_of(block=[8, 8, 8], chunk=None)))
     with pytest.raises(SystemExit) as ended:
         main(["check", "--fast"])

@@ -55,7 +55,7 @@ def npy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return form
 
 
-def volume(shape: tuple[int, int, int] = (6, 7, 8), dtype: Any = np.uint16) -> Any:
+def volume(shape: tuple[int, int, int] | tuple[int, int, int, int] = (6, 7, 8), dtype: Any = np.uint16) -> Any:
     return np.random.default_rng(0).integers(0, 60000, shape).astype(dtype)
 
 

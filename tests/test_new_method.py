@@ -62,7 +62,7 @@ def band(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return method
 
 
-def run(block: tuple[int, int, int]) -> Any:
+def run(block: tuple[int, int, int] | list[int]) -> Any:
     """Segment the volume in the working directory."""
     config = copy.deepcopy(CONFIG) | {"inference": None, "evaluation": None, "block": block, "chunk": None}
     config |= {"outdir": f"out{block[0]}", "meshes": {"enabled": False}, "keep": []}
