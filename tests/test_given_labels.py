@@ -4,6 +4,8 @@ import copy
 import json
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import cc3d
 import h5py
@@ -21,6 +23,8 @@ from connectomake.geometry import BlockGrid, Box, Octree
 from connectomake.layers import read_box
 from connectomake.octree import EqualLabels, MemoryBlocks, merge_blocks, tables_for_children
 from connectomake.pipeline.registry import Stages
+from connectomake.planning.content import Settled
+from connectomake.planning.plan import Plan
 from connectomake.planning.resolve import resolve
 from tests.flow import Flow
 from tests.rule_jobs import do
@@ -44,7 +48,7 @@ OFFSET = (3, -5, 7)
 SHAPE = (20, 24, 40)
 
 
-def volume(shape=SHAPE, ids=IDS, seed=0, cell=5):
+def volume(shape: tuple[int, int, int] = SHAPE, ids: Any = IDS, seed: int = 0, cell: int = 5) -> Any:
     """Boxes of labels; the same label in several places."""
     rng = np.random.default_rng(seed)
     coarse = rng.choice(ids, [-(-n // cell) for n in shape])
@@ -53,22 +57,22 @@ def volume(shape=SHAPE, ids=IDS, seed=0, cell=5):
     return np.ascontiguousarray(coarse[tuple(slice(n) for n in shape)])
 
 
-def write(values, name="labels.h5"):
+def write(values: Any, name: str = "labels.h5") -> None:
     with h5py.File(name, "w") as file:
         file.create_dataset("labels", data=values, chunks=tuple(min(n, 8) for n in values.shape))
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-def run(**changed):
+def run(**changed: Any) -> Any:
     return make_run(copy.deepcopy(CONFIG) | changed)
 
 
-def segmentation(plan):
+def segmentation(plan: Plan) -> Any:
     return read_box(f"{plan.outdir}/segmentation", plan.layers["segmentation"], plan.roi)[0]
 
 
@@ -77,7 +81,9 @@ SHAPES = st.tuples(st.integers(1, 9), st.integers(1, 9), st.integers(1, 20))
 
 
 @given(SHAPES, DTYPES, st.sampled_from([None, 6, 18, 26]), st.booleans(), st.integers(0, 2**32 - 1))
-def test_numbers_and_tables_equal_the_reference(shape, dtype, connectivity, large, seed):
+def test_numbers_and_tables_equal_the_reference(
+    shape: tuple[int, int, int], dtype: Any, connectivity: int, large: tuple[str, dict[str, Any], Settled], seed: int
+) -> None:
     rng = np.random.default_rng(seed)
     top = np.iinfo(dtype).max
     values = rng.choice(np.array([0, 1, 2, top - 1, top] if large else [0, 1, 2], dtype), shape)
@@ -99,7 +105,9 @@ def test_numbers_and_tables_equal_the_reference(shape, dtype, connectivity, larg
 
 @settings(max_examples=60, deadline=None)
 @given(SHAPES, st.tuples(*[st.integers(1, 6)] * 3), st.sampled_from([6, 18, 26]), st.integers(0, 2**32 - 1))
-def test_components_of_blocks_merge_to_those_of_the_whole(shape, block, connectivity, seed):
+def test_components_of_blocks_merge_to_those_of_the_whole(
+    shape: tuple[int, int, int], block: tuple[int, int, int], connectivity: int, seed: int
+) -> None:
     values = np.random.default_rng(seed).choice(IDS[1:5], shape)
     roi = Box.of_shape(shape, (4, -3, 9))
     grid = BlockGrid(roi, block)
@@ -115,7 +123,7 @@ def test_components_of_blocks_merge_to_those_of_the_whole(shape, block, connecti
 
 
 @pytest.mark.slow
-def test_ids_stay_in_all_that_is_made(folder):
+def test_ids_stay_in_all_that_is_made(folder: Path) -> None:
     values = volume()
     write(values)
     plan = run()
@@ -146,7 +154,7 @@ def test_ids_stay_in_all_that_is_made(folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("relabel", ["none", "components"])
-def test_results_do_not_depend_on_blocks(folder, relabel):
+def test_results_do_not_depend_on_blocks(folder: Path, relabel: Any) -> None:
     values = volume(seed=3)
     write(values)
     section = {"method": "labels", "relabel": relabel} | ({"connectivity": 18, "min_size": 30} if relabel != "none" else {})
@@ -168,12 +176,12 @@ def test_results_do_not_depend_on_blocks(folder, relabel):
         assert parts(meshes[0]) == parts(meshes[1])
 
 
-def parts(data):
+def parts(data: Any) -> Any:
     """A shard without the record at its end."""
     return data[: data.rindex(b'{"')] if b'{"' in data else data
 
 
-def test_a_region_of_the_source(folder):
+def test_a_region_of_the_source(folder: Path) -> None:
     values = volume()
     write(values)
     source = CONFIG["source"] | {"start": [5, -2, 10], "stop": [21, 15, 33]}
@@ -182,7 +190,7 @@ def test_a_region_of_the_source(folder):
     np.testing.assert_array_equal(segmentation(plan), values[plan.roi.slices(OFFSET)])
 
 
-def test_a_mask_takes_labels_away(folder):
+def test_a_mask_takes_labels_away(folder: Path) -> None:
     values, inside = volume(), np.zeros(SHAPE, np.uint8)
     inside[3:17, 2:, 5:35] = 1
     write(values)
@@ -193,7 +201,7 @@ def test_a_mask_takes_labels_away(folder):
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "int32", "int64"])
-def test_other_integers(folder, dtype):
+def test_other_integers(folder: Path, dtype: Any) -> None:
     values = volume(ids=np.array([0, 1, 2, np.iinfo(dtype).max], dtype))
     write(values)
     plan = run(evaluation=None, meshes={"enabled": False}, skeletons={"enabled": False})
@@ -201,7 +209,7 @@ def test_other_integers(folder, dtype):
 
 
 @pytest.mark.slow
-def test_what_is_chosen_by_id_is_found(folder):
+def test_what_is_chosen_by_id_is_found(folder: Path) -> None:
     values = volume()
     write(values)
     large = 2**64 - 1
@@ -228,7 +236,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("what", BAD)
-def test_what_cannot_be_is_refused(folder, what):
+def test_what_cannot_be_is_refused(folder: Path, what: str) -> None:
     values, changed, says = BAD[what]
     write(values)
     with pytest.raises(ConnectomakeError) as caught:
@@ -236,7 +244,7 @@ def test_what_cannot_be_is_refused(folder, what):
     assert says in str(caught.value)
 
 
-def test_a_network_before_labels_is_refused(folder):
+def test_a_network_before_labels_is_refused(folder: Path) -> None:
     write(volume())
     (folder / "model.py").write_text("InstantiatedModel = None\n")
     network = {"model": "model.py", "patch": [8, 8, 8], "overlap": [2, 2, 2]}
@@ -244,7 +252,7 @@ def test_a_network_before_labels_is_refused(folder):
         resolve(copy.deepcopy(CONFIG) | {"evaluation": None, "inference": network})
 
 
-def test_a_negative_label_is_named_with_its_place(folder):
+def test_a_negative_label_is_named_with_its_place(folder: Path) -> None:
     values = volume(ids=np.array([0, 1, 2]), shape=(20, 24, 40)).astype(np.int64)
     values[17, 3, 20] = -4
     write(values)
@@ -256,7 +264,7 @@ def test_a_negative_label_is_named_with_its_place(folder):
         number_block(values, Box.of_shape(values.shape, OFFSET), Box.of_shape(values.shape, OFFSET))
 
 
-def test_no_merge_is_planned_where_ids_stay_and_one_where_they_do_not(folder):
+def test_no_merge_is_planned_where_ids_stay_and_one_where_they_do_not(folder: Path) -> None:
     write(volume())
     for relabel, planned in (("none", False), ("components", True)):
         plan = resolve(copy.deepcopy(CONFIG) | {"segmentation": {"method": "labels", "relabel": relabel}})
@@ -267,7 +275,7 @@ def test_no_merge_is_planned_where_ids_stay_and_one_where_they_do_not(folder):
 
 
 @pytest.mark.slow
-def test_the_workflow_makes_it_and_verifies_it(tmp_path, monkeypatch):
+def test_the_workflow_makes_it_and_verifies_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = copy.deepcopy(CONFIG) | {"evaluation": None, "report": {"enabled": True}}
     flow = Flow(tmp_path, config=config)
     monkeypatch.chdir(tmp_path)
