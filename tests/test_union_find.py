@@ -20,9 +20,9 @@ def test_sets_are_those_of_scipy(count: int, pairs: int) -> None:
     expected_count, group = connected_components(graph, directed=False)
     smallest = np.full(expected_count, count)
     np.minimum.at(smallest, group, np.arange(count))
-    first = unite(count, pairs)
+    first = unite(count, chosen)
     assert np.array_equal(first, smallest[group])
-    numbers, found = sets(count, pairs)
+    numbers, found = sets(count, chosen)
     assert found == expected_count
     assert np.array_equal(numbers, np.unique(first, return_inverse=True)[1])  # numbered by the smallest member
 
