@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import h5py
+import numpy as np
 import pytest
 import yaml
 
@@ -93,6 +95,44 @@ def test_the_least_that_would_do_does(demo: Plan) -> None:
     assert chosen(demo, memory=least * 1e6).best.memory <= least * 1e6
     with pytest.raises(ConfigError, match="too small for any block"):
         chosen(demo, memory=(least - 1) * 1e6)
+
+
+@pytest.mark.parametrize("name", cases())
+def test_every_kind_of_config_gets_a_choice(name: str) -> None:
+    found = chosen(cases()[name].plan(), memory=8e9, machines=3)
+    check_config(found.best.plan.config)
+    assert found.best.memory <= 8e9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("change", ["labels", "mask"])
+def test_ready_labels_and_masks_have_a_choice_and_rates(fresh: Path, change: str) -> None:
+    config = load_config("config.yaml")
+    if change == "labels":
+        with h5py.File("truth.h5") as file, h5py.File("labels.h5", "w") as other:
+            other["labels"] = file["labels"][:].astype("uint32")
+        config["source"] = {"path": "labels.h5", "dataset": "labels", "voxel_size": [20, 10, 10]}
+        config |= {"inference": None, "segmentation": {"method": "labels"}}
+    else:
+        with h5py.File("mask.h5", "w") as file:
+            inside = np.zeros((20, 24, 40), np.uint8)
+            inside[:, :, :8] = 1
+            file["mask"] = inside
+        config["mask"] = {"path": "mask.h5", "dataset": "mask", "voxel_size": [20, 10, 10]}
+    plan = resolve(config)
+    rates = calibrate(plan, 512, 4096, say=lambda text: None)
+    assert forecast(plan, rates).bytes
+    found = choose(plan, Budget(memory=4e9), rates, accepts=lambda other: True)
+    assert found.best.plan.config["block"] == list(found.best.plan.block)
+    if change == "mask":
+        whole = forecast(replace(plan, mask=None), rates)
+        assert plan.mask is not None
+        share = {
+            a.rule: a.seconds / b.seconds for a, b in zip(forecast(plan, rates).rules, whole.rules, strict=True) if b.seconds
+        }
+        assert share["affinity"] < 1
+        assert found.best.plan.mask is not None
+        assert found.best.plan.mask.count < found.best.plan.grid.count
 
 
 def test_more_memory_and_more_machines_never_take_longer(demo: Plan) -> None:

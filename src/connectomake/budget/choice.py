@@ -16,6 +16,7 @@ from connectomake.errors import ConfigError
 from connectomake.geometry import Vec
 from connectomake.pipeline.demands import REMOTE_MB, Demands
 from connectomake.planning.fan_out import MB
+from connectomake.planning.mask import with_blocks
 from connectomake.planning.plan import Plan
 
 NEAR = 1.05
@@ -92,23 +93,34 @@ def choose(
     ConfigError
         If nothing fits, with the least that would do.
     """
-    fit, notes = plan, []
+    notes: list[str] = []
+    fit = replace(plan, mask=None)  # it knows the blocks of the config alone
+    if plan.mask is not None:
+        notes.append("blocks are compared as if nothing were masked; a mask saves time on top")
     if budget.gpu_memory is not None:
         if plan.inference is not None and plan.inference.device == "cpu":
             raise ConfigError("--gpu-memory has no meaning with inference.device: cpu; leave it out, or set device to auto")
-        found = fit_network(plan, budget.gpu_memory, "--gpu-memory", accepts)
-        fit, notes = found.plan, found.reasons
+        found = fit_network(fit, budget.gpu_memory, "--gpu-memory", accepts)
+        fit, notes = found.plan, [*notes, *found.reasons]
     machines = budget.machines or 1
     before = _candidate(fit, rates, machines, start)
     every = [_candidate(p, rates, machines, start) for p in _plans(fit, budget)]
     fitting = [c for c in every if budget.memory is None or c.memory <= budget.memory]
     if not fitting:
         _refuse_memory(every, budget)
-    best = _best(fitting, plan.block, budget)
+    best = _masked(_best(fitting, plan.block, budget), plan, rates)
     larger = [c for c in every if c not in fitting and c.forecast.hours < best.forecast.hours]
     changed = changes(plan.config, best.plan.config)
     next_one = min(larger, key=lambda c: c.memory, default=None)
     return Choice(before, best, plan.config, changed, len(every), len(fitting), next_one, tuple(notes))
+
+
+def _masked(best: Candidate, plan: Plan, rates: Rates) -> Candidate:
+    """Return the same with the mask of a plan, looked at in the blocks that were chosen."""
+    if plan.mask is None:
+        return best
+    found = replace(best.plan, mask=with_blocks(plan.mask, best.plan.grid))
+    return replace(best, plan=found, forecast=forecast(found, rates, best.forecast.machines, best.forecast.start))
 
 
 def _best(fitting: list[Candidate], block: Vec, budget: Budget) -> Candidate:
@@ -189,7 +201,7 @@ def _narrower(plan: Plan, memory: float) -> Plan:
     """Return a plan whose octree nodes fit: with less `merge.memory_mb`, if that is what is too large; else the same."""
     demands = Demands(plan)
     nodes = [name for name in ("merge", "lookup", "agglomerate", "assign") if name in {r.name for r in rules_of(plan)}]
-    largest = max(demands.memory(name) for name in nodes)
+    largest = max((demands.memory(name) for name in nodes), default=0)
     if (largest + REMOTE_MB) * MB <= memory:
         return plan
     room = int(memory / MB) - REMOTE_MB - max(r.process() for r in rules_of(plan) if r.name in nodes)

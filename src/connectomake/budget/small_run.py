@@ -58,7 +58,7 @@ class SmallRun:
 
 
 def part_of(plan: Plan, box: "Box", outdir: str, block: "Vec | None" = None) -> Plan:
-    """Return the plan of a part of the region: all objects meshed, no report, no scores where there is no ground truth."""
+    """Return the plan of a part of the region: all objects meshed, no report, no mask, scores where there is ground truth."""
     select = {**plan.config["meshes"]["select"], "ids": None, "min_voxels": 0, "max_voxels": None, "query": None}
     config = {
         **plan.config,
@@ -70,10 +70,10 @@ def part_of(plan: Plan, box: "Box", outdir: str, block: "Vec | None" = None) -> 
         "skeletons": {**plan.config["skeletons"], "ids": None},
         "report": {**plan.config["report"], "enabled": False},
     }
-    found = replace(plan, config=config)
+    found = replace(plan, config={**config, "mask": None}, mask=None)  # rates are of voxels inside
     if plan.truth is None or not found.evaluation_box.empty:
         return found
-    return replace(found, config={**config, "evaluation": None}, truth=None)
+    return replace(found, config={**found.config, "evaluation": None}, truth=None)
 
 
 def small_run(part: Plan, clock: Callable[[str], float] | None = None, like: SmallRun | None = None) -> SmallRun:

@@ -6,6 +6,8 @@ from connectomake.geometry import BlockGrid, volume_of
 from connectomake.pipeline.affinity import AffinityRule
 from connectomake.pipeline.base import Rule
 from connectomake.pipeline.evaluation import ContingencyRule
+from connectomake.pipeline.ground_truth import GroundTruthRule
+from connectomake.pipeline.image import ImageRule
 from connectomake.pipeline.kinds import BlockRule, GatherRule
 from connectomake.pipeline.pyramid import PyramidRule
 from connectomake.pipeline.registry import Stages
@@ -39,7 +41,7 @@ def time_units(rule: Rule[Any]) -> float:
     plan = rule.plan
     if isinstance(rule, AffinityRule) and plan.inference is not None:
         passes = plan.inference.lattice(plan.roi).forward_passes(plan.block)
-        return float(passes * volume_of(plan.inference.patch) * plan.inference.views)
+        return float(passes * volume_of(plan.inference.patch) * plan.inference.views) * inside(plan)
     return voxels_of(rule)
 
 
@@ -62,7 +64,12 @@ def byte_units(rule: Rule[Any], path: str) -> float:
     if isinstance(rule, BlockRule) and path.endswith(".h5"):
         z, y, x = rule.layer.roi.shape
         return float(2 * (z * y + z * x + y * x))
-    return voxels_of(rule)
+    return voxels_of(rule) * (1.0 if isinstance(rule, ImageRule | GroundTruthRule) else inside(rule.plan))
+
+
+def inside(plan: "Plan") -> float:
+    """Return the part of the blocks that do not lie wholly outside the mask: of the others nothing is computed or stored."""
+    return 1.0 if plan.mask is None else 1 - plan.mask.count / plan.grid.count
 
 
 def seams_of(rule: Rule[Any]) -> float:
