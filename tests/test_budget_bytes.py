@@ -17,7 +17,9 @@ from connectomake.reporting.stage_files import stage_files
 from tests.tiny_run import AFFINITIES, CONFIG, make_run
 
 SHAPE = (64, 64, 96)
-SMALL, LARGE = 16**3, 48**3
+SMALL, LARGE, LARGER = 16**3, 48**3, 56**3
+"""Voxels of the calibrations; objects cut at the border of a small part are closed there, so their meshes count too much, and where
+there is no image beside them a larger part is needed."""
 BASE = {**CONFIG, "inference": None, "block": [32, 32, 32], "chunk": [16, 16, 16], "meshes": {"cell": [16, 16, 16]}}
 JOINED = {**AFFINITIES, "block": [32, 32, 32], "chunk": [16, 16, 16], "meshes": {"cell": [16, 16, 16]}}
 KINDS: dict[str, dict[str, Any]] = {
@@ -44,7 +46,11 @@ IN_PLACE = "a source in place"
 
 
 @pytest.mark.parametrize(
-    "kind", [pytest.param(kind, marks=pytest.mark.slow if "watershed" in kind else ()) for kind in (*KINDS, IN_PLACE)]
+    "kind",
+    [
+        pytest.param(kind, marks=pytest.mark.slow if "watershed" in kind or kind == IN_PLACE else ())
+        for kind in (*KINDS, IN_PLACE)
+    ],
 )
 def test_jobs_are_exact_and_bytes_within_a_tenth(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -55,7 +61,7 @@ def test_jobs_are_exact_and_bytes_within_a_tenth(kind: str, tmp_path: Path, monk
         config["source"] = {"path": "first/image"}
     plan: Plan = make_run(config)
     assert plan.source.in_place == (kind == IN_PLACE)
-    rates = calibrate(plan, SMALL, LARGE, say=lambda text: None)
+    rates = calibrate(plan, SMALL, LARGER if kind == IN_PLACE else LARGE, say=lambda text: None)
     found, made = forecast(plan, rates), bytes_made(plan)
     jobs = {rule: len(files) for rule, files in stage_files(plan).items()}
     assert {rule.rule: rule.jobs for rule in found.rules if rule.rule in jobs} == jobs
