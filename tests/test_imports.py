@@ -29,6 +29,7 @@ FLOORS = {
     "layers": "layers lock phantom source_archive",
     "filters of images": "filters",
     "sources": "sources",
+    "volumes for other programs": "exporting",
     "stages": "agglomeration components evaluation inference measures meshes objects octree pyramid segmentation skeletons "
     "training",
     "config": "config",

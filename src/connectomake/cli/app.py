@@ -9,6 +9,7 @@ import typer
 from connectomake import __version__
 from connectomake.cli.block import block
 from connectomake.cli.check import check
+from connectomake.cli.convert import convert
 from connectomake.cli.curve import curve
 from connectomake.cli.evaluate import evaluate
 from connectomake.cli.export import export
@@ -60,6 +61,7 @@ app.command("progress")(progress)
 app.command("summary")(summary)
 app.command("verify")(verify)
 app.command("export")(export)
+app.command("convert")(convert)
 app.command("view", context_settings=NEGATIVE_NUMBERS)(view)
 app.command("evaluate", context_settings=NEGATIVE_NUMBERS)(evaluate)
 app.command("train")(train)

@@ -1,0 +1,121 @@
+"""What ``connectomake export`` and ``convert`` share: their options, and the way from sources to a volume."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import typer
+
+from connectomake.errors import ConfigError
+from connectomake.geometry import Box, Vec
+
+if TYPE_CHECKING:
+    from connectomake.planning.plan import Plan
+    from connectomake.sources import Source
+
+FORMAT_HELP = (
+    "Of volumes: tiff, tiffs, png, hdf5, zarr2, zarr3, ome4, ome5, n5, npy, nrrd, mrc, precomputed (default: by suffix)."
+)
+BoxOption: TypeAlias = Annotated[
+    str | None, typer.Option(metavar="z0:z1,y0:y1,x0:x1", help="Only this box, in voxels of --scale, absolute.")
+]
+ChannelOption: TypeAlias = Annotated[
+    list[int] | None, typer.Option(help="Only this channel, from 0; may be given several times.")
+]
+DatasetOption: TypeAlias = Annotated[str | None, typer.Option(help="Name of the array in HDF5, Zarr or N5.")]
+ChunkOption: TypeAlias = Annotated[tuple[int, int, int], typer.Option(metavar="Z Y X", help="Shape of storage chunks.")]
+EncodingOption: TypeAlias = Annotated[str, typer.Option(help="Of precomputed: raw, compressed_segmentation, png, jpeg.")]
+MemoryOption: TypeAlias = Annotated[int, typer.Option(help="What blocks in memory take at most, in MB.", min=1)]
+FillOption: TypeAlias = Annotated[bool, typer.Option("--fill", help="Take storage chunks that are missing as 0.")]
+OverwriteOption: TypeAlias = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What the options say; see their help."""
+
+    form: str | None
+    box: str | None
+    channels: list[int] | None
+    dataset: str | None
+    chunk: Vec
+    encoding: str
+    memory: int
+    overwrite: bool
+    labels: bool
+
+
+def layer_sources(plan: "Plan", layer: str, scale: int, fill: bool) -> "list[Source]":
+    """Return a layer of a run from a scale on, the finest first, as far as scales were made.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such layer or scale.
+    SourceError
+        If the run has not made it.
+    """
+    from pathlib import Path
+
+    from connectomake.planning.scales import Scales
+    from connectomake.sources import SourceOptions, open_source
+
+    if layer not in plan.layers:
+        raise ConfigError(f"the run has no layer {layer!r}; there are: {', '.join(plan.layers)}")
+    specs = Scales(plan).specs(layer)
+    if scale >= len(specs):
+        raise ConfigError(f"layer {layer} has scales 0 to {len(specs) - 1}, not {scale}")
+    folder = f"{plan.outdir}/{layer}"
+    missing = [s.scale_key for s in specs if not Path(folder, s.scale_key).is_dir()]
+    if specs[scale].scale_key in missing:
+        raise ConfigError(f"{folder} has no scale {specs[scale].scale_key}: the run has not made it, or does not keep it")
+    options = SourceOptions(missing="fill" if fill else "error")
+    there = [i for i, spec in enumerate(specs) if i >= scale and spec.scale_key not in missing]
+    return [open_source(folder, scale=i, options=options) for i in there]
+
+
+def write(sources: "Sequence[Source]", destination: str, chosen: Chosen) -> None:
+    """Write a volume and say so.
+
+    Raises
+    ------
+    ConfigError, SourceError, StorageError
+        See `connectomake.exporting.export_volume`.
+    """
+    from connectomake.exporting import Options, export_volume, format_of, levels_of
+
+    form = format_of(chosen.form, destination)
+    if min(chosen.chunk) < 1:
+        raise ConfigError(f"--chunk must be three numbers from 1 on, got {chosen.chunk}")
+    if chosen.encoding != "raw" and form.name != "precomputed":
+        raise ConfigError(f"--encoding {chosen.encoding} is of precomputed, not of {form.text}; leave it out")
+    if chosen.dataset and form.name not in ("hdf5", "zarr2", "zarr3", "n5"):
+        raise ConfigError(f"the name of an array, {chosen.dataset}, does not apply to {form.text}; leave it out")
+    levels = levels_of(sources, parse_box(chosen.box), chosen.channels)
+    options = Options(chosen.dataset, chosen.chunk, chosen.encoding, chosen.labels)
+    export_volume(levels, destination, form, options, memory_mb=chosen.memory, overwrite=chosen.overwrite)
+    shape = " × ".join(str(n) for n in levels[0].shape)
+    print(f"{destination}: {form.text}, {shape} voxels of {levels[0].dtype.name}")
+
+
+def parse_box(text: str | None) -> Box | None:
+    """Return the box that a text names.
+
+    Raises
+    ------
+    ConfigError
+        If it names none.
+
+    Examples
+    --------
+    >>> parse_box("0:10,-5:20,30:40")
+    Box(start=(0, -5, 30), stop=(10, 20, 40))
+    """
+    if text is None:
+        return None
+    pairs = [re.fullmatch(r"\s*(-?\d+):(-?\d+)\s*", part) for part in text.split(",")]
+    if len(pairs) != 3 or None in pairs:
+        raise ConfigError(f"--box must be z0:z1,y0:y1,x0:x1 in voxels, such as 0:10,0:512,0:512, got {text!r}")
+    (z0, z1), (y0, y1), (x0, x1) = ((int(p[1]), int(p[2])) for p in pairs if p)
+    return Box((z0, y0, x0), (z1, y1, x1))

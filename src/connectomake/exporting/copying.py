@@ -1,0 +1,167 @@
+"""A volume copied block by block into a file or folder that is whole or absent."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from connectomake.atomic import temporary_name
+from connectomake.errors import ConfigError, ConnectomakeError
+from connectomake.exporting.formats import ExportFormat
+from connectomake.exporting.volume import Level, Options
+from connectomake.geometry import Box, Vec
+from connectomake.os_errors import storage_error
+
+MEMORY_MB = 256
+COPIES = 4
+"""Blocks that lie in memory at once at most: as read, as converted, as encoded, and one chunk's share of the library."""
+
+
+def export_volume(
+    levels: Sequence[Level],
+    destination: str,
+    form: ExportFormat,
+    options: Options,
+    *,
+    memory_mb: int = MEMORY_MB,
+    overwrite: bool = False,
+) -> None:
+    """Write a volume to `destination`.
+
+    Parameters
+    ----------
+    levels
+        Scales of the volume, the finest first; only a format with a pyramid takes more than the first.
+    destination
+        Local file or folder; appears when all is written.
+    memory_mb
+        What the blocks in memory take together at most, in MB; a block is a quarter of it.
+    overwrite
+        Whether what is there is replaced.
+
+    Raises
+    ------
+    ConfigError
+        If the destination exists or is no local path, if the format cannot hold the voxels, or the bound is too small.
+    SourceError, StorageError
+        If voxels cannot be read or written.
+    """
+    final = _checked(destination, levels, overwrite)
+    levels = levels if form.pyramid else levels[:1]
+    form.check(levels[0])
+    with _whole(final) as temporary:
+        writers = form.create(temporary, levels, options)
+        for level, writer in zip(levels, writers, strict=True):
+            for box in boxes(level, writer.grain, memory_mb):
+                writer.write(box, level.read(box))
+        for writer in writers:
+            writer.close()
+
+
+def boxes(level: Level, grain: Vec, memory_mb: int) -> Iterator[Box]:
+    """Yield the blocks of a level, counted from its first voxel: as large as the bound allows, multiples of `grain`.
+
+    Raises
+    ------
+    ConfigError
+        If not even one grain fits.
+    """
+    shape = level.box.shape
+    most = memory_mb * 10**6 // COPIES // level.voxel_bytes
+    block = [min(g, n) for g, n in zip(grain, shape, strict=True)]
+    if _product(block) > most:
+        need = -(-_product(block) * level.voxel_bytes * COPIES // 10**6)
+        raise ConfigError(
+            f"a block of {tuple(block)} voxels needs --memory {need}, not {memory_mb}; give more, or smaller --chunk"
+        )
+    grown = True
+    while grown:
+        grown = False
+        for axis in (2, 1, 0):
+            wider = [min(2 * b, n) if a == axis else b for a, (b, n) in enumerate(zip(block, shape, strict=True))]
+            if wider != block and _product(wider) <= most:
+                block, grown = wider, True
+    for z in range(0, shape[0], block[0]):
+        for y in range(0, shape[1], block[1]):
+            for x in range(0, shape[2], block[2]):
+                yield Box.of_shape((block[0], block[1], block[2]), (z, y, x)).intersect(Box.of_shape(shape))
+
+
+def _product(values: Sequence[int]) -> int:
+    return values[0] * values[1] * values[2]
+
+
+def _checked(destination: str, levels: Sequence[Level], overwrite: bool) -> Path:
+    if "://" in destination:
+        raise ConfigError(f"{destination} is no local path; export to a local folder and copy it there")
+    final = Path(destination)
+    for level in levels:
+        there = Path(level.source.path)
+        if (
+            final.exists()
+            and there.exists()
+            and (there.resolve() == final.resolve() or final.resolve() in there.resolve().parents)
+        ):
+            raise ConfigError(f"{destination} is, or holds, what is read ({level.source.path}); name another destination")
+    if final.exists() and not overwrite:
+        raise ConfigError(f"{destination} exists; name another destination, or replace it with --overwrite")
+    return final
+
+
+@contextlib.contextmanager
+def _whole(final: Path) -> Iterator[Path]:
+    """Yield a temporary file or folder beside `final`, which takes its place when the block ends well, else is removed."""
+    temporary = temporary_name(final)
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        _flush_all(temporary)
+        _replace(temporary, final)
+    except BaseException as error:
+        _remove(temporary)
+        refused = None if isinstance(error, ConnectomakeError) else storage_error(final, error, "written")
+        if refused is not None:
+            raise refused from error
+        raise
+
+
+def _replace(temporary: Path, final: Path) -> None:
+    """Rename; a folder does not take the place of what is there, so that is put aside first and back if the rename fails."""
+    aside = temporary_name(final) if final.exists() and (final.is_dir() or temporary.is_dir()) else None
+    if aside is not None:
+        final.replace(aside)
+    try:
+        temporary.replace(final)
+    except BaseException:
+        if aside is not None:
+            aside.replace(final)
+        raise
+    _flush(final.parent)
+    if aside is not None:
+        _remove(aside)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def _flush_all(path: Path) -> None:
+    for folder, _, files in os.walk(path):
+        for name in files:
+            _flush(Path(folder, name))
+        _flush(Path(folder))
+    if path.is_file():
+        _flush(path)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
