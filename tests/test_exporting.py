@@ -64,7 +64,7 @@ def by_another(form: str, path: Path) -> Voxels:
     if form in ("zarr2", "zarr3"):
         return np.asarray(zarr.open_array(path, mode="r")[...])
     if form in ("ome4", "ome5"):
-        return np.asarray(zarr.open_group(path, mode="r")["0"][...])
+        return np.asarray(zarr.open_array(path / "0", mode="r")[...])
     if form == "npy":
         return np.asarray(np.load(path, allow_pickle=False))
     if form == "nrrd":
