@@ -28,7 +28,7 @@ DEMO = {
     "skeletons": 408, "ground_truth": 318, "contingency": 330, "evaluation": 131, "curve": 361, "pyramid": 275,
     "report_run": 163, "report_blocks": 142, "report_slices": 316, "report_objects": 865,
 }  # fmt: skip
-"""MB of a job of each stage of the whole demo, everything switched on: 357 jobs, none of them repeated."""
+"""MB of a job of each stage of the whole demo, everything switched on: the most of two runs of 357 jobs, none repeated."""
 TRACES = {"00": 1150, "08": 380, "10": 352, "28": 270, "38": 366, "01": 128}
 """Of groups of blocks; in the last one no cell begins."""
 LARGE = {
