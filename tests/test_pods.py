@@ -899,7 +899,9 @@ def test_a_server_that_is_away_is_named_by_the_last_cause(core: FakeCore) -> Non
         PodApi(core, "em").pods("x=y")
 
 
-@pytest.mark.parametrize(("data", "words"), [(b"<html>", "no JSON"), (b'{"items": null}', "no list"), (b"[]", "no list")])
+@pytest.mark.parametrize(
+    ("data", "words"), [(b"<html>", "not JSON"), (b'{"items": null}', "not a list"), (b"[]", "not a list")]
+)
 def test_answers_that_are_none(core: FakeCore, data: bytes, words: str) -> None:
     core.list_namespaced_pod = lambda *_, **__: SimpleNamespace(data=data)
     with pytest.raises(ApiError, match=words):

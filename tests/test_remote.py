@@ -288,14 +288,17 @@ def test_models_that_pods_would_not_get(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "large.pt").write_bytes(bytes(10_000_001))
     subprocess.run(["git", "add", "known.py", "large.pt"], check=True)
 
+    def plan_of(inference: dict[str, str | None] | None) -> Any:
+        return SimpleNamespace(config={"inference": inference}, source=SimpleNamespace(options=SimpleNamespace(filters=())))
+
     def problems(model: str, weights: str | None = None) -> list[str]:
-        return unshipped(SimpleNamespace(config={"inference": {"model": model, "weights": weights}}))
+        return unshipped(plan_of({"model": model, "weights": weights}))
 
     assert problems("known.py") == []
     assert "git add unknown.py" in problems("unknown.py")[0]
     assert "larger than the 10 MB" in problems("known.py", "large.pt")[0]
     assert "outside the working directory" in problems("/models/x.py")[0]
-    assert unshipped(SimpleNamespace(config={"inference": None})) == []
+    assert unshipped(plan_of(None)) == []
 
 
 def packed_sources(name: str) -> bytes:
