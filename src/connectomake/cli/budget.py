@@ -7,8 +7,8 @@ from connectomake.budget.choice import Choice, choose
 from connectomake.budget.explain import alarm, reasons, value_lines
 from connectomake.budget.forecast import Forecast, forecast
 from connectomake.budget.limits import START_SECONDS, Budget, bytes_of, positive
-from connectomake.budget.pains import near_limit
 from connectomake.budget.rates import Rates, read_rates, write_rates
+from connectomake.budget.warnings import near_limit
 from connectomake.cli import common
 from connectomake.cli.estimates import warnings
 from connectomake.errors import ConfigError

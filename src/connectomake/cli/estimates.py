@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from connectomake.budget.forecast import Forecast, dag_cost, forecast
-from connectomake.budget.pains import pains
 from connectomake.budget.rates import Rates
+from connectomake.budget.warnings import cost_warnings
 from connectomake.budget.work import job_counts
 from connectomake.cli.proposals import RECOMPUTE_LIMIT, Proposal, proposals
 from connectomake.geometry import Vec, as_vec, volume_of
@@ -83,7 +83,7 @@ def passes(plan: Plan) -> Passes | None:
 def warnings(plan: Plan, found: Forecast | None = None) -> list[str]:
     """Return what is legal in a plan but likely not what its author wants, one sentence each."""
     own = [*plan.notes, *_recompute_warnings(plan), *_shape_warnings(plan), *_size_warnings(plan)]
-    return own + list(pains(plan, found or forecast(plan, Rates())))
+    return own + list(cost_warnings(plan, found or forecast(plan, Rates())))
 
 
 def _recompute_warnings(plan: Plan) -> Iterator[str]:

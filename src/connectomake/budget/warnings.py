@@ -1,4 +1,4 @@
-"""What will hurt, beside what the shapes say: starts of jobs, halos, files in a folder, memory near its limit."""
+"""Warnings of what is allowed but costs much: starts of jobs, halos, files in a folder, memory near its limit."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ FILES_OF_A_BLOCK = 2
 NEAR_LIMIT = 0.9
 
 
-def pains(plan: Plan, found: Forecast) -> Iterator[str]:
+def cost_warnings(plan: Plan, found: Forecast) -> Iterator[str]:
     """Yield what is legal but costs much, one sentence each."""
     started, worked = found.jobs * found.start, sum(r.seconds for r in found.rules)
     if found.jobs > MANY_JOBS and started > worked:
