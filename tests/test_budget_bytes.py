@@ -18,7 +18,7 @@ from tests.tiny_run import AFFINITIES, CONFIG, make_run
 
 SHAPE = (64, 64, 96)
 SMALL, LARGE, LARGER = 16**3, 48**3, 56**3
-"""Voxels of the calibrations. Of small parts meshes count too much, probably since objects that the border cuts are closed there;
+"""Voxels of the calibrations. Of small parts meshes count too much, probably since objects are closed where the border cuts;
 where there is no image beside them a larger part is needed."""
 BASE = {**CONFIG, "inference": None, "block": [32, 32, 32], "chunk": [16, 16, 16], "meshes": {"cell": [16, 16, 16]}}
 JOINED = {**AFFINITIES, "block": [32, 32, 32], "chunk": [16, 16, 16], "meshes": {"cell": [16, 16, 16]}}
