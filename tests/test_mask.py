@@ -213,6 +213,37 @@ def test_blocks_outside_need_no_image_and_no_network(inputs: dict[str, Any], cap
     assert not read_box({outside[0]: path}, affinity.layer, plan.grid.box(outside[0])).any()
 
 
+def test_an_export_follows_the_mask(inputs: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    config = config_of(block=[10, 12, 20], chunk=None, keep=["affinity"])
+    prepare_plan(config)
+    plan = resolve(config)
+    stages = Stages(plan)
+    for name in ("image", "affinity", "info"):
+        do_all(plan, stages.rule(name))
+    Path("config.yaml").write_text(yaml.safe_dump(config))
+    want = layer(plan, "affinity")
+    shards = {b: Path(stages.rule("affinity").outputs(b)["shard"]) for b in plan.grid.ids}
+    outside = [b for b in plan.grid.ids if plan.is_outside(b)]
+    for block in outside:
+        shards[block].unlink()
+
+    def export() -> tuple[int, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(["export", "config.yaml", "affinity", "a.h5", "--overwrite"])
+        return int(ended.value.code or 0), capsys.readouterr().err
+
+    code, said = export()
+    assert code == 0, said
+    assert f"note: {len(outside)} storage chunks of" in said
+    with h5py.File("a.h5") as file:
+        np.testing.assert_array_equal(file["main"][...], want[0])
+    lost = next(b for b in plan.grid.ids if not plan.is_outside(b))
+    shards[lost].unlink()
+    code, said = export()
+    assert code == 1, "a block that is inside is needed"
+    assert shards[lost].name in said
+
+
 @pytest.mark.slow
 def test_blocks_outside_are_not_scheduled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     flow = Flow(tmp_path / "run").make()

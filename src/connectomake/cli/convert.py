@@ -4,7 +4,9 @@ from typing import Annotated
 
 import typer
 
-from connectomake.cli import volumes
+from connectomake.cli import common, volumes
+from connectomake.errors import ConfigError
+from connectomake.keys import naming
 
 
 def convert(
@@ -25,16 +27,33 @@ def convert(
     output_dataset: volumes.DatasetOption = None,
     chunk: volumes.ChunkOption = (64, 64, 64),
     encoding: volumes.EncodingOption = "raw",
+    dtype: volumes.DtypeOption = None,
     labels: Annotated[bool, typer.Option("--labels", help="The voxels are ids; so are those of 32 and 64 bits.")] = False,
     memory: volumes.MemoryOption = 256,
     fill: volumes.FillOption = False,
+    missing_sections: Annotated[
+        str, typer.Option(help="What a section of a stack is whose file is missing: error, or blank (0).")
+    ] = "error",
+    refers_to: Annotated[
+        list[str] | None, typer.Option(help="Folder outside that of an HDF5 file to whose files it may refer.")
+    ] = None,
     overwrite: volumes.OverwriteOption = False,
 ) -> None:
-    """Write a volume A as B in another format, block by block; float64 and float16 are read as float32, bool as 0 and 255."""
+    """Write a volume A as B in another format, block by block; no value changes but bool, which becomes 0 and 1."""
     from connectomake.sources import SourceOptions, open_source
 
-    options = SourceOptions(missing="fill" if fill else "error", axes=axes, offset=offset)
-    opened = open_source(source, dataset, voxel_size, scale, options)
-    ids = labels or opened.dtype in ("uint32", "uint64")
-    chosen = volumes.Chosen(kind, box, channel, output_dataset, chunk, encoding, memory, overwrite, ids)
-    volumes.write([opened], destination, chosen)
+    if missing_sections not in ("error", "blank"):
+        raise ConfigError(f"--missing-sections must be error or blank, got {missing_sections!r}")
+    options = SourceOptions(
+        "fill" if fill else "error", missing_sections, refers_to=tuple(refers_to or ()), axes=axes, offset=offset
+    )
+    with naming(volumes.WORDS):
+        opened = open_source(source, dataset, voxel_size, scale, options)
+    for text in (*opened.notes, *opened.remarks):
+        common.note(text)
+    if opened.file_dtype in ("bool", "float16"):
+        become = "0 and 1 of uint8" if opened.file_dtype == "bool" else "float32, which holds all of its values"
+        common.note(f"{source} holds {opened.file_dtype}, which becomes {become}")
+    ids = labels or (dtype or opened.dtype) in ("uint32", "uint64")
+    chosen = volumes.Chosen(kind, box, channel, output_dataset, chunk, encoding, memory, overwrite, ids, dtype)
+    volumes.write([opened.exact()], destination, chosen)

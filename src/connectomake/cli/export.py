@@ -35,6 +35,7 @@ def export(
     dataset: volumes.DatasetOption = None,
     chunk: volumes.ChunkOption = (64, 64, 64),
     encoding: volumes.EncodingOption = "raw",
+    dtype: volumes.DtypeOption = None,
     memory: volumes.MemoryOption = 256,
     fill: volumes.FillOption = False,
     overwrite: volumes.OverwriteOption = False,
@@ -49,9 +50,8 @@ def export(
     if object_ids or where is not None:
         raise ConfigError("--id and --where choose objects; leave them out to export a layer")
     sources = volumes.layer_sources(plan, layer, scale, fill)
-    chosen = volumes.Chosen(
-        kind, box, channel, dataset, chunk, encoding, memory, overwrite, plan.layers[layer].kind == "segmentation"
-    )
+    ids = plan.layers[layer].kind == "segmentation"
+    chosen = volumes.Chosen(kind, box, channel, dataset, chunk, encoding, memory, overwrite, ids, dtype)
     volumes.write(sources, destination, chosen)
 
 

@@ -1,14 +1,16 @@
 """What ``connectomake export`` and ``convert`` share: their options, and the way from sources to a volume."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
+from connectomake.cli import common
 from connectomake.errors import ConfigError
 from connectomake.geometry import Box, Vec
+from connectomake.keys import Options, Section, naming
 
 if TYPE_CHECKING:
     from connectomake.planning.plan import Plan
@@ -28,7 +30,28 @@ ChunkOption: TypeAlias = Annotated[tuple[int, int, int], typer.Option(metavar="Z
 EncodingOption: TypeAlias = Annotated[str, typer.Option(help="Of precomputed: raw, compressed_segmentation, png, jpeg.")]
 MemoryOption: TypeAlias = Annotated[int, typer.Option(help="What blocks in memory take at most, in MB.", min=1)]
 FillOption: TypeAlias = Annotated[bool, typer.Option("--fill", help="Take storage chunks that are missing as 0.")]
+DtypeOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(help="Write the voxels as this, such as uint32; a value that does not fit is an error; floats are rounded."),
+]
 OverwriteOption: TypeAlias = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
+
+
+_OWN = {name: f"--{name.replace('_', '-')}" for name in ("dataset", "voxel_size", "scale", "axes", "offset", "missing_sections",
+                                                         "refers_to")}  # fmt: skip
+
+
+class Words(Options):
+    """The options of ``convert``, and of ``export``, in sentences about what is read."""
+
+    def write(self, key: str, value: Any = None) -> str:
+        """Return an option as the user writes it; a key that is no option here is one of a config."""
+        if key == "missing":
+            return "--fill"
+        return super().write(key, value) if key in self.others else Section().write(key, value)
+
+
+WORDS = Words("", {"path": "A", **_OWN})
 
 
 @dataclass(frozen=True)
@@ -44,6 +67,7 @@ class Chosen:
     memory: int
     overwrite: bool
     labels: bool
+    dtype: str | None = None
 
 
 def layer_sources(plan: "Plan", layer: str, scale: int, fill: bool) -> "list[Source]":
@@ -72,7 +96,21 @@ def layer_sources(plan: "Plan", layer: str, scale: int, fill: bool) -> "list[Sou
         raise ConfigError(f"{folder} has no scale {specs[scale].scale_key}: the run has not made it, or does not keep it")
     options = SourceOptions(missing="fill" if fill else "error")
     there = [i for i, spec in enumerate(specs) if i >= scale and spec.scale_key not in missing]
-    return [open_source(folder, scale=i, options=options) for i in there]
+    with naming(WORDS):
+        opened = [open_source(folder, scale=i, options=options) for i in there]
+    return opened if plan.mask is None else [s.sparing(_outside_mask(plan, s)) for s in opened]
+
+
+def _outside_mask(plan: "Plan", source: "Source") -> Callable[[Box], bool]:
+    """Return what says of a box of a scale whether it lies in blocks wholly outside the mask, which are not made."""
+    z, y, x = (max(1, round(s / f)) for s, f in zip(source.voxel_size, plan.source.voxel_size, strict=True))
+
+    def spare(box: Box) -> bool:
+        (a, b, c), (d, e, f) = box.start, box.stop
+        blocks = plan.grid.ids_meeting(Box((a * z, b * y, c * x), (d * z, e * y, f * x)))
+        return bool(blocks) and all(plan.is_outside(block) for block in blocks)
+
+    return spare
 
 
 def write(sources: "Sequence[Source]", destination: str, chosen: Chosen) -> None:
@@ -83,18 +121,25 @@ def write(sources: "Sequence[Source]", destination: str, chosen: Chosen) -> None
     ConfigError, SourceError, StorageError
         See `connectomake.exporting.export_volume`.
     """
-    from connectomake.exporting import Options, export_volume, format_of, levels_of
+    from connectomake.exporting import Options as How
+    from connectomake.exporting import export_volume, format_of, levels_of
 
     form = format_of(chosen.form, destination)
     if min(chosen.chunk) < 1:
         raise ConfigError(f"--chunk must be three numbers from 1 on, got {chosen.chunk}")
-    if chosen.encoding != "raw" and form.name != "precomputed":
+    if chosen.encoding != "raw" and not form.encodings:
         raise ConfigError(f"--encoding {chosen.encoding} is of precomputed, not of {form.text}; leave it out")
-    if chosen.dataset and form.name not in ("hdf5", "zarr2", "zarr3", "n5"):
+    if chosen.dataset and not form.dataset:
         raise ConfigError(f"the name of an array, {chosen.dataset}, does not apply to {form.text}; leave it out")
-    levels = levels_of(sources, parse_box(chosen.box), chosen.channels)
-    options = Options(chosen.dataset, chosen.chunk, chosen.encoding, chosen.labels)
+    levels = levels_of(sources, parse_box(chosen.box), chosen.channels, chosen.dtype)
+    options = How(chosen.dataset, chosen.chunk, chosen.encoding, chosen.labels)
     export_volume(levels, destination, form, options, memory_mb=chosen.memory, overwrite=chosen.overwrite)
+    for text in form.unsaid(levels[0]):
+        common.note(text)
+    for level in levels if form.pyramid else levels[:1]:
+        chunks, voxels = level.source.filled(level.box)
+        if chunks:
+            common.note(f"{chunks} storage chunks of {level.source.path} are not there; their {voxels} voxels are written as 0")
     shape = " × ".join(str(n) for n in levels[0].shape)
     print(f"{destination}: {form.text}, {shape} voxels of {levels[0].dtype.name}")
 

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from connectomake.errors import ConfigError
-from connectomake.exporting.volume import Level, Options, Writer
+from connectomake.exporting.volume import DTYPES, Level, Options, Writer
 
-INTEGERS = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64")
-ALL = (*INTEGERS, "float32")
+OME = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "float32", "float64")
+"""Voxels that OME's metadata of a TIFF can describe."""
+PRECOMPUTED = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "float32")
+"""Of the format's description; TensorStore writes int64, too, which no viewer shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,27 +35,59 @@ class ExportFormat:
         Whether it holds several channels.
     pyramid
         Whether it holds all scales.
+    size, offset
+        Axes of which it says the voxel size, and the place of the first voxel.
+    dataset
+        Whether an array in it has a name.
+    encodings
+        Whether there are several ways to store its chunks.
     """
 
     name: str
     module: str
     text: str
     suffixes: tuple[str, ...] = ()
-    dtypes: tuple[str, ...] = ALL
+    dtypes: tuple[str, ...] = DTYPES
     channels: bool = True
     pyramid: bool = False
+    size: str = "zyx"
+    offset: str = "zyx"
+    dataset: bool = False
+    encodings: bool = False
 
     def check(self, level: Level) -> None:
         """Raise a ConfigError if the format has no place for such voxels."""
         if level.dtype.name not in self.dtypes:
             raise ConfigError(
                 f"{self.text} holds {', '.join(self.dtypes)}, not the {level.dtype.name} of {level.source.path} without loss; "
-                "choose another --format, such as zarr3, hdf5 or nrrd"
+                "choose another --format, such as zarr3, hdf5 or nrrd, or another --dtype, such as float32 for float64, which "
+                "rounds, or uint32 for ids of 64 bits, where they fit"
             )
         if len(level.channels) > 1 and not self.channels:
             raise ConfigError(
                 f"{self.text} holds one channel, {level.source.path} has {len(level.channels)}; choose one with --channel"
             )
+
+    def unsaid(self, level: Level) -> list[str]:
+        """Return sentences about what the file will not say of the volume, or say otherwise."""
+        found = []
+        size = "yx" if self.name == "tiff" and level.dtype.name not in OME else self.size
+        lost = [a for a in "zyx" if a not in size]
+        if lost:
+            sizes = dict(zip("zyx", level.voxel_size, strict=True))
+            said = ", ".join(f"{a} {sizes[a]:g} nm" for a in lost)
+            found.append(f"{self.text} has no place for the voxel size in {', '.join(lost)}, which is {said}")
+        moved = [a for a, v in zip("zyx", level.box.start, strict=True) if v and a not in self.offset]
+        if moved:
+            found.append(
+                f"{self.text} has no place for the offset in {', '.join(moved)}; the first voxel is z, y, x = "
+                f"{', '.join(str(v) for v in level.box.start)}"
+            )
+        if self.name == "tiff" and level.dtype.itemsize == 8 and level.dtype.kind in "iu":
+            found.append(f"ImageJ does not read TIFF of {level.dtype.name}; choose --dtype uint32 if the ids fit")
+        if self.name == "mrc" and level.dtype == "uint8":
+            found.append("MRC has no uint8 that all programs read alike; the values are written as uint16")
+        return found
 
     def create(self, path: Path, levels: Sequence[Level], options: Options) -> list[Writer]:
         """Begin a file or folder; return what each level is written with."""
@@ -64,22 +98,24 @@ class ExportFormat:
 FORMATS = {
     form.name: form
     for form in (
-        ExportFormat("tiff", "mapped", "TIFF", (".tif", ".tiff")),
-        ExportFormat("tiffs", "sections", "a folder of TIFF sections", channels=False),
-        ExportFormat("png", "sections", "a folder of PNG sections", dtypes=("uint8", "uint16"), channels=False),
-        ExportFormat("hdf5", "hdf5", "HDF5", (".h5", ".hdf5", ".hdf")),
-        ExportFormat("zarr2", "arrays", "Zarr 2"),
-        ExportFormat("zarr3", "arrays", "Zarr 3", (".zarr",)),
+        ExportFormat("tiff", "mapped", "TIFF", (".tif", ".tiff"), offset=""),
+        ExportFormat("tiffs", "sections", "a folder of TIFF sections", channels=False, size="yx", offset="z"),
+        ExportFormat(
+            "png", "sections", "a folder of PNG sections", dtypes=("uint8", "uint16"), channels=False, size="", offset="z"
+        ),
+        ExportFormat("hdf5", "hdf5", "HDF5", (".h5", ".hdf5", ".hdf"), dataset=True),
+        ExportFormat("zarr2", "arrays", "Zarr 2", dataset=True),
+        ExportFormat("zarr3", "arrays", "Zarr 3", (".zarr",), dataset=True),
         ExportFormat("ome4", "arrays", "OME-Zarr 0.4", pyramid=True),
         ExportFormat("ome5", "arrays", "OME-Zarr 0.5", (".ome.zarr",), pyramid=True),
-        ExportFormat("n5", "arrays", "N5", (".n5",)),
-        ExportFormat("npy", "mapped", "NPY", (".npy",)),
+        ExportFormat("n5", "arrays", "N5", (".n5",), dataset=True),
+        ExportFormat("npy", "mapped", "NPY", (".npy",), size="", offset=""),
         ExportFormat("nrrd", "mapped", "NRRD", (".nrrd",)),
         ExportFormat(
             "mrc", "mapped", "MRC", (".mrc", ".rec", ".map"), ("uint8", "int8", "int16", "uint16", "float32"), channels=False
         ),
         ExportFormat(
-            "precomputed", "arrays", "precomputed", (".precomputed",), ALL, pyramid=True
+            "precomputed", "arrays", "precomputed", (".precomputed",), PRECOMPUTED, pyramid=True, encodings=True
         ),
     )
 }  # fmt: skip

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from connectomake.errors import ConfigError
+from connectomake.exporting.formats import OME
 from connectomake.exporting.volume import Level, Options
 from connectomake.geometry import Box, Vec
 
 MRC_MODES = {"int8": 0, "int16": 1, "float32": 2, "uint16": 6}
-IMAGEJ = ("uint8", "uint16", "float32")
-OME = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "float32")
+NRRD_FLOATS = {"float32": "float", "float64": "double"}
 
 
 class Mapped:
@@ -46,7 +46,7 @@ def create_nrrd(path: Path, levels: Sequence[Level], _options: Options) -> list[
     directions = [f"({','.join(repr(float(s)) if a == b else '0' for b in range(3))})" for a, s in enumerate(size)]
     lines = [
         "NRRD0004",
-        f"type: {level.dtype.name if level.dtype.kind != 'f' else 'float'}",
+        f"type: {NRRD_FLOATS.get(level.dtype.name, level.dtype.name)}",
         f"dimension: {len(level.shape)}",
         "space dimension: 3",
         f"sizes: {' '.join(str(n) for n in level.shape[::-1])}",

@@ -8,8 +8,12 @@ from typing import Protocol
 import numpy as np
 
 from connectomake.errors import ConfigError
+from connectomake.exporting.casting import cast
 from connectomake.geometry import Box, Vec
 from connectomake.sources import Source
+
+INTEGERS = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64")
+DTYPES = (*INTEGERS, "float32", "float64")
 
 
 @dataclass(frozen=True)
@@ -24,16 +28,19 @@ class Level:
         In voxels of this scale, absolute.
     channels
         Indices of the channels that are taken, in their order.
+    written_as
+        NumPy name of the dtype in which they are written; None: that of the source.
     """
 
     source: Source
     box: Box
     channels: tuple[int, ...]
+    written_as: str | None = None
 
     @property
     def dtype(self) -> np.dtype:
-        """Of the voxels."""
-        return np.dtype(self.source.dtype)
+        """Of the voxels, as they are written."""
+        return np.dtype(self.written_as or self.source.dtype)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -53,18 +60,26 @@ class Level:
 
     @property
     def bytes(self) -> int:
-        """Size of all voxels."""
-        return self.voxel_bytes * self.box.volume
+        """Size of all voxels, as they are written."""
+        return self.dtype.itemsize * len(self.channels) * self.box.volume
 
     @property
     def voxel_bytes(self) -> int:
-        """Size of a voxel with all its channels."""
-        return self.dtype.itemsize * len(self.channels)
+        """Size of a voxel with all its channels, as it is read or as it is written, whichever is larger."""
+        return max(self.dtype.itemsize, np.dtype(self.source.dtype).itemsize) * len(self.channels)
 
     def read(self, box: Box) -> np.ndarray:
         """Read voxels (c, z, y, x) of a box that counts from the first voxel of the level."""
-        values = self.source.read(box.translate(self.box.start))
-        return values if self.channels == tuple(range(self.source.channels)) else values[list(self.channels)]
+        there = box.translate(self.box.start)
+        values = self.source.read(there)
+        if self.channels != tuple(range(self.source.channels)):
+            values = values[list(self.channels)]
+
+        def place(index: tuple[int, ...]) -> str:
+            z, y, x = (i + s for i, s in zip(index[1:], there.start, strict=True))
+            return f"the voxel z, y, x = {z}, {y}, {x} of channel {self.channels[index[0]]} of {self.source.path}"
+
+        return cast(values, self.dtype, place)
 
 
 @dataclass(frozen=True)
@@ -103,7 +118,9 @@ class Writer(Protocol):
         """Write what is left to write."""
 
 
-def levels_of(sources: Sequence[Source], box: Box | None = None, channels: Sequence[int] | None = None) -> list[Level]:
+def levels_of(
+    sources: Sequence[Source], box: Box | None = None, channels: Sequence[int] | None = None, written_as: str | None = None
+) -> list[Level]:
     """Return the levels of a volume.
 
     Parameters
@@ -114,12 +131,16 @@ def levels_of(sources: Sequence[Source], box: Box | None = None, channels: Seque
         In voxels of the first scale; None: all. Of coarser scales, all voxels that have a part in it.
     channels
         Which channels, all by default.
+    written_as
+        In which dtype they are written, that of the sources by default.
 
     Raises
     ------
     ConfigError
-        If the box leaves the volume or is empty, or there is no such channel.
+        If the box leaves the volume or is empty, or there is no such channel or dtype.
     """
+    if written_as is not None and written_as not in DTYPES:
+        raise ConfigError(f"there is no --dtype {written_as} for voxels; there are: {', '.join(DTYPES)}")
     first = sources[0]
     box = first.bounds if box is None else box
     if box.empty or not first.bounds.contains(box):
@@ -128,7 +149,7 @@ def levels_of(sources: Sequence[Source], box: Box | None = None, channels: Seque
     for channel in chosen:
         if not 0 <= channel < first.channels:
             raise ConfigError(f"{first.path} has channels 0 to {first.channels - 1}, not {channel}")
-    return [Level(s, box if s is first else _coarser(box, first, s), chosen) for s in sources]
+    return [Level(s, box if s is first else _coarser(box, first, s), chosen, written_as) for s in sources]
 
 
 def _coarser(box: Box, fine: Source, coarse: Source) -> Box:

@@ -165,7 +165,8 @@ class Boxes:
     """A chunked array as boxes (c, z, y, x): its axes c, z, y, x stand at the positions `order` (no channels: None).
 
     Axes that are not in `order` have the extent 1. Boxes are those of the array, moved by `offset`. In errors,
-    `where` names the array, and `why` says who leaves out chunks.
+    `where` names the array, and `why` says who leaves out chunks. `spare` says of the box of a chunk that is not there
+    whether it is left out rightly, so that it is the fill value.
     """
 
     array: Chunked
@@ -175,6 +176,7 @@ class Boxes:
     why: str = ""
     offset: Vec = (0, 0, 0)
     ledger: Ledger = field(default_factory=Ledger)
+    spare: Callable[[Box], bool] | None = None
 
     def part(self, box: Box) -> Part:
         """Return the part of the array that a box is."""
@@ -197,13 +199,21 @@ class Boxes:
             If a storage chunk is not there and the options do not fill it.
         """
         try:
-            data, lost = self.array.read(self.part(box), self.options.missing == "fill")
+            data, lost = self.array.read(self.part(box), self.options.missing == "fill" or self.spare is not None)
         except LostError as error:
             raise SourceError(self._sentence(error.lost)) from error
-        self.ledger.boxes.update(self.box(self.array.grid.part(one.index)) for one in lost)
+        self._take(lost)
         data = data.transpose([*(a for a in self.order if a is not None), *self._spare()])
         data = data.reshape(data.shape[: data.ndim - len(self._spare())])
         return data if self.order[0] is not None else data[None]
+
+    def _take(self, lost: Sequence[Lost]) -> None:
+        boxes = [self.box(self.array.grid.part(one.index)) for one in lost]
+        if self.spare is not None and self.options.missing != "fill":
+            for one, box in zip(lost, boxes, strict=True):
+                if not self.spare(box):
+                    raise SourceError(self._sentence(one))
+        self.ledger.boxes.update(boxes)
 
     def absent(self, box: Box) -> Absence:
         """Look for the storage chunks of a box without reading them, where the place allows it."""

@@ -17,7 +17,7 @@ from connectomake.sources.levels import read_levels
 from connectomake.sources.options import DEFAULTS, SourceOptions
 from connectomake.sources.paths import is_url
 from connectomake.sources.reasons import TRUNCATED, reason, way_out
-from connectomake.sources.source import Source, chunked, read_dtype
+from connectomake.sources.source import Source, chunked, read_as
 from connectomake.storage.opening import open_url
 from connectomake.storage.ranges import RangedFile
 
@@ -48,7 +48,7 @@ def open_hdf5(path: str, dataset: str | None, voxel_size: Sequence[float] | None
     return Source(
         path=path,
         kind="hdf5",
-        dtype=read_dtype(dtype, where),
+        **read_as(dtype, where),
         identity=_identity(stream or Path(path), array),
         **chunked(hdf5_array(array, path, dtype), layout.order, where, options),
         **layout.fields(),

@@ -15,7 +15,7 @@ from connectomake.sources.n5_array import n5_array
 from connectomake.sources.options import DEFAULTS, SourceOptions
 from connectomake.sources.paths import is_url
 from connectomake.sources.peers import bigdataviewer_n5
-from connectomake.sources.source import Source, chunked, read_dtype
+from connectomake.sources.source import Source, chunked, read_as
 
 Metadata = dict[str, Any]
 
@@ -44,7 +44,7 @@ def open_n5(path: str, dataset: str | None, voxel_size: Sequence[float] | None, 
     return Source(
         path=path,
         kind="n5",
-        dtype=read_dtype(store.dtype.name, where),
+        **read_as(store.dtype.name, where),
         identity=_identity(path, name, metadata),
         **chunked(store, layout.order, where, options),
         **layout.fields(),

@@ -12,7 +12,7 @@ from connectomake.geometry import Box
 from connectomake.sources import identity
 from connectomake.sources.options import DEFAULTS, SourceOptions
 from connectomake.sources.photometry import equal_samples
-from connectomake.sources.source import Source, choose_voxel_size, read_dtype
+from connectomake.sources.source import Source, choose_voxel_size, read_as
 from connectomake.sources.stack import Header, Sections, common_header, find_sections, section_reader
 
 _PNG_SAMPLES = {0: 1, 2: 3, 3: 3, 4: 1, 6: 3}
@@ -53,7 +53,7 @@ def _open(
         kind=kind,
         bounds=Box.of_shape((len(sections.files), *header.shape)),
         channels=1,
-        dtype=read_dtype(header.dtype, path),
+        **read_as(header.dtype, path),
         voxel_size=choose_voxel_size(voxel_size, None, path),
         identity=identity.of_files(files, kind),
         _reader=section_reader(sections.files, decode, header),

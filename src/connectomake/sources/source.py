@@ -81,6 +81,8 @@ class Source:
         anything; ``unclear`` where metadata name an offset that is not a whole number of voxels, so that it begins at 0.
     section
         Whose keys the errors of its reading name: that in which it was opened.
+    file_dtype
+        NumPy name of the dtype that the file has, where `read` gives another; see `exact`.
     """
 
     path: str
@@ -99,12 +101,22 @@ class Source:
     unfiltered: "Source | None" = field(default=None, repr=False, compare=False)
     place: str = "unknown"
     section: Section = field(default_factory=current, repr=False, compare=False)
+    file_dtype: str = field(default="", repr=False, compare=False)
 
     def stored(self) -> "Source":
         """Return the same source without its filters and its mapping: values as they are stored."""
         if self.unfiltered is not None:
             return self.unfiltered.stored()
         return self if self.mapping is None else replace(self, dtype=self.mapping.stored, mapping=None)
+
+    def exact(self) -> "Source":
+        """Return the same source with the values that the file has: float64 not rounded, bool as 0 and 1 of uint8.
+
+        float16 becomes float32, which holds all of its values. It is not to be `moved` afterwards.
+        """
+        own = self.stored()
+        dtype = "float64" if own.file_dtype == "float64" else own.dtype
+        return replace(own, dtype=dtype, _reader=_unchanged(own._reader, dtype, own.path))
 
     def moved(self, offset: Vec) -> "Source":
         """Return the same source with its first voxel elsewhere: `offset` is added to all coordinates."""
@@ -117,6 +129,13 @@ class Source:
         dz, dy, dx = self.chunks.offset
         chunks = replace(self.chunks, offset=(dz + z, dy + y, dx + x), ledger=Ledger())
         return replace(self, bounds=self.bounds.translate(offset), _reader=chunks.read, chunks=chunks)
+
+    def sparing(self, spare: Callable[[Box], bool]) -> "Source":
+        """Return the same source; a storage chunk that is not there is the fill value where `spare` says so of its box."""
+        if self.chunks is None:
+            return self
+        chunks = replace(self.chunks, spare=spare, ledger=Ledger())
+        return replace(self, _reader=chunks.read, chunks=chunks)
 
     def filled(self, box: Box) -> tuple[int, int]:
         """Return how many storage chunks of a box were filled because they are not there, and how many of its voxels.
@@ -163,6 +182,18 @@ def chunked(
     return {"_reader": chunks.read, "chunks": chunks}
 
 
+def _unchanged(reader: Reader, dtype: str, where: str) -> Reader:
+    def read(box: Box) -> np.ndarray:
+        raw = reader(box)
+        if raw.dtype == np.bool_:
+            return raw.view(np.uint8)
+        if not np.can_cast(raw.dtype, dtype, "safe") or (dtype == "float64" and raw.dtype.itemsize != 8):
+            raise SourceError(f"{box} of {where} is read as {raw.dtype}, not as {dtype}; tell its format's reader")
+        return raw
+
+    return read
+
+
 def _converted(raw: np.ndarray, dtype: str) -> np.ndarray:
     if raw.dtype == np.bool_:
         return np.ascontiguousarray(raw.view(np.uint8) * np.uint8(255))
@@ -185,6 +216,13 @@ def read_dtype(stored: object, where: str) -> str:
     if name not in DTYPES:
         raise SourceError(f"{where} has voxels of type {name}; convert it to one of {', '.join(DTYPES)}")
     return name
+
+
+def read_as(stored: object, where: str) -> dict[str, Any]:
+    """Return the arguments of a `Source` that tell the dtype of `stored` voxels and of what is read; see `read_dtype`."""
+    dtype = read_dtype(stored, where)
+    name = np.dtype(stored).newbyteorder("=").name  # type: ignore[call-overload]
+    return {"dtype": dtype, "file_dtype": "" if name == dtype else name}
 
 
 def choose_voxel_size(given: Sequence[float] | None, stored: Sequence[float] | None, where: str) -> VoxelSize:

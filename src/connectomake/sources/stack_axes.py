@@ -52,7 +52,7 @@ def _relabelled(source: Source, axes: str) -> Source:
         wanted = [i if isinstance(i, slice) else slice(i, i + 1) for i in index]
         spans = [i.indices(n)[:2] for i, n in zip(wanted, shape, strict=True)]
         (z, zs), (y, ys), (x, xs) = spans[-3:]
-        data = source.read(Box((z, y, x), (zs, ys, xs)))
+        data = source._reader(Box((z, y, x), (zs, ys, xs)))
         data = data[wanted[0]] if several else data[0]
         return data[tuple(slice(None) if isinstance(i, slice) else 0 for i in index)]
 

@@ -15,7 +15,7 @@ from connectomake.sources import identity
 from connectomake.sources.options import DEFAULTS, SourceOptions
 from connectomake.sources.photometry import Photometry, describe_bits
 from connectomake.sources.reasons import TRUNCATED, reason, way_out
-from connectomake.sources.source import Source, choose_voxel_size, read_dtype, volume_shape
+from connectomake.sources.source import Source, choose_voxel_size, read_as, volume_shape
 from connectomake.sources.stack import Header, common_header, find_sections, section_reader
 from connectomake.sources.tiff_pages import alike, further_images, loose_pages, oriented, page_grey, photometry_of, series_grey
 
@@ -39,7 +39,7 @@ def _open_folder(path: str, voxel_size: Sequence[float] | None, options: SourceO
         kind="tiff",
         bounds=Box.of_shape((len(sections.files), *header.shape)),
         channels=1,
-        dtype=read_dtype(header.dtype, path),
+        **read_as(header.dtype, path),
         voxel_size=choose_voxel_size(voxel_size, None, path),
         identity=identity.of_files(files, "tiff", *first.changes),
         _reader=section_reader(sections.files, _decode, header),
@@ -110,7 +110,7 @@ def _open_series(path: str, file: Any, series: Any, voxel_size: Sequence[float] 
         kind="tiff",
         bounds=Box.of_shape(shape),
         channels=channels,
-        dtype=read_dtype(photometry.dtype, path),
+        **read_as(photometry.dtype, path),
         voxel_size=choose_voxel_size(voxel_size, None, path),
         identity=identity.of_file(Path(path), "tiff", *photometry.changes),
         _reader=read,
@@ -146,7 +146,7 @@ def _open_pages(path: str, file: Any, pages: list[Any], voxel_size: Sequence[flo
         kind="tiff",
         bounds=Box.of_shape((len(pages), int(height), int(width))),
         channels=1,
-        dtype=read_dtype(dtype, path),
+        **read_as(dtype, path),
         voxel_size=choose_voxel_size(voxel_size, None, path),
         identity=identity.of_file(Path(path), "tiff", *changed, *([] if len(file.series) == len(pages) else ["all pages"])),
         _reader=read,

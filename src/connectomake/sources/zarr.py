@@ -14,7 +14,7 @@ from connectomake.sources.levels import read_levels
 from connectomake.sources.ome import ome_grid
 from connectomake.sources.options import DEFAULTS, SourceOptions
 from connectomake.sources.paths import is_url
-from connectomake.sources.source import Source, chunked, read_dtype
+from connectomake.sources.source import Source, chunked, read_as
 from connectomake.sources.webknossos import webknossos
 from connectomake.sources.zarr_array import zarr_array
 
@@ -57,7 +57,7 @@ def _open_array(
     return Source(
         path=path,
         kind="zarr",
-        dtype=read_dtype(store.dtype.name, where),
+        **read_as(store.dtype.name, where),
         identity=_identity(path, name, metadata),
         **chunked(store, layout.order, where, options, _WHY),
         **layout.fields(),
