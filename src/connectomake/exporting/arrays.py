@@ -119,17 +119,17 @@ def create_precomputed(path: Path, levels: Sequence[Level], options: Options) ->
     check_encoding(levels[0], options)
     kind = "segmentation" if options.labels and levels[0].dtype.kind == "u" else "image"
     multiscale = {"type": kind, "data_type": levels[0].dtype.name, "num_channels": len(levels[0].channels)}
-    return [_scale(path, i, level, options, multiscale) for i, level in enumerate(levels)]
+    return [_scale(path, level, options, multiscale) for level in levels]
 
 
-def _scale(path: Path, index: int, level: Level, options: Options, multiscale: dict[str, Any]) -> Array:
+def _scale(path: Path, level: Level, options: Options, multiscale: dict[str, Any]) -> Array:
     scale = {
         "resolution": level.voxel_size[::-1], "voxel_offset": level.box.start[::-1], "size": level.box.shape[::-1],
         "chunk_size": options.chunk[::-1], "encoding": options.encoding,
     }  # fmt: skip
     if options.encoding == "compressed_segmentation":
         scale["compressed_segmentation_block_size"] = (8, 8, 8)
-    array = _open("neuroglancer_precomputed", path, multiscale_metadata=multiscale, scale_metadata=scale, scale_index=index)
+    array = _open("neuroglancer_precomputed", path, multiscale_metadata=multiscale, scale_metadata=scale)
     return Array(array.T.translate_to[(0, 0, 0, 0)], options.chunk)
 
 

@@ -4,18 +4,23 @@ import contextlib
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+
+import numpy as np
 
 from connectomake.atomic import temporary_name
 from connectomake.errors import ConfigError, ConnectomakeError
 from connectomake.exporting.formats import ExportFormat
-from connectomake.exporting.volume import Level, Options
+from connectomake.exporting.volume import Level, Options, Writer
 from connectomake.geometry import Box, Vec
 from connectomake.os_errors import storage_error
 
 MEMORY_MB = 256
-COPIES = 4
-"""Blocks that lie in memory at once at most: as read, as converted, as encoded, and one chunk's share of the library."""
+COPIES = 6
+"""Blocks that lie in memory at once at most: one is written, as read and as encoded; the next is read, as decoded and as given;
+and what the libraries hold of each.
+"""
 
 
 def export_volume(
@@ -36,7 +41,7 @@ def export_volume(
     destination
         Local file or folder; appears when all is written.
     memory_mb
-        What the blocks in memory take together at most, in MB; a block is a quarter of it.
+        What the blocks in memory take together at most, in MB; a block is a sixth of it.
     overwrite
         Whether what is there is replaced.
 
@@ -53,14 +58,32 @@ def export_volume(
     with _whole(final) as temporary:
         writers = form.create(temporary, levels, options)
         for level, writer in zip(levels, writers, strict=True):
-            for box in boxes(level, writer.grain, memory_mb):
-                writer.write(box, level.read(box))
+            _copy(level, writer, memory_mb)
         for writer in writers:
             writer.close()
 
 
+def _copy(level: Level, writer: Writer, memory_mb: int) -> None:
+    """Write a level; the next block is read while one is written."""
+    with ThreadPoolExecutor(1, "read-ahead") as reader:
+        before: tuple[Box, Future[np.ndarray]] | None = None
+        for box in boxes(level, writer.grain, memory_mb):
+            coming = reader.submit(level.read, box)
+            if before is not None:
+                _write(writer, *before)
+            before = box, coming
+        if before is not None:
+            _write(writer, *before)
+
+
+def _write(writer: Writer, box: Box, values: "Future[np.ndarray]") -> None:
+    writer.write(box, values.result())
+
+
 def boxes(level: Level, grain: Vec, memory_mb: int) -> Iterator[Box]:
     """Yield the blocks of a level, counted from its first voxel: as large as the bound allows, multiples of `grain`.
+
+    They grow to a storage chunk of the source first, so that few chunks are decoded more than once.
 
     Raises
     ------
@@ -75,17 +98,24 @@ def boxes(level: Level, grain: Vec, memory_mb: int) -> Iterator[Box]:
         raise ConfigError(
             f"a block of {tuple(block)} voxels needs --memory {need}, not {memory_mb}; give more, or smaller --chunk"
         )
+    for limit in (tuple(min(c, n) for c, n in zip(level.source.chunk, shape, strict=True)), shape):
+        block = _grown(block, limit, shape, most)
+    for z in range(0, shape[0], block[0]):
+        for y in range(0, shape[1], block[1]):
+            for x in range(0, shape[2], block[2]):
+                yield Box.of_shape((block[0], block[1], block[2]), (z, y, x)).intersect(Box.of_shape(shape))
+
+
+def _grown(block: list[int], limit: Sequence[int], shape: Vec, most: int) -> list[int]:
+    """Return a block doubled along its axes, the last first, while it is below `limit` there and has `most` voxels at most."""
     grown = True
     while grown:
         grown = False
         for axis in (2, 1, 0):
             wider = [min(2 * b, n) if a == axis else b for a, (b, n) in enumerate(zip(block, shape, strict=True))]
-            if wider != block and _product(wider) <= most:
+            if block[axis] < limit[axis] and _product(wider) <= most:
                 block, grown = wider, True
-    for z in range(0, shape[0], block[0]):
-        for y in range(0, shape[1], block[1]):
-            for x in range(0, shape[2], block[2]):
-                yield Box.of_shape((block[0], block[1], block[2]), (z, y, x)).intersect(Box.of_shape(shape))
+    return block
 
 
 def _product(values: Sequence[int]) -> int:

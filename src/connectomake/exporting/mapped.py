@@ -16,20 +16,20 @@ NRRD_FLOATS = {"float32": "float", "float64": "double"}
 
 
 class Mapped:
-    """Writes boxes into a memory-mapped array (z, y, x) or (c, z, y, x)."""
+    """Writes boxes into an array (z, y, x) or (c, z, y, x) that lies in a file, mapped for a block at a time."""
 
     grain: Vec = (1, 64, 256)
 
     def __init__(self, array: np.memmap) -> None:
-        self._array = array
+        self._path, self._dtype, self._start, self._shape = Path(str(array.filename)), array.dtype, array.offset, array.shape
 
     def write(self, box: Box, values: np.ndarray) -> None:
         """Write voxels (c, z, y, x) of a box."""
-        self._array[(..., *box.slices())] = values if self._array.ndim == 4 else values[0]
+        array = np.memmap(self._path, self._dtype, "r+", self._start, self._shape)  # what is mapped counts as memory
+        array[(..., *box.slices())] = values if array.ndim == 4 else values[0]
 
     def close(self) -> None:
-        """Flush the map."""
-        self._array.flush()
+        """Nothing is left."""
 
 
 def create_npy(path: Path, levels: Sequence[Level], _options: Options) -> list[Mapped]:

@@ -137,6 +137,15 @@ class Source:
         chunks = replace(self.chunks, spare=spare, ledger=Ledger())
         return replace(self, _reader=chunks.read, chunks=chunks)
 
+    @property
+    def chunk(self) -> Vec:
+        """What is read at once, z, y, x: a storage chunk, or one voxel where there are none."""
+        if self.chunks is None:
+            return (1, 1, 1)
+        grid, axes = self.chunks.array.grid, self.chunks.order[1:]
+        z, y, x = (1 if a is None else grid.chunk[a] for a in axes)
+        return (z, y, x)
+
     def filled(self, box: Box) -> tuple[int, int]:
         """Return how many storage chunks of a box were filled because they are not there, and how many of its voxels.
 
