@@ -146,7 +146,7 @@ CHILD = textwrap.dedent(
     from connectomake.sources import Source
 
     form, there, wait = sys.argv[1:]
-    shape, seen = (48, 512, 512), []
+    shape, seen = (96, 512, 512), []
 
     def read(box):
         seen.append(box)
@@ -154,7 +154,7 @@ CHILD = textwrap.dedent(
             print("reading", flush=True)
             sys.stdin.read()
         rng = np.random.default_rng(box.start[0] * 512 + box.start[1])
-        return rng.integers(0, 2**63, (1, *box.shape), np.uint64)
+        return rng.integers(0, 2**8, (1, *box.shape), np.uint64)
 
     def peak():
         lines = open("/proc/self/status").read().splitlines()
@@ -175,10 +175,10 @@ CHILD = textwrap.dedent(
 
 @pytest.mark.parametrize("form", ["tiff", "npy", "hdf5", "zarr3", "ome4", "n5", "precomputed"])
 def test_memory_is_bounded(tmp_path: Path, form: str) -> None:
-    """100 MB of random ids with --memory 16: most of it is never in memory, as the system counts it."""
+    """201 MB of ids with --memory 16: most of it is never in memory, as the system counts it, arenas of threads included."""
     call = [sys.executable, "-c", CHILD, form, str(tmp_path / "v"), "go"]
     done = subprocess.run(call, capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL)
-    assert int(done.stdout) < 40, done.stdout
+    assert int(done.stdout) < 64, done.stdout
 
 
 @pytest.mark.parametrize("form", ["npy", "hdf5", "zarr2", "ome5", "precomputed"])

@@ -32,7 +32,7 @@ class Array:
 def _open(driver: str, folder: Path, **more: Any) -> Any:
     import tensorstore as ts
 
-    kvstore = {"driver": "file", "path": f"{folder.absolute()}/"}
+    kvstore = {"driver": "file", "path": f"{folder.absolute()}/", "file_io_sync": False}  # all is flushed before the rename
     return ts.open(
         {"driver": driver, "kvstore": kvstore, "create": True, "open": True, "store_data_equal_to_fill_value": True, **more}
     ).result()
