@@ -244,6 +244,34 @@ def test_an_export_follows_the_mask(inputs: dict[str, Any], capsys: pytest.Captu
     assert shards[lost].name in said
 
 
+def test_an_export_of_the_image_follows_the_mask(inputs: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    """Of blocks outside only those are ingested that the network sees beside blocks inside."""
+    config = config_of(block=[10, 12, 10], chunk=None, keep=["image"])
+    prepare_plan(config)
+    plan = resolve(config)
+    stages = Stages(plan)
+    image, affinity = stages.rule("image"), stages.rule("affinity")
+    needed = {b for item in plan.grid.ids for b in image_blocks_of(affinity, item)}
+    assert needed < {*plan.grid.ids}
+    for block in needed:
+        do(plan, image, block)
+    do_all(plan, stages.rule("info"))
+    Path("config.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(SystemExit) as ended:
+        main(["export", "config.yaml", "image", "a.h5"])
+    assert not ended.value.code, capsys.readouterr().err
+    assert "are not there; their" in capsys.readouterr().err
+    with h5py.File("a.h5") as file:
+        found = file["main"][...]
+    for block in plan.grid.ids:
+        part = plan.grid.box(block).slices()
+        np.testing.assert_array_equal(found[part], inputs[part] if block in needed else 0)
+
+
+def image_blocks_of(affinity: Any, item: int) -> list[int]:
+    return [b for b, _ in affinity.inputs(item)["image"]]
+
+
 @pytest.mark.slow
 def test_blocks_outside_are_not_scheduled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     flow = Flow(tmp_path / "run").make()
