@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.measure import label
 
+from connectomake.budget.work import byte_units, job_counts, time_units
 from connectomake.cli import main
 from connectomake.errors import ConfigError, SourceError
 from connectomake.geometry import BlockGrid, Box
@@ -21,6 +22,7 @@ from connectomake.planning.mask import _looked_at
 from connectomake.planning.plan import Plan
 from connectomake.planning.resolve import prepare_plan, resolve
 from connectomake.queueing.bounds import plan_paths
+from connectomake.reporting.stage_files import stage_files, stages_of_files
 from connectomake.sources import Source
 from connectomake.sources.mask import Mask, masked
 from tests.flow import Flow
@@ -356,3 +358,53 @@ def test_check_and_queues_know_the_mask(inputs: dict[str, Any], capsys: pytest.C
     assert not ended.value.code
     assert "blocks lie wholly outside the mask; the network is not asked for them" in capsys.readouterr().out
     assert ("mask.path", "mask.h5") in set(plan_paths(resolve(config_of()).to_json()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("keep", "more"),
+    [
+        ([], {}),
+        (["affinity"], {}),
+        (["image"], {}),
+        (["image", "affinity", "components"], {}),
+        ([], {"inference": None}),
+        (["image"], {"inference": None}),
+    ],
+)
+def test_jobs_are_counted_as_snakemake_schedules_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: list[str], more: dict[str, Any]
+) -> None:
+    flow = Flow(tmp_path / "run").make()
+    monkeypatch.chdir(flow.folder)
+    mask = np.zeros(flow.shape, np.uint8)
+    mask[:9, :, :11] = 1
+    write_mask(mask)
+    within = {"path": "mask.h5", "dataset": "mask", "voxel_size": [20, 10, 10]}
+    config = flow.with_values(block=[8, 8, 8], chunk=[4, 4, 4], keep=keep, meshes__enabled=False, mask=within, **more)
+    plan = flow.plan(config)
+    counted = {rule: count for rule, count in job_counts(plan).items() if count}
+    assert counted == flow.would_run(config)
+    files = stages_of_files(plan, stage_files(plan))
+    assert {t.stage: t.total for t in files} == {rule: counted[rule] for rule in (t.stage for t in files)}
+    for rule in Stages(plan).rules():
+        assert rule.count() == len(list(rule.items()))
+    fewer = {name for name in ("affinity", "image") if name in counted and counted[name] < plan.layers[name].grid.count}
+    assert fewer == {"affinity", "image"} & set(counted) - set(keep)
+
+
+@pytest.mark.parametrize("keep", [[], ["image", "affinity"]])
+def test_plans_count_time_and_bytes_of_what_is_inside(inputs: dict[str, Any], keep: list[str]) -> None:
+    config = config_of(block=[8, 8, 8], chunk=[4, 4, 4], keep=keep)
+    plan, whole = resolve(config), resolve({**config, "mask": None})
+    assert plan.mask is not None
+    share = 1 - plan.mask.count / plan.grid.count
+    for name in ("affinity", "image"):
+        rule, other = (Stages(p).rule(name) for p in (plan, whole))
+        kept = name in keep
+        jobs = rule.count() / other.count()
+        assert (jobs == 1) == kept
+        wanted = share if name == "affinity" else jobs
+        assert time_units(rule) == pytest.approx(wanted * time_units(other))
+        path = rule.outputs(0)["shard"]
+        assert byte_units(rule, path) == pytest.approx(wanted * byte_units(other, path))

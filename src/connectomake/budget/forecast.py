@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from connectomake.budget.limits import START_SECONDS
 from connectomake.budget.rates import Line, Rates
-from connectomake.budget.work import byte_units, key_of, rules_of, seams_of, time_units, voxels_of
+from connectomake.budget.work import byte_units, key_of, rules_of, seams_of, time_units
 from connectomake.pipeline.base import Rule
 from connectomake.pipeline.kinds import BlockRule, GatherRule
 from connectomake.planning.plan import Plan
@@ -130,5 +130,7 @@ def stored_bytes(plan: Plan, rates: Rates) -> dict[str, float]:
     for rule in rules_of(plan):
         line = rates.bytes.get(key_of(rule), {}).get("shard")
         if isinstance(rule, BlockRule) and line is not None:
-            found[rule.layer.name] = line.at(rule.count(), voxels_of(rule), seams_of(rule))
+            found[rule.layer.name] = line.at(
+                rule.count(), byte_units(rule, rule.outputs(next(iter(rule.examples())))["shard"]), seams_of(rule)
+            )
     return found

@@ -48,6 +48,8 @@ def time_units(rule: Rule[Any]) -> float:
 def voxels_of(rule: Rule[Any]) -> float:
     """Return the voxels that all jobs of a rule go over."""
     plan = rule.plan
+    if isinstance(rule, ImageRule):
+        return rule.layer.roi.volume * (rule.count() / rule.layer.grid.count)
     if isinstance(rule, BlockRule):
         return float(rule.layer.roi.volume)
     if isinstance(rule, PyramidRule):

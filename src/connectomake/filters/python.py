@@ -7,7 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -68,7 +68,8 @@ class Python(Filter):
         return {key: value for key, value in self.plain().items() if key != "file"}
 
     def files(self) -> Hashed:
-        return {self.file: self.sha256}
+        folder = PurePosixPath(self.file).parent
+        return {self.file: self.sha256, **{str(folder / name): sha for name, sha in self.beside.items()}}
 
     def sealed(self, hashes: Callable[[str], tuple[str, Hashed]]) -> "Python":
         sha256, beside = hashes(self.file)

@@ -24,12 +24,14 @@ class BlockRule(Rule[int]):
         return self.plan.layers[self.stage.name]
 
     def items(self) -> Iterable[int]:
-        """Return the blocks."""
-        return self.layer.grid.ids
+        """Return the blocks: all, or those that are asked for where the layer is masked and not kept."""
+        asked = None if self.kept else self.plan.asked.get(self.layer.name)
+        return self.layer.grid.ids if asked is None else asked
 
     def count(self) -> int:
         """Return the number of blocks."""
-        return self.layer.grid.count
+        asked = None if self.kept else self.plan.asked.get(self.layer.name)
+        return self.layer.grid.count if asked is None else len(asked)
 
     def parse(self, wildcards: Any) -> int:
         """Return the block that the wildcard ``block`` names."""

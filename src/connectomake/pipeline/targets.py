@@ -48,10 +48,13 @@ class Targets(Paths):
     def each_final(self) -> Iterator[str]:
         """Yield what a whole run is asked for, infos first."""
         for rule in sorted(self._rules(), key=lambda rule: not isinstance(rule, InfoRule)):
-            if rule.final:
-                for item in rule.items():
-                    outputs = rule.outputs(item)
-                    yield from (outputs[name] for name in rule.final)
+            for item in rule.items() if (names := self._asked_for(rule)) else ():
+                outputs = rule.outputs(item)
+                yield from (outputs[name] for name in names)
+
+    def _asked_for(self, rule: Rule[Any]) -> tuple[str, ...]:
+        """Return which outputs a run is asked for; all of a kept layer that is masked, whoever needs them."""
+        return ("shard",) if rule.kept and rule.name in self.plan.asked else rule.final
 
     def final(self) -> list[str]:
         """Return what a whole run is asked for: segmentation, object table, meshes, skeletons, scores and pyramids."""

@@ -169,6 +169,7 @@ def unshipped(plan: Plan) -> list[str]:
     """
     section = plan.config["inference"] or {}
     paths = [str(section[key]) for key in ("model", "weights") if section.get(key)]
+    paths += [str(Path(paths[0]).parent / name) for name in plan.modules]
     paths += [path for step in plan.source.options.filters for path in step.files()]
     return [text for path in paths if (text := _why_unshipped(path))]
 

@@ -30,7 +30,7 @@ def check_files(step: Filter) -> None:
         raise SourceError(str(error)) from error
     if changed:
         raise SourceError(
-            f"{', '.join(step.files())} of source.filters, or what it uses of those beside it, has changed since the plan was "
+            f"{next(iter(step.files()))} of source.filters, or what it uses of those beside it, has changed since the plan was "
             "made; start snakemake on the head again"
         )
 

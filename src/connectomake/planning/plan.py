@@ -10,6 +10,7 @@ from connectomake.geometry import BlockGrid, Box, CellLattice, Octree, Vec, as_v
 from connectomake.geometry.mirror import reflected_box
 from connectomake.inference.spec import InferenceSpec
 from connectomake.layers import LayerSpec
+from connectomake.planning.asked import asked_blocks
 from connectomake.planning.fan_out import fan_out_bits, octree_bits
 from connectomake.planning.group_tree import GroupTree
 from connectomake.planning.mask import MaskInfo
@@ -286,6 +287,11 @@ class Plan:
         from connectomake.meshes.lattice import MeshSpec
 
         return MeshSpec.from_config(self.config["meshes"], self.roi, self.source.voxel_size)
+
+    @functools.cached_property
+    def asked(self) -> dict[str, tuple[int, ...]]:
+        """The blocks that a masked run needs, of layers that may be deleted once used; see `asked_blocks`."""
+        return asked_blocks(self)
 
     def is_outside(self, block: int) -> bool:
         """Whether a block lies wholly outside the mask."""

@@ -1,6 +1,7 @@
-"""Files that are no targets: a network's file and weights, which remote workers fetch by their hash."""
+"""Files that are no targets: a network's file and weights, and those of filters, which remote workers fetch by their hash."""
 
 import hashlib
+import re
 from pathlib import Path, PurePosixPath
 
 from connectomake.errors import QueueError, StorageError
@@ -10,15 +11,30 @@ from connectomake.storage.refusals import explaining
 from connectomake.storage.stores import Store
 
 FOLDER = ".connectomake/files"
+_SHA = re.compile("[0-9a-f]{64}")
 
 
 def files_of(plan: Plan) -> dict[str, str]:
-    """Return the SHA-256 of each file that a plan names by its hash, by path."""
+    """Return the SHA-256 of each file that a plan knows by its hash, by path; those beside a Python file that it uses, too.
+
+    Raises
+    ------
+    QueueError
+        If a hash is none.
+    """
     section = plan.config["inference"] or {}
     found: dict[str | None, str | None] = {section.get("model"): plan.model, section.get("weights"): plan.weights}
+    folder = PurePosixPath(section.get("model") or "").parent
+    found |= {str(folder / name): sha for name, sha in plan.modules.items()}
     for step in plan.source.options.filters:
         found.update(step.files())
-    return {path: sha for path, sha in found.items() if path is not None and sha is not None}
+    files = {path: sha for path, sha in found.items() if path is not None and sha is not None}
+    for path, sha in files.items():
+        if not _SHA.fullmatch(sha):
+            raise QueueError(
+                f"the plan of a task names the file {path!r} by {sha[:80]!r}, which is no SHA-256; fill the queue again"
+            )
+    return files
 
 
 def share(plan: Plan, store: Store) -> None:
