@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from connectomake.agglomeration.rule import Rule
     from connectomake.meshes.lattice import MeshSpec
 
-FORMAT = 2
-VOXELS_PER_MEASURING_JOB = 1 << 31
+FORMAT, VOXELS_PER_MEASURING_JOB = 2, 1 << 31
 
 
 @dataclass(frozen=True)
@@ -54,10 +53,10 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as plain JSON values."""
-        truth = None if self.truth is None else self.truth.to_json()
-        facts = {"source": self.source.to_json(), "truth": truth, "model": self.model, "weights": self.weights}
-        more = ({"modules": self.modules} if self.modules else {}) | ({"mask": self.mask.to_json()} if self.mask else {})
-        return {"format": FORMAT, "config": self.config, **facts, **more}
+        more = {"modules": self.modules, "mask": self.mask and self.mask.to_json()}
+        given = {"model": self.model, "weights": self.weights} | {name: value for name, value in more.items() if value}
+        volumes = {"source": self.source.to_json(), "truth": self.truth and self.truth.to_json()}
+        return {"format": FORMAT, "config": self.config, **volumes, **given}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Plan":
@@ -88,8 +87,8 @@ class Plan:
     @functools.cached_property
     def roi(self) -> Box:
         """Region of interest, in the source's voxel coordinates."""
-        section, bounds = self.config["source"], self.source.bounds
-        return Box(as_vec(section["start"] or bounds.start), as_vec(section["stop"] or bounds.stop))
+        start, stop = self.config["source"]["start"], self.config["source"]["stop"]
+        return Box(as_vec(start or self.source.bounds.start), as_vec(stop or self.source.bounds.stop))
 
     @functools.cached_property
     def block(self) -> Vec:
@@ -252,9 +251,8 @@ class Plan:
     @property
     def meshes_selected(self) -> bool:
         """Whether only some objects are meshed, so that the object table is needed first."""
-        wanted = self.config["meshes"]["select"]
-        named = wanted["ids"] is not None or wanted["max_voxels"] is not None
-        return self.meshes_enabled and (named or wanted["min_voxels"] > 0 or bool(wanted["query"]))
+        ids, least, most, query = (self.config["meshes"]["select"][key] for key in ("ids", "min_voxels", "max_voxels", "query"))
+        return self.meshes_enabled and (ids is not None or most is not None or least > 0 or bool(query))
 
     @property
     def measured(self) -> bool:
