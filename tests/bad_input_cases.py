@@ -36,11 +36,11 @@ class Case:
         What is done to the folder before.
     """
 
-    values: dict[str, Any] | Callable[[dict[str, Any]], dict[str, Any]]
+    values: dict[str, Any] | Callable[[dict[str, Any]], dict[Any, Any]]  # a key may be no string
     says: tuple[str, ...]
     spoil: Callable[[Path], object] = lambda folder: None
 
-    def config(self, good: dict[str, Any]) -> dict[str, Any]:
+    def config(self, good: dict[str, Any]) -> dict[Any, Any]:
         if callable(self.values):
             return self.values(good)
         for key, value in self.values.items():
@@ -370,7 +370,7 @@ if os.geteuid():  # root may write anywhere
         lambda d: (d / "locked").mkdir(mode=0o555),
     )
 
-FILES = {
+FILES: dict[str, tuple[bytes | None, *tuple[str, ...]]] = {
     "missing": (None, "cannot be read", "name a YAML file"),
     "empty": (b"", "is empty", "outdir, source, block"),
     "a list": (b"- outdir\n- source\n", "holds a list", "keys and values"),

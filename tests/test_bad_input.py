@@ -2,8 +2,8 @@
 
 import copy
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,13 +15,13 @@ from tests.bad_input_cases import CONFIGS, FILES, SHAPE
 from tests.flow import Flow
 
 
-def tree(folder: Path) -> dict[str, Any]:
+def tree(folder: Path) -> dict[Path, bytes | None]:
     """Everything below a folder, byte for byte; Snakemake's own folder is left out."""
     paths = [p for p in folder.rglob("*") if ".snakemake" not in p.relative_to(folder).parts]
     return {p: p.read_bytes() if p.is_file() else None for p in paths}
 
 
-def check_sentence(message: str, says: tuple[str, ...] | tuple[str, ...] | list[bytes | str | None]) -> None:
+def check_sentence(message: str, says: Sequence[str]) -> None:
     """A message must be one sentence of moderate length with certain pieces."""
     for piece in says:
         assert piece in message
@@ -118,9 +118,7 @@ def test_command_without_yaml(flow: Flow, capsys: pytest.CaptureFixture[str], na
     check_command(flow, capsys, "check", says)
 
 
-def check_command(
-    flow: Flow, capsys: pytest.CaptureFixture[str], command: str, says: tuple[str, ...] | list[bytes | str | None]
-) -> None:
+def check_command(flow: Flow, capsys: pytest.CaptureFixture[str], command: str, says: Sequence[str]) -> None:
     before = tree(flow.folder)
     with pytest.raises(SystemExit) as ended:
         main([command])

@@ -3,6 +3,7 @@
 import errno
 import io
 import itertools
+import tempfile
 import tracemalloc
 from dataclasses import fields
 from pathlib import Path
@@ -98,7 +99,7 @@ def test_batches_give_the_bytes_of_the_whole(
 ) -> None:
     folder, rng = tmp_path_factory.mktemp("parquet"), np.random.default_rng(seed)
     count = sum(parts)
-    table = {
+    table: dict[str, np.ndarray] = {
         "id": np.arange(count, dtype=np.uint64), "few": rng.integers(0, 3, count).astype(np.uint8), "real": rng.random(count),
     }  # fmt: skip
     ends = np.cumsum([0, *parts])
@@ -220,11 +221,11 @@ def test_files_that_do_not_fit_each_other_are_noticed(tmp_path: Path, rows: int)
 
 def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Full(io.BytesIO):
-        def write(self, _data: np.ndarray) -> None:
+        def write(self, _data: object) -> int:
             raise OSError(errno.ENOSPC, "No space left on device")
 
     files, _ = object_files(tmp_path, np.random.default_rng(2), 60)
-    monkeypatch.setattr(spill.tempfile, "TemporaryFile", lambda **_: Full())
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: Full())
     with pytest.raises(StorageError, match=r"t\.parquet cannot be written .*its disk is full"):
         streamed(tmp_path, files, 5, 10)
     paths = merge_files(tmp_path, merges_of([(i, i + 1) for i in range(1, 90)], []), 2, np.random.default_rng(0))
@@ -260,7 +261,7 @@ def test_memory_does_not_grow_with_the_objects(tmp_path: Path, monkeypatch: pyte
     assert peaks[-40000] > 5 * peaks[-4000]
 
 
-def merge_files(folder: Path, merges: Merges, files: int | Path, rng: np.random.Generator) -> list[Path]:
+def merge_files(folder: Path, merges: Merges, files: int, rng: np.random.Generator) -> list[Path]:
     """Up files that hold the merges in any order, some of them twice."""
     of_file, paths = rng.integers(0, files, len(merges)), []
     for i in range(files):
@@ -293,7 +294,7 @@ OTHERS = st.lists(st.tuples(st.sampled_from([MEAN, ABSORBED]), st.integers(0, 50
 @settings(max_examples=60)
 @given(SMALLS, OTHERS, st.integers(1, 5), st.sampled_from([1, 3, 10, 1000]), st.integers(0, 99))
 def test_merges_by_ranges_are_those_of_the_whole(
-    tmp_path_factory: pytest.TempPathFactory, small: Any, others: Any, files: Path, rows: Any, seed: Any
+    tmp_path_factory: pytest.TempPathFactory, small: Any, others: Any, files: int, rows: Any, seed: Any
 ) -> None:
     folder, merges = tmp_path_factory.mktemp("merges"), merges_of(small, others)
     paths = merge_files(folder, merges, files, np.random.default_rng(seed))

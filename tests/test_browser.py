@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from connectomake.geometry import as_vec
 from connectomake.objects import read_parquet
 from connectomake.planning.plan import Plan
 from connectomake.viewing import make_server, mounts, viewer_state
@@ -46,11 +47,11 @@ class Asked:
         self.paths: list[Any] = []
         find = self.server.find
 
-        def noting(path: str) -> tuple[Path, None] | None:
+        def noting(path: str) -> tuple[Path, str | None] | None:
             self.paths.append(path)
             return find(path)
 
-        self.server.find = noting
+        self.server.find = noting  # type: ignore[method-assign]
 
     def __enter__(self) -> Asked:
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
@@ -64,7 +65,7 @@ class Asked:
 def test_chromium_draws_the_meshes(plan: Plan, tmp_path: Path) -> None:
     table = read_parquet(f"{plan.outdir}/objects/objects.parquet")
     largest = [int(i) for i in table["id"][np.argsort(table["voxels"])[::-1][:12]]]
-    middle = tuple(a + n // 2 for a, n in zip(plan.roi.start, plan.roi.shape, strict=True))
+    middle = as_vec([a + n // 2 for a, n in zip(plan.roi.start, plan.roi.shape, strict=True)])
 
     def state(base: str, ids: list[int] = largest) -> dict[str, Any]:
         made = viewer_state(plan, base, middle, ids)
@@ -94,7 +95,7 @@ def test_chromium_draws_the_skeletons(plan: Plan, tmp_path: Path) -> None:
     """With the meshes off, lines are left."""
     table = read_parquet(f"{plan.outdir}/objects/objects.parquet")
     longest = [int(i) for i in table["id"][np.argsort(table["skeleton_um"])[::-1][:12]]]
-    middle = tuple(a + n // 2 for a, n in zip(plan.roi.start, plan.roi.shape, strict=True))
+    middle = as_vec([a + n // 2 for a, n in zip(plan.roi.start, plan.roi.shape, strict=True)])
 
     def state(base: str, skeletons: bool = True) -> dict[str, Any]:
         made = viewer_state(plan, base, middle, longest)

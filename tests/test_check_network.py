@@ -65,7 +65,7 @@ def use(flow: Flow, text: str, **values: Any) -> None:
 
 
 def check(capsys: pytest.CaptureFixture[str], *args: Any) -> tuple[int, str, str]:
-    code = 0
+    code: Any = 0
     try:
         main(["check", *args])
     except SystemExit as stop:
@@ -149,7 +149,8 @@ def test_activation_is_the_way_out_for_logits(flow: Flow, capsys: pytest.Capture
 @pytest.mark.filterwarnings("ignore")
 def test_traced_dropout_is_refused_unless_accepted(flow: Flow, capsys: pytest.CaptureFixture[str]) -> None:
     module = torch.nn.Sequential(torch.nn.Conv3d(1, 1, 3, padding=1), torch.nn.Dropout(0.5), torch.nn.Sigmoid()).train()
-    torch.jit.trace(module, torch.rand(1, 1, 8, 12, 12), check_trace=False).save("traced.pt")
+    traced = torch.jit.trace(module, torch.rand(1, 1, 8, 12, 12), check_trace=False)  # type: ignore[no-untyped-call]
+    traced.save("traced.pt")
     use(flow, GOOD, inference__model="traced.pt")
     code, _, err = check(capsys)
     assert code == 1
@@ -234,7 +235,7 @@ def test_odd_outputs_are_a_warning(flow: Flow, capsys: pytest.CaptureFixture[str
     assert says in out
 
 
-QUOTED = {
+QUOTED: dict[str, tuple[dict[str, Any], tuple[str, ...], Any]] = {
     "an enum of numbers": ({"inference__augment": "8"}, ("inference", "augment"), 8),
     "a number": ({"segmentation__threshold": "0.3"}, ("segmentation", "threshold"), 0.3),
     "a whole number": ({"inference__batch": "2"}, ("inference", "batch"), 2),
@@ -255,7 +256,7 @@ QUOTED = {
 @pytest.mark.parametrize("case", QUOTED)
 def test_numbers_in_quotes(flow: Flow, case: str) -> None:
     values, path, wanted = QUOTED[case]
-    found = normalise(flow.with_values(**values))
+    found: Any = normalise(flow.with_values(**values))
     for key in path:
         found = found[key]
     assert found == wanted

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from connectomake.components import label_block, threshold_for
 from connectomake.components.files import write_block_tables
 from connectomake.errors import ConfigError, RunError
-from connectomake.geometry import Box
+from connectomake.geometry import Box, as_vec
 from connectomake.layers import read_record, read_tables
 from connectomake.layers.records import encode_record
 from connectomake.tables import ComponentTable, voxel_of_key
@@ -54,9 +54,9 @@ def test_labels_and_table_equal_the_reference(
 ) -> None:
     rng = np.random.default_rng(seed)
     values = (rng.random(shape) < density).astype(np.float32)
-    offset = tuple(int(v) for v in rng.integers(-50, 50, 3))
-    roi = Box.of_shape(tuple(s + 7 for s in shape), offset)
-    box = Box.of_shape(shape, tuple(o + int(v) for o, v in zip(offset, rng.integers(0, 7, 3), strict=True)))
+    offset = as_vec([int(v) for v in rng.integers(-50, 50, 3)])
+    roi = Box.of_shape(as_vec([s + 7 for s in shape]), offset)
+    box = Box.of_shape(shape, as_vec([o + int(v) for o, v in zip(offset, rng.integers(0, 7, 3), strict=True)]))
     result = label_block((values * 255).astype(np.uint8) if as_bytes else values, 0.5, connectivity, box, roi)
     expected = components_of(values > 0.5, connectivity)
     np.testing.assert_array_equal(first_voxels(result.labels), first_voxels(expected))

@@ -15,7 +15,7 @@ from connectomake.viewing.shaders import colour_shader, grey_shader
 from tests.shown_layers import chequered, ingested, make_plan, with_affinity
 
 NONE = {"inference": None}
-SPANS = {
+SPANS: dict[str, tuple[np.ndarray, dict[str, Any], dict[str, Any], Any]] = {
     "12 bits": (chequered(300, 3700, "uint16"), {}, {}, (300, 3700)),
     "16 bits": (chequered(0, 65535, "uint16"), {}, {}, (0, 65535)),
     "signed": (chequered(-3000, 900, "int16"), {}, {}, (-3000, 900)),
@@ -51,7 +51,7 @@ def test_a_source_in_place_is_shown_as_it_is_stored(
     monkeypatch: pytest.MonkeyPatch,
     image: np.ndarray,
     source: dict[str, Any],
-    sections: dict[str, None],
+    sections: dict[str, Any],
     expected: tuple[int, int],
 ) -> None:
     monkeypatch.chdir(tmp_path)

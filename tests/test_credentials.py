@@ -54,6 +54,7 @@ class Guarded(http.server.SimpleHTTPRequestHandler):
             data = place.read_bytes()
             asked = self.headers.get("Range")
             first, last = (int(v) if v else None for v in asked.removeprefix("bytes=").split("-")) if asked else (0, None)
+            assert first is not None, "a range from the end is not served"
             last = len(data) - 1 if last is None else min(last, len(data) - 1)
             self.send_response(206 if asked else 200)
             self.send_header("Content-Range", f"bytes {first}-{last}/{len(data)}")
@@ -219,7 +220,7 @@ def test_a_report_shows_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(ConfigfileRecord, "__post_init__", ConfigfileRecord.__post_init__)
     assert "before_report(targets, " in (ROOT / "workflow/rules/reporting.smk").read_text()
-    targets = SimpleNamespace(plan=SimpleNamespace(outdir="out"), reported=list, reports={})
+    targets: Any = SimpleNamespace(plan=SimpleNamespace(outdir="out"), reported=list, reports={})
     monkeypatch.setattr("sys.argv", ["snakemake", "--report=page.html"])
     before_report(targets, pytest.fail)
     (tmp_path / "a.yaml").write_text(f"source: {{path: 'https://ann:{SECRET}@host/x'}}")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectomake.errors import ConfigError
-from connectomake.geometry import BlockGrid, Box, CellLattice, Octree, lower_offsets, morton, upper_offsets
+from connectomake.geometry import BlockGrid, Box, CellLattice, Octree, as_vec, lower_offsets, morton, upper_offsets
 
 shapes = st.tuples(*[st.integers(1, 40)] * 3)
 blocks = st.tuples(*[st.integers(1, 17)] * 3)
@@ -18,7 +18,7 @@ grids = st.builds(lambda shape, start, block: BlockGrid(Box.of_shape(shape, star
 
 @given(st.tuples(*[st.integers(0, 6)] * 3), st.data())
 def test_morton_is_a_bijection(bits: tuple[int, int, int], data: st.DataObject) -> None:
-    position = tuple(data.draw(st.integers(0, (1 << b) - 1)) for b in bits)
+    position = as_vec([data.draw(st.integers(0, (1 << b) - 1)) for b in bits])
     code = morton.encode(position, bits)
     assert 0 <= code < 1 << sum(bits)
     assert morton.decode(code, bits) == position
@@ -41,7 +41,7 @@ def test_blocks_tile_the_region(grid: BlockGrid) -> None:
 
 @given(grids, st.data())
 def test_voxels_are_found_in_their_block(grid: BlockGrid, data: st.DataObject) -> None:
-    voxel = tuple(data.draw(st.integers(a, b - 1)) for a, b in zip(grid.roi.start, grid.roi.stop, strict=True))
+    voxel = as_vec([data.draw(st.integers(a, b - 1)) for a, b in zip(grid.roi.start, grid.roi.stop, strict=True)])
     assert grid.box(grid.id_of_voxel(voxel)).contains_voxel(voxel)
 
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -62,7 +62,7 @@ def test_aliases_that_are_few_are_read(tmp_path: Path) -> None:
 
 def test_values_that_snakemake_made_of_a_bomb() -> None:
     """Of a config that Snakemake has read: the values are shared, and nobody may walk through them."""
-    value = ["x"] * 9
+    value: Any = ["x"] * 9
     for _ in range(12):
         value = [value] * 9
     with pytest.raises(ConfigError, match="more than 100,000 values"):
@@ -143,7 +143,7 @@ def test_an_info_of_a_wrong_layer(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("zarr_format", [2, 3])
-def test_zarr_of_chunks_that_fill_the_memory(zarr_format: int, tmp_path: Path) -> None:
+def test_zarr_of_chunks_that_fill_the_memory(zarr_format: Literal[2, 3], tmp_path: Path) -> None:
     import zarr
 
     array = zarr.create_array(
@@ -257,7 +257,7 @@ def test_ranges_of_many_digits(header: str, range_: tuple[int, int] | None) -> N
 
 
 def test_a_range_that_begins_beyond_the_end() -> None:
-    start, stop = parse_range("bytes=" + "9" * 4301 + "-" + "9" * 4302, 10)
-    assert start >= stop
-    start, stop = parse_range("bytes=" + "9" * 4301 + "-", 10)
-    assert start >= stop
+    for header in ("bytes=" + "9" * 4301 + "-" + "9" * 4302, "bytes=" + "9" * 4301 + "-"):
+        found = parse_range(header, 10)
+        assert found is not None
+        assert found[0] >= found[1]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectomake.errors import ConfigError
-from connectomake.geometry.box import Box
+from connectomake.geometry.box import Box, as_vec
 from connectomake.geometry.lattice import PatchLattice
 from connectomake.inference.bump import blend_weights, bump
 
@@ -26,20 +26,20 @@ def lattices(draw: st.DrawFn) -> PatchLattice:
     overlap = [draw(st.integers(0, p - 1)) for p in patch]
     start = [draw(st.integers(-20, 20)) for _ in range(3)]
     size = [draw(st.integers(1, 25)) for _ in range(3)]
-    return PatchLattice(Box.of_shape(tuple(size), tuple(start)), tuple(patch), tuple(overlap))
+    return PatchLattice(Box.of_shape(as_vec(size), as_vec(start)), as_vec(patch), as_vec(overlap))
 
 
 @given(lattices(), st.data())
 def test_patches_meeting_is_the_filtered_whole_lattice(lattice: PatchLattice, data: st.DataObject) -> None:
     low = [data.draw(st.integers(a - 3, b + 2)) for a, b in zip(lattice.roi.start, lattice.roi.stop, strict=True)]
     high = [data.draw(st.integers(a + 1, b + 3)) for a, b in zip(low, lattice.roi.stop, strict=True) if b + 3 > a]
-    box = Box(tuple(low), tuple(high))
+    box = Box(as_vec(low), as_vec(high))
     axes = [
         [lattice.roi.start[a] + s for s in plain_starts(lattice.roi.shape[a], lattice.patch[a], lattice.overlap[a])]
         for a in range(3)
     ]
     assert lattice.counts == tuple(len(a) for a in axes)
-    expected = [p for p in itertools.product(*axes) if not Box.of_shape(lattice.patch, p).intersect(box).empty]
+    expected = [p for p in itertools.product(*axes) if not Box.of_shape(lattice.patch, as_vec(p)).intersect(box).empty]
     found = lattice.patches_meeting(box)
     assert found.dtype == np.int64
     assert [tuple(p) for p in found.tolist()] == expected
@@ -49,7 +49,7 @@ def test_patches_meeting_is_the_filtered_whole_lattice(lattice: PatchLattice, da
 @given(lattices(), st.tuples(*[st.integers(1, 12)] * 3))
 def test_forward_passes_add_up_over_blocks(lattice: PatchLattice, block: tuple[int, int, int]) -> None:
     edges = [range(a, b, n) for a, b, n in zip(lattice.roi.start, lattice.roi.stop, block, strict=True)]
-    boxes = [Box.of_shape(block, p).intersect(lattice.roi) for p in itertools.product(*edges)]
+    boxes = [Box.of_shape(block, as_vec(p)).intersect(lattice.roi) for p in itertools.product(*edges)]
     assert lattice.forward_passes(block) == sum(lattice.count(box) for box in boxes)
     assert lattice.recompute_factor(block) >= 1
 

@@ -1,5 +1,6 @@
 """Errors name the key that the user wrote, whatever is opened, and nothing of a path or a dataset is taken for a key."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ FAULTS = {
     "another dataset": ("source.dataset.h5", "source.axes", {}, "dataset"),
     "too many axes": ("source.dataset.h5", "source.scale", {"axes": "czyx"}, "axes"),
 }
-OPENERS = {
+OPENERS: dict[str, Callable[[Any, Any, dict[str, Any]], object]] = {
     "evaluation.{}": lambda path, dataset, more: open_truth(SECTION | {"ground_truth": path, "dataset": dataset} | more),
     "volumes[1].labels.{}": lambda path, dataset, more: _open(
         SECTION | {"path": path, "dataset": dataset} | more, "volumes[1].labels"

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from connectomake.forking import last_file
@@ -32,7 +33,7 @@ with logged("{log}"):
 def crashing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Return a function that writes a script which reads a table and then ends by a signal."""
     monkeypatch.chdir(tmp_path)
-    write_tables("tables.h5", {"a": [1]})
+    write_tables("tables.h5", {"a": np.array([1])})
 
     def write(name: str) -> str:
         (tmp_path / "tmp1.crash.py").write_text(SCRIPT.format(log="job.log", path="tables.h5", name=name))
@@ -50,7 +51,15 @@ def started_by_a_shell(script: SimpleNamespace, path: str, edit: bool = False) -
     raise subprocess.CalledProcessError(code, path)
 
 
-STARTS = {"a fork": (Server, None), "anew": (None, started_anew), "a shell": (None, started_by_a_shell)}
+def never(*_: object) -> None:
+    raise AssertionError("a script is forked, not started anew")
+
+
+STARTS: dict[str, tuple[type[Server] | None, Any]] = {
+    "a fork": (Server, None),
+    "anew": (None, started_anew),
+    "a shell": (None, started_by_a_shell),
+}
 
 
 @pytest.mark.parametrize("how", STARTS)
@@ -59,7 +68,7 @@ def test_the_file_is_named(how: str, name: str, crashing: Callable[..., Any], tm
     server, execute = STARTS[how]
     script = SimpleNamespace(log=["job.log"], conda_env=None, container_img=None, env_modules=None, bench_record=None)
     with pytest.raises(JobFailedError) as caught:
-        forked(server and server(), execute, pytest.fail)(script, crashing(name))
+        forked(server() if server else None, execute, pytest.fail)(script, crashing(name))
     text = str(caught.value)
     said = "was killed (signal 9), most often for lack of memory" if name == "SIGKILL" else f"({name}); the last file"
     assert said in text
@@ -73,7 +82,7 @@ def test_the_file_is_named(how: str, name: str, crashing: Callable[..., Any], tm
 def test_a_stopped_script_is_no_crash(crashing: Callable[..., Any], tmp_path: Path) -> None:
     script = SimpleNamespace(log=["job.log"], conda_env=None, container_img=None, env_modules=None, bench_record=None)
     with pytest.raises(JobFailedError, match="ended by SIGTERM"):
-        forked(Server(), None, pytest.fail)(script, crashing("SIGTERM"))
+        forked(Server(), never, pytest.fail)(script, crashing("SIGTERM"))
     assert (tmp_path / "job.log").read_text() == ""
 
 
@@ -85,7 +94,8 @@ def test_the_queues_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(task_process, "_make", make)
     page = last_file.new_page()
-    pid, alive = task_process.start(None, None, tmp_path, page)
+    nothing: Any = None
+    pid, alive = task_process.start(nothing, nothing, tmp_path, page)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     os.close(alive)
     text = last_file.report_signal(page, code)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectomake.errors import ConfigError, LayerError
-from connectomake.geometry import Box
+from connectomake.geometry import Box, as_vec
 from connectomake.layers import (
     LayerSpec,
     ShardReader,
@@ -38,7 +38,7 @@ def make_spec(
     channels: int = 1,
     voxel_size: tuple[int, float, float] = (40, 4.6, 4.6),
 ) -> LayerSpec:
-    block = tuple(c << k for c in chunk)
+    block = as_vec([c << k for c in chunk])
     kind = "image" if encoding == "raw" else "segmentation"
     return LayerSpec("layer", dtype, channels, roi, block, chunk, voxel_size, kind, encoding, 1)
 
@@ -264,5 +264,5 @@ def test_long_records(tmp_path: Path) -> None:
 
 def test_every_ragged_grid_has_names_of_one_width() -> None:
     for shape in itertools.product((1, 5, 17), repeat=3):
-        spec = make_spec(Box.of_shape(shape), (1, 1, 1), 0)
+        spec = make_spec(Box.of_shape(as_vec(shape)), (1, 1, 1), 0)
         assert len({len(spec.grid.name(b)) for b in spec.grid.ids}) == 1

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from connectomake.geometry import as_vec
 from connectomake.layers import segmentation_codec
 
 SHAPES = st.tuples(*[st.integers(1, 26)] * 3)
@@ -60,7 +61,7 @@ def test_relabelled_is_encoded_anew(
     made, highest = segmentation_codec.relabel(segmentation_codec.encode(volume), shape, ids)
     assert highest == volume.max()
     assert made == by_the_package(ids[volume])
-    stop = tuple(data.draw(st.integers(1, n)) for n in shape)
+    stop = as_vec([data.draw(st.integers(1, n)) for n in shape])
     part = segmentation_codec.decode_part(made, shape, stop)
     np.testing.assert_array_equal(part, ids[volume[0]][: stop[0], : stop[1], : stop[2]])
 

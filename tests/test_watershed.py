@@ -1,6 +1,7 @@
 """The watershed by blocks and octree against a whole-volume reference in plain Python."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -96,7 +97,8 @@ def test_a_tie_goes_to_one_edge() -> None:
 
 
 def test_uint8_thresholds_are_integers() -> None:
-    assert WatershedRule(0.35, 0.8).bounds("uint8") == (90, 204), "89.25 is not reached by 89; 204/255 is .8 exactly"
+    found: tuple[Any, ...] = WatershedRule(0.35, 0.8).bounds("uint8")
+    assert found == (90, 204), "89.25 is not reached by 89; 204/255 is .8 exactly"
     assert WatershedRule(0.35, 2).bounds("uint8")[1] > 255
     low, high = WatershedRule(0.1, 0.2).bounds("float32")
     assert (low, high) == (np.float32(0.1), np.float32(0.2))
