@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectomake.errors import SourceError
-from connectomake.geometry import Box
+from connectomake.geometry import Box, as_vec
 from connectomake.layers import LayerSpec, read_block, read_record, write_block
 from connectomake.sources import Source, ingest_block, is_url, open_source, resolve_local
 from connectomake.sources.formats import FORMATS, Format
@@ -163,7 +163,7 @@ def check_boxes(source: Source, expected: np.ndarray) -> None:
     @settings(max_examples=15)
     @given(st.tuples(*(st.tuples(st.integers(0, n - 1), st.integers(1, n)) for n in SHAPE)))
     def check(ranges: tuple[tuple[int, int], ...]) -> None:
-        local = Box(tuple(a for a, _ in ranges), tuple(min(a + n, s) for (a, n), s in zip(ranges, SHAPE, strict=True)))
+        local = Box(as_vec([a for a, _ in ranges]), as_vec([min(a + n, s) for (a, n), s in zip(ranges, SHAPE, strict=True)]))
         found = source.read(local.translate(source.bounds.start))
         assert found.flags.c_contiguous
         assert found.dtype == source.dtype
