@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from skimage.morphology import remove_small_holes
 from connectomake.cli import main
 from connectomake.errors import ConfigError, QueueError, RunError, SourceError
 from connectomake.filters import FILTERS, filters_of, plain_of
+from connectomake.filters.base import Place
 from connectomake.filters.blockwise import grown_shape
 from connectomake.geometry import BlockGrid, Box
 from connectomake.layers import read_box
@@ -533,3 +535,25 @@ def test_filters_are_read_back_from_what_the_plan_keeps() -> None:
     assert {step.key for step in filters} == set(FILTERS)
     grown = (10 + 8 + 2 + 2, 10 + 2 + 4 + 256 + 2, 10 + 16 + 2 + 6 + 256 + 2)
     assert grown_shape(filters, (10, 10, 10), (1, 1, 1)) == grown
+
+
+def test_files_of_the_same_name_beside_two_functions_are_kept_apart(tmp_path: Path) -> None:
+    image = np.arange(8, dtype=np.uint8).reshape(1, 2, 2, 2)
+    place = Place(Box.of_shape((2, 2, 2)), Box.of_shape((2, 2, 2)), (1.0, 1.0, 1.0))
+    (tmp_path / "elsewhere").mkdir()
+    steps = []
+    for name, weight in (("one", 2), ("two", 3)):
+        folder = tmp_path / name
+        (folder / "parts").mkdir(parents=True)
+        (folder / "helper.py").write_text(f"WEIGHT = {weight}\n")
+        (folder / "parts" / "late.py").write_text(f"OFFSET = {10 * weight}\n")
+        (folder / "own.py").write_text(
+            "from helper import WEIGHT\n\n"
+            "def f(image):\n    from parts.late import OFFSET\n    return (image * WEIGHT + OFFSET).astype('uint8')\n"
+        )
+        steps += filters_of([{"python": {"file": str(folder / "own.py"), "function": "f", "halo": [0, 0, 0]}}])
+    before = {name: module for name, module in sys.modules.items() if name.split(".")[0] in {"helper", "parts"}}
+    for step, weight in [*zip(steps, (2, 3), strict=True), *zip(steps, (2, 3), strict=True)]:
+        np.testing.assert_array_equal(step.apply(image, place), image * weight + 10 * weight)
+    after = {name: module for name, module in sys.modules.items() if name.split(".")[0] in {"helper", "parts"}}
+    assert after == before, "nobody else gets their neighbours"

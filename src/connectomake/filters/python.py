@@ -3,7 +3,6 @@
 import functools
 import hashlib
 import importlib.util
-import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from connectomake.errors import RunError, SourceError
 from connectomake.filters.base import Filter, Hashed, Place, VoxelSize
+from connectomake.filters.neighbours import own_neighbours
 from connectomake.geometry import Box, Vec
 
 Function = Callable[[NDArray[Any]], Any]
@@ -101,7 +101,8 @@ class Python(Filter):
 
     def _called(self, function: Function, values: NDArray[Any]) -> Any:
         try:
-            return function(values.copy())
+            with own_neighbours(Path(self.file).parent.resolve()):
+                return function(values.copy())
         except (Exception, SystemExit) as error:  # the function is the user's: it may raise anything
             raise RunError(f"{self._name}{_line(error, self.file)} failed: {_words(error)}") from error
 
@@ -154,14 +155,11 @@ def _module(file: str, sha256: str) -> ModuleType:
     if spec is None or spec.loader is None or not path.is_file():
         raise SourceError(f"the filter python names {file!r}, which is no Python file; name a file that ends in .py")
     module = importlib.util.module_from_spec(spec)
-    folder = str(path.parent.resolve())
-    sys.path.insert(0, folder)
     try:
-        spec.loader.exec_module(module)
+        with own_neighbours(path.parent.resolve()):
+            spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # the file is the user's: it may raise anything
         raise SourceError(f"running {file} for the filter python failed{_line(error, file)}: {_words(error)}") from error
-    finally:
-        sys.path.remove(folder)
     return module
 
 
