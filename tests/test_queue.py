@@ -380,9 +380,9 @@ def test_another_storage_can_be_named_when_working(here: Path, store: S3Store | 
         ("fq://nothing", "there is no queue at fq://nothing"),
         ("sqs://nothing", "no such queue"),
         ("nothing", "is not a queue; use fq://"),
-        ("sqs://", "is no queue"),
-        ("pubsub://x", "is no queue"),
-        ("https://example.com/x", "is no queue"),
+        ("sqs://", "is not a queue"),
+        ("pubsub://x", "is not a queue"),
+        ("https://example.com/x", "is not a queue"),
     ],
 )
 @pytest.mark.parametrize("command", ["work", "status", "purge"])

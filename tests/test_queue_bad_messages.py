@@ -286,7 +286,7 @@ def test_full_paths_must_be_allowed(here: Path) -> None:
     queue.put([make_task("a", plan=plan)])
     code, said = call("queue", "work", "fq://queue")
     assert (code, queue.counts()) == (1, (1, 0))
-    assert f"work with --allow {here}/elsewhere/raw.h5" in said
+    assert f"start the worker with --allow {here}/elsewhere/raw.h5" in said
     call("queue", "work", "fq://queue", "--allow", str(here / "elsewhere"), check=0)
     assert lines(here / "starts") == ["a"]
 
