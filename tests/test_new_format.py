@@ -79,7 +79,6 @@ def test_no_code_but_the_registry_knows_formats_by_name() -> None:
 
 
 ASKED = {
-    "cli/volumes.py",  # of formats that are written, precomputed alone has encodings
     "planning/source_info.py",  # precomputed alone is read in place
     "sources/__init__.py",  # TIFF alone has a size in its pages
 }

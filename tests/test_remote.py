@@ -289,7 +289,8 @@ def test_models_that_pods_would_not_get(tmp_path: Path, monkeypatch: pytest.Monk
     subprocess.run(["git", "add", "known.py", "large.pt"], check=True)
 
     def plan_of(inference: dict[str, str | None] | None) -> Any:
-        return SimpleNamespace(config={"inference": inference}, source=SimpleNamespace(options=SimpleNamespace(filters=())))
+        source = SimpleNamespace(options=SimpleNamespace(filters=()))
+        return SimpleNamespace(config={"inference": inference}, source=source, modules={})
 
     def problems(model: str, weights: str | None = None) -> list[str]:
         return unshipped(plan_of({"model": model, "weights": weights}))

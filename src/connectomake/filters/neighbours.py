@@ -1,6 +1,7 @@
 """What a user's Python file imports from its own folder, apart from modules of the same name in other folders."""
 
 import contextlib
+import functools
 import sys
 import sysconfig
 import threading
@@ -26,7 +27,7 @@ def own_neighbours(folder: Path) -> Iterator[None]:
         The resolved folder.
     """
     with _LOCK:
-        names = {path.stem for path in folder.iterdir() if path.suffix == ".py" or path.is_dir()}
+        names = _importable(folder, folder.stat().st_mtime_ns)
         others = _take(names)
         sys.modules.update(_LOADED.get(folder, {}))
         sys.path.insert(0, str(folder))
@@ -38,12 +39,17 @@ def own_neighbours(folder: Path) -> Iterator[None]:
             sys.modules.update(others)
 
 
-def _take(names: set[str]) -> dict[str, ModuleType]:
+@functools.lru_cache
+def _importable(folder: Path, _time: int) -> frozenset[str]:
+    """Return the names that could be imported from a folder, as it was at a time."""
+    return frozenset(path.stem for path in folder.iterdir() if path.suffix == ".py" or path.is_dir())
+
+
+def _take(names: frozenset[str]) -> dict[str, ModuleType]:
     """Take modules of these names, and what is in them, out of those that are loaded; what is installed stays."""
-    found = {name: module for name, module in list(sys.modules.items()) if name.split(".")[0] in names and _is_loose(module)}
-    for name in found:
-        del sys.modules[name]
-    return found
+    loose = {name for name in names if name in sys.modules and _is_loose(sys.modules[name])}
+    found = [name for name in list(sys.modules) if name.split(".")[0] in loose] if loose else []
+    return {name: sys.modules.pop(name) for name in found}
 
 
 def _is_loose(module: ModuleType) -> bool:
