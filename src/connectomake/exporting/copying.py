@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from connectomake.atomic import temporary_name
+from connectomake.atomic import flush, temporary_name
 from connectomake.errors import ConfigError, ConnectomakeError
 from connectomake.exporting.formats import ExportFormat
 from connectomake.exporting.volume import Level, Options, Writer
@@ -170,7 +170,7 @@ def _replace(temporary: Path, final: Path) -> None:
         if aside is not None:
             aside.replace(final)
         raise
-    _flush(final.parent)
+    flush(final.parent)
     if aside is not None:
         _remove(aside)
 
@@ -185,18 +185,10 @@ def _remove(path: Path) -> None:
 
 def _flush_all(path: Path) -> None:
     if path.is_file():
-        _flush(path)
+        flush(path)
         return
     with ThreadPoolExecutor(FLUSHES, "flush") as pool:
         for folder, _, files in os.walk(path):
-            for _ in pool.map(_flush, [Path(folder, name) for name in files]):
+            for _ in pool.map(flush, [Path(folder, name) for name in files]):
                 pass
-            _flush(Path(folder))
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+            flush(Path(folder))
