@@ -41,7 +41,7 @@ def describe_values(plan: "Plan", source: "Source") -> list[tuple[bool, str]]:
             check_labels(values[channels[0]], box)
         return findings
     for box, values in zip(samples.boxes, samples.values, strict=True):
-        check_probability(values, box, channels, plan.source.path)
+        check_probability(values, box, plan.probability_channels, plan.source.path)
     key = plan.method.lowest
     if key is None:
         return findings

@@ -4,7 +4,7 @@ import math
 from pathlib import PurePosixPath
 from typing import Any
 
-from connectomake.config.methods import METHODS, method_of
+from connectomake.config.methods import METHODS, check_method, method_of
 from connectomake.errors import ConfigError
 from connectomake.geometry import Vec, as_vec, volume_of
 from connectomake.layers.spec import chunk_levels
@@ -34,7 +34,7 @@ def check_config(config: dict[str, Any]) -> None:
         _check_inference(config["inference"])
         _check_channels(config)
         _check_augment(config)
-    method_of(config["segmentation"]).check(config["segmentation"])
+    check_method(config["segmentation"])
     _check_agglomeration(config)
     _check_fan_out(config["merge"]["fan_out"])
     if config["meshes"]["enabled"]:
@@ -145,6 +145,13 @@ def check_channels(segmentation: dict[str, Any], channels: int, fact: str) -> No
         raise ConfigError(
             f"segmentation.{method.channels} {wanted} does not exist: {fact.format(channels, channels - 1)}{advice}"
         )
+    excluding = segmentation["exclude"]
+    if excluding and excluding["channel"] >= channels:
+        raise ConfigError(
+            f"segmentation.exclude.channel {excluding['channel']} does not exist: {fact.format(channels, channels - 1)}"
+        )
+    if segmentation["argmax"] and channels == 1:
+        raise ConfigError(f"segmentation.argmax compares channels, but {fact.format(channels, channels - 1)}; leave argmax out")
 
 
 def _check_augment(config: dict[str, Any]) -> None:

@@ -35,6 +35,8 @@ class Method:
         label of its object, which is read from the source, without a network.
     channels
         The key that names the channels that are read: a number, or a list of them.
+    options
+        Further such keys, which count only where they are not at their defaults.
     lowest, highest
         The keys of the bounds below which everything is background, and from which everything is one object; None if there are
         none.
@@ -54,6 +56,7 @@ class Method:
     keys: tuple[str, ...]
     reads: Literal["probability", "affinities", "labels"] = "probability"
     channels: str = "channel"
+    options: tuple[str, ...] = ()
     lowest: str | None = None
     highest: str | None = None
     reached: bool = False
@@ -77,17 +80,63 @@ class Method:
         named = section[self.channels]
         return list(named) if isinstance(named, list) else [int(named)]
 
+    def compared_channels(self, section: Section, channels: int) -> list[int]:
+        """Return the channels, of so many, whose values decide what is foreground."""
+        if section["argmax"]:
+            return list(range(channels))
+        excluding = [] if section["exclude"] is None else [int(section["exclude"]["channel"])]
+        return [*self.channels_of(section), *excluding]
+
     def values(self, section: Section) -> dict[str, Any]:
-        """Return what the labels within a block depend on: the method and its keys."""
-        return {"method": self.name, **{key: section[key] for key in self.keys}}
+        """Return what the labels within a block depend on: the method, its keys, and its options that are set."""
+        return {"method": self.name, **{key: section[key] for key in self.keys}, **self.chosen(section)}
+
+    def chosen(self, section: Section) -> dict[str, Any]:
+        """Return the options that are set."""
+        return {key: section[key] for key in self.options if section[key]}
 
     def described(self, section: Section) -> str:
         """Return the values in one line."""
-        return self.text(section) if self.text else ", ".join(f"{key} {section[key]}" for key in self.keys)
+        text = self.text(section) if self.text else ", ".join(f"{key} {section[key]}" for key in self.keys)
+        return ", ".join([text, *(OPTION_TEXTS[key](section) for key in self.chosen(section))])
 
     def connectivity(self, section: Section) -> int:
         """Return how many neighbours of a voxel may belong to its object: 6, 18 or 26."""
         return int(section["connectivity"]) if "connectivity" in self.keys else 6
+
+
+def _argmax_text(section: Section) -> str:
+    return f"where channel {section['channel']} is the largest"
+
+
+def _exclude_text(section: Section) -> str:
+    return f"but where channel {section['exclude']['channel']} is above {section['exclude']['threshold']}"
+
+
+OPTION_TEXTS: dict[str, Callable[[Section], str]] = {"argmax": _argmax_text, "exclude": _exclude_text}
+"""The options of methods, and what says their values."""
+
+
+def check_method(section: Section) -> None:
+    """Check that the values of ``segmentation`` go together.
+
+    Raises
+    ------
+    ConfigError
+        If two contradict each other, or an option does not apply to the method.
+    """
+    method = method_of(section)
+    method.check(section)
+    for key in OPTION_TEXTS:
+        if section[key] and key not in method.options:
+            able = " or ".join(other.name for other in METHODS.values() if key in other.options)
+            raise ConfigError(f"segmentation.{key} does not apply to method {method.name}; leave it out, or take {able}")
+    excluding = section["exclude"]
+    if excluding and excluding["channel"] in method.channels_of(section):
+        raise ConfigError(
+            f"segmentation.exclude.channel {excluding['channel']} is also what is segmented (segmentation.{method.channels} "
+            f"{section[method.channels]}); name another channel"
+        )
 
 
 def method_of(section: Section) -> Method:
@@ -154,11 +203,12 @@ METHODS = {
     method.name: method
     for method in (
         Method(
-            "threshold", ("channel", "threshold", "connectivity"), lowest="threshold", highest="threshold", text=_threshold_text
+            "threshold", ("channel", "threshold", "connectivity"), options=("argmax", "exclude"), lowest="threshold",
+            highest="threshold", text=_threshold_text,
         ),
         Method(
-            "watershed", ("affinity_channels", "t_low", "t_high"), "affinities", "affinity_channels", lowest="t_low",
-            highest="t_high", reached=True, graph=True, check=_check_watershed, text=_watershed_text,
+            "watershed", ("affinity_channels", "t_low", "t_high"), "affinities", "affinity_channels", ("exclude",),
+            lowest="t_low", highest="t_high", reached=True, graph=True, check=_check_watershed, text=_watershed_text,
         ),
         Method(
             "labels", ("channel", "relabel", "connectivity"), "labels", keeps_ids=_keeps_labels, check=_check_labels,

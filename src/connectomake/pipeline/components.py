@@ -14,6 +14,9 @@ from connectomake.pipeline.image import Image, mask_values, source_values
 from connectomake.pipeline.kinds import BlockRule
 from connectomake.pipeline.methods import labelling_of
 
+INSIDE_BYTES = 2
+"""Per voxel that is left out or not: whether it is, twice while that is worked out."""
+
 if TYPE_CHECKING:
     from connectomake.geometry import Box
     from connectomake.pipeline.job import Job
@@ -32,7 +35,7 @@ class ComponentsRule(BlockRule):
         layer = self.plan.probability
         if layer is None:
             return {"probability": ()}
-        near = [item, *self.plan.grid.neighbours(item, list(labelling_of(self.plan).around))]
+        near = [item, *self.plan.grid.neighbours(item, list(labelling_of(self.plan).read_around))]
         blocks = [block for block in near if not self.plan.is_outside(block)]
         return {"probability": each(blocks, lambda block: self.paths.shard(layer, block))}
 
@@ -47,9 +50,11 @@ class ComponentsRule(BlockRule):
 
     def held(self, item: int | None = None) -> float:
         plan = self.plan
-        dtype = plan.source.dtype if plan.probability is None else plan.layers[plan.probability].dtype
+        layer = plan.source if plan.probability is None else plan.layers[plan.probability]
         filters = plan.source.filter_bytes(plan.block) if plan.probability is None else 0
-        return block_voxels(plan) * labelling_of(plan).bytes_per_voxel(np.dtype(dtype).itemsize) + filters
+        itemsize = np.dtype(layer.dtype).itemsize
+        copied = layer.channels * itemsize + INSIDE_BYTES if plan.mask is not None or _leaves_out(plan) else 0
+        return block_voxels(plan) * (labelling_of(plan).bytes_per_voxel(itemsize, layer.channels) + copied) + filters
 
     def least(self, attempt: int) -> float:
         return labelling_of(self.plan).least_bytes_per_voxel(attempt) * block_voxels(self.plan)
@@ -63,9 +68,11 @@ class ComponentsRule(BlockRule):
         image = job.image(None if plan.probability is None else job.files("probability"), plan.probability)
         read = image.read
         if plan.inference is None:
-            read = probabilities(read, plan.segmented_channels, plan.source.path)
+            read = probabilities(read, plan.probability_channels, plan.source.path)
         if plan.mask is not None:
             read = _masked(plan, read)
+        if _leaves_out(plan):
+            read = _foreground(plan, read)
         found = labelling_of(plan).label(box, read)
         filled = {} if image.source is None else filled_fact(image.source, box)
         record = job.record(**image.noted, **filled)
@@ -90,6 +97,26 @@ class Components(Stage):
         read |= {"version": version} if version > 1 else {}
         values = {"layer": asdict(self.plan.layers["components"]), "segmentation": read} | mask_values(self.plan)
         return values | ({"source": source_values(self.plan)} if self.plan.probability is None else {})
+
+
+def _leaves_out(plan: "Plan") -> bool:
+    """Return whether other channels than those that are segmented say what is background."""
+    return bool(plan.method.chosen(plan.config["segmentation"]))
+
+
+def _foreground(plan: "Plan", read: "Callable[[Box], np.ndarray]") -> "Callable[[Box], np.ndarray]":
+    """Return a reader that gives 0 where other channels say background, and at affinities to there."""
+    from connectomake.components import threshold_for
+    from connectomake.sources.foreground import Foreground, foreground
+
+    section = plan.config["segmentation"]
+    excluding = None
+    if section["exclude"]:
+        layer = plan.source if plan.probability is None else plan.layers[plan.probability]
+        excluding = section["exclude"]["channel"], threshold_for(section["exclude"]["threshold"], layer.dtype)
+    rule = Foreground(section["channel"] if section["argmax"] else None, excluding)
+    edges = plan.segmented_channels if plan.method.affinities else ()
+    return foreground(read, rule.kept, plan.roi, edges)
 
 
 def _masked(plan: "Plan", read: "Callable[[Box], np.ndarray]") -> "Callable[[Box], np.ndarray]":

@@ -55,7 +55,7 @@ class ImageRule(BlockRule):
         from connectomake.sources import ingest_block
 
         plan = self.plan
-        probability = plan.segmented_channels if plan.inference is None else ()
+        probability = plan.probability_channels if plan.inference is None else ()
         ingest_block(job.open_source(), self.layer, item, job.output("shard"), job.record(), probability, noted=True)
 
 

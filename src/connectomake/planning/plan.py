@@ -183,11 +183,11 @@ class Plan:
 
     @property
     def probability_channels(self) -> tuple[int, ...]:
-        """Channels of the network's output that must lie in 0 to 1: those that are segmented; all, if stored as uint8."""
-        spec = self.inference
-        if spec is not None and spec.dtype == "uint8":
-            return tuple(range(spec.channels))
-        return tuple(self.segmented_channels)
+        """Channels that must lie in 0 to 1: those whose values decide; all of a network's, if stored as uint8."""
+        channels = self.source.channels if self.inference is None else self.inference.channels
+        if self.inference is not None and self.inference.dtype == "uint8":
+            return tuple(range(channels))
+        return tuple(self.method.compared_channels(self.config["segmentation"], channels))
 
     @functools.cached_property
     def image_box(self) -> Box:

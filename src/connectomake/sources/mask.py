@@ -68,14 +68,27 @@ def masked(read: Reader, mask: Mask, channels: int, dtype: str, edges: Sequence[
     """
 
     def reader(box: Box) -> np.ndarray:
-        grown = box.grow((1, 1, 1), (0, 0, 0))
-        inside = mask.inside(grown)
-        own = inside[1:, 1:, 1:]
-        if not own.any():
+        inside = mask.inside(box.grow((1, 1, 1), (0, 0, 0)))
+        if not inside[1:, 1:, 1:].any():
             return np.zeros((channels, *box.shape), dtype)
-        values = np.where(own, read(box), np.zeros((), dtype))
-        for channel, lower in zip(edges, (inside[:-1, 1:, 1:], inside[1:, :-1, 1:], inside[1:, 1:, :-1]), strict=False):
-            values[channel][~lower] = 0
-        return values
+        return zeroed(read(box), inside, edges)
 
     return reader
+
+
+def zeroed(values: np.ndarray, inside: Inside, edges: Sequence[int]) -> np.ndarray:
+    """Return voxels (c, z, y, x) with 0 outside, and on edges to what is outside.
+
+    Parameters
+    ----------
+    values
+        Of a box.
+    inside
+        (z + 1, y + 1, x + 1): of the box and the voxels below it.
+    edges
+        Channels that are affinities to the lower neighbour in z, y and x.
+    """
+    left = np.where(inside[1:, 1:, 1:], values, np.zeros((), values.dtype))
+    for channel, lower in zip(edges, (inside[:-1, 1:, 1:], inside[1:, :-1, 1:], inside[1:, 1:, :-1]), strict=False):
+        left[channel][~lower] = 0
+    return left

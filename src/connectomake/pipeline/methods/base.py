@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import product
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -56,6 +57,18 @@ class Labelling(ABC):
     around: ClassVar[tuple[Vec, ...]] = ()
     """The neighbours, as offsets in blocks, whose voxels a block reads beside its own."""
 
+    @property
+    def read_around(self) -> tuple[Vec, ...]:
+        """The same, and those below where affinities to voxels that another channel excludes count as 0.
+
+        Across edges and corners, too: the planes above the block are read with what lies below them.
+        """
+        section = self.plan.config["segmentation"]
+        if not (self.plan.method.affinities and self.plan.method.chosen(section)):
+            return self.around
+        steps = product((-1, 0, 1), repeat=3)
+        return tuple((z, y, x) for z, y, x in steps if (z, y, x) != (0, 0, 0) and (z, y, x).count(1) <= 1)
+
     @abstractmethod
     def label(self, box: Box, read: Read) -> Labelled:
         """Label a block.
@@ -73,8 +86,8 @@ class Labelling(ABC):
         """Return which voxels of neighbouring blocks belong together."""
 
     @abstractmethod
-    def bytes_per_voxel(self, itemsize: int) -> float:
-        """Return the memory per voxel of the block beside the process, given the bytes of a value that is read; measured."""
+    def bytes_per_voxel(self, itemsize: int, channels: int) -> float:
+        """Return the memory per voxel of the block beside the process, measured, given bytes and channels of what is read."""
 
     def least_bytes_per_voxel(self, attempt: int) -> float:
         """Return the memory per voxel that a job asks for at least, at its attempt."""

@@ -33,8 +33,8 @@ class Labels(Labelling):
 
         return EqualLabels(self.plan.connectivity)
 
-    def bytes_per_voxel(self, itemsize: int) -> float:
-        return NUMBER_BYTES + itemsize
+    def bytes_per_voxel(self, itemsize: int, channels: int) -> float:
+        return NUMBER_BYTES + channels * itemsize
 
 
 LABELLING = Labels

@@ -30,8 +30,8 @@ class Threshold(Labelling):
 
         return Adjacency(self.plan.connectivity)
 
-    def bytes_per_voxel(self, itemsize: int) -> float:
-        return LABEL_BYTES + itemsize
+    def bytes_per_voxel(self, itemsize: int, channels: int) -> float:
+        return LABEL_BYTES + channels * itemsize
 
 
 LABELLING = Threshold

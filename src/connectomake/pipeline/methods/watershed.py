@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from connectomake.octree import EdgeRule
 
 LABEL_BYTES = 10
-"""Per voxel: labels, their table and graph; the three affinities are there twice while they are read."""
+"""Per voxel: labels, their table and graph; all channels are there, and the three affinities once more."""
 BOUNDARY_BYTES = 6
 """Per voxel, where boundaries are left out: strongest edges and a copy of the labels."""
 NOISE_BYTES, LAST_ATTEMPT = 280, 3
@@ -51,9 +51,9 @@ class Watershed(Labelling):
 
         return KeptEdges()
 
-    def bytes_per_voxel(self, itemsize: int) -> float:
+    def bytes_per_voxel(self, itemsize: int, channels: int) -> float:
         boundary = BOUNDARY_BYTES + itemsize if self.plan.t_boundary else 0
-        return LABEL_BYTES + 6 * itemsize + boundary
+        return LABEL_BYTES + (channels + 3) * itemsize + boundary
 
     def least_bytes_per_voxel(self, attempt: int) -> float:
         return NOISE_BYTES if attempt >= LAST_ATTEMPT else 0.0
