@@ -42,8 +42,9 @@ def trouble():
         hog.append(b"x" * 20_000_000)
     if tries == 2 and store.list_objects_v2(Bucket="BUCKET", Prefix="disk").get("KeyCount", 0):
         with open("hog", "wb") as file:
-            for _ in range(60):
+            for part in range(300):  # more than a second try has; slowly, so that the kubelet looks in between
                 file.write(b"x" * 40_000_000)
+                time.sleep(0 if part < 60 else 0.5)
         time.sleep(600)
         raise RuntimeError("the kubelet has let a pod take more disk than it asked for")
 
