@@ -38,6 +38,7 @@ rule kept:
 
 include: "workflow/rules/image.smk"
 include: "workflow/rules/affinity.smk"
+include: "workflow/rules/segment_table.smk"
 include: "workflow/rules/components.smk"
 include: "workflow/rules/merge.smk"
 include: "workflow/rules/agglomeration.smk"

@@ -30,8 +30,8 @@ FLOORS = {
     "filters of images": "filters",
     "sources": "sources",
     "volumes for other programs": "exporting",
-    "stages": "agglomeration components evaluation inference measures meshes objects octree pyramid segmentation skeletons "
-    "training",
+    "stages": "agglomeration components evaluation inference measures meshes objects octree pyramid segment_table segmentation "
+    "skeletons training",
     "config": "config",
     "planning": "planning train_from_config",
     "pipeline": "pipeline",

@@ -387,7 +387,9 @@ def test_demands_grow_with_the_attempt_and_the_block() -> None:
 @pytest.mark.parametrize("stage", ["componets", "watershed", "pyramid_image", "agglomeration", "", "Image"])
 def test_an_unknown_rule_has_no_demands(stage: str) -> None:
     for asked in (Demands(make_plan()).memory, Demands(make_plan()).minutes):
-        with pytest.raises(ConfigError, match=f"there is no rule '{stage}'; rules are image, affinity, components, merge"):
+        with pytest.raises(
+            ConfigError, match=f"there is no rule '{stage}'; rules are image, affinity, segment_table, components"
+        ):
             asked(stage)
 
 

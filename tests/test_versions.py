@@ -12,11 +12,12 @@ from connectomake.components import WatershedRule, watershed_block
 from connectomake.evaluation import curve_of, curve_rows, overlap_of, thresholds_of
 from connectomake.evaluation.curve import csv_text
 from connectomake.geometry import Box
-from connectomake.layers import LayerSpec, read_box, write_block
+from connectomake.layers import LayerSpec, read_box, read_tables, write_block
 from connectomake.pipeline.registry import Stages
 from connectomake.pyramid.block import write_parent
 from connectomake.pyramid.scales import scales_of
 from connectomake.pyramid.thumbnail import coloured, shaded
+from connectomake.segment_table import sorted_table, write_table
 from connectomake.sources.labels import open_labels
 from tests.flow import smooth_noise
 from tests.test_planning import GOLDEN, PARTS, digest, make_plan
@@ -27,6 +28,7 @@ ROI = Box((3, 5, 1), (15, 25, 29))
 FURTHER = {
     ("ground_truth", 1): "331df0ca1cd30515",
     ("curve", 1): "d7a3f462bece3328",
+    ("segment_table", 1): "102227c64f71d636",
     ("pyramid_image", 2): "b7963cda797d579c",
     ("pyramid_affinity", 2): "b42b55dffa2b52f5",
     ("pyramid_ground_truth", 1): "62e1db806e02c472",
@@ -59,6 +61,15 @@ def curve(folder: Path) -> Any:
     return (np.frombuffer(csv_text(curve_rows(points)).encode(), np.uint8),)
 
 
+def segment_table(folder: Path, noise: Any) -> Any:
+    """The columns of a sorted table, through its file."""
+    segment = noise.ravel().astype(np.uint64) + np.uint64(1)
+    supervoxel = np.arange(1, noise.size + 1, dtype=np.uint64)[::-1]
+    for pairs in (False, True):
+        write_table(folder / "table.h5", *sorted_table("t", supervoxel, segment, pairs=pairs))
+        yield from read_tables(folder / "table.h5").values()
+
+
 def pyramid(folder: Any, name: Any, voxels: Any, how: Any, *thumbnails: Any) -> Any:
     """A coarser scale of a layer, through its files, and a section as it is drawn."""
     kind = "segmentation" if how == "mode" else "image"
@@ -80,6 +91,7 @@ def further_outputs(folder: Any) -> dict[str, Any]:
     return {
         "ground_truth": digest(*ground_truth(folder)),
         "curve": digest(*curve(folder)),
+        "segment_table": digest(*segment_table(folder, noise)),
         "pyramid_image": digest(
             *pyramid(folder, "image", channels[:1], "mean", shaded),
             *pyramid(folder, "image", beyond, "mean", lambda section: shaded(section, stretch=True)),

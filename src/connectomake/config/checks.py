@@ -35,6 +35,7 @@ def check_config(config: dict[str, Any]) -> None:
         _check_channels(config)
         _check_augment(config)
     check_method(config["segmentation"])
+    _check_table(config["segmentation"])
     _check_agglomeration(config)
     _check_fan_out(config["merge"]["fan_out"])
     if config["meshes"]["enabled"]:
@@ -161,6 +162,19 @@ def _check_augment(config: dict[str, Any]) -> None:
             f"inference.augment {inference['augment']} must know which channels are affinities; set inference.affinities to "
             f"{config['segmentation'][method.channels]}, or augment to none"
         )
+
+
+def _check_table(section: dict[str, Any]) -> None:
+    table, method = section["table"], method_of(section)
+    if table is None:
+        return
+    if not method.labels:
+        raise ConfigError(
+            f"segmentation.table joins labels that the source holds, but segmentation.method is {method.name}; set it to "
+            "labels, or leave the table out"
+        )
+    if "://" in table["path"]:
+        raise ConfigError(f"segmentation.table.path {table['path']!r} must be a file here; copy it, and name the copy")
 
 
 def _check_agglomeration(config: dict[str, Any]) -> None:

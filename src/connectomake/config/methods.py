@@ -170,6 +170,12 @@ def _keeps_labels(section: Section) -> bool:
 
 
 def _check_labels(section: Section) -> None:
+    table = section["table"]
+    if table is not None and table["holds"] == "pairs" and table["missing"] == "background":
+        raise ConfigError(
+            "segmentation.table.missing background does not apply to pairs, where a label that none names is joined with none "
+            "and stays; leave it out, or set segmentation.table.holds to segments"
+        )
     if not _keeps_labels(section):
         return
     if section["connectivity"] != 6:
@@ -185,9 +191,10 @@ def _check_labels(section: Section) -> None:
 
 
 def _labels_text(section: Section) -> str:
+    joined = "" if section["table"] is None else f", joined by {section['table']['path']}"
     if _keeps_labels(section):
-        return "of the source, ids kept"
-    return f"of the source, connected components of each, connectivity {section['connectivity']}"
+        return f"of the source{joined}, ids kept"
+    return f"of the source{joined}, connected components of each, connectivity {section['connectivity']}"
 
 
 def _threshold_text(section: Section) -> str:

@@ -37,6 +37,14 @@ def tables(path: str) -> dict[str, np.ndarray]:
     return read_tables(path)
 
 
+def segment_table(path: str) -> None:
+    """Read a table of supervoxels and segments, a part at a time."""
+    from connectomake.segment_table.sorting import STARTS
+
+    for number in range(len(read_tables(path, [STARTS])[STARTS])):
+        read_tables(path, [f"supervoxels/{number}", f"segments/{number}"])
+
+
 def components(plan: Plan, block: int, path: str) -> None:
     """Read the tables and faces of a block's components."""
     found = read_tables(path)

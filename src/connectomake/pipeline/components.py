@@ -9,10 +9,11 @@ import numpy as np
 
 from connectomake.pipeline import checks
 from connectomake.pipeline.affinity import Affinity
-from connectomake.pipeline.base import Inputs, Stage, block_voxels, each
+from connectomake.pipeline.base import Inputs, Stage, block_voxels, each, one
 from connectomake.pipeline.image import Image, mask_values, source_values
 from connectomake.pipeline.kinds import BlockRule
 from connectomake.pipeline.methods import labelling_of
+from connectomake.pipeline.segment_table import SegmentTable
 
 INSIDE_BYTES = 2
 """Per voxel that is left out or not: whether it is, twice while that is worked out."""
@@ -33,8 +34,9 @@ class ComponentsRule(BlockRule):
     def inputs(self, item: int) -> Inputs:
         """Return the shards of affinity or image of the block and of those that the method reads; none of a source in place."""
         layer = self.plan.probability
+        table = {} if self.plan.table is None else {"table": one(self.paths.segment_table)}
         if layer is None:
-            return {"probability": ()}
+            return {"probability": (), **table}
         near = [item, *self.plan.grid.neighbours(item, list(labelling_of(self.plan).read_around))]
         blocks = [block for block in near if not self.plan.is_outside(block)]
         return {"probability": each(blocks, lambda block: self.paths.shard(layer, block))}
@@ -73,6 +75,8 @@ class ComponentsRule(BlockRule):
             read = _masked(plan, read)
         if _leaves_out(plan):
             read = _foreground(plan, read)
+        if plan.table is not None:
+            read = _joined(plan, read, job.file("table"))
         found = labelling_of(plan).label(box, read)
         filled = {} if image.source is None else filled_fact(image.source, box)
         record = job.record(**image.noted, **filled)
@@ -88,6 +92,8 @@ class Components(Stage):
     def upstream(self) -> list[Stage]:
         if self.plan.inference is not None:
             return [Affinity(self.plan)]
+        if self.plan.table is not None:
+            return [SegmentTable(self.plan)]
         return [Image(self.plan)] if self.plan.ingests else []
 
     def reads(self) -> dict[str, Any]:
@@ -95,6 +101,7 @@ class Components(Stage):
         read = self.plan.method.values(self.plan.config["segmentation"])
         read |= {"t_boundary": self.plan.t_boundary} if self.plan.t_boundary else {}
         read |= {"version": version} if version > 1 else {}
+        read |= {"missing": _missing(self.plan)} if self.plan.table is not None else {}
         values = {"layer": asdict(self.plan.layers["components"]), "segmentation": read} | mask_values(self.plan)
         return values | ({"source": source_values(self.plan)} if self.plan.probability is None else {})
 
@@ -128,3 +135,24 @@ def _masked(plan: "Plan", read: "Callable[[Box], np.ndarray]") -> "Callable[[Box
     layer = plan.source if plan.probability is None else plan.layers[plan.probability]
     edges = plan.segmented_channels if plan.method.affinities else ()
     return masked(read, plan.mask.open(), layer.channels, layer.dtype, edges)
+
+
+def _missing(plan: "Plan") -> str:
+    """Return what becomes of a label that the table does not have; where it holds pairs, such a label is joined with none."""
+    table = plan.config["segmentation"]["table"]
+    return "keep" if table["holds"] == "pairs" else str(table["missing"])
+
+
+def _joined(plan: "Plan", read: "Callable[[Box], np.ndarray]", table: str) -> "Callable[[Box], np.ndarray]":
+    """Return a reader that gives the segment of each label."""
+    from connectomake.components import check_labels
+    from connectomake.segment_table import Joined
+
+    section = plan.config["segmentation"]
+
+    def checked(box: "Box") -> np.ndarray:
+        values = read(box)
+        check_labels(values[section["channel"]], box)
+        return values
+
+    return Joined(checked, table, _missing(plan), section["table"]["path"], section["channel"])

@@ -25,13 +25,14 @@ from connectomake.pipeline.meshes import Fragments, Meshes
 from connectomake.pipeline.objects import Objects
 from connectomake.pipeline.pyramid import Pyramid
 from connectomake.pipeline.reports import Reports
+from connectomake.pipeline.segment_table import SegmentTable
 from connectomake.pipeline.segmentation import Segmentation
 from connectomake.pipeline.skeletons import Traces, WholeSkeletons
 from connectomake.planning.plan import Plan
 
 STAGES: tuple[type[Stage], ...] = (
-    Image, Affinity, Components, Merge, Agglomeration, Segmentation, Measures, Traces, WholeSkeletons, Objects, Fragments,
-    Meshes, GroundTruth, Contingency, Evaluation, Curve, Pyramid, Infos, Reports,
+    Image, Affinity, SegmentTable, Components, Merge, Agglomeration, Segmentation, Measures, Traces, WholeSkeletons, Objects,
+    Fragments, Meshes, GroundTruth, Contingency, Evaluation, Curve, Pyramid, Infos, Reports,
 )  # fmt: skip
 """Every kind of stage, in the order in which they are run."""
 RULES: dict[str, tuple[type[Stage], type[Rule[Any]]]] = {rule.name: (stage, rule) for stage in STAGES for rule in stage.rules}

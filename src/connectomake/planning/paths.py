@@ -32,6 +32,11 @@ class Paths:
         """Return the HDF5 file beside a block's shard (components: table, faces; segmentation: halo)."""
         return self.shard(layer, block).removesuffix(".shard") + ".h5"
 
+    @property
+    def segment_table(self) -> str:
+        """The sorted table that joins given labels."""
+        return f"{self.plan.outdir}/segment_table/table.h5"
+
     def info(self, layer: str) -> str:
         """Return a layer's info."""
         return f"{self.plan.outdir}/{layer}/info"

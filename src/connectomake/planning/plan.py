@@ -14,6 +14,7 @@ from connectomake.planning.asked import asked_blocks
 from connectomake.planning.fan_out import fan_out_bits, octree_bits
 from connectomake.planning.group_tree import GroupTree
 from connectomake.planning.mask import MaskInfo
+from connectomake.planning.segment_table import TableInfo
 from connectomake.planning.source_info import SourceInfo
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class Plan:
         SHA-256 of the files in the model file's folder that it imports or names, by their paths there.
     mask
         What is outside of what is segmented; None if nothing is.
+    table
+        What joins given labels; None if nothing does.
     """
 
     config: dict[str, Any]
@@ -50,10 +53,12 @@ class Plan:
     truth: SourceInfo | None = None
     modules: dict[str, str] = field(default_factory=dict)
     mask: MaskInfo | None = None
+    table: TableInfo | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as plain JSON values."""
-        more = {"modules": self.modules, "mask": self.mask and self.mask.to_json()}
+        more: dict[str, Any] = {"modules": self.modules, "mask": self.mask and self.mask.to_json()}
+        more["table"] = self.table and self.table.to_json()
         given = {"model": self.model, "weights": self.weights} | {name: value for name, value in more.items() if value}
         volumes = {"source": self.source.to_json(), "truth": self.truth and self.truth.to_json()}
         return {"format": FORMAT, "config": self.config, **volumes, **given}
@@ -72,7 +77,8 @@ class Plan:
         truth = None if value["truth"] is None else SourceInfo.from_json(value["truth"])
         source, modules = SourceInfo.from_json(value["source"]), value.get("modules", {})
         mask = MaskInfo.from_json(value["mask"]) if "mask" in value else None
-        return cls(value["config"], source, value["model"], value["weights"], truth, modules, mask)
+        table = TableInfo(**value["table"]) if "table" in value else None
+        return cls(value["config"], source, value["model"], value["weights"], truth, modules, mask, table)
 
     @property
     def outdir(self) -> str:

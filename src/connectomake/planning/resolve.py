@@ -18,6 +18,7 @@ from connectomake.planning.mask import mask_info, with_blocks
 from connectomake.planning.modules import file_hash, neighbours
 from connectomake.planning.places import check_sources_stay
 from connectomake.planning.plan import Plan
+from connectomake.planning.segment_table import table_info
 from connectomake.planning.source_info import SourceInfo
 from connectomake.planning.truth import check_truth, truth_info
 from connectomake.sources import Source, SourceOptions, open_source, resolve_local
@@ -71,7 +72,8 @@ def sampled_plan(config: dict[str, Any]) -> Plan:
     model, weights, modules = _model_hashes(filled["inference"])
     image = _open(filled["source"])
     source = _source_info(filled["source"], image)
-    plan = Plan(filled, source, model, weights, truth_info(filled["evaluation"], image), modules)
+    truth, table = truth_info(filled["evaluation"], image), table_info(filled["segmentation"])
+    plan = Plan(filled, source, model, weights, truth, modules, table=table)
     check_region(plan)
     plan = _masked(plan, image)
     check_truth(plan)
@@ -188,6 +190,9 @@ def changes(plan: Plan, seen: dict[str, Settled], before: Any = None) -> list[st
             names = files_text(found.changed or found.last)
             where = f"{info.path} ({names})" if names else info.path
             texts.append(f"the {what} {where} has changed: what was made from it is outdated and will be remade.")
+    table, before_it = plan.table, old.get("table")
+    if table and before_it and before_it["path"] == table.path and before_it["sha256"] != table.sha256:
+        texts.append(f"the table {table.path} has changed: what was made from it is outdated and will be remade.")
     return texts
 
 

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from connectomake.geometry import Box
+from connectomake.pipeline.base import block_voxels
 from connectomake.pipeline.methods.base import Labelled, Labelling, Read
 
 if TYPE_CHECKING:
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
 
 NUMBER_BYTES = 24
 """Per voxel beside the labels that are read: their copy, numbers, and what numbers them."""
+JOINED_BYTES, PART_BYTES = 20, 40 << 20
+"""Per voxel, where a table joins labels: their numbers and their segments; and a part of the table, while it is read."""
 
 
 class Labels(Labelling):
@@ -34,7 +37,8 @@ class Labels(Labelling):
         return EqualLabels(self.plan.connectivity)
 
     def bytes_per_voxel(self, itemsize: int, channels: int) -> float:
-        return NUMBER_BYTES + channels * itemsize
+        joined = 0.0 if self.plan.table is None else JOINED_BYTES + PART_BYTES / block_voxels(self.plan)
+        return NUMBER_BYTES + channels * itemsize + joined
 
 
 LABELLING = Labels
