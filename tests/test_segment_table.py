@@ -24,8 +24,18 @@ from connectomake.segment_table import Joined, most_rows, rows_of, segments_of, 
 from tests.flow import Flow
 from tests.rule_jobs import do_all
 from tests.test_components import first_voxels
-from tests.test_given_labels import CONFIG, IDS, OFFSET, volume, write
 
+OFFSET, SHAPE = (3, -5, 7), (20, 24, 40)
+CONFIG: dict[str, Any] = {
+    "outdir": "out",
+    "source": {"path": "labels.h5", "dataset": "labels", "voxel_size": [20, 10, 10], "offset": list(OFFSET)},
+    "block": [16, 16, 16],
+    "merge": {"fan_out": 4},
+    "meshes": {"enabled": False},
+    "objects": {"measure": False},
+    "pyramid": {"scales": 0},
+}
+IDS = np.array([0, 0, 1, 7, 2**31, 2**53 + 1, 2**53 + 2, 2**63 - 1, 2**63, 2**64 - 2, 2**64 - 1], np.uint64)
 LARGE = [2**53 + 1, 2**53 + 2, 2**63 - 1, 2**63, 2**64 - 2, 2**64 - 1]
 ROWS = [(1, 7), (7, 7), (2**31, 2**53 + 1), (2**53 + 1, 2**53 + 1), (2**53 + 2, 0), (2**63 - 1, 2**64 - 1)]
 ROWS += [(2**63, 2**64 - 2), (2**64 - 2, 2**64 - 2), (2**64 - 1, 5)]
@@ -225,15 +235,20 @@ def test_boxes_are_joined_as_in_numpy(missing: str, dtype: Any) -> None:
 
 
 def config(**table: Any) -> Any:
-    section = {"method": "labels", "table": {"path": "t.csv", **table}}
-    more: dict[str, Any] = {
-        "meshes": {"enabled": False},
-        "skeletons": {"enabled": False},
-        "evaluation": None,
-        "pyramid": {"scales": 0},
-    }
-    more["objects"] = {"measure": False}
-    return copy.deepcopy(CONFIG) | more | {"segmentation": section}
+    return copy.deepcopy(CONFIG) | {"segmentation": {"method": "labels", "table": {"path": "t.csv", **table}}}
+
+
+def volume(seed: int = 0, cell: int = 5) -> Any:
+    """Boxes of labels; the same label in several places."""
+    coarse = np.random.default_rng(seed).choice(IDS, [-(-n // cell) for n in SHAPE])
+    for axis in range(3):
+        coarse = np.repeat(coarse, cell, axis)
+    return np.ascontiguousarray(coarse[tuple(slice(n) for n in SHAPE)])
+
+
+def write(values: Any) -> None:
+    with h5py.File("labels.h5", "w") as file:
+        file.create_dataset("labels", data=values, chunks=(8, 8, 8))
 
 
 def segment(values: Any) -> Plan:
@@ -276,7 +291,7 @@ def test_a_run_equals_numpy_for_any_blocks(block: Any, relabel: str) -> None:
 
 
 def test_pairs_join_and_leave_all_others() -> None:
-    values = volume(ids=IDS)
+    values = volume()
     write(values)
     Path("t.json").write_text(json.dumps([[2**64 - 1, 7, 2**63], [2**53 + 2, 2**53 + 1], [2**63, 2**31]]))
     plan = segment(config(path="t.json", holds="pairs"))

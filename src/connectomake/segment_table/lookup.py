@@ -85,8 +85,7 @@ class Joined:
 
         numbers, names = fastremap.renumber(np.ascontiguousarray(labels, labels.dtype.newbyteorder("=")), in_place=False)
         ids = np.zeros(len(names) + 1, np.uint64)
-        for label, number in names.items():
-            ids[number] = label
+        ids[np.fromiter(names.values(), np.int64, len(names))] = np.fromiter(names, np.uint64, len(names))
         order = np.argsort(ids)
         found, known = segments_of(self.table, ids[order])
         known |= ids[order] == 0
@@ -95,7 +94,7 @@ class Joined:
             found = np.where(known, found, ids[order])
         segments = np.zeros(len(ids), np.uint64)
         segments[order] = found
-        return segments[numbers]
+        return np.asarray(segments[numbers])
 
     def _check(self, labels: np.ndarray, lacking: np.ndarray, box: Box) -> None:
         if not len(lacking) or self.missing != "error":

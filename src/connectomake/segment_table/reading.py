@@ -52,12 +52,11 @@ def rows_of(
     _check(path, dataset, columns)
     suffix = Path(path).suffix.lower()
     try:
-        found = SUFFIXES[suffix](path, _Asked(dataset, columns, pairs))
+        return SUFFIXES[suffix](path, _Asked(dataset, columns, pairs))
     except (SourceError, MemoryError):
         raise
     except Exception as error:  # damaged bytes make a library raise whatever it trips over
         raise _unreadable(path, error) from error
-    return found
 
 
 def most_rows(path: str, dataset: str | None = None) -> int:
@@ -119,7 +118,9 @@ def _csv(path: str, asked: _Asked, delimiter: str = ",") -> tuple[np.ndarray, np
     if first == [""]:
         return _empty()
     names = first if headed else [f"column {i + 1}" for i in range(len(first))]
-    wanted = _two(path, names, asked.columns if headed else _none_named(path, asked.columns))
+    if asked.columns is not None and not headed:
+        raise SourceError(f"{KEY}.columns names columns, but the first row of {path} names none; leave it out")
+    wanted = _two(path, names, asked.columns)
     table = csv.read_csv(
         path,
         read_options=csv.ReadOptions(column_names=names, skip_rows=int(headed)),
@@ -134,11 +135,6 @@ def _csv(path: str, asked: _Asked, delimiter: str = ",") -> tuple[np.ndarray, np
 
 def _tsv(path: str, asked: _Asked) -> tuple[np.ndarray, np.ndarray]:
     return _csv(path, asked, "\t")
-
-
-def _none_named(path: str, columns: Sequence[str] | None) -> None:
-    if columns is not None:
-        raise SourceError(f"{KEY}.columns names columns, but the first row of {path} names none; leave it out")
 
 
 def _is_number(cell: str) -> bool:
@@ -293,7 +289,7 @@ def _empty() -> tuple[np.ndarray, np.ndarray]:
     return np.zeros(0, np.uint64), np.zeros(0, np.uint64)
 
 
-SUFFIXES: dict[str, Callable[..., Any]] = {
+SUFFIXES: dict[str, Callable[[str, _Asked], tuple[np.ndarray, np.ndarray]]] = {
     ".csv": _csv, ".tsv": _tsv, ".parquet": _parquet, ".arrow": _arrow, ".feather": _arrow, ".npy": _npy, ".h5": _hdf5,
     ".hdf5": _hdf5, ".hdf": _hdf5, ".json": _json,
 }  # fmt: skip
