@@ -551,6 +551,17 @@ def test_summary_warns_of_jobs_that_took_more_memory_than_they_ask_for(here: Pla
     assert f"--set-resources segmentation:mem_mb={int(1.2 * 9001) + 1}" in said
 
 
+def test_summary_leaves_out_memory_of_the_process_that_jobs_are_forked_of(
+    here: Plan, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path("out/benchmarks/segmentation")
+    folder.mkdir(parents=True, exist_ok=True)
+    for own, warned in ((60, False), (8000, True)):
+        for block in here.grid.ids:
+            (folder / f"{here.grid.name(block)}.tsv").write_text(f"s\tmax_rss\tmax_uss\n0.2\t9000\t{own}\n")
+        assert ("took more memory than asked for" in call(capsys, "summary")[2]) == warned
+
+
 def test_summary_of_an_unfinished_run(fresh: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = call(capsys, "summary")
     assert code == 0

@@ -76,6 +76,8 @@ def test_what_the_kernel_measured(server: Server, tmp_path: Path) -> None:
     assert 0.3 <= ended.cpu_s < 3
     assert idle.cpu_s < 0.3
     assert ended.rss_mb > 300 + idle.rss_mb / 2
+    assert 0 < idle.inherited_mb <= idle.rss_mb, "what the server held is not the script's own"
+    assert 300 < ended.rss_mb - ended.inherited_mb < ended.rss_mb
     assert ended.read_mb >= 0
     assert ended.written_mb >= 0
 

@@ -46,6 +46,8 @@ class ExitStatus:
         Highest resident memory, in MiB; what it shares with the process that it was forked of is counted.
     read_mb, written_mb
         From and to disk, in MiB.
+    inherited_mb
+        What the process that it was forked of held then beside mapped files, in MiB; `rss_mb` counts it, too.
     """
 
     code: int
@@ -54,9 +56,10 @@ class ExitStatus:
     rss_mb: float
     read_mb: float
     written_mb: float
+    inherited_mb: float = 0.0
 
     @classmethod
-    def of(cls, status: int, usage: resource.struct_rusage, seconds: float) -> "ExitStatus":
+    def of(cls, status: int, usage: resource.struct_rusage, seconds: float, inherited_mb: float = 0.0) -> "ExitStatus":
         """Take what ``os.wait4`` gives."""
         return cls(
             os.waitstatus_to_exitcode(status),
@@ -65,7 +68,17 @@ class ExitStatus:
             usage.ru_maxrss / 1024,
             usage.ru_inblock * _BLOCK / MB,
             usage.ru_oublock * _BLOCK / MB,
+            inherited_mb,
         )
+
+
+def held_mb() -> float:
+    """Return the resident memory of this process beside mapped files, in MiB; 0 where the kernel does not tell (Linux does)."""
+    try:
+        _, resident, shared, *_ = Path("/proc/self/statm").read_text().split()
+    except OSError:
+        return 0.0
+    return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE") / MB
 
 
 def start(body: Callable[[], int], page: mmap.mmap, close: Iterable[int] = (), handlers: Handlers | None = None) -> int:

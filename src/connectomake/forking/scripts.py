@@ -62,6 +62,7 @@ def _note(record: Any, seconds: float, ended: ExitStatus) -> None:
     """Fill a benchmark record with what the kernel measured; Snakemake's own way looks at the process twice a second."""
     record.running_time, record.data_collected = seconds, True
     record.max_rss, record.io_in, record.io_out = ended.rss_mb, ended.read_mb, ended.written_mb
+    record.max_uss = max(ended.rss_mb - ended.inherited_mb, 0.0)
     record.cpu_time, record.cpu_usage = ended.cpu_s, 100 * ended.cpu_s
 
 

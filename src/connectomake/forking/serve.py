@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from connectomake.forking import last_file
-from connectomake.forking.fork import ExitStatus, Handlers, run_script, start
+from connectomake.forking.fork import ExitStatus, Handlers, held_mb, run_script, start
 
 _MESSAGE_BYTES = 1 << 18
 _HANDLERS: Handlers = {signal.SIGCHLD: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
@@ -23,11 +23,12 @@ _HANDLERS: Handlers = {signal.SIGCHLD: signal.SIG_DFL, signal.SIGINT: signal.def
 
 @dataclass(frozen=True, slots=True)
 class _Running:
-    """A script that runs: where the head waits for its end, what it notes, since when."""
+    """A script that runs: where the head waits for its end, what it notes, since when, the memory that it got with the fork."""
 
     reply: int
     page: mmap.mmap
     since: float
+    inherited_mb: float
 
 
 def serve(control: socket.socket, later: list[Callable[[], object]]) -> None:
@@ -61,7 +62,7 @@ def _start(task: dict[str, Any], descriptors: list[int], kept: tuple[int, ...], 
     child = start(lambda: _run(task, stdout, stderr), page, (*kept, reply), _HANDLERS)
     os.close(stdout)
     os.close(stderr)
-    running[child] = _Running(reply, page, time.monotonic())
+    running[child] = _Running(reply, page, time.monotonic(), held_mb())
 
 
 def _run(task: dict[str, Any], stdout: int, stderr: int) -> int:
@@ -83,7 +84,7 @@ def _reap(running: dict[int, _Running]) -> None:
             script = running.pop(child, None)
             if script is None:
                 continue
-            took = ExitStatus.of(status, usage, time.monotonic() - script.since)
+            took = ExitStatus.of(status, usage, time.monotonic() - script.since, script.inherited_mb)
             with script.page as page:
                 last_file.report_signal(page, took.code)
             with contextlib.suppress(OSError):
