@@ -37,7 +37,7 @@ FLOORS = {
     "pipeline": "pipeline",
     "a run in Python": "run",
     "the library": "connectomake",
-    "what looks at runs and makes them": "jobs preflight queueing verify viewing",
+    "what looks at runs and makes them": "jobs preflight proofreading queueing verify viewing",
     "what is imported before a fork": "preload",
     "reports": "failures reporting",
     "forecasts": "budget",

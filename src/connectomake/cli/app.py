@@ -11,6 +11,7 @@ from connectomake.cli.block import block
 from connectomake.cli.check import check
 from connectomake.cli.convert import convert
 from connectomake.cli.curve import curve
+from connectomake.cli.doubts import doubts
 from connectomake.cli.evaluate import evaluate
 from connectomake.cli.export import export
 from connectomake.cli.phantom import phantom
@@ -67,6 +68,7 @@ app.command("evaluate", context_settings=NEGATIVE_NUMBERS)(evaluate)
 app.command("train")(train)
 app.command("snapshot", context_settings=NEGATIVE_NUMBERS)(snapshot)
 app.command("curve")(curve)
+app.command("doubts")(doubts)
 app.command("phantom")(phantom)
 app.add_typer(queue_app, name="queue")
 

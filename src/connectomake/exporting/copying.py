@@ -58,7 +58,7 @@ def export_volume(
     final = _checked(destination, levels, overwrite)
     levels = levels if form.pyramid else levels[:1]
     form.check(levels[0])
-    with _whole(final) as temporary:
+    with whole(final) as temporary:
         writers = form.create(temporary, levels, options)
         for level, writer in zip(levels, writers, strict=True):
             _copy(level, writer, memory_mb)
@@ -143,7 +143,7 @@ def _checked(destination: str, levels: Sequence[Level], overwrite: bool) -> Path
 
 
 @contextlib.contextmanager
-def _whole(final: Path) -> Iterator[Path]:
+def whole(final: Path) -> Iterator[Path]:
     """Yield a temporary file or folder beside `final`, which takes its place when the block ends well, else is removed."""
     temporary = temporary_name(final)
     try:
