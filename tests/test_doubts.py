@@ -14,7 +14,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from neuroglancer.read_precomputed_annotations import AnnotationReader
+from neuroglancer.read_precomputed_annotations import AnnotationReader  # type: ignore[import-untyped]
 
 from connectomake.cli import main
 from connectomake.errors import ConfigError, ConnectomakeError, RunError

@@ -49,7 +49,7 @@ def write_points(
     low, high = (list(map(float, xyz(corner))) for corner in (bounds.start, bounds.stop))
     info = {
         "@type": "neuroglancer_annotations_v1",
-        "dimensions": {name: [size * 1e-9, "m"] for name, size in zip("xyz", xyz(tuple(voxel_size)), strict=True)},  # type: ignore[arg-type]
+        "dimensions": {name: [size * 1e-9, "m"] for name, size in zip("xyz", xyz(tuple(voxel_size)), strict=True)},
         "lower_bound": low,
         "upper_bound": high,
         "annotation_type": "point",
