@@ -6,13 +6,14 @@ A line says what is about to be read before it is read: where a signal ends this
 import json
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from connectomake.errors import ConnectomakeError
-from connectomake.layers import ShardReader, read_columns, read_tables
+from connectomake.layers import LayerSpec, ShardReader, read_columns, read_tables
 from connectomake.layers.precomputed import decode_chunk
 from connectomake.layers.segmentation_codec import decode_part, encode, relabel
 from connectomake.meshes.pack import PackReader
@@ -76,9 +77,9 @@ def readers() -> Iterator[tuple[str, str, Reader]]:
     for layer in ("image", "affinity", "components", "segmentation", "ground_truth"):
         spec = plan.layers[layer]
         block = spec.grid.ids[-1]
-        yield layer, targets.shard(layer, block), lambda path, s=spec, b=block: ShardReader(path, s, b).read()
+        yield layer, targets.shard(layer, block), _shard_reader(spec, block)
     spec = scales.specs("image")[1]
-    yield "pyramid", scales.shard("image", 1, spec.grid.ids[0]), lambda path, s=spec: ShardReader(path, s, s.grid.ids[0]).read()
+    yield "pyramid", scales.shard("image", 1, spec.grid.ids[0]), _shard_reader(spec, spec.grid.ids[0])
     yield "relabelled", targets.shard("components", 0), lambda path: _remapped(plan, path)
     for layer in ("components", "segmentation"):
         yield f"tables of {layer}", targets.tables(layer, 0), read_tables
@@ -92,6 +93,10 @@ def readers() -> Iterator[tuple[str, str, Reader]]:
     yield "meshes", targets.mesh_shard(0), lambda path: _meshes(path, plan, ids)
     lengths = read_tables(skeletons.lengths(0))["id"].tolist()
     yield "skeletons", skeletons.shard(0), lambda path: _skeletons(path, skeletons, lengths)
+
+
+def _shard_reader(spec: LayerSpec, block: int) -> Reader:
+    return lambda path: ShardReader(path, spec, block).read()
 
 
 class _Encoded:
@@ -108,7 +113,7 @@ def _remapped(plan: Any, path: str) -> Any:
     kept = _Encoded()
     reader = ShardReader(path, plan.layers["components"], 0)
     ids = np.arange(1 << 16, dtype=np.uint64) * np.uint64(7)
-    return kept.chunks | remap_chunks(reader, kept, plan.layers["segmentation"], 0, ids)
+    return kept.chunks | remap_chunks(reader, kept, plan.layers["segmentation"], 0, ids)  # type: ignore[arg-type]
 
 
 def _pieces(path: str, plan: Any) -> Any:
@@ -157,7 +162,7 @@ def files(count: int) -> None:
             mutate = MUTATIONS[seed % len(MUTATIONS)]
             mutate(data, np.random.default_rng([seed, len(kind)]))
             Path(path).write_bytes(data)
-            say(kind, mutate.__name__, seed, lambda p=path, r=read, e=expected: outcome(p, r, e))
+            say(kind, mutate.__name__, seed, partial(outcome, path, read, expected))
         Path(path).write_bytes(whole)
 
 
@@ -177,11 +182,11 @@ def encodings(count: int) -> None:
                 head = data[: 4 + 8 * 8]
                 mutate(head, rng)
                 data[: len(head)] = head
-            say("decoded", mutate.__name__, seed, lambda d=data, t=dtype: _decoded(bytes(d), np.dtype(t)))
+            say("decoded", mutate.__name__, seed, partial(_decoded, bytes(data), np.dtype(dtype)))
             if dtype is np.uint32:
-                say("relabelled", mutate.__name__, seed, lambda d=data: _tried(lambda: relabel(bytes(d), CHUNK, ids)))
+                say("relabelled", mutate.__name__, seed, partial(_tried, partial(relabel, bytes(data), CHUNK, ids)))
             else:
-                say("part", mutate.__name__, seed, lambda d=data: _tried(lambda: decode_part(bytes(d), CHUNK, (1, 16, 13))))
+                say("part", mutate.__name__, seed, partial(_tried, partial(decode_part, bytes(data), CHUNK, (1, 16, 13))))
 
 
 def _decoded(data: bytes, dtype: np.dtype) -> str:

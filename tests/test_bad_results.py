@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,7 @@ AFFINITY, COMPONENTS, FINAL = (SHARD.format(name) for name in ("affinity", "comp
 UP, DOWN, PACK, MESH = "out/merge/1/0.up.h5", "out/merge/1/0.down.h5", "out/fragments/0/0.pack", "out/segmentation/mesh/0.shard"
 PARQUET, PROPERTIES = "out/objects/objects.parquet", "out/segmentation/properties/info"
 DELETE = ("delete", "rerun")
-CASES = {
+CASES: dict[str, tuple[str, Callable[[Path], object], *tuple[str, ...]]] = {
     "final shard, a bit flipped": (FINAL, flip, "corrupted", *DELETE),
     "final shard truncated": (FINAL, lambda p: cut(p, 0.6), "truncated", *DELETE),
     "final shard empty": (FINAL, lambda p: cut(p, 0), "truncated", *DELETE),

@@ -153,6 +153,7 @@ def test_decoders_that_trust_their_input_run_apart(encoding: str, whole: bytes, 
             refused += 1
     assert refused
     assert np.array_equal(decoder.decode(whole, encoding, values.shape, values.dtype), values)
+    assert decoder._process is not None
     decoder._process.kill()
     decoder._process.wait()
     assert np.array_equal(decoder.decode(whole, encoding, values.shape, values.dtype), values)
@@ -162,6 +163,11 @@ def test_decoders_that_trust_their_input_run_apart(encoding: str, whole: bytes, 
 
 def test_a_decoder_that_ends_by_a_signal_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     decoder = Decoder()
-    monkeypatch.setattr(decoder_module, "_send", lambda *_: decoder._process.kill())
+
+    def killed(*_: object) -> None:
+        assert decoder._process is not None
+        decoder._process.kill()
+
+    monkeypatch.setattr(decoder_module, "_send", killed)
     with pytest.raises(ValueError, match="its decoder ended by signal SIGKILL"):
         decoder.decode(b"", "crackle", (1, 1, 1, 1), np.dtype("u1"))

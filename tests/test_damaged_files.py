@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -105,12 +106,12 @@ def test_an_unreadable_file_is_stale_and_named(run: Plan, monkeypatch: pytest.Mo
     """What root cannot try: the system refuses to open the file."""
     path = Targets(run).objects
 
-    def refuse(self: Path, *args: str, **kwargs: Any) -> IO[bytes]:
+    def refuse(self: Path, *args: Any, **kwargs: Any) -> IO[Any]:
         if str(self) == path:
             raise PermissionError(13, "Permission denied", path)
         return opened(self, *args, **kwargs)
 
-    opened = Path.open
+    opened: Callable[..., IO[Any]] = Path.open
     monkeypatch.setattr(Path, "open", refuse)
     assert is_stale(path, Stages(run).fingerprint("objects"))
     (problem,) = (p for p in verify(run, stages={"objects"}).problems if path in p)

@@ -45,10 +45,10 @@ def test_snakemake_says_so(tmp_path: Path) -> None:
         "-m",
         "snakemake",
         "-s",
-        ROOT / "Snakefile",
+        str(ROOT / "Snakefile"),
         "-n",
         "--configfile",
-        ROOT / "config.yaml",
+        str(ROOT / "config.yaml"),
         "a.shard",
     ]
     ended = subprocess.run([*command, "a.shard"], cwd=tmp_path, capture_output=True, text=True, check=False)

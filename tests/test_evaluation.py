@@ -3,7 +3,7 @@
 import json
 import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,16 +67,19 @@ def overlap(
 ) -> Overlap:
     """Of a whole volume, or of one block of it."""
     box = Box.of_shape(gt.shape, start)
-    reads = [lambda b, a=a: np.ascontiguousarray(a[b.slices(start)]) for a in (gt, seg)]
-    return overlap_of(*reads, [block or box], tile, box)
+
+    def reader(values: np.ndarray) -> Callable[[Box], np.ndarray]:
+        return lambda b: np.ascontiguousarray(values[b.slices(start)])
+
+    return overlap_of(reader(gt), reader(seg), [block or box], tile, box)
 
 
 def reference(gt: np.ndarray, seg: np.ndarray, ignore: tuple[int]) -> tuple[np.float64, ...]:
     """scikit-image's scores: split, merge, and where there are pairs of voxels the error with its two shares."""
     gt, seg = (np.unique(a, return_inverse=True)[1].reshape(a.shape) + (a.min() > 0) for a in (gt, seg))
-    split, merge = variation_of_information(gt, seg, ignore_labels=ignore)
+    split, merge = variation_of_information(gt, seg, ignore_labels=ignore)  # type: ignore[no-untyped-call]
     with np.errstate(invalid="ignore", divide="ignore"):
-        return split, merge, *adapted_rand_error(gt, seg, ignore_labels=ignore)
+        return split, merge, *adapted_rand_error(gt, seg, ignore_labels=ignore)  # type: ignore[no-untyped-call]
 
 
 @given(volumes())
@@ -91,6 +94,8 @@ def test_scores_are_those_of_scikit_image(case: tuple[np.ndarray, np.ndarray, tu
         split, merge, error, rand_split, rand_merge = reference(truth, seg, (0,))
         assert scores.voi_split == pytest.approx(split, abs=1e-12)
         assert scores.voi_merge == pytest.approx(merge, abs=1e-12)
+        assert scores.voi_split is not None
+        assert scores.voi_merge is not None
         assert scores.voi == scores.voi_split + scores.voi_merge
         for ours, theirs in (
             (scores.adapted_rand_error, error),

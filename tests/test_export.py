@@ -34,6 +34,7 @@ def test_trimesh_reads_a_closed_mesh(run: tuple[Path, MeshSpec, np.ndarray], tmp
     root, spec, volume = run
     (path,) = export_mesh(MeshReader(root / "mesh", spec), NAME, tmp_path, kind, lod)
     found = trimesh.load(path, force="mesh")
+    assert isinstance(found, trimesh.Trimesh)
     found.merge_vertices()
     want = load(root, [NAME], lod)[NAME]
     assert found.is_watertight

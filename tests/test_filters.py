@@ -3,6 +3,7 @@
 import itertools
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ def nan(image):
 """
 
 
-def source_of(volume: np.ndarray | np.ndarray | tuple[Path, Plan], start: tuple[Any, ...] = (0, 0, 0)) -> Source:
+def source_of(volume: np.ndarray, start: tuple[Any, ...] = (0, 0, 0)) -> Source:
     bounds = Box.of_shape(volume.shape[1:], start)
     return Source(
         "volume", "hdf5", bounds, len(volume), volume.dtype.name, VOXEL_SIZE, "id",
@@ -75,9 +76,7 @@ def source_of(volume: np.ndarray | np.ndarray | tuple[Path, Plan], start: tuple[
     )  # fmt: skip
 
 
-def blockwise(
-    volume: np.ndarray | tuple[Path, Plan], config: list[Any], block: tuple[Any, ...], start: tuple[Any, ...] = (0, 0, 0)
-) -> np.ndarray:
+def blockwise(volume: np.ndarray, config: list[Any], block: tuple[Any, ...], start: tuple[Any, ...] = (0, 0, 0)) -> np.ndarray:
     """The filtered volume, read block by block."""
     source = filtered(source_of(volume, start), filters_of(config))
     grid = BlockGrid(source.bounds, block)
@@ -197,7 +196,7 @@ def test_filters_in_order_are_those_of_the_whole_volume(volume: np.ndarray, bloc
 @settings(max_examples=40, deadline=None)
 @given(volumes(), blocks, starts, st.data())
 def test_bad_sections_are_those_of_the_whole_volume(
-    volume: tuple[Path, Plan], block: tuple[int, int, int], start: Any, data: Any
+    volume: np.ndarray, block: tuple[int, int, int], start: Any, data: Any
 ) -> None:
     depth = volume.shape[1]
     bad = data.draw(st.lists(st.integers(0, depth - 1), min_size=1, max_size=max(depth - 1, 1), unique=True))
@@ -222,9 +221,7 @@ def test_bad_sections_are_those_of_the_whole_volume(
 
 @settings(max_examples=30, deadline=None)
 @given(volumes(), blocks, starts, st.data())
-def test_blackout_is_that_of_the_whole_volume(
-    volume: tuple[Path, Plan], block: tuple[int, int, int], start: Any, data: Any
-) -> None:
+def test_blackout_is_that_of_the_whole_volume(volume: np.ndarray, block: tuple[int, int, int], start: Any, data: Any) -> None:
     expected, boxes = volume.copy(), []
     for _ in range(data.draw(st.integers(1, 3))):
         low = [data.draw(st.integers(-3, n - 1)) for n in volume.shape[1:]]
@@ -237,7 +234,7 @@ def test_blackout_is_that_of_the_whole_volume(
 @settings(max_examples=50, deadline=None)
 @given(volumes(("uint8",)), blocks, starts, st.integers(1, 12), st.integers(100, 220))
 def test_holes_are_filled_as_in_the_whole_volume(
-    volume: tuple[Path, Plan], block: tuple[int, int, int], start: Any, area: Any, value: Any
+    volume: np.ndarray, block: tuple[int, int, int], start: Any, area: Any, value: Any
 ) -> None:
     mask = volume > value
     expected = np.array([[remove_small_holes(z, max_size=area, connectivity=1) for z in channel] for channel in mask])
@@ -248,7 +245,11 @@ def test_holes_are_filled_as_in_the_whole_volume(
 def naive_clahe(section: np.ndarray, tile: tuple[Any, ...], clip: float) -> np.ndarray:
     """Voxel by voxel, tile by tile."""
     most = 1 if section.dtype.kind == "f" else np.iinfo(section.dtype).max
-    levels = {"uint8": int, "uint16": lambda v: int(v) // 256, "float32": lambda v: min(int(v * 256), 255)}
+    levels: dict[str, Callable[[Any], int]] = {
+        "uint8": int,
+        "uint16": lambda v: int(v) // 256,
+        "float32": lambda v: min(int(v * 256), 255),
+    }
     level = levels[section.dtype.name]
     counts = [-(-n // t) for n, t in zip(section.shape, tile, strict=True)]
 
@@ -276,7 +277,7 @@ def naive_clahe(section: np.ndarray, tile: tuple[Any, ...], clip: float) -> np.n
 @settings(max_examples=30, deadline=None)
 @given(volumes(), blocks, starts, st.tuples(st.integers(2, 7), st.integers(2, 7)), st.sampled_from([0.02, 0.1, 1]))
 def test_clahe_is_that_of_the_whole_volume(
-    volume: tuple[Path, Plan], block: tuple[int, int, int], start: Any, tile: Any, clip: Any
+    volume: np.ndarray, block: tuple[int, int, int], start: Any, tile: Any, clip: Any
 ) -> None:
     expected = np.array([[naive_clahe(section, tile, clip) for section in channel] for channel in volume])
     config = [{"clahe": {"tile": list(tile), "clip": clip}}]
@@ -313,7 +314,7 @@ def test_a_function_of_ones_own_is_that_of_the_whole_volume(own: Any) -> None:
         np.testing.assert_array_equal(blockwise(volume, own("shifted", (0, 1, 0)), block), expected)
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
     "shifted": ("gives two answers at z, y, x = .*depends on more than the halo \\[0, 0, 0\\]; raise the halo", {}),
     "mean": ("depends on more than the halo \\[2, 2, 2\\]", {"halo": (2, 2, 2)}),
     "larger": ("got \\[1, 20, 20, 20\\] voxels \\(channels, z, y, x\\) and returned \\[1, 40, 20, 20\\]", {}),
@@ -448,7 +449,7 @@ def test_a_probability_in_place_is_filtered(inputs: Any) -> None:
     for source in ({}, {"path": "pre", "dataset": None}):
         config = with_filters(filters, **source) | {"inference": None, "evaluation": None, "outdir": f"out{len(source)}"}
         found.append(made(config, "components", ("image", "components")))
-    np.testing.assert_array_equal(*found)
+    np.testing.assert_array_equal(found[0], found[1])
     expected = whole_gaussian(inputs[np.newaxis], (1, 1, 1), 4) > 127.5
     np.testing.assert_array_equal(found[0] > 0, expected)
 
@@ -487,7 +488,8 @@ def test_a_function_that_changed_since_the_plan_is_refused(inputs: Any, own: Any
 def test_a_queue_knows_which_files_filters_name(inputs: Any, own: Any) -> None:
     plan = resolve(with_filters(own("shifted", (0, 1, 0)))).to_json()
     assert ("source.filters", "own.py") in set(plan_paths(plan))
-    for odd in ({}, [3], [{"python": {"file": 3}}]):
+    odds: tuple[Any, ...] = ({}, [3], [{"python": {"file": 3}}])
+    for odd in odds:
         plan["config"]["source"]["filters"] = odd
         if odd != {}:
             with pytest.raises(QueueError):
@@ -524,7 +526,7 @@ def test_check_says_that_a_halo_is_too_small(inputs: Any, own: Any, capsys: pyte
 
 
 def test_filters_are_read_back_from_what_the_plan_keeps() -> None:
-    config = [
+    config: list[dict[str, Any]] = [
         {"gaussian": {"sigma": [1, 0, 2], "unit": "nm"}}, {"median": {"size": [1, 3, 3]}}, {"threshold": {"value": 3}},
         {"blackout": {"boxes": [{"start": [0, 0, 0], "stop": [1, 2, 3]}]}}, {"bad_sections": {"sections": [3]}}, {"clahe": {}},
         {"fill_holes": {"area": 1}}, {"inverse": {}}, {"rescale": {"values": [1, 2]}},

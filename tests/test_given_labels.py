@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cc3d
 import h5py
@@ -19,11 +19,10 @@ from connectomake.components import number_block
 from connectomake.config import normalise
 from connectomake.config.checks import check_config
 from connectomake.errors import ConfigError, ConnectomakeError, RunError
-from connectomake.geometry import BlockGrid, Box, Octree
+from connectomake.geometry import BlockGrid, Box, Octree, as_vec
 from connectomake.layers import read_box
 from connectomake.octree import EqualLabels, MemoryBlocks, merge_blocks, tables_for_children
 from connectomake.pipeline.registry import Stages
-from connectomake.planning.content import Settled
 from connectomake.planning.plan import Plan
 from connectomake.planning.resolve import resolve
 from tests.flow import Flow
@@ -32,7 +31,7 @@ from tests.test_components import check_table, first_voxels
 from tests.tiny_run import make_run
 
 IDS = np.array([0, 0, 1, 7, 2**31, 2**53 + 1, 2**53 + 2, 2**63 - 1, 2**63, 2**64 - 2, 2**64 - 1], np.uint64)
-CONFIG = {
+CONFIG: dict[str, Any] = {
     "outdir": "out",
     "source": {"path": "labels.h5", "dataset": "labels", "voxel_size": [20, 10, 10], "offset": [3, -5, 7]},
     "block": [16, 16, 16],
@@ -82,14 +81,14 @@ SHAPES = st.tuples(st.integers(1, 9), st.integers(1, 9), st.integers(1, 20))
 
 @given(SHAPES, DTYPES, st.sampled_from([None, 6, 18, 26]), st.booleans(), st.integers(0, 2**32 - 1))
 def test_numbers_and_tables_equal_the_reference(
-    shape: tuple[int, int, int], dtype: Any, connectivity: int, large: tuple[str, dict[str, Any], Settled], seed: int
+    shape: tuple[int, int, int], dtype: Any, connectivity: Literal[6, 18, 26] | None, large: bool, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
     top = np.iinfo(dtype).max
     values = rng.choice(np.array([0, 1, 2, top - 1, top] if large else [0, 1, 2], dtype), shape)
     values = np.asfortranarray(values) if seed % 2 else values
-    offset = tuple(int(v) for v in rng.integers(-50, 50, 3))
-    roi, box = Box.of_shape(tuple(s + 7 for s in shape), offset), Box.of_shape(shape, tuple(o + 3 for o in offset))
+    offset = as_vec([int(v) for v in rng.integers(-50, 50, 3)])
+    roi, box = Box.of_shape(as_vec([s + 7 for s in shape]), offset), Box.of_shape(shape, as_vec([o + 3 for o in offset]))
     found = number_block(values, box, roi, connectivity)
     numbers = found.result.labels
     np.testing.assert_array_equal(found.ids[numbers], values.astype(np.uint64))
@@ -106,7 +105,7 @@ def test_numbers_and_tables_equal_the_reference(
 @settings(max_examples=60, deadline=None)
 @given(SHAPES, st.tuples(*[st.integers(1, 6)] * 3), st.sampled_from([6, 18, 26]), st.integers(0, 2**32 - 1))
 def test_components_of_blocks_merge_to_those_of_the_whole(
-    shape: tuple[int, int, int], block: tuple[int, int, int], connectivity: int, seed: int
+    shape: tuple[int, int, int], block: tuple[int, int, int], connectivity: Literal[6, 18, 26], seed: int
 ) -> None:
     values = np.random.default_rng(seed).choice(IDS[1:5], shape)
     roi = Box.of_shape(shape, (4, -3, 9))

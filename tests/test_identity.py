@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import h5py
 import numpy as np
@@ -61,7 +61,7 @@ def seen(path: str, options: dict[str, Any], rule: Rule | None = None) -> Settle
 
 
 def files_of(path: str, options: dict[str, Any]) -> list[Path]:
-    return [item.place for item in open_source(path, **options).identity.items]
+    return [cast("Path", item.place) for item in as_identity(open_source(path, **options).identity).items]
 
 
 @pytest.mark.parametrize("keep_time", [True, False])
@@ -137,9 +137,14 @@ def test_files_that_did_not_move_are_not_read(tmp_path: Path, monkeypatch: pytes
     make, dtypes, _ = MAKERS["tiff folder"]
     path, options, _ = make(tmp_path, volume(dtypes[0]))
     monkeypatch.setattr(content, "YOUNG_NS", -(10**12))
-    read = []
+    read: list[Any] = []
     real = hashing.hash_items
-    monkeypatch.setattr(content.hashing, "hash_items", lambda items, progress=None: read.extend(items) or real(items, progress))
+
+    def noting(items: Any, progress: Any = None) -> Any:
+        read.extend(items)
+        return real(items, progress)
+
+    monkeypatch.setattr(hashing, "hash_items", noting)
     first = seen(path, options)
     assert len(read) == len(files_of(path, options))
     read.clear()
@@ -317,7 +322,9 @@ def test_the_head_says_what_has_changed(inputs: dict[str, Any]) -> None:
     assert said == "the source raw.h5 has changed: what was made from it is outdated and will be remade."
     assert prepare_plan(copy.deepcopy(inputs)) is None
     flip(Path("truth.h5"))
-    assert "the ground truth truth.h5 has changed" in prepare_plan(copy.deepcopy(inputs))
+    said = prepare_plan(copy.deepcopy(inputs))
+    assert said is not None
+    assert "the ground truth truth.h5 has changed" in said
 
 
 def test_the_head_stops_where_nobody_knows(inputs: dict[str, Any]) -> None:
@@ -329,9 +336,10 @@ def test_the_head_stops_where_nobody_knows(inputs: dict[str, Any]) -> None:
 
 
 def test_jobs_know_the_image_of_a_plan(inputs: dict[str, Any]) -> None:
-    job = Job(Stages(resolve(copy.deepcopy(inputs))), None, None, None, None)
+    no_rule: Any = None
+    job = Job(Stages(resolve(copy.deepcopy(inputs))), no_rule, None, None, None)
     flip(Path("raw.h5"), Path("raw.h5").stat().st_size // 3)
-    later = Job(Stages(resolve(copy.deepcopy(inputs))), None, None, None, None)
+    later = Job(Stages(resolve(copy.deepcopy(inputs))), no_rule, None, None, None)
     assert later.plan.source.identity != job.plan.source.identity
     later.open_source()
     later.open_truth()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from connectomake.errors import ModelError, RunError
-from connectomake.geometry.box import Box
+from connectomake.geometry.box import Box, Vec, as_vec
 from connectomake.geometry.mirror import read_reflected, reflect
 from connectomake.inference.engine import infer_block
 from connectomake.inference.models import load_network
@@ -23,10 +23,8 @@ from connectomake.networks.ensemble import save_mean
 from connectomake.networks.rsunet import RSUNet
 from tests.test_inference_lattice import plain_starts, plain_weights
 
-Vec = tuple[int, int, int]
 
-
-def reader(image: np.ndarray, start: Vec | tuple[int, ...]) -> Callable[[Box], np.ndarray]:
+def reader(image: np.ndarray, start: Vec) -> Callable[[Box], np.ndarray]:
     """Read boxes of an array whose first voxel lies at `start`; reaching outside is an error."""
     bounds = Box.of_shape(image.shape[1:], start)
 
@@ -47,12 +45,13 @@ def tiny_network(spec: InferenceSpec, channels_in: int = 1, seed: int = 0) -> To
         nn.Sigmoid(),
     )
     device = configure_torch(spec)
-    return TorchNetwork(layers.to(memory_format=torch.channels_last_3d), spec, device, "tiny.py")
+    layers.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # torch's stub leaves this form out
+    return TorchNetwork(layers, spec, device, "tiny.py")
 
 
 def infer(
     image: np.ndarray,
-    start: Vec | tuple[int, ...],
+    start: Vec,
     roi: Box,
     boxes: list[Box],
     spec: InferenceSpec,
@@ -76,7 +75,7 @@ def infer(
     return out
 
 
-def plain_inference(image: np.ndarray, start: Vec | tuple[int, ...], roi: Box, spec: InferenceSpec, network: Any) -> np.ndarray:
+def plain_inference(image: np.ndarray, start: Vec, roi: Box, spec: InferenceSpec, network: Any) -> np.ndarray:
     """chunkflow's formula over the whole region at once, in float64 but for the network."""
     scale = np.iinfo(image.dtype).max if image.dtype.kind in "iu" else 1
     pad = [(s + m, p + m) for s, m, p in zip((40,) * 3, spec.margin, (40,) * 3, strict=True)]
@@ -97,17 +96,17 @@ def plain_inference(image: np.ndarray, start: Vec | tuple[int, ...], roi: Box, s
     return total[(slice(None), *inside)] / norm[inside]
 
 
-def blocks_of(roi: Box, block: Vec | tuple[int, ...]) -> list[Box]:
+def blocks_of(roi: Box, block: Vec) -> list[Box]:
     edges = [range(a, b, n) for a, b, n in zip(roi.start, roi.stop, block, strict=True)]
-    return [Box.of_shape(block, p).intersect(roi) for p in itertools.product(*edges)]
+    return [Box.of_shape(block, as_vec(p)).intersect(roi) for p in itertools.product(*edges)]
 
 
 def specs() -> st.SearchStrategy[InferenceSpec]:
     @st.composite
     def build(draw: st.DrawFn) -> InferenceSpec:
-        output = tuple(draw(st.integers(2, 9)) for _ in range(3))
-        overlap = tuple(draw(st.integers(0, o - 1)) for o in output)
-        patch = tuple(o + 2 * draw(st.integers(0, 2)) for o in output)
+        output = as_vec([draw(st.integers(2, 9)) for _ in range(3)])
+        overlap = as_vec([draw(st.integers(0, o - 1)) for o in output])
+        patch = as_vec([o + 2 * draw(st.integers(0, 2)) for o in output])
         channels, batch = draw(st.integers(1, 3)), draw(st.integers(1, 3))
         return InferenceSpec(patch, output, overlap, channels=channels, batch=batch, dtype="float32")
 
@@ -118,13 +117,13 @@ def specs() -> st.SearchStrategy[InferenceSpec]:
 @given(specs(), st.data())
 def test_any_block_gives_the_bits_of_the_whole(spec: InferenceSpec, data: st.DataObject) -> None:
     rng = np.random.default_rng(data.draw(st.integers(0, 99)))
-    start = tuple(data.draw(st.integers(-9, 9)) for _ in range(3))
-    shape = tuple(data.draw(st.integers(1, 22)) for _ in range(3))
+    start = as_vec([data.draw(st.integers(-9, 9)) for _ in range(3)])
+    shape = as_vec([data.draw(st.integers(1, 22)) for _ in range(3)])
     image = rng.integers(0, 256, (1, *shape), np.uint8)
     low = [data.draw(st.integers(0, n - 1)) for n in shape]
     size = [data.draw(st.integers(1, n - a)) for n, a in zip(shape, low, strict=True)]
-    roi = Box.of_shape(tuple(size), tuple(s + a for s, a in zip(start, low, strict=True)))
-    block = tuple(data.draw(st.integers(max(1, n // 3), n + 3)) for n in size)
+    roi = Box.of_shape(as_vec(size), as_vec([s + a for s, a in zip(start, low, strict=True)]))
+    block = as_vec([data.draw(st.integers(max(1, n // 3), n + 3)) for n in size])
     network = tiny_network(spec)
     whole = infer(image, start, roi, [roi], spec, network)
     parts = infer(image, start, roi, blocks_of(roi, block), spec, network, slab=data.draw(st.integers(1, 8)))
@@ -188,13 +187,13 @@ def test_reflection_is_numpys(size: int, low: int, length: int) -> None:
 
 @given(st.data())
 def test_reflected_reading_is_padding_of_the_whole(data: st.DataObject) -> None:
-    shape = tuple(data.draw(st.integers(1, 6)) for _ in range(3))
-    start = tuple(data.draw(st.integers(-5, 5)) for _ in range(3))
+    shape = as_vec([data.draw(st.integers(1, 6)) for _ in range(3)])
+    start = as_vec([data.draw(st.integers(-5, 5)) for _ in range(3)])
     image = np.random.default_rng(0).integers(0, 99, (2, *shape), np.int16)
     low = [data.draw(st.integers(-12, 12)) for _ in range(3)]
-    box = Box.of_shape(tuple(data.draw(st.integers(1, 12)) for _ in range(3)), tuple(low))
+    box = Box.of_shape(as_vec([data.draw(st.integers(1, 12)) for _ in range(3)]), as_vec(low))
     wide = np.pad(image, [(0, 0), (40, 40), (40, 40), (40, 40)], mode="reflect")
-    expected = wide[(slice(None), *box.slices(tuple(s - 40 for s in start)))]
+    expected = wide[(slice(None), *box.slices(as_vec([s - 40 for s in start])))]
     np.testing.assert_array_equal(read_reflected(reader(image, start), box, Box.of_shape(shape, start)), expected)
 
 

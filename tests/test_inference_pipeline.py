@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectomake.errors import ModelError
-from connectomake.geometry.box import Box
+from connectomake.geometry.box import Box, as_vec
 from connectomake.inference.cuda import DeviceBackend
 from connectomake.inference.engine import infer_block
 from connectomake.inference.host import HostBackend
@@ -48,15 +48,19 @@ def blended(
 @settings(max_examples=8, deadline=None)
 @given(specs(), st.data())
 def test_a_device_gives_the_bits_of_the_host(device: str, spec: InferenceSpec, data: st.DataObject) -> None:
-    shape = tuple(data.draw(st.integers(3, 14)) for _ in range(3))
-    block = tuple(data.draw(st.integers(2, 14)) for _ in range(3))
+    shape = as_vec([data.draw(st.integers(3, 14)) for _ in range(3)])
+    block = as_vec([data.draw(st.integers(2, 14)) for _ in range(3)])
     dtype = data.draw(st.sampled_from([np.uint8, np.uint16, np.int32, np.float32, np.float64]))
     kind = data.draw(st.sampled_from(["uint8", "float32"]))
     spec = InferenceSpec(
         spec.patch, spec.output_patch, spec.overlap, channels=spec.channels, batch=spec.batch, dtype=kind, device=device
     )
     random = np.random.default_rng(data.draw(st.integers(0, 9)))
-    image = random.random((1, *shape)).astype(dtype) if dtype(0.5) else random.integers(0, 200, (1, *shape)).astype(dtype)
+    image = (
+        random.random((1, *shape)).astype(dtype)
+        if np.dtype(dtype).kind == "f"
+        else random.integers(0, 200, (1, *shape)).astype(dtype)
+    )
     roi = Box.of_shape(shape)
     network = tiny_network(spec)
     network.module.to(spec.device)

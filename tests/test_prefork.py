@@ -94,6 +94,7 @@ def test_the_server_ends_with_its_head_however_that_ends(tmp_path: Path) -> None
     script = tmp_path / "sleep.py"
     script.write_text("import time; print('runs', flush=True); time.sleep(3)")
     head = subprocess.Popen([sys.executable, "-c", HEAD, str(script)], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    assert head.stdout is not None
     assert head.stdout.readline() == "runs\n"
     servers = children(head.pid)
     assert servers

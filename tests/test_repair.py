@@ -36,12 +36,19 @@ def run(copied_run: Plan) -> Plan:
 
 
 def call(capfd: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
-    code = 0
+    code: str | int = 0
     try:
         main(list(args))
     except SystemExit as end:
         code = end.code or 0
+    assert isinstance(code, int), code
     return code, *capfd.readouterr()
+
+
+def first_line(pattern: re.Pattern[str], out: str) -> re.Match[str]:
+    match = pattern.search(out)
+    assert match is not None, out
+    return match
 
 
 def content(folder: str) -> dict[str, bytes]:
@@ -68,8 +75,10 @@ def test_only_the_damaged_file_goes(run: Plan, capfd: pytest.CaptureFixture[str]
     code, out, _ = call(capfd, "verify", "--deep", "--repair")
     assert code == 0
     assert not os.path.lexists(path)
-    assert way == "missing" or out.index(str(path)) < re.search("^(removed|moved aside): ", out, re.MULTILINE).start()
-    assert COMMAND.search(out)[1].endswith("snakemake --profile profiles/local kept")
+    assert (
+        way == "missing" or out.index(str(path)) < first_line(re.compile("^(removed|moved aside): ", re.MULTILINE), out).start()
+    )
+    assert first_line(COMMAND, out)[1].endswith("snakemake --profile profiles/local kept")
     aside = {f"{path}.aside/note.txt": b"of somebody"} if way == "a folder with a file" else {}
     assert content("out") == {name: data for name, data in before.items() if name != str(path)} | aside
 
@@ -159,7 +168,7 @@ def test_the_command_names_the_config(run: Plan, capfd: pytest.CaptureFixture[st
     Path("config.yaml").rename("my config.yaml")
     Path(Targets(run).objects).write_bytes(b"")
     out = call(capfd, "verify", "my config.yaml", "--repair")[1]
-    assert shlex.split(COMMAND.search(out)[1])[-2:] == ["--configfile", "my config.yaml"]
+    assert shlex.split(first_line(COMMAND, out)[1])[-2:] == ["--configfile", "my config.yaml"]
 
 
 def test_run_goes_with_repair(run: Plan, capfd: pytest.CaptureFixture[str]) -> None:
@@ -225,7 +234,7 @@ def test_one_round(copied: Any, whole: Any, capfd: pytest.CaptureFixture[str], w
     WAYS[way](copied.folder / kinds(copied.plan())[kind].path)
     code, out, _ = call(capfd, "verify", "--deep", "--repair")
     assert code == 0
-    done = subprocess.run(shlex.split(COMMAND.search(out)[1]), capture_output=True, text=True, check=False)
+    done = subprocess.run(shlex.split(first_line(COMMAND, out)[1]), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     shutil.rmtree(f"{kinds(copied.plan())[kind].path}.aside", ignore_errors=True)
     check_whole(copied, whole)

@@ -59,6 +59,7 @@ def token(machine: Any = None, boot: Any = None) -> str:
 def test_names_tell_who_writes(tmp_path: Path) -> None:
     path = temporary_name(tmp_path / "0.up.h5")
     named = stale_files.PART.fullmatch(path.name)
+    assert named is not None
     assert (named["name"], int(named["process"])) == ("0.up.h5", os.getpid())
     assert named["token"].startswith(processes.machine() + processes.boot())
     assert final_path(path) == tmp_path / "0.up.h5"
@@ -120,7 +121,9 @@ def hold(out: str, **values: Any) -> Holder:
 
 def test_taken_and_given_back(out: str) -> None:
     assert lock.take(out)
-    assert lock.held(out) == replace(Holder.here(), since=lock.held(out).since)
+    held = lock.held(out)
+    assert held is not None
+    assert held == replace(Holder.here(), since=held.since)
     assert not lock.take(out), "a second run of this directory is Snakemake's to judge"
     lock.release(out)
     assert list(Path(out).iterdir()) == []
@@ -153,7 +156,9 @@ def test_a_live_run_is_named(out: str, name: str) -> None:
 def test_the_lock_of_a_dead_run_is_taken_over(out: str, name: str) -> None:
     hold(out, folder="/elsewhere", **DEAD[name] | ({"process": ended_process()} if "gone" in name else {}))
     assert lock.take(out)
-    assert lock.held(out).folder == str(Path.cwd())
+    held = lock.held(out)
+    assert held is not None
+    assert held.folder == str(Path.cwd())
     assert [path.name for path in Path(out).iterdir()] == [lock.NAME]
 
 
@@ -185,9 +190,10 @@ sys.stdin.readline()
         command = [sys.executable, "-c", code, place]
         programs.append(subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
     for program in programs:
+        assert program.stdin is not None
         program.stdin.write("\n")
         program.stdin.flush()
-    said = [program.stdout.readline().strip() for program in programs]
+    said = [program.stdout.readline().strip() for program in programs if program.stdout is not None]
     for program in programs:
         program.communicate("\n")
     assert said.count("taken") == 1

@@ -12,7 +12,7 @@ import pytest
 from snakemake import __version__
 from snakemake.exceptions import ChildIOException
 
-from connectomake_snakemake.tuning import TRIED
+from connectomake_snakemake.attributes import SNAKEMAKE as TRIED
 
 # A small workflow with temporary, nested, named and aggregated files, and a rule that reads what it writes.
 SNAKEFILE = """

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,12 +68,13 @@ def ids_of(labels: np.ndarray, min_size: int = 0) -> Any:
 def test_basins_of_any_blocks(flow: Any) -> None:
     with h5py.File(flow.folder / "affinity.h5") as file:
         affinity = file["affinity"][:]
-    for name, values in {
+    layouts: dict[str, dict[str, Any]] = {
         "one": {"block": [64, 64, 64], "chunk": [16, 16, 16]},
         "some": {},
         "flat": {"block": [16, 32, 16], "chunk": [16, 32, 16], "merge__fan_out": 2},
         "offset": {"source__start": [3, 5, 7], "source__stop": [34, 40, 41], "merge__fan_out": 4},
-    }.items():
+    }
+    for name, values in layouts.items():
         config = flow.with_values(outdir=name, meshes__enabled=False, **values)
         flow.write(config)
         flow.run()
@@ -130,15 +132,21 @@ def test_killed_while_agglomerating(flow: Any) -> None:
     flow.run()
     config = {**whole, "outdir": "killed"}
     flow.write(config)
-    made = lambda: list((flow.folder / "killed/agglomeration").glob("*/*.up.h5"))  # noqa: E731
+
+    def made() -> int:
+        return len(list((flow.folder / "killed/agglomeration").glob("*/*.up.h5")))
+
+    def have_been_made(count: int) -> bool:
+        return made() >= count
+
     for least in (1, 4):
         run = subprocess.Popen(
             flow.command(), cwd=flow.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
-        wait_for(lambda n=least: len(made()) >= n, run)
+        wait_for(partial(have_been_made, least), run)
         os.killpg(run.pid, signal.SIGKILL)
         run.wait(timeout=1800)
-        assert least <= len(made()) < 9, "killed between the first node and the root"
+        assert least <= made() < 9, "killed between the first node and the root"
         flow.run("--unlock")
     flow.run()
     assert flow.digests(config) == flow.digests(whole)
@@ -229,7 +237,7 @@ def test_several_thresholds_from_one_graph(flow: Any) -> None:
     assert flow.would_run(config) == {}
     found = set()
     for at, threshold in {"": 0.45, "_0.35": 0.35, "_0.5": 0.5, "_0.7": 0.7}.items():
-        large = {"large_voxels": 50, "large_threshold": 0.55} if threshold <= 0.55 else {}
+        large: dict[str, Any] = {"large_voxels": 50, "large_threshold": 0.55} if threshold <= 0.55 else {}
         rule = Rule(threshold, str(affinity.dtype), t_low=0.1, min_supervoxel=12, absorb=40, **large)
         want, merges = in_memory(affinity, rule)
         np.testing.assert_array_equal(flow.array(f"segmentation{at}", config)[0], want)
@@ -267,8 +275,9 @@ def test_a_curve_over_thresholds(flow: Any, monkeypatch: pytest.MonkeyPatch, cap
     assert [float(row["threshold"]) for row in rows] == thresholds_of(0.35, 0.45)
     labels, box = watershed(affinity, 0.1, 0.98), np.s_[1:, 2:, 3:]
     for row in rows[::6]:
-        rule = Rule(float(row["threshold"]), str(affinity.dtype), t_low=0.1, min_supervoxel=12)
-        rule = Rule(**{**asdict(rule), **({"large_voxels": 50, "large_threshold": 0.55} if rule.threshold <= 0.55 else {})})
+        threshold = float(row["threshold"])
+        rule = Rule(threshold, str(affinity.dtype), t_low=0.1, min_supervoxel=12)
+        rule = Rule(**{**asdict(rule), **({"large_voxels": 50, "large_threshold": 0.55} if threshold <= 0.55 else {})})
         segments, _ = agglomerate_graph(region_graph(labels, affinity), np.bincount(labels.ravel()), rule)
         pairs = np.stack([truth[box].ravel().astype(np.uint64), segments[labels][box].ravel()], axis=-1)
         keys, count = np.unique(pairs[pairs[:, 0] > 0], axis=0, return_counts=True)

@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,11 +96,15 @@ def test_a_run_outlives_what_happens_on_a_site(slurm: Any, flow: Any, expected: 
             gate.until(lambda: events.failed_questions(slurm) >= asked + 2)
         witness.look()
 
+        def let_go_until_refused(count: int) -> bool:
+            gate.let_go()
+            return events.refused(slurm) >= count
+
         gate.wait()
         for reason in ("partition", "limit"):
             with events.refusing(slurm, reason):
                 enough = events.refused(slurm) + 2
-                gate.until(lambda enough=enough: gate.let_go() or events.refused(slurm) >= enough)
+                gate.until(partial(let_go_until_refused, enough))
             gate.wait()
         for mode in ("CANCEL", "REQUEUE"):
             events.preempt(slurm, mode, gate.wait()[0])
@@ -131,7 +136,7 @@ ballast = numpy.ones(MEGABYTES << 17)  # a network that takes more than is usual
 @pytest.fixture
 def wide(tmp_path: Path) -> Any:
     """A run of one block whose network takes more memory than is asked for it, and less than double."""
-    flow = Flow(tmp_path / "run").make()
+    flow: Any = Flow(tmp_path / "run").make()
     flow.config = flow.with_values(block=[64, 64, 64])
     flow.asked = Demands(flow.plan(flow.config)).memory("affinity") + REMOTE_MB
     (flow.folder / "model.py").write_text(WIDE.replace("MEGABYTES", str(flow.asked // 2)) + MODEL)
@@ -178,9 +183,10 @@ def assert_memory_doubled(head: Any, rows: Any, flow: Any) -> None:
 
 def jobs_of(slurm: Any, text: Any) -> list[Any]:
     """What every job of a head's run asked for, and how it ended, in the order in which they were submitted."""
-    run = re.search(r"Slurm jobs of this run are named (\w+)", text)[1]
+    run = re.search(r"Slurm jobs of this run are named (\w+)", text)
+    assert run is not None, text
     names = ("id", "state", "memory", "minutes")
-    options = f"--name={run}", "--noconvert"
+    options = f"--name={run[1]}", "--noconvert"
     rows = events.ended_jobs(slurm, "jobid,state,reqmem,timelimitraw", *options, count=events.submitted(text))
     return [dict(zip(names, row, strict=True)) for row in rows]
 
