@@ -19,6 +19,8 @@ from connectomake.geometry import Box
 from connectomake.pipeline.registry import Stages
 from connectomake.planning.plan import Plan
 from connectomake.planning.source_info import SourceInfo
+from connectomake.queueing.messages import Drawn
+from connectomake.queueing.queues import Queue
 from connectomake.queueing.task import Task
 from tests.tiny_run import CONFIG
 
@@ -165,3 +167,10 @@ def put_text(url: str, text: str, ident: str = "stray") -> None:
     else:
         client = boto3.client("sqs")
         client.send_message(QueueUrl=client.get_queue_url(QueueName=place)["QueueUrl"], MessageBody=text)
+
+
+def draw(queue: Queue, seconds: int = 60, wait: int = 0) -> Drawn:
+    """Draw a message of a queue that has one."""
+    drawn = queue.draw(seconds, wait)
+    assert drawn is not None, "the queue has no task"
+    return drawn

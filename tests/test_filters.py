@@ -543,7 +543,7 @@ def test_files_of_the_same_name_beside_two_functions_are_kept_apart(tmp_path: Pa
     image = np.arange(8, dtype=np.uint8).reshape(1, 2, 2, 2)
     place = Place(Box.of_shape((2, 2, 2)), Box.of_shape((2, 2, 2)), (1.0, 1.0, 1.0))
     (tmp_path / "elsewhere").mkdir()
-    steps = []
+    steps: list[Any] = []
     for name, weight in (("one", 2), ("two", 3)):
         folder = tmp_path / name
         (folder / "parts").mkdir(parents=True)

@@ -43,7 +43,7 @@ def source_of(array: np.ndarray, start: tuple[Any, ...]) -> Source:
     )  # fmt: skip
 
 
-def upsampled(array: np.ndarray, start: tuple[Any, ...], factors: tuple, box: Box, inverse: bool) -> np.ndarray:
+def upsampled(array: np.ndarray, start: tuple[Any, ...], factors: tuple[Any, ...], box: Box, inverse: bool) -> np.ndarray:
     """Whether each voxel of a box is inside, one by one."""
     found = np.zeros(box.shape, bool)
     for place in np.ndindex(*box.shape):
@@ -66,7 +66,9 @@ def masks(draw: st.DrawFn) -> tuple[Any, ...]:
 
 @settings(max_examples=60, deadline=None)
 @given(masks(), starts, vectors)
-def test_a_coarse_mask_says_of_each_voxel_where_it_lies(given: int, start: Any, shape: tuple[int, int, int]) -> None:
+def test_a_coarse_mask_says_of_each_voxel_where_it_lies(
+    given: tuple[Any, ...], start: tuple[int, int, int], shape: tuple[int, int, int]
+) -> None:
     array, at, factors, inverse = given
     box = Box.of_shape(shape, start)
     mask = Mask(source_of(array, at), factors, inverse)
@@ -76,7 +78,7 @@ def test_a_coarse_mask_says_of_each_voxel_where_it_lies(given: int, start: Any, 
 @settings(max_examples=40, deadline=None)
 @given(masks(), starts, vectors, st.tuples(*[st.integers(1, 17)] * 3))
 def test_blocks_wholly_outside_are_known(
-    given: int, start: Any, block: tuple[int, int, int], shape: tuple[int, int, int]
+    given: tuple[Any, ...], start: Any, block: tuple[int, int, int], shape: tuple[int, int, int]
 ) -> None:
     array, at, factors, inverse = given
     mask, grid = Mask(source_of(array, at), factors, inverse), BlockGrid(Box.of_shape(shape, start), block)
@@ -89,7 +91,7 @@ def test_blocks_wholly_outside_are_known(
 @settings(max_examples=30, deadline=None)
 @given(masks(), st.tuples(*[st.integers(2, 9)] * 3), vectors)
 def test_affinities_across_the_edge_of_a_mask_are_left_out(
-    given: int, shape: tuple[int, int, int], block: tuple[int, int, int]
+    given: tuple[Any, ...], shape: tuple[int, int, int], block: tuple[int, int, int]
 ) -> None:
     array, at, factors, inverse = given
     mask, grid = Mask(source_of(array, at), factors, inverse), BlockGrid(Box.of_shape(shape), block)
@@ -129,12 +131,12 @@ def write_mask(mask: np.ndarray) -> None:
 
 
 @pytest.fixture
-def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
     monkeypatch.chdir(tmp_path)
     write_inputs(tmp_path)
     write_mask(coarse_mask())
     with h5py.File("raw.h5") as file:
-        return file["raw"][...]
+        return np.asarray(file["raw"][...])
 
 
 def made(config: dict[str, Any]) -> Plan:
@@ -152,7 +154,7 @@ def layer(plan: Plan, name: str) -> np.ndarray:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("inverse", [False, True])
-def test_what_is_outside_is_background_for_any_blocks(inputs: dict[str, Any], inverse: Any) -> None:
+def test_what_is_outside_is_background_for_any_blocks(inputs: np.ndarray, inverse: Any) -> None:
     Path("pre").mkdir()
     make_precomputed(Path("pre"), inputs[np.newaxis], (0, 0, 0))
     plain = layer(made(config_of(mask=None, outdir="plain")), "affinity")
@@ -166,14 +168,14 @@ def test_what_is_outside_is_background_for_any_blocks(inputs: dict[str, Any], in
         np.testing.assert_array_equal(layer(plan, "affinity"), np.where(inside, plain, 0))
         segmentations.append(layer(plan, "segmentation"))
         np.testing.assert_array_equal(segmentations[-1], segmentations[0])
-    objects = label(np.where(inside, plain[0], 0) > 127, connectivity=1)
+    objects = label(np.where(inside, plain[0], 0) > 127, connectivity=1)  # type: ignore[no-untyped-call]  # has no types
     sizes = np.bincount(objects.ravel())
     np.testing.assert_array_equal(segmentations[0][0] > 0, (objects > 0) & (sizes[objects] >= 5))
     assert np.unique(segmentations[0]).size == 1 + (sizes[1:] >= 5).sum()
 
 
 @pytest.mark.slow
-def test_basins_end_at_the_mask(inputs: dict[str, Any]) -> None:
+def test_basins_end_at_the_mask(inputs: np.ndarray) -> None:
     """A watershed of a masked probability is that of one in which the affinities outside and across the edge are 0."""
     values = np.random.default_rng(1).random((3, *SHAPE)).astype(np.float32) ** 0.3
     inside = whole(coarse_mask())
@@ -197,13 +199,14 @@ def test_basins_end_at_the_mask(inputs: dict[str, Any]) -> None:
     np.testing.assert_array_equal(found[2], found[0])
 
 
-def test_blocks_outside_need_no_image_and_no_network(inputs: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+def test_blocks_outside_need_no_image_and_no_network(inputs: np.ndarray, capsys: pytest.CaptureFixture[str]) -> None:
     plan = resolve(config_of(block=[8, 8, 8], chunk=None))
     affinity, components = (Stages(plan).rule(name) for name in ("affinity", "components"))
     inside = whole(coarse_mask())
     outside = [b for b in plan.grid.ids if not inside[plan.grid.box(b).slices()].any()]
     assert 0 < len(outside) < plan.grid.count
     assert [b for b in plan.grid.ids if plan.is_outside(b)] == outside
+    assert plan.mask is not None
     assert plan.mask.count == len(outside)
     assert not any(list(affinity.inputs(b)["image"]) for b in outside)
     asked = {b for block in plan.grid.ids for b, _ in components.inputs(block)["probability"]}
@@ -212,10 +215,10 @@ def test_blocks_outside_need_no_image_and_no_network(inputs: dict[str, Any], cap
     do(plan, affinity, outside[0])
     path = affinity.outputs(outside[0])["shard"]
     assert read_record(path)["read"] == {"source": []}, "verify --source knows that nothing was read"
-    assert not read_box({outside[0]: path}, affinity.layer, plan.grid.box(outside[0])).any()
+    assert not read_box({outside[0]: path}, plan.layers["affinity"], plan.grid.box(outside[0])).any()
 
 
-def test_an_export_follows_the_mask(inputs: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_export_follows_the_mask(inputs: np.ndarray, capsys: pytest.CaptureFixture[str]) -> None:
     config = config_of(block=[10, 12, 20], chunk=None, keep=["affinity"])
     prepare_plan(config)
     plan = resolve(config)
@@ -246,7 +249,7 @@ def test_an_export_follows_the_mask(inputs: dict[str, Any], capsys: pytest.Captu
     assert shards[lost].name in said
 
 
-def test_an_export_of_the_image_follows_the_mask(inputs: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_export_of_the_image_follows_the_mask(inputs: np.ndarray, capsys: pytest.CaptureFixture[str]) -> None:
     """Of blocks outside only those are ingested that the network sees beside blocks inside."""
     config = config_of(block=[10, 12, 10], chunk=None, keep=["image"])
     prepare_plan(config)
@@ -285,13 +288,14 @@ def test_blocks_outside_are_not_scheduled(tmp_path: Path, monkeypatch: pytest.Mo
     config = flow.with_values(block=[16, 16, 16], chunk=[8, 8, 8], keep=[], meshes__enabled=False, mask=within)
     counts = flow.would_run(config)
     plan = flow.plan(config)
+    assert plan.mask is not None
     inside = plan.grid.count - plan.mask.count
     assert counts["affinity"] == inside == plan.grid.count * 2 // 3
     assert counts["components"] == plan.grid.count
     assert flow.would_run({**config, "mask": None})["affinity"] == plan.grid.count
 
 
-def test_a_mask_is_in_the_params_only_where_there_is_one(inputs: dict[str, Any]) -> None:
+def test_a_mask_is_in_the_params_only_where_there_is_one(inputs: np.ndarray) -> None:
     def params(config: dict[str, Any]) -> dict[str, str]:
         stages = Stages(resolve(config))
         return {name: stages.param(name) for name in stages.names}
@@ -323,14 +327,14 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("values", "sentence"), WRONG)
-def test_a_mask_that_does_not_fit_is_named(inputs: dict[str, Any], values: Any, sentence: str) -> None:
+def test_a_mask_that_does_not_fit_is_named(inputs: np.ndarray, values: Any, sentence: str) -> None:
     with h5py.File("mask.h5", "a") as file:
         file["channels"] = np.ones((2, 10, 6, 10), np.uint8)
     with pytest.raises((ConfigError, SourceError), match=sentence):
         resolve(config_of(mask={**config_of()["mask"], **values}))
 
 
-def test_a_mask_whose_place_nobody_knows_is_asked_for(inputs: dict[str, Any]) -> None:
+def test_a_mask_whose_place_nobody_knows_is_asked_for(inputs: np.ndarray) -> None:
     config = config_of()
     config["source"] = {**config["source"], "offset": [5, 0, 0]}
     with pytest.raises(
@@ -342,16 +346,17 @@ def test_a_mask_whose_place_nobody_knows_is_asked_for(inputs: dict[str, Any]) ->
     assert "covers z 2:22, y 0:24, x 0:40 of the source's voxels, not all of the region, z 5:25" in note
 
 
-def test_a_mask_that_changed_since_the_plan_is_refused(inputs: dict[str, Any]) -> None:
+def test_a_mask_that_changed_since_the_plan_is_refused(inputs: np.ndarray) -> None:
     plan = resolve(config_of())
     mask = coarse_mask()
     mask[5] = 0
     write_mask(mask)
+    assert plan.mask is not None
     with pytest.raises(SourceError, match=r"mask mask.h5 has changed since the plan was made"):
         plan.mask.open()
 
 
-def test_check_and_queues_know_the_mask(inputs: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_and_queues_know_the_mask(inputs: np.ndarray, capsys: pytest.CaptureFixture[str]) -> None:
     Path("config.yaml").write_text(yaml.safe_dump(config_of(block=[8, 8, 8], chunk=None)))
     with pytest.raises(SystemExit) as ended:
         main(["check", "--fast"])
@@ -394,7 +399,7 @@ def test_jobs_are_counted_as_snakemake_schedules_them(
 
 
 @pytest.mark.parametrize("keep", [[], ["image", "affinity"]])
-def test_plans_count_time_and_bytes_of_what_is_inside(inputs: dict[str, Any], keep: list[str]) -> None:
+def test_plans_count_time_and_bytes_of_what_is_inside(inputs: np.ndarray, keep: list[str]) -> None:
     config = config_of(block=[8, 8, 8], chunk=[4, 4, 4], keep=keep)
     plan, whole = resolve(config), resolve({**config, "mask": None})
     assert plan.mask is not None

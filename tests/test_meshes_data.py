@@ -54,14 +54,14 @@ def pack_of(path: Any, labels: Any, spec: Any) -> Any:
 
 def object_mesh(reader: Any, rows: Any, offsets: Any, spec: Any, lod: Any) -> Any:
     """Vertices in steps of the grid of a level, joined where they coincide, and faces."""
-    points, faces, count = [], [], 0
+    vertex_parts, face_parts, count = [], [], 0
     for row, offset in zip(rows, offsets, strict=True):
         vertices, corners = decode(reader.data(int(offset), int(row["size"]), int(row["checksum"])))
         place = code_places(np.array([row["code"]], np.uint64)).astype(np.int64)
-        points.append(vertices + spec.top * place)
-        faces.append(corners + count)
+        vertex_parts.append(vertices + spec.top * place)
+        face_parts.append(corners + count)
         count += len(vertices)
-    points, faces = np.concatenate(points), np.concatenate(faces)
+    points, faces = np.concatenate(vertex_parts), np.concatenate(face_parts)
     keys = (points[:, 0] << 42) + (points[:, 1] << 21) + points[:, 2]
     _, first, names = np.unique(keys, return_index=True, return_inverse=True)
     return points[first] * spec.step * 2.0**lod, names.reshape(-1)[faces]

@@ -3,7 +3,7 @@
 import copy
 import http.server
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,7 @@ def test_a_run_stops_at_a_chunk_that_is_not_there(tmp_path: Path, monkeypatch: p
         make_run()
 
 
-CHECKED = {
+CHECKED: dict[str, tuple[Callable[..., str], dict[str, Any], str]] = {
     "precomputed": (without(cloudvolume, "layer/4*/0-16_0-16_0-16.gz"), {}, "1 of the 18 … 4.0_4.0_40.0/0-16_0-16_0-16"),
     "shards": (without(cloudvolume_shards, "layer/4*/1.shard"), {}, "6 of the 18 … chunk 16 in … 1.shard"),
     "zarr": (without(zarr_python, "a.zarr/raw/0.0.0"), {"dataset": "raw"}, "1 of the 27 … a.zarr/raw/0.0.0"),
@@ -142,10 +142,11 @@ class _Server(http.server.ThreadingHTTPServer):
     """Serve a folder; counts what is asked for."""
 
     def __init__(self, folder: Path) -> None:
-        asked = self.asked = []
+        self.asked: list[str] = []
+        asked = self.asked
 
         class Handler(http.server.SimpleHTTPRequestHandler):
-            def __init__(self, *args: object) -> None:
+            def __init__(self, *args: Any) -> None:
                 super().__init__(*args, directory=str(folder))
 
             def do_GET(self) -> None:
@@ -174,6 +175,7 @@ def test_a_web_server_cannot_be_listed_so_a_sample_is_looked_at(served: _Server,
     for file in gone:
         file.unlink()
     source = open_source(f"{served.url}/{path}")
+    assert source.chunks is not None
     found = source.chunks.absent(source.bounds)
     assert (found.total, found.looked) == (90, 64)
     assert 0 < found.absent <= len(gone)
@@ -199,7 +201,7 @@ def test_hdf5_on_a_server_without_ranges_is_fetched_whole(
 ) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["raw"] = IMAGE
-    keys = {"dataset": "raw", "voxel_size": (40, 4, 4)}
+    keys: dict[str, Any] = {"dataset": "raw", "voxel_size": (40, 4, 4)}
     source = open_source(f"{served.url}/a.h5", **keys)
     np.testing.assert_array_equal(source.read(source.bounds)[0], IMAGE)
     assert "the server does not support range requests, so the whole file is fetched" in capfd.readouterr().err
@@ -220,7 +222,7 @@ def test_zarr_shards_on_a_server_without_ranges_are_refused_with_the_reason(serv
     assert "copy it again" not in str(caught.value)
 
 
-PASTED = {
+PASTED: dict[str, dict[str, Any]] = {
     "precomputed://{url}/layer": {}, "precomputed://{url}/layer/": {}, "{url}/layer/|neuroglancer-precomputed:": {},
     "precomputed://file://{folder}/layer": {}, "file://{folder}/layer/|neuroglancer-precomputed:": {},
     "zarr://{url}/a.zarr": {"dataset": "raw"}, "zarr2://{url}/a.zarr/": {"dataset": "raw"},
@@ -286,12 +288,14 @@ def test_compressed_objects_in_a_bucket(suffix: str, encoding: str, named: bool,
             bucket.client().put_object(Bucket="layers", Key=name, Body=file.read_bytes(), **header)
     source = open_source(f"s3://layers/{encoding}{named}")
     np.testing.assert_array_equal(source.read(source.bounds)[0], IMAGE)
+    assert source.chunks is not None
     assert source.chunks.absent(source.bounds).absent == 0
     gone = f"{encoding}{named}/4.0_4.0_40.0/16-32_0-16_0-16{suffix if named else ''}"
     bucket.client().delete_object(Bucket="layers", Key=gone)
     source = open_source(f"s3://layers/{encoding}{named}")
     with pytest.raises(SourceError, match=r"x 16:32 of s3://layers/.* is not there \(s3://layers/.*/16-32_0-16_0-16\)"):
         source.read(source.bounds)
+    assert source.chunks is not None
     assert source.chunks.absent(source.bounds).absent == 1
 
 

@@ -35,9 +35,10 @@ def write(folder: Path, text: str, name: str = "model.py") -> Path:
 
 def network(seed: int = 1) -> nn.Module:
     torch.manual_seed(seed)
-    module = nn.Sequential(nn.Conv3d(1, 1, 3, padding=1), nn.BatchNorm3d(1), nn.Sigmoid())
-    module[1].running_mean.fill_(0.3)
-    return module.eval()
+    norm = nn.BatchNorm3d(1)
+    assert norm.running_mean is not None
+    norm.running_mean.fill_(0.3)
+    return nn.Sequential(nn.Conv3d(1, 1, 3, padding=1), norm, nn.Sigmoid()).eval()
 
 
 def expected(module: nn.Module, batch: np.ndarray) -> np.ndarray:
@@ -92,7 +93,7 @@ def test_universal_is_weighted_by_itself(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".pt", ".pth", ".ts"])
 def test_torchscript(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"net{suffix}"
-    torch.jit.script(network()).save(str(path))
+    torch.jit.script(network()).save(str(path))  # type: ignore[no-untyped-call]  # has no types
     loaded = load_network(path, None, SPEC)
     np.testing.assert_allclose(loaded.forward(image()), expected(network(), image()), atol=1e-6)
 
@@ -287,7 +288,7 @@ def test_a_device_that_is_not_there_is_refused(tmp_path: Path) -> None:
 def test_bad_specs(change: dict[str, Any], message: str) -> None:
     values = {"patch": (4, 4, 4), "output_patch": (4, 4, 4), "overlap": (1, 1, 1)} | change
     with pytest.raises(ConfigError, match=message):
-        InferenceSpec(**values)  # type: ignore[arg-type]
+        InferenceSpec(**values)
 
 
 def test_spec_from_config() -> None:
@@ -315,7 +316,9 @@ def test_rsunet_keeps_the_patch(variant: str, pooling: tuple[Any, ...], patch: t
 
 def test_rsunet_upsampling_keeps_constants() -> None:
     net = RSUNet(widths=(2, 2))
-    up = net.lifts[0][1](torch.ones(1, 2, 3, 5, 5))
+    lift = net.lifts[0]
+    assert isinstance(lift, nn.Sequential)
+    up = lift[1](torch.ones(1, 2, 3, 5, 5))
     assert up.shape == (1, 2, 3, 10, 10)
     torch.testing.assert_close(up[..., 1:-1, 1:-1], torch.ones(1, 2, 3, 8, 8))
 

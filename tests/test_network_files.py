@@ -196,12 +196,16 @@ class Needs(nn.Module):
         return x
 
 
+def traced(module: nn.Module, x: torch.Tensor) -> Any:
+    return torch.jit.trace(module, x)  # type: ignore[no-untyped-call]  # has no types
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     ("build", "message"),
     [
         (lambda: torch.jit.script(nn.Conv3d(2, 1, 1)), r"to have 2 channels, but got 1 channels instead"),
-        (lambda: torch.jit.trace(nn.Conv3d(2, 1, 1), torch.rand(1, 2, 4, 8, 8)), r"to have 2 channels, but got 1 channels"),
+        (lambda: traced(nn.Conv3d(2, 1, 1), torch.rand(1, 2, 4, 8, 8)), r"to have 2 channels, but got 1 channels"),
         (lambda: torch.jit.script(Needs()), "two channels are wanted"),
     ],
 )
@@ -216,7 +220,7 @@ def test_torchscript_says_why(tmp_path: Path, build: Any, message: str) -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_torchscript_that_cannot_be_loaded_says_why(tmp_path: Path) -> None:
     path = tmp_path / "net.pt"
-    torch.jit.script(nn.Conv3d(1, 1, 1)).save(str(path))
+    torch.jit.script(nn.Conv3d(1, 1, 1)).save(str(path))  # type: ignore[no-untyped-call]  # has no types
     path.write_bytes(path.read_bytes()[:700])
     with pytest.raises(ModelError, match=r"is damaged .*: copy it again"):
         load_network(path, None, SPEC)

@@ -134,7 +134,8 @@ def test_an_answer_that_stays_is_taken(tmp_path: Path, case: str, batch: int, mo
 def test_torchscript_traced_with_dropout(tmp_path: Path, training: bool) -> None:
     module = torch.nn.Sequential(torch.nn.Conv3d(1, 1, 3, padding=1), torch.nn.Dropout(0.5), torch.nn.Sigmoid()).train(training)
     path = tmp_path / "model.pt"
-    torch.jit.trace(module, torch.rand(1, 1, 4, 8, 8), check_trace=False).save(str(path))
+    traced = torch.jit.trace(module, torch.rand(1, 1, 4, 8, 8), check_trace=False)  # type: ignore[no-untyped-call]  # has no types
+    traced.save(str(path))
     if not training:
         infer(path, InferenceSpec(**VALUES))
         return
@@ -174,14 +175,14 @@ def test_random_numbers_go_on_as_before(tmp_path: Path) -> None:
 def test_what_comparing_costs(tmp_path: Path) -> None:
     counting = net("self.calls = 0", "Net.total = getattr(Net, 'total', 0) + 1; return torch.sigmoid(x)")
     path, spec = write(tmp_path, counting), InferenceSpec(**VALUES)
-    networks = []
+    networks: list[Any] = []
 
     def again() -> Any:
         networks.append(load_network(path, None, spec))
         return networks[-1]
 
     volume, roi = image(), Box.of_shape((8, 16, 16))
-    network = load_network(path, None, spec)
+    network: Any = load_network(path, None, spec)
     stats = infer_block(
         lambda b: volume[b.slices()], roi, network, spec, spec.lattice(roi), roi, lambda box, slab: None, 4, again=again
     )

@@ -41,6 +41,8 @@ def npy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     module, line = recipe()[1]
     (tmp_path / "npy.py").write_text(module)
     spec = importlib.util.spec_from_file_location("connectomake.sources.npy", tmp_path / "npy.py")
+    assert spec is not None
+    assert spec.loader is not None
     found = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(found)
     monkeypatch.setitem(sys.modules, spec.name, found)
@@ -48,7 +50,7 @@ def npy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     every = (*FORMATS, form)
     monkeypatch.setattr(formats, "FORMATS", every)
     monkeypatch.setattr(paths, "FORMATS", every)
-    monkeypatch.setattr(paths, "KNOWN", f"{paths.KNOWN} or {form.text}")
+    monkeypatch.setattr(paths, "KNOWN", f"{formats.KNOWN} or {form.text}")
     monkeypatch.setitem(formats.BY_NAME, form.name, form)
     monkeypatch.setitem(formats.BY_SUFFIX, ".npy", form)
     monkeypatch.chdir(tmp_path)

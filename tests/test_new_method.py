@@ -50,6 +50,8 @@ def band(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     declaration, description, keys = recipe()[1]
     (tmp_path / "band.py").write_text(declaration)
     spec = importlib.util.spec_from_file_location("connectomake.pipeline.methods.band", tmp_path / "band.py")
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     monkeypatch.setitem(sys.modules, spec.name, module)
@@ -114,7 +116,8 @@ def test_each_method_of_the_schema_is_described_and_has_a_labelling() -> None:
     for name, method in METHODS.items():
         assert name == method.name
         assert {*method.keys, method.channels, *filter(None, (method.lowest, method.highest))} <= keys
-        assert isinstance(labelling_of(SimpleNamespace(method=method)), Labelling)
+        plan: Any = SimpleNamespace(method=method)
+        assert isinstance(labelling_of(plan), Labelling)
 
 
 @pytest.mark.parametrize("name", ["treshold", "Watershed", "", "none"])
@@ -131,7 +134,9 @@ def test_no_code_but_the_registry_knows_methods_by_name() -> None:
         if path.relative_to(ROOT).as_posix() == NAMES:
             continue
         for node in ast.walk(ast.parse(path.read_text())):
-            sides = [node.left, *node.comparators] if isinstance(node, ast.Compare) else []
+            if not isinstance(node, ast.Compare):
+                continue
+            sides = [node.left, *node.comparators]
             named = {part.value for side in sides for part in ast.walk(side) if isinstance(part, ast.Constant)}
             if "method" in ast.unparse(node):
                 assert not named & METHODS.keys(), f"{path}:{node.lineno}"

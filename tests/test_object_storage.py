@@ -23,7 +23,7 @@ QUEUES = {"queueing/queues.py", "queueing/sqs_queue.py"}
 
 def clients_of(text: str) -> set[str]:
     names = [n for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Import) for n in (a.name for a in node.names)]
-    names += [n.module for n in ast.walk(ast.parse(text)) if isinstance(n, ast.ImportFrom)]
+    names += [n.module or "" for n in ast.walk(ast.parse(text)) if isinstance(n, ast.ImportFrom)]
     return {client for client in CLIENTS for name in names if name == client or name.startswith(f"{client}.")}
 
 
@@ -110,6 +110,7 @@ def test_each_question_is_one_request(server: S3Server, prefix: str) -> None:
     )
     server.requests.clear()
     found = store.head("out/a")
+    assert found is not None
     assert (found.size, store.head("out/b"), store.mtime("out/a")) == (10, None, found.time)
     assert server.requests == {"head": 3}
     assert (store.get("out/a"), store.tail("out/a", 3), store.fetch("out/a")(2, 5)) == (b"0123456789", b"789", b"234")

@@ -44,7 +44,7 @@ def test_what_the_system_refuses_names_the_file(
     def refuse(*_: int) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(atomic.os, "fsync", refuse)
+    monkeypatch.setattr(os, "fsync", refuse)
     path = tmp_path / "deep" / "file.parquet"
     with pytest.raises(StorageError, match=f"{path} cannot be written .{os.strerror(number)}.: .*{SAYS[number]}"):
         WRITERS[writer](path)
@@ -123,7 +123,7 @@ ANSWERS = {
 def test_what_a_store_answers_names_the_object(answer: str) -> None:
     assert of_store("s3://lab/x", RuntimeError("something else")) is None
 
-    def fetch(start: int, stop: int) -> None:
+    def fetch(start: int, stop: int) -> bytes:
         raise RuntimeError(answer)
 
     with pytest.raises(SourceError, match=f"s3://lab/x.*{ANSWERS[answer]}.*rerun") as caught:

@@ -237,13 +237,13 @@ RAW: dict[str, Any] = {"dataset": "raw", "voxel_size": VOXEL}
 FILL: dict[str, Any] = {"options": {"missing": "fill"}}
 LOST = "z 0:16, y 0:16, x 0:16 of … is not there … source.missing: fill"
 COMPRESSIONS = (False, "gzip", "br", "zstd", "xz", "bz2")
-LOSSLESS = {  # encoding: what it holds
+LOSSLESS: dict[str, np.ndarray] = {  # encoding: what it holds
     "raw": IMAGE, "png": IMAGE, "compressed_segmentation": LABELS, "compresso": LABELS, "crackle": LABELS, "fpzip": FLOATS,
     "zfpc": FLOATS,
 }  # fmt: skip
 LOSSY = {"jpeg": (SMOOTH, 6), "jxl": (SMOOTH, 8), "kempressed": (FLOATS, 1e-6)}
 ZARR = RAW
-HDF5_FILTERS = {
+HDF5_FILTERS: dict[str, tuple[np.ndarray, Any]] = {
     "zstd": (IMAGE, hdf5plugin.Zstd()), "blosc": (LABELS, hdf5plugin.Blosc()), "blosc2": (IMAGE, hdf5plugin.Blosc2()),
     "blosc-zstd": (AFFINITY, hdf5plugin.Blosc("zstd", 3, hdf5plugin.Blosc.BITSHUFFLE)),
     "bitshuffle": (LABELS, hdf5plugin.Bitshuffle()), "bitshuffle-zstd": (IMAGE, hdf5plugin.Bitshuffle(cname="zstd")),

@@ -39,7 +39,7 @@ def test_every_stored_file_is_of_a_config() -> None:
     assert sorted(path.stem for path in pins.FOLDER.glob("*.json")) == NAMES
 
 
-CHANGES = {
+CHANGES: dict[str, tuple[tuple[Any, ...], Any, str]] = {
     "a param": (("stages", "components", "param", "segmentation", "t_low"), 0.03, "t_low is 0.03; it was 0.02"),
     "a path": (("jobs", "rules", "affinity", "output", 13), "elsewhere/0d.shard", "item 13, elsewhere/0d.shard"),
     "an input": (("jobs", "rules", "components", "input", 26), "one.shard", "item 26, one.shard"),
@@ -58,7 +58,7 @@ CHANGES = {
 def test_a_change_is_named(what: str, found: dict[str, dict[str, Any]]) -> None:
     place, value, expected = CHANGES[what]
     changed = copy.deepcopy(found["demo"])
-    part = changed
+    part: Any = changed
     for key in place[:-1]:
         part = part[key]
     assert part[place[-1]] != value
@@ -69,7 +69,7 @@ def test_a_change_is_named(what: str, found: dict[str, dict[str, Any]]) -> None:
 
 
 def test_what_comes_and_goes_is_named() -> None:
-    before = {"files": ["a", "b", "c", "d", "e", "f"], "old": 1, "alike": ["x"] * 9}
+    before: dict[str, Any] = {"files": ["a", "b", "c", "d", "e", "f"], "old": 1, "alike": ["x"] * 9}
     found = {"files": ["a", "b", "d", "e", "f", "g"], "new": ["y"], "alike": ["x"] * 8 + ["z"]}
     lines = list(differences(summary(before), found))
     assert [line.partition(";")[0] for line in lines] == [

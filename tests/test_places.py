@@ -151,6 +151,7 @@ def test_a_runs_ground_truth(files: Path, name: str) -> None:
     if region is None:
         with pytest.raises(ConfigError) as caught:
             resolve(config(**section))
+        assert isinstance(start, str)
         assert all(part.strip() in str(caught.value) for part in start.split("…")), caught.value
         return
     plan = resolve(config(**section))

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -171,16 +171,22 @@ def a_node(memory: str = "8Gi", cpu: str = "4", name: str = "n", ready: str = "T
     return {"metadata": {"name": name, "labels": {"zone": "a"}}, "status": status}
 
 
+def why_not(pod: dict[str, Any], nodes: list[Any]) -> str:
+    words = never_fits(pod, nodes)
+    assert words is not None
+    return words
+
+
 def test_what_fits_on_no_node() -> None:
     pod = a_pod()
     assert never_fits(pod, [a_node()]) is None
-    assert "asks for 500M of memory, the largest node has 100Mi" in never_fits(pod, [a_node("100Mi"), a_node("50Mi")])
+    assert "asks for 500M of memory, the largest node has 100Mi" in why_not(pod, [a_node("100Mi"), a_node("50Mi")])
     pod["spec"]["containers"][0]["resources"]["requests"]["nvidia.com/gpu"] = "1"
-    assert "nvidia.com/gpu, the largest node has none" in never_fits(pod, [a_node()])
+    assert "nvidia.com/gpu, the largest node has none" in why_not(pod, [a_node()])
     assert never_fits(pod, [a_node(), a_node(**{"nvidia.com/gpu": "8"})]) is None
-    assert "no single node" in never_fits(pod, [a_node(), a_node(memory="1M", **{"nvidia.com/gpu": "8"})])
+    assert "no single node" in why_not(pod, [a_node(), a_node(memory="1M", **{"nvidia.com/gpu": "8"})])
     pod["spec"]["nodeSelector"] = {"zone": "b"}
-    assert "no node has the labels" in never_fits(pod, [a_node()])
+    assert "no node has the labels" in why_not(pod, [a_node()])
 
 
 class FakeCore:
@@ -298,8 +304,14 @@ def rounds(run: Any, seconds: int, name: str | None = None, pause: float = 2.0) 
     return verdict
 
 
+class Clocked(Run):
+    """A run of a test that can let time go by."""
+
+    later: Callable[[float], None]
+
+
 @pytest.fixture
-def run(core: FakeCore, tmp_path: Path) -> Iterator[Run]:
+def run(core: FakeCore, tmp_path: Path) -> Iterator[Clocked]:
     """A run whose clock moves only when it sleeps."""
     now = [1000.0]
 
@@ -319,7 +331,7 @@ def run(core: FakeCore, tmp_path: Path) -> Iterator[Run]:
         workflow=workflow, logger=Lines(), persistent_volumes=[], format_job_exec=lambda job: f"snakemake {job.name}"
     )
     api = PodApi(core, "em", lambda: core)
-    made = Run(executor, api, "r1", tmp_path / "notes", tmp_path / "logs", clock=lambda: now[0], sleep=sleep)
+    made = Clocked(executor, api, "r1", tmp_path / "notes", tmp_path / "logs", clock=lambda: now[0], sleep=sleep)
     made._open({"AWS_SECRET_ACCESS_KEY": "hidden"})
     made.later = sleep
     yield made
@@ -459,7 +471,7 @@ def test_a_pod_of_a_lost_node_is_made_again_elsewhere(core: FakeCore, run: Any, 
     name = run.submit(a_job())
     run.look()
     core.pods[name] = deleted(a_pod(name, "Running", {"running": {}}))
-    core.nodes = nodes or []
+    core.nodes = []
     if nodes == "unknown":
         core.nodes = [a_node(name="n1", ready="Unknown"), a_node(name="n2")]
     assert rounds(run, 50, name).state == "wait"
@@ -556,7 +568,8 @@ def test_an_image_that_cannot_start_ends_the_run_within_a_minute(core: FakeCore,
 
 
 def test_pulling_may_fail_for_a_moment(core: FakeCore, run: Any) -> None:
-    for state in (waiting("ErrImagePull"), waiting("ImagePullBackOff"), {"running": {}}):
+    states: list[dict[str, Any]] = [waiting("ErrImagePull"), waiting("ImagePullBackOff"), {"running": {}}]
+    for state in states:
         core.pods["p"] = a_pod(state=state)
         assert decide(run, "p").state == "wait"
         run.later(12)
@@ -740,7 +753,7 @@ def test_output_is_kept_and_the_pod_deleted(core: FakeCore, run: Any) -> None:
 def test_why_a_pod_failed_is_said_of_groups_too(group: bool) -> None:
     """Snakemake leaves the message out of a group's report."""
     reported = Lines()
-    executor = SimpleNamespace(logger=Lines(), report_job_error=lambda _, msg, aux_logs: reported.append((msg, aux_logs)))
+    executor: Any = SimpleNamespace(logger=Lines(), report_job_error=lambda _, msg, aux_logs: reported.append((msg, aux_logs)))
     info = SimpleNamespace(job=SimpleNamespace(is_group=lambda: group))
     Executor._report(executor, info, Verdict("failed", "pod p ran out of memory"), "p.log")
     assert reported == [("pod p ran out of memory. ", ["p.log"])]
@@ -893,8 +906,10 @@ def test_pods_that_do_not_go_stop_the_start(core: FakeCore, run: Any) -> None:
 
 
 def test_a_server_that_is_away_is_named_by_the_last_cause(core: FakeCore) -> None:
-    refused_connection = urllib3.exceptions.NewConnectionError("pool", "Connection refused")
-    core.faults["list"] = [urllib3.exceptions.MaxRetryError("a pool with a long name", "/a/long/path", refused_connection)]
+    pool: Any = "pool"
+    long: Any = "a pool with a long name"
+    refused_connection = urllib3.exceptions.NewConnectionError(pool, "Connection refused")
+    core.faults["list"] = [urllib3.exceptions.MaxRetryError(long, "/a/long/path", refused_connection)]
     with pytest.raises(ApiError, match=r"^NewConnectionError: pool: Connection refused$"):
         PodApi(core, "em").pods("x=y")
 
@@ -902,8 +917,8 @@ def test_a_server_that_is_away_is_named_by_the_last_cause(core: FakeCore) -> Non
 @pytest.mark.parametrize(
     ("data", "words"), [(b"<html>", "not JSON"), (b'{"items": null}', "not a list"), (b"[]", "not a list")]
 )
-def test_answers_that_are_none(core: FakeCore, data: bytes, words: str) -> None:
-    core.list_namespaced_pod = lambda *_, **__: SimpleNamespace(data=data)
+def test_answers_that_are_none(core: FakeCore, data: bytes, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(core, "list_namespaced_pod", lambda *_, **__: SimpleNamespace(data=data))
     with pytest.raises(ApiError, match=words):
         PodApi(core, "em").pods("x=y")
 

@@ -38,10 +38,10 @@ def reference(
     for position in itertools.product(*map(range, low, high)):
         cut = tuple(slice(max(p * f - a, 0), (p + 1) * f - a) for p, f, a in zip(position, factor, start, strict=True))
         out[tuple(p - a for p, a in zip(position, low, strict=True))] = joined(volume[cut].ravel(), how)
-    return out, tuple(low)
+    return out, (low[0], low[1], low[2])
 
 
-def joined(values: np.ndarray, how: str) -> int:
+def joined(values: np.ndarray, how: str) -> int | np.float32:
     if how == "mean" and values.dtype.kind == "f":
         return np.float32(sum(float(v) for v in values) / len(values))
     if how == "mean":
@@ -124,8 +124,8 @@ def layer(
     return LayerSpec("layer", "uint8", 1, Box.of_shape(shape, start), (chunk,) * 3, (chunk,) * 3, size)
 
 
-def steps(spec: LayerSpec, *options: int | list[list[int]] | None) -> list[tuple[int, int, int]]:
-    return [factor_between(a, b) for a, b in itertools.pairwise(scales_of(spec, *options))]
+def steps(spec: LayerSpec, count: int | None = None, factors: list[list[int]] | None = None) -> list[tuple[int, int, int]]:
+    return [factor_between(a, b) for a, b in itertools.pairwise(scales_of(spec, count, factors))]
 
 
 def test_factors_follow_the_voxel_size() -> None:

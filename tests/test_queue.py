@@ -11,16 +11,17 @@ from typing import Any
 import pytest
 
 from connectomake.errors import QueueError, StorageError
-from connectomake.queueing.messages import KEY, OthersTaskError, read_message
+from connectomake.queueing.messages import KEY, Drawn, OthersTaskError, read_message
 from connectomake.queueing.queues import open_queue
 from connectomake.queueing.task import Named, Task
 from connectomake.queueing.task_process import stand_in
 from connectomake.storage.s3 import S3Store
-from connectomake.storage.stores import FolderStore, open_store
+from connectomake.storage.stores import FolderStore, Store, open_store
 from tests.queue_help import (
     LONG,
     Cloud,
     call,
+    draw,
     lines,
     make_plan,
     make_task,
@@ -130,13 +131,13 @@ def test_put_draw_renew_finish(url: str) -> None:
     queue = open_queue(url, create=True)
     assert queue.put([make_task(f"{n:x}") for n in range(25)]) == 25
     assert queue.counts() == (25, 0)
-    drawn = [queue.draw(60, 0) for _ in range(25)]
+    drawn = [draw(queue) for _ in range(25)]
     assert sorted(Task.from_json(d.value).wildcards["block"] for d in drawn) == sorted(f"{n:x}" for n in range(25))
     assert {d.draws for d in drawn} == {1}
     assert queue.draw(60, 0) is None
     assert queue.counts() == (0, 25)
     queue.renew(drawn[0], 0)
-    again = queue.draw(60, 1)
+    again = draw(queue, 60, 1)
     assert (again.value, again.draws) == (drawn[0].value, 2)
     for d in [again, *drawn[1:]]:
         queue.finish(d)
@@ -147,14 +148,19 @@ def test_put_draw_renew_finish(url: str) -> None:
 def test_a_lease_runs_out_unless_renewed(url: str) -> None:
     queue = open_queue(url, create=True)
     queue.put([make_task("a")])
-    drawn, ends = queue.draw(5, 0), time.time() + 6
+    drawn, ends = draw(queue, 5), time.time() + 6
     queue.renew(drawn, 3600)
     wait_for(lambda: time.time() > ends)
     assert queue.draw(5, 0) is None
     queue.renew(drawn, 1)
-    again = []
-    wait_for(lambda: again.append(queue.draw(60, 0)) or again[-1])
-    assert again[-1].draws == 2
+    again: list[Drawn | None] = []
+
+    def come() -> bool:
+        again.append(queue.draw(60, 0))
+        return again[-1] is not None
+
+    wait_for(come)
+    assert [drawn and drawn.draws for drawn in again[-1:]] == [2]
 
 
 @pytest.mark.slow
@@ -185,7 +191,7 @@ def test_large_tasks_go_in_smaller_batches_or_not_at_all(url: str) -> None:
 
 
 @pytest.fixture(params=["file", "s3"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> S3Store | FolderStore:
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     if request.param == "file":
         return open_store(f"file://{tmp_path}/store/")
     cloud = request.getfixturevalue("cloud")
@@ -293,6 +299,7 @@ def test_a_signal_releases_the_lease(here: Path, url: str, number: Any) -> None:
         wait_for(lambda: list((here / "out").glob(".a.shard.*.part")))
         first.send_signal(number)
         assert first.wait(LONG) == 128 + number
+        assert first.stdout is not None
         assert "its lease is released" in first.stdout.read()
     assert queue.counts() == (1, 0)
     assert not list((here / "out").glob(".*"))
@@ -303,6 +310,7 @@ def test_a_signal_releases_the_lease(here: Path, url: str, number: Any) -> None:
 def test_a_signal_while_the_queue_is_empty(here: Path) -> None:
     open_queue("fq://queue", create=True)
     with worker("fq://queue", "--forever") as first:
+        assert first.stdout is not None
         assert "no task can be drawn now; waiting" in first.stdout.readline()
         first.terminate()
         assert first.wait(LONG) == 143

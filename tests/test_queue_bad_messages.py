@@ -6,7 +6,7 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -18,7 +18,7 @@ from connectomake.queueing.messages import OthersTaskError, envelope, read_messa
 from connectomake.queueing.queues import open_queue
 from connectomake.queueing.task import Task, plan_hash
 from connectomake.storage.stores import open_store
-from tests.queue_help import Cloud, call, lines, make_plan, make_task, make_workflow, put_text
+from tests.queue_help import Cloud, call, draw, lines, make_plan, make_task, make_workflow, put_text
 from tests.tiny_run import CONFIG
 
 GOOD = make_task("a").to_json()
@@ -73,7 +73,7 @@ TEXTS = {
     "a string": ('"x"', "a string"),
     "null": ("null", "nothing"),
     "no payload": ('{"id": "stray"}', "payload is missing"),
-    "task of texts": (envelope("x", "stray"), "another program"),
+    "task of texts": (envelope(cast("Any", "x"), "stray"), "another program"),
     "script": (changed(script="../evil.py"), "not a script of the workflow"),
     "plan": (changed(plan=[]), "its plan is a list"),
     "plan's hash": (changed(plan_hash="0"), "its plan is not the one"),
@@ -197,7 +197,7 @@ def test_a_lease_in_the_far_future_is_none(here: Path) -> None:
     (message,) = (here / "queue/queue").iterdir()
     message.rename(message.with_name("99999999999--" + message.name.partition("--")[2]))
     assert queue.counts() == (1, 0)
-    assert queue.draw(60, 0).draws == 1
+    assert draw(queue).draws == 1
     assert queue.counts() == (0, 1)
 
 
@@ -206,18 +206,18 @@ def test_draws_that_cannot_be_counted(here: Path) -> None:
     queue.put([make_task("a")])
     ident = next((here / "queue/queue").iterdir()).stem.partition("--")[2]
     (here / "queue/draws" / ident).mkdir()
-    drawn = queue.draw(60, 0)
+    drawn = draw(queue)
     assert drawn.draws == 1
     queue.renew(drawn, 0)
-    assert queue.draw(60, 0).draws == 2
+    assert draw(queue).draws == 2
 
 
 def test_two_workers_put_the_same_aside(here: Path) -> None:
     first, second = open_queue("fq://queue", create=True), open_queue("fq://queue")
     (here / "queue/queue/stray").write_text("x")
-    one, other = first.draw(60, 0), second.draw(60, 0)
-    first.set_aside(one, one.fault)
-    second.set_aside(other, other.fault)
+    for queue, drawn in [(queue, draw(queue)) for queue in (first, second)]:
+        assert drawn.fault is not None
+        queue.set_aside(drawn, drawn.fault)
     assert first.aside().number == 1
 
 
@@ -225,7 +225,12 @@ def test_no_message_is_seen_half_written(here: Path, monkeypatch: pytest.MonkeyP
     queue = open_queue("fq://queue", create=True)
     seen = []
     fsync = os.fsync
-    monkeypatch.setattr("os.fsync", lambda fd: (seen.append(list((here / "queue/queue").iterdir())), fsync(fd)))
+
+    def look(fd: int) -> None:
+        seen.append(list((here / "queue/queue").iterdir()))
+        fsync(fd)
+
+    monkeypatch.setattr("os.fsync", look)
     queue.put([make_task("a")])
     assert seen == [[]]
 
@@ -238,7 +243,7 @@ def test_task_queue_sees_the_same_queue(here: Path) -> None:
     queue.put([make_task("a"), make_task("b")])
     theirs = TaskQueue(f"fq://{here}/queue", progress=False)
     assert (theirs.enqueued, theirs.leased) == (2, 0)
-    drawn = queue.draw(600, 0)
+    drawn = draw(queue, 600)
     assert (theirs.enqueued, theirs.leased) == (2, 1)
     theirs.api.release_all()
     assert queue.counts() == (2, 0)

@@ -255,7 +255,7 @@ def test_refusals_say_what_to_do(
 ) -> None:
     from botocore.exceptions import ClientError
 
-    def refuse(**_: Any) -> None:
+    def refuse(**_: Any) -> Any:
         raise ClientError({"Error": {"Code": code, "Message": "as told"}}, "ListObjectsV2")
 
     client = SimpleNamespace(get_paginator=lambda _: SimpleNamespace(paginate=lambda **_: (refuse() for _ in range(1))))

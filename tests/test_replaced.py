@@ -55,7 +55,7 @@ def foreign_names(tree: Any) -> set[str]:
 def assigned(tree: Any) -> Iterator[tuple[str, int]]:
     """What attributes are assigned to: the name at their beginning, and the line."""
     for node in ast.walk(tree):
-        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        targets: list[Any] = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "setattr":
             targets = [ast.Attribute(node.args[0], "")]
         for target in targets:
@@ -63,7 +63,7 @@ def assigned(tree: Any) -> Iterator[tuple[str, int]]:
             while isinstance(root, ast.Attribute):
                 root = root.value
             if isinstance(target, ast.Attribute) and isinstance(root, ast.Name):
-                yield root.id, node.lineno
+                yield root.id, root.lineno
 
 
 def replaced_in(text: str) -> list[int]:
@@ -112,7 +112,7 @@ def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         def flags(self) -> dict[str, Any]:
             return {}
 
-    made.Job, made.tell = Job, lambda error: error
+    vars(made).update(Job=Job, tell=lambda error: error)
     monkeypatch.setitem(sys.modules, made.__name__, made)
     return made
 
@@ -171,18 +171,22 @@ def test_what_is_not_listed_cannot_be_replaced(module: ModuleType) -> None:
 
 def test_a_module_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     gone = Attribute("snakemake_nowhere.x:Job.run", ("self",), "faster", ("1.",))
-    assert "snakemake_nowhere.x:Job.run is not there any more in snakemake-nowhere" in gone.fault()
+    assert "snakemake_nowhere.x:Job.run is not there any more in snakemake-nowhere" in str(gone.fault())
 
 
 @pytest.mark.parametrize("provider", PLUGINS)
 def test_each_listed_method_of_a_plugin_gets_something_and_no_other(provider: str) -> None:
-    wraps = Inventory(None, ASK[provider]).wraps(provider)
+    results: Any = None
+    wraps = Inventory(results, ASK[provider]).wraps(provider)
     assert {f"{PLUGINS[provider]}:StorageObject.{name}" for name in wraps} == {
         place for place in BY_PLACE if place.startswith(PLUGINS[provider])
     }
     for name, wrap in wraps.items():
         listed = BY_PLACE[f"{PLUGINS[provider]}:StorageObject.{name}"].parameters
-        assert len(parameters_of(wrap(lambda self: None))) == len(listed)
+        taken = parameters_of(wrap(lambda self: None))
+        assert listed is not None
+        assert taken is not None
+        assert len(taken) == len(listed)
 
 
 class Item:
@@ -199,7 +203,7 @@ def methods(
 ) -> tuple[dict[str, Callable[..., Any]], list[Stored | None]]:
     """Return the methods of a plugin's object, and what asks the store."""
     left = list(answers)
-    results = SimpleNamespace(
+    results: Any = SimpleNamespace(
         head=head,
         plan=SimpleNamespace(outdir="out"),
         name=lambda path: f"storage/{path}",
@@ -239,7 +243,7 @@ def test_what_changes_an_object_makes_it_unknown() -> None:
 
 
 def test_a_refusal_names_the_object() -> None:
-    results = SimpleNamespace(head=True)
+    results: Any = SimpleNamespace(head=True)
 
     def refuse(item: Item) -> None:
         raise RuntimeError("An error occurred (ExpiredToken)")
@@ -288,7 +292,7 @@ def test_a_report_that_could_show_passwords_is_refused(monkeypatch: pytest.Monke
 
 
 def test_a_report_of_what_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    targets = SimpleNamespace(plan=SimpleNamespace(outdir="out"), reported=lambda: ["out/a"], reports={"page": "out/b"})
+    targets: Any = SimpleNamespace(plan=SimpleNamespace(outdir="out"), reported=lambda: ["out/a"], reports={"page": "out/b"})
     monkeypatch.setattr("sys.argv", ["snakemake", "--report", "reports"])
     with pytest.raises(WorkflowError, match=r"out/a is not there yet, which the report shows \(2 such file\(s\)\)"):
         before_report(targets, lambda path: False)

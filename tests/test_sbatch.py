@@ -163,7 +163,16 @@ def note(run: Run, task: Task, code: int) -> None:
 
 
 def verdicts(tasks: list[Task]) -> list[str | None]:
-    return [task.verdict and task.verdict.kind for task in tasks]
+    return [None if task.verdict is None else task.verdict.kind for task in tasks]
+
+
+def message(task: Task) -> str:
+    assert task.verdict is not None
+    return task.verdict.message
+
+
+def ids(tasks: list[Task]) -> list[str]:
+    return [task.id for task in tasks]
 
 
 # ---- what is asked of sbatch -------------------------------------------------------------------------------------------------
@@ -414,7 +423,7 @@ def test_a_script_stays_below_slurms_limit(run: Run, slurm: Any) -> None:
 def test_a_refusal_that_passes_burns_no_try(run: Run, slurm: Any, text: str) -> None:
     slurm.refusals = [text] * 4
     [task] = started(run)
-    assert not task.id
+    assert ids([task]) == [""]
     assert text in run.logger.text
     for _ in range(20):
         look(run, 5)
@@ -430,7 +439,7 @@ def test_an_unknown_refusal_is_given_ten_minutes(run: Run, slurm: Any) -> None:
     assert task.verdict is None
     for _ in range(3):
         look(run)
-    assert "Please ask the help desk" in task.verdict.message
+    assert "Please ask the help desk" in message(task)
     assert slurm.counts["sbatch"] < 20
 
 
@@ -507,7 +516,7 @@ def test_what_cannot_pass_ends_the_try(run: Run, slurm: Any, text: str, words: s
     slurm.refusals = [text]
     tasks = started(run, 2)
     assert verdicts(tasks) == ["failed", "failed"]
-    assert words in tasks[0].verdict.message
+    assert words in message(tasks[0])
     assert slurm.counts["sbatch"] == 1
 
 
@@ -616,7 +625,7 @@ def test_ten_times_are_enough(run: Run, slurm: Any) -> None:
         look(run)
     assert verdicts([task]) == ["failed"]
     assert len(slurm.scripts) == 11
-    assert "PREEMPTED" in task.verdict.message
+    assert "PREEMPTED" in message(task)
 
 
 @pytest.mark.parametrize("state", ["FAILED", "OUT_OF_MEMORY", "TIMEOUT", "DEADLINE", "CANCELLED"])
@@ -625,7 +634,7 @@ def test_a_failed_try_is_snakemakes(run: Run, slurm: Any, state: str) -> None:
     slurm.set("100_1", state, "", "n1")
     look(run)
     assert verdicts(tasks) == ["failed", None]
-    assert "100_1 on n1" in tasks[0].verdict.message
+    assert "100_1 on n1" in message(tasks[0])
     assert len(slurm.scripts) == 1
 
 
@@ -675,7 +684,7 @@ def test_what_can_never_run_fails(run: Run, slurm: Any) -> None:
     assert task.verdict is None
     look(run)
     look(run)
-    assert "can never run (PartitionTimeLimit)" in task.verdict.message
+    assert "can never run (PartitionTimeLimit)" in message(task)
     assert slurm.records["100"].state == "CANCELLED"
 
 
@@ -704,7 +713,7 @@ def test_end_notes_know_where_there_is_no_accounting(run: Run, slurm: Any) -> No
     note(run, tasks[1], 5)
     look(run)
     assert verdicts(tasks) == ["done", "failed"]
-    assert "exit code 5" in tasks[1].verdict.message
+    assert "exit code 5" in message(tasks[1])
 
 
 def test_a_database_that_is_away_is_waited_for(run: Run, slurm: Any) -> None:
@@ -727,7 +736,7 @@ def test_a_job_that_is_nowhere_has_failed(run: Run, slurm: Any) -> None:
     assert task.verdict is None
     for _ in range(5):
         look(run)
-    assert "no record of job 100" in task.verdict.message
+    assert "no record of job 100" in message(task)
 
 
 def test_a_job_that_comes_back_goes_on(run: Run, slurm: Any) -> None:

@@ -3,19 +3,20 @@
 import copy
 import shutil
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from connectomake.errors import LayerError
-from connectomake.jobs import check_inputs
 from connectomake.jobs import run as run_job
 from connectomake.layers import read_box, read_columns, read_record, read_tables, write_columns, write_tables
 from connectomake.layers.records import FILE, WITHIN, check_place, named, place_in
 from connectomake.meshes.pack import PackReader
-from connectomake.pipeline.job import all_of
+from connectomake.pipeline.job import all_of, check_inputs
 from connectomake.pipeline.registry import Stages
 from connectomake.pipeline.targets import Targets
 from connectomake.planning.plan import Plan
@@ -89,7 +90,7 @@ def test_verify_names_every_sibling_under_another_name(plan: Plan) -> None:
 def test_readers_refuse_a_sibling_under_another_name(plan: Plan) -> None:
     targets = Targets(plan)
     packs = [targets.pack(0, p) for p in plan.mesh_tree.nodes(0)][:2]
-    readers = {
+    readers: dict[tuple[str, ...], Callable[[str], Any]] = {
         (targets.merge(1, 0), targets.merge(1, 1)): read_tables,
         tuple(contingencies(plan)[:2]): read_tables,
         (packs[0], packs[1]): lambda path: PackReader(path, plan.mesh_spec.sharding),

@@ -3,6 +3,7 @@
 import copy
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,11 @@ def reads(draw: st.DrawFn) -> list[Box]:
     return found
 
 
+def box_of(line: Sequence[int]) -> Box:
+    z, y, x, z_stop, y_stop, x_stop = line[:6]
+    return Box((z, y, x), (z_stop, y_stop, x_stop))
+
+
 @given(reads(), st.integers(1, 3), st.tuples(*(st.integers(0, n - 1) for n in SHAPE)))
 def test_lines_tell_every_change_of_what_was_read_and_no_other(
     boxes: list[Box], channels: int, voxel: tuple[int, int, int]
@@ -59,8 +65,8 @@ def test_lines_tell_every_change_of_what_was_read_and_no_other(
     was = lambda box: image[(slice(None), *box.slices())]  # noqa: E731
     assert not any(differs(was, line) for line in lines)
     for line in lines:
-        assert differs(now, line) == Box(line[:3], line[3:6]).contains_voxel(voxel)
-    assert any(Box(line[:3], line[3:6]).contains_voxel(voxel) for line in lines) == any(b.contains_voxel(voxel) for b in boxes)
+        assert differs(now, line) == box_of(line).contains_voxel(voxel)
+    assert any(box_of(line).contains_voxel(voxel) for line in lines) == any(b.contains_voxel(voxel) for b in boxes)
 
 
 def test_slabs_of_a_block_are_one_line() -> None:
@@ -102,7 +108,9 @@ def edit(voxel: tuple[int, int, int], path: str = "raw.h5", dataset: str = "raw"
 def verify(*options: Any) -> int:
     with pytest.raises(SystemExit) as end:
         main(["verify", "--source", *options])
-    return end.value.code or 0
+    code = end.value.code or 0
+    assert isinstance(code, int), code
+    return code
 
 
 def stale(plan: Plan) -> set[str]:
@@ -183,7 +191,7 @@ def test_a_source_that_nobody_has_read(run: Plan, capsys: pytest.CaptureFixture[
         main(["check", "--fast", "--deep", "--source-is", "same"])
     assert not end.value.code
     edit((0, 0, 0))
-    assert "raw.h5 has changed" in prepare_plan(copy.deepcopy(config)), "now it was read as a whole, so that it is known"
+    assert "raw.h5 has changed" in str(prepare_plan(copy.deepcopy(config))), "now it was read as a whole, so that it is known"
 
 
 def test_an_edited_ground_truth(run: Plan, capsys: pytest.CaptureFixture[str]) -> None:

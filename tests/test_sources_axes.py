@@ -3,6 +3,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,7 @@ def ome(
 
 
 # name: (writer, axes of the stored array as NumPy has them, further arguments, array, voxel size, first voxel)
-NAMED = {
+NAMED: dict[str, tuple[Callable[..., dict[str, Any]], str, tuple[dict[str, Any], ...], np.ndarray, Any, tuple[int, int, int]]] = {
     "ilastik zyxc": (hdf5, "zyxc", ({"axistags": tags("zyxc")},), AFFINITY, None, (0, 0, 0)),
     "ilastik tzyxc": (hdf5, "tzyxc", ({"axistags": tags("tzyxc")},), AFFINITY, None, (0, 0, 0)),
     "ilastik with units": (
@@ -160,21 +161,21 @@ NAMED = {
         n5, "zyx", ({"transform": transform(XYZ, [4, 8, 40], [4, 0, 80], order="F")},), IMAGE, SIZE, (2, 0, 1)),
     "COSEM in µm": (n5, "zyx", ({"transform": transform(ZYX, [0.04, 0.008, 0.004], [0, 0, 0.004], "um")},), IMAGE, SIZE, (0, 0, 1)),
     "COSEM's group": (
-        lambda d, a, *more: n5(d, a, *more, name="em/s0"), "zyx",
+        partial(n5, name="em/s0"), "zyx",
         ({}, {"em": {"multiscales": [{"datasets": [{"path": "s0", "transform": transform(ZYX, [40, 8, 4], [0, 8, 0])}]}]}}),
         IMAGE, SIZE, (0, 1, 0)),
     "n5-viewer's parent": (
-        lambda d, a, *more: n5(d, a, *more, name="c0/s1"), "zyx",
+        partial(n5, name="c0/s1"), "zyx",
         ({}, {"c0": {"pixelResolution": {"dimensions": [2, 4, 20], "unit": "nm"}, "scales": [[1, 1, 1], [2, 2, 2]]}}),
         IMAGE, SIZE, (0, 0, 0)),
     "n5-viewer's own factors": (
         n5, "zyx", ({"pixelResolution": [2, 4, 40], "downsamplingFactors": [2, 2, 1]},), IMAGE, SIZE, (0, 0, 0)),
     "Neuroglancer's N5": (
-        lambda d, a, *more: n5(d, a, *more, name="raw/s1"), "zyx",
+        partial(n5, name="raw/s1"), "zyx",
         ({}, {"raw": {"axes": XYZ, "units": ["um"] * 3, "resolution": [0.002, 0.004, 0.04], "downsamplingFactors": [[1, 1, 1], [2, 2, 1]]}}),
         IMAGE, SIZE, (0, 0, 0)),
     "Paintera": (
-        lambda d, a, *more: n5(d, a, *more, name="v/data/s0"), "zyx",
+        partial(n5, name="v/data/s0"), "zyx",
         ({}, {"v/data": {"resolution": [4, 8, 40], "offset": [0, 8, 0], "multiScale": True}}), IMAGE, SIZE, (0, 1, 0)),
     "ImageJ's N5": (
         n5, "zyx", ({"pixelWidth": 0.004, "pixelHeight": 0.008, "pixelDepth": 0.04, "pixelUnit": "um", "numChannels": 1, "numSlices": 6},),
@@ -183,14 +184,14 @@ NAMED = {
         lambda d, a, *more: zarr_array(d, a, *more, name="s0") | {"dataset": None}, "czyx",
         ({}, {"": {"multiscales": [ome("czyx", [1, 40, 8, 4], [0, 80, 0, 4])]}}), AFFINITY, SIZE, (2, 0, 1)),
     "OME-Zarr 0.4 in µm, turned": (
-        lambda d, a, *more: zarr_array(d, a, *more, name="s0"), "txyzc",
+        partial(zarr_array, name="s0"), "txyzc",
         ({}, {"": {"multiscales": [ome("txyzc", [1, 0.004, 0.008, 0.04, 1], unit="micrometer")]}}), AFFINITY, SIZE, (0, 0, 0)),
     "OME-Zarr 0.5 with both transformations": (
-        lambda d, a, *more: zarr_array(d, a, *more, name="s0", version=3), "zyx",
+        partial(zarr_array, name="s0", version=3), "zyx",
         ({}, {"": {"ome": {"version": "0.5", "multiscales": [ome("zyx", [20, 4, 2], [20, 0, 0], outer=[{"type": "scale", "scale": [2, 2, 2]}, {"type": "translation", "translation": [0, 8, 4]}])]}}}),
         IMAGE, SIZE, (1, 1, 1)),
     "OME-Zarr 0.2": (
-        lambda d, a, *more: zarr_array(d, a, *more, name="s0"), "tczyx", ({}, {"": {"multiscales": [{"datasets": [{"path": "s0"}]}]}}),
+        partial(zarr_array, name="s0"), "tczyx", ({}, {"": {"multiscales": [{"datasets": [{"path": "s0"}]}]}}),
         AFFINITY, None, (0, 0, 0)),
 }  # fmt: skip
 
@@ -207,7 +208,8 @@ def test_what_a_file_says_is_read(tmp_path: Path, name: str) -> None:
     assert source.voxel_size == SIZE
     assert source.bounds == Box.of_shape(SHAPE, start)
     np.testing.assert_array_equal(source.read(source.bounds), array if array.ndim == 4 else array[None])
-    part = Box(tuple(a + 1 for a in start), tuple(a + 3 for a in start))
+    z, y, x = start
+    part = Box((z + 1, y + 1, x + 1), (z + 3, y + 3, x + 3))
     np.testing.assert_array_equal(source.read(part), np.atleast_3d(array)[..., 1:3, 1:3, 1:3].reshape(-1, 2, 2, 2))
 
 
@@ -323,7 +325,7 @@ def test_an_unknown_unit_is_no_voxel_size(tmp_path: Path) -> None:
         opened(zarr_array(tmp_path, IMAGE, {"voxel_size": [1, 1, 1], "units": ["pixel"] * 3}))
 
 
-OFFSETS = {
+OFFSETS: dict[str, tuple[dict[str, Any], tuple[int, int, int], str, str]] = {
     "whole": ({"offset": [80, 8, 4]}, (2, 1, 1), "named", "begins at voxel [2, 1, 1]"),
     "float32": ({"offset": np.array([80.00001, 8, 4], np.float32)}, (2, 1, 1), "named", "begins at voxel"),
     "zero": ({"offset": [0, 0, 0]}, (0, 0, 0), "named", ""),

@@ -193,7 +193,10 @@ sys.stdin.readline()
         assert program.stdin is not None
         program.stdin.write("\n")
         program.stdin.flush()
-    said = [program.stdout.readline().strip() for program in programs if program.stdout is not None]
+    said = []
+    for program in programs:
+        assert program.stdout is not None
+        said.append(program.stdout.readline().strip())
     for program in programs:
         program.communicate("\n")
     assert said.count("taken") == 1

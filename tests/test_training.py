@@ -22,6 +22,7 @@ from scipy.ndimage import grey_closing, map_coordinates
 from connectomake.errors import ConfigError, ConnectomakeError, RunError, SourceError
 from connectomake.geometry import Box
 from connectomake.inference.models import load_network
+from connectomake.inference.networks import TorchNetwork
 from connectomake.inference.spec import InferenceSpec
 from connectomake.networks.rsunet import RSUNet, load_rsunet, save_rsunet
 from connectomake.train_from_config import load_training, open_volumes, reporter, train_from_config
@@ -199,7 +200,8 @@ def test_zoom_and_turns_keep_image_and_labels_together() -> None:
 def test_each_variation_of_grey_changes_the_image_when_on_and_only_then(name: str) -> None:
     image = (tissue((12, 12, 12))[0] / 255).astype(np.float32)
     np.testing.assert_allclose(augment_intensity(image.copy(), STILL, np.random.default_rng(1)), image, atol=1e-6)
-    varied = augment_intensity(image.copy(), replace(STILL, **{name: 1.0}), np.random.default_rng(1))
+    change: dict[str, Any] = {name: 1.0}
+    varied = augment_intensity(image.copy(), replace(STILL, **change), np.random.default_rng(1))
     assert varied.shape == image.shape
     assert varied.dtype == np.float32
     assert np.isfinite(varied).all()
@@ -219,7 +221,7 @@ def test_tinted_objects_are_darker_or_brighter_as_a_whole() -> None:
     steps = []
     for seed in range(20):
         tinted = shift_object_intensity(image, labels, replace(STILL, tint=1.0), np.random.default_rng(seed))
-        assert (tinted.shape, tinted.dtype) == (image.shape, np.float32)
+        assert (tinted.shape, tinted.dtype) == (image.shape, np.dtype(np.float32))
         left, right = tinted[..., :5], tinted[..., -5:]
         np.testing.assert_allclose(left, left[0, 0, 0], atol=1e-5)
         np.testing.assert_allclose(right, right[0, 0, 0], atol=1e-5)
@@ -444,6 +446,7 @@ def test_it_learns_and_leaves_weights_log_and_pictures(tmp_path: Path) -> None:
     output = network.forward(image)
     assert output.shape == (1, 3, 8, 8, 8)
     assert 0 < output.min() < output.max() < 1
+    assert isinstance(network, TorchNetwork)
     assert {v.dtype for v in network.module.parameters()} == {torch.float32}
 
 
@@ -466,6 +469,8 @@ def test_channels_that_a_file_lacks_begin_at_zero(tmp_path: Path) -> None:
         if "running" not in name and "tracked" not in name:
             torch.testing.assert_close(later[name], value, rtol=0, atol=1e-9)
     last = load_rsunet(tmp_path / "later/out/all_channels.pt").exit[-1]
+    assert isinstance(last, torch.nn.Conv3d)
+    assert last.bias is not None
     assert last.weight[:3].abs().max() > 1e-3
     assert max(last.weight[3:].abs().max(), last.bias[3:].abs().max()) < 1e-9
 
@@ -500,7 +505,7 @@ def changed(folder: Path, key: str, value: Any) -> str:
     return str(folder / "train.yaml")
 
 
-WRONG = {
+WRONG: dict[str, tuple[str, Any, type[Exception], str]] = {
     "unknown key": ("stepps", 3, ConfigError, "unknown key 'stepps' in config; did you mean 'steps'"),
     "unknown key of a volume": ("volumes.0.image.data", "x", ConfigError, r"unknown key 'data' in volumes\[0\].image"),
     "no steps": ("steps", 0, ConfigError, "steps: 0 is not allowed; wanted: >= 1"),

@@ -41,7 +41,11 @@ def test_a_plain_file_takes_flags_when_they_come() -> None:
     flag(file, "temp")
     assert is_flagged(file, "temp")
     assert file.flags == {"temp": True}
-    for change in (lambda flags: flags.update(ancient=True), lambda flags: flags.setdefault("ancient", True)):
+    changes: list[Callable[[dict[str, Any]], Any]] = [
+        lambda flags: flags.update(ancient=True),
+        lambda flags: flags.setdefault("ancient", True),
+    ]
+    for change in changes:
         other = IOFile("a/7.h5", rule=RULE)
         change(other.flags)
         assert is_flagged(other, "ancient")
@@ -95,7 +99,7 @@ def test_jobs_are_layered_as_ever(seed: int) -> None:
 def test_jobs_that_wait_for_each_other_are_left_to_snakemake() -> None:
     one, two = (type("Job", (), {"pipe_group": None})() for _ in range(2))
     dag = SimpleNamespace(jobs=[one, two], _dependencies={one: {two: 0}, two: {one: 0}}, depending={one: [two], two: [one]})
-    assert list(graph.layered(lambda *_: iter(["a cycle"]))(dag)) == ["a cycle"]
+    assert list(graph.layered(lambda *_: iter([["a cycle"]]))(dag)) == [["a cycle"]]
 
 
 def resource(name: str, function: Callable[..., Any] | None = None) -> SimpleNamespace:

@@ -56,10 +56,15 @@ def server(plan: Plan) -> Iterator[LayerServer]:
         made.shutdown()
 
 
+def address_of(server: LayerServer | SimpleNamespace) -> tuple[str, int]:
+    host, port = server.server_address[:2]
+    return str(host), int(port)
+
+
 def ask(
     server: LayerServer | SimpleNamespace, path: str, method: str = "GET", **headers: Any
 ) -> tuple[int, dict[str, str], bytes]:
-    connection = http.client.HTTPConnection(*server.server_address[:2], timeout=600)
+    connection = http.client.HTTPConnection(*address_of(server), timeout=600)
     connection.request(method, path, headers={k.replace("_", "-"): v for k, v in headers.items()})
     answer = connection.getresponse()
     body = answer.read()
@@ -97,8 +102,13 @@ def test_a_browser_that_is_gone_is_no_news_but_other_errors_are(
     server: LayerServer, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     told, real = threading.Event(), server.handle_error
-    monkeypatch.setattr(server, "handle_error", lambda *given: (real(*given), told.set()))
-    client = socket.create_connection(server.server_address)
+
+    def tell(*given: Any) -> None:
+        real(*given)
+        told.set()
+
+    monkeypatch.setattr(server, "handle_error", tell)
+    client = socket.create_connection(address_of(server))
     client.sendall(b"GET / HTTP/1.1")
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # so that closing resets it
     client.close()
@@ -238,7 +248,7 @@ def test_a_strange_info_names_nothing(tmp_path: Path, text: str) -> None:
 
 
 def test_one_connection_serves_many_requests(plan: Plan, server: LayerServer) -> None:
-    connection = http.client.HTTPConnection(*server.server_address[:2], timeout=600)
+    connection = http.client.HTTPConnection(*address_of(server), timeout=600)
     for path, status in ((f"/run/{first_shard(plan)}", 200), ("/run/nothing", 404), ("/run/segmentation/info", 200)):
         for method in ("HEAD", "GET"):
             connection.request(method, path)
@@ -335,7 +345,9 @@ def test_root_leads_to_the_viewer(server: LayerServer) -> None:
     assert status == 200
     assert headers["Content-Type"] == "text/html"
     assert b"<script" in body
-    script = next(p.name for p in client_folder().glob("main*.js"))
+    folder = client_folder()
+    assert folder is not None
+    script = next(p.name for p in folder.glob("main*.js"))
     _, headers, plain = ask(server, f"/v/connectomake/{script}")
     assert headers["Content-Type"] == "text/javascript"
     assert "immutable" in headers["Cache-Control"]
@@ -347,7 +359,7 @@ def test_root_leads_to_the_viewer(server: LayerServer) -> None:
 
 
 def test_client_finds_its_event_stream(server: LayerServer) -> None:
-    with socket.create_connection(server.server_address[:2], timeout=600) as connection:
+    with socket.create_connection(address_of(server), timeout=600) as connection:
         connection.sendall(b"GET /events/connectomake?c=1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
         answer = b""
         while b"\n\n" not in answer:
@@ -359,9 +371,13 @@ def test_client_finds_its_event_stream(server: LayerServer) -> None:
 
 @given(st.binary(min_size=1, max_size=40), st.integers(0, 50), st.integers(0, 50))
 def test_ranges_as_the_rfc_has_them(data: bytes, first: int, last: int) -> None:
-    start, stop = parse_range(f"bytes={first}-", len(data))
+    found = parse_range(f"bytes={first}-", len(data))
+    assert found is not None
+    start, stop = found
     assert data[start:stop] == data[first:]
-    start, stop = parse_range(f"bytes=-{last}", len(data))
+    found = parse_range(f"bytes=-{last}", len(data))
+    assert found is not None
+    start, stop = found
     assert data[start:stop] == (data[-last:] if last else b"")
     assert (start < stop) == (last > 0)
     found = parse_range(f"bytes={first}-{last}", len(data))
@@ -509,7 +525,9 @@ def heed_interrupts() -> None:
 def test_served_until_interrupted(plan: Plan) -> None:
     command = [sys.executable, "-c", "from connectomake.cli import main; main()", "view", "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts)  # noqa: PLW1509
-    lines: list[Any] = []
+    assert process.stdout is not None
+    assert process.stderr is not None
+    lines: list[str] = []
     while not lines or not lines[-1].startswith("serving"):
         lines.append(process.stdout.readline())
         assert lines[-1], process.stderr.read()

@@ -2,7 +2,7 @@
 
 import functools
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 from snakemake.logging import logger
@@ -12,7 +12,7 @@ from connectomake_snakemake.replaced import replace as put
 from connectomake_snakemake.tuning import inputs
 from connectomake_snakemake.tuning.files import is_plain
 
-Update = Callable[..., Awaitable[Any]]
+Update = Callable[..., Coroutine[Any, Any, Any]]
 NOTHING: frozenset[Any] = frozenset()
 RARE = ("protected_output", "touch_output", "pipe_or_service_output", "temp_output", "_queue_input")
 """Sets of a job that are filled when it is made, if at all."""

@@ -4,13 +4,13 @@ Snakemake counts the file of `benchmark:` among the outputs. Where it is missing
 a full disk, Snakemake waits for `latency-wait`, and all else with it, then calls the job failed and deletes what it made.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from connectomake_snakemake.replaced import instead
 from connectomake_snakemake.replaced import replace as put
 
-Finish = Callable[..., Awaitable[None]]
+Finish = Callable[..., Coroutine[Any, Any, None]]
 NONE: tuple[()] = ()
 """In place of the name of a file that is not there."""
 
