@@ -118,7 +118,8 @@ def test_faults_change_nothing(site: Any, project: Any) -> None:
     assert_doubled(killed.read_text(), text)
     there = memory_of_rules(told)
     assert {rule: there[rule] - here[rule] for rule in ("image", "affinity")} == {"image": REMOTE_MB, "affinity": REMOTE_MB}
-    assert told.count("it is made again as") >= injector.count["deleted"] + injector.count["evicted"]
+    assert injector.count["deleted"] + injector.count["evicted"] >= 3
+    assert "it is made again as" in told, "one at least of these pods was still at work when it was taken away"
     assert not re.findall("message: .*(?:is gone|deleted)", told), "what ends a pod from outside is no failed try"
     assert "Kubernetes does not answer" in told
     assert "is gone: someone deleted it" in told
@@ -156,7 +157,7 @@ def test_what_ends_pods_from_outside_costs_no_try(site: Any, project: Any) -> No
     text = log.read_text()
     assert head.returncode == 0, text[-5000:]
     assert injector.count == {"deleted": 1, "API server away": 1, "evicted": 2, "pods preempted": 1, "node lost": 1}
-    assert text.count("it is made again as") >= sum(injector.count.values()) - 1, "of each event but the server's"
+    assert text.count("it is made again as") >= 3, "preempted, lost with the node, and one of three that was still at work"
     assert "pod(s) wait: exceeded quota: few, requested: pods=1, used: pods=3, limited: pods=3" in text
     assert "Error in rule" not in text
     assert stored_digests(site.s3, "run/results/events/") == project.local_digests()
