@@ -11,60 +11,29 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from neuroglancer.read_precomputed_annotations import AnnotationReader  # type: ignore[import-untyped]
 
 from connectomake.cli import main
 from connectomake.errors import ConfigError, ConnectomakeError, RunError
-from connectomake.layers import read_box
-from connectomake.pipeline.registry import Stages
 from connectomake.planning.plan import Plan
-from connectomake.planning.resolve import prepare_plan, resolve
+from connectomake.planning.resolve import resolve
 from connectomake.proofreading import run_graph
 from connectomake.proofreading.doubts import Doubts, doubts_of
 from connectomake.proofreading.sides import sides_of
 from tests.agglomeration_reference import exact, voxel_edges
-from tests.rule_jobs import do_all
+from tests.graph_run import CONFIG, SHAPE, VOXEL, run, whole, write_affinities
 
-SHAPE, START, VOXEL = (20, 24, 40), (3, -5, 7), (20.0, 10.0, 10.0)
-CONFIG: dict[str, Any] = {
-    "outdir": "out",
-    "source": {"path": "affinities.h5", "dataset": "edges", "voxel_size": list(VOXEL), "offset": list(START)},
-    "block": [16, 16, 16],
-    "segmentation": {"method": "watershed", "t_low": 0.1, "t_high": 0.9, "min_supervoxel": 4, "min_size": 5},
-    "agglomeration": {"threshold": 0.55, "thresholds": [0.5], "absorb": 20, "large": {"voxels": 900, "threshold": 0.6}},
-    "meshes": {"enabled": False},
-    "objects": {"measure": False},
-    "pyramid": {"scales": 0},
-    "merge": {"fan_out": 4},
-}
+START = (3, -5, 7)
 
 
 @pytest.fixture(scope="module", params=["uint8", "float32"])
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with affinities."""
     folder = tmp_path_factory.mktemp("doubts")
-    noise = np.random.default_rng(4).random((3, *SHAPE))
-    for axis in (1, 2, 3):
-        noise = np.asarray(sum(np.roll(noise, s, axis) for s in (-1, 0, 1)))
-    noise = (noise - noise.min()) / np.ptp(noise)
-    with h5py.File(folder / "affinities.h5", "w") as file:
-        file["edges"] = (255 * noise).astype(np.uint8) if request.param == "uint8" else noise.astype(np.float32)
+    write_affinities(folder, request.param)
     return folder
-
-
-def run(**changed: Any) -> Plan:
-    """Make what doubts are read from, in the working directory."""
-    config = copy.deepcopy(CONFIG) | changed
-    Path("run.yaml").write_text(yaml.safe_dump(copy.deepcopy(CONFIG)))
-    prepare_plan(copy.deepcopy(config))
-    plan = resolve(config)
-    for rule in Stages(plan).rules():
-        if rule.name in ("image", "components", "merge", "lookup", "agglomerate", "assign", "history", "segmentation"):
-            do_all(plan, rule)
-    return plan
 
 
 @pytest.fixture
@@ -76,16 +45,6 @@ def here(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def plan(here: Path) -> Plan:
     return resolve(copy.deepcopy(CONFIG)) if (here / "out/agglomeration/merges.parquet").exists() else run()
-
-
-def whole(plan: Plan, ids: Any) -> Any:
-    """A volume (z, y, x) of what labels stand for."""
-    labels = read_box(f"{plan.outdir}/components", plan.layers["components"], plan.roi)[0]
-    found = np.zeros(plan.roi.shape, np.uint64)
-    for block in plan.grid.ids:
-        box = plan.grid.box(block).slices(plan.roi.start)
-        found[box] = ids(plan, block)[labels[box]]
-    return found
 
 
 def reference(plan: Plan, suffix: str, threshold: float, within: float) -> list[dict[str, Any]]:
@@ -175,7 +134,7 @@ def test_blocks_do_not_matter(here: Path, plan: Plan) -> None:
 def test_tables_and_annotations_hold_the_same(plan: Plan, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = doubts_of(plan, most=50)
     for suffix in ("csv", "parquet", "arrow", "annotations"):
-        main_of("doubts", "run.yaml", f"d.{suffix}", "--most", "50", "--overwrite")
+        main_of("doubts", "out.yaml", f"d.{suffix}", "--most", "50", "--overwrite")
         assert f"d.{suffix}: 50 doubts" in capsys.readouterr().out
     columns = {name: column.tolist() for name, column in found.named().items()}
     assert pq.read_table("d.parquet").to_pydict() == columns

@@ -17,6 +17,7 @@ from connectomake.cli.export import export
 from connectomake.cli.phantom import phantom
 from connectomake.cli.plan import plan
 from connectomake.cli.progress import progress
+from connectomake.cli.proofread import proofread
 from connectomake.cli.queue import app as queue_app
 from connectomake.cli.snapshot import snapshot
 from connectomake.cli.summary import summary
@@ -69,6 +70,7 @@ app.command("train")(train)
 app.command("snapshot", context_settings=NEGATIVE_NUMBERS)(snapshot)
 app.command("curve")(curve)
 app.command("doubts")(doubts)
+app.command("proofread")(proofread)
 app.command("phantom")(phantom)
 app.add_typer(queue_app, name="queue")
 

@@ -1,0 +1,41 @@
+"""``connectomake proofread``: what a program for proofreading takes from a finished run."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from connectomake.cli import common
+from connectomake.cli.common import DEFAULT_CONFIG, ConfigPath
+from connectomake.errors import ConfigError
+
+PROGRAMS = ("webknossos",)
+
+
+def proofread(
+    config: ConfigPath = DEFAULT_CONFIG,
+    destination: Annotated[str | None, typer.Argument(metavar="DEST", help="Folder that is made.")] = None,
+    program: Annotated[str, typer.Option("--for", help=f"The program: {', '.join(PROGRAMS)}.")] = PROGRAMS[0],
+    layer: Annotated[str, typer.Option(help="Which segmentation, such as segmentation_0.35.")] = "segmentation",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+) -> None:
+    """Write supervoxels, their contacts and the objects that they belong to, as a program for proofreading takes them.
+
+    webknossos: the supervoxels, numbered from 1, as OME-Zarr, and agglomerate files as HDF5 and Zarr 3.
+    """
+    from connectomake.exporting import whole
+    from connectomake.proofreading.webknossos import write_webknossos
+
+    if program not in PROGRAMS:
+        raise ConfigError(f"nothing is written for {program}; --for has: {', '.join(PROGRAMS)}")
+    if destination is None:
+        raise ConfigError("name the folder that is made, after the config")
+    if "://" in destination:
+        raise ConfigError(f"{destination} is no local path; write to a local folder and copy it there")
+    final = Path(destination)
+    if final.exists() and not overwrite:
+        raise ConfigError(f"{destination} exists; name another folder, or replace it with --overwrite")
+    plan = common.read_plan(config)
+    with whole(final) as temporary:
+        write_webknossos(plan, layer, temporary)
+    print(f"{destination}: {layer} for {program}")
