@@ -39,10 +39,10 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def starting(project: Any) -> Any:
-    """Seconds that Snakemake takes on this machine, just now, to read the workflow."""
-    return project.run("-n", timeout=600)[2]
+@pytest.fixture
+def minute(project: Any) -> float:
+    """A minute of a machine on which nothing else runs: there Snakemake takes three seconds to read the workflow."""
+    return max(60.0, 20 * float(project.run("-n", timeout=600)[2]))
 
 
 def as_the_first_version_wrote_it(folder: Path) -> None:
@@ -199,15 +199,15 @@ def shutil_restore(hidden: Any, place: Any) -> None:
         (("--set-resources", "affinity:mem_mb=99000000", "--retries", "0"), "can never run here: it asks for"),
     ],
 )
-def test_bad_input_is_named_within_a_minute(site: Site, project: Any, starting: Any, options: Any, words: str) -> None:
+def test_bad_input_is_named_within_a_minute(site: Site, project: Any, minute: float, options: Any, words: str) -> None:
     code, text, seconds = project.run("--forcerun", "affinity", "--until", "affinity", *options, timeout=600)
     assert code != 0
     assert words in text, text[-3000:]
-    assert seconds - starting < 60
+    assert seconds < minute
     assert_clean(site)
 
 
-def test_expired_credentials_are_named_within_a_minute(site: Any, project: Any, starting: Any) -> None:
+def test_expired_credentials_are_named_within_a_minute(site: Any, project: Any, minute: float) -> None:
     site.proxy.faults.refuse = "ExpiredToken"
     try:
         code, text, seconds = project.run("-n", timeout=600)
@@ -216,10 +216,10 @@ def test_expired_credentials_are_named_within_a_minute(site: Any, project: Any, 
     assert code != 0
     assert "ExpiredToken" in text, text[-3000:]
     assert "renew them" in text
-    assert seconds - starting < 60
+    assert seconds < minute
 
 
-def test_a_refused_login_is_named_within_a_minute(site: Any, project: Any, starting: Any) -> None:
+def test_a_refused_login_is_named_within_a_minute(site: Any, project: Any, minute: float) -> None:
     config = Path(site.folder / "old-login")
     config.write_text(site.cluster.config_text("expired"))
     project.env = project.env | {"KUBECONFIG": str(config)}
@@ -229,4 +229,4 @@ def test_a_refused_login_is_named_within_a_minute(site: Any, project: Any, start
         project.env = site.environment
     assert code != 0
     assert "renew your credentials" in text, text[-3000:]
-    assert seconds - starting < 60
+    assert seconds < minute
