@@ -9,7 +9,7 @@ from connectomake.cli import common
 from connectomake.cli.common import DEFAULT_CONFIG, ConfigPath
 from connectomake.errors import ConfigError
 
-PROGRAMS = ("webknossos",)
+PROGRAMS = ("webknossos", "pychunkedgraph")
 
 
 def proofread(
@@ -17,13 +17,22 @@ def proofread(
     destination: Annotated[str | None, typer.Argument(metavar="DEST", help="Folder that is made.")] = None,
     program: Annotated[str, typer.Option("--for", help=f"The program: {', '.join(PROGRAMS)}.")] = PROGRAMS[0],
     layer: Annotated[str, typer.Option(help="Which segmentation, such as segmentation_0.35.")] = "segmentation",
+    chunk: Annotated[tuple[int, int, int], typer.Option(metavar="Z Y X", help="Of pychunkedgraph: shape of its chunks.")] = (
+        256,
+        256,
+        256,
+    ),
+    spatial_bits: Annotated[int, typer.Option(help="Of pychunkedgraph: bits of an id for the chunk's place per axis.")] = 10,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
 ) -> None:
     """Write supervoxels, their contacts and the objects that they belong to, as a program for proofreading takes them.
 
     webknossos: the supervoxels, numbered from 1, as OME-Zarr, and agglomerate files as HDF5 and Zarr 3.
+
+    pychunkedgraph: the supervoxels, cut at the faces of chunks, as precomputed; edges and components per chunk.
     """
     from connectomake.exporting import whole
+    from connectomake.proofreading.chunked_graph import write_chunked_graph
     from connectomake.proofreading.webknossos import write_webknossos
 
     if program not in PROGRAMS:
@@ -36,6 +45,13 @@ def proofread(
     if final.exists() and not overwrite:
         raise ConfigError(f"{destination} exists; name another folder, or replace it with --overwrite")
     plan = common.read_plan(config)
+    alone = 0
     with whole(final) as temporary:
-        write_webknossos(plan, layer, temporary)
+        if program == "webknossos":
+            write_webknossos(plan, layer, temporary)
+        else:
+            temporary.mkdir()
+            alone = write_chunked_graph(plan, layer, temporary, chunk, spatial_bits)
+    if alone:
+        common.note(f"{alone} supervoxels touch no other; the ingest takes supervoxels from edges, and will not have these")
     print(f"{destination}: {layer} for {program}")

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from connectomake.errors import ConfigError, RunError
-from connectomake.geometry import lower_offsets
+from connectomake.errors import ConfigError, RunError, SourceError
+from connectomake.geometry import Box, lower_offsets
 from connectomake.pipeline.agglomeration import ids_path
 from connectomake.planning.paths import Paths
 from connectomake.planning.plan import Plan
@@ -128,3 +128,42 @@ def needed(path: str) -> str:
     if not Path(path).exists():
         raise RunError(f"{path} is missing; run snakemake first")
     return path
+
+
+def affinities(plan: Plan) -> Callable[[Box], np.ndarray]:
+    """Return what reads the affinities (3, z, y, x) of a box, in the order z, y, x; 0 in blocks wholly outside the mask.
+
+    Raises
+    ------
+    RunError
+        If the run has made them and does not keep them.
+    SourceError
+        If the source holds them and cannot be reached, or another lies in its place.
+    """
+    read, channels = _probability(plan), plan.segmented_channels
+
+    def values(box: Box) -> np.ndarray:
+        parts = [plan.grid.box(block).intersect(box) for block in plan.grid.ids_meeting(box) if not plan.is_outside(block)]
+        out: np.ndarray | None = None
+        for part in parts:
+            found = read(part)[channels]
+            out = np.zeros((len(channels), *box.shape), found.dtype) if out is None else out
+            out[(slice(None), *part.slices(box.start))] = found
+        return np.zeros((len(channels), *box.shape), np.uint8) if out is None else out
+
+    return values
+
+
+def _probability(plan: Plan) -> Callable[[Box], np.ndarray]:
+    from connectomake.layers import read_box
+
+    layer = plan.probability
+    if layer is None:
+        source = plan.source.open()
+        if not plan.source.is_like(source.identity):
+            raise SourceError(f"source {plan.source.path} is not the one that the run was made from; bring that one back")
+        return source.read
+    folder = f"{plan.outdir}/{layer}"
+    if not Path(folder, plan.layers[layer].scale_key).is_dir():
+        raise RunError(f"{folder} is not there; add {layer} to `keep` and make it: snakemake --profile profiles/local kept")
+    return lambda box: read_box(folder, plan.layers[layer], box)
