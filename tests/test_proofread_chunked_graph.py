@@ -210,8 +210,8 @@ def test_blocks_do_not_matter(plan: Plan) -> None:
     files = sorted(p.relative_to("a") for p in Path("a").rglob("*") if p.is_file())
     assert files == sorted(p.relative_to("b") for p in Path("b").rglob("*") if p.is_file())
     assert len(files) > 40
-    for name in files:
-        assert (Path("a") / name).read_bytes() == (Path("b") / name).read_bytes(), name
+    for file in files:
+        assert (Path("a") / file).read_bytes() == (Path("b") / file).read_bytes(), file
 
 
 @given(

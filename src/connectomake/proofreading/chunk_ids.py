@@ -61,7 +61,7 @@ class Chunks:
 
     def places(self) -> Iterator[Vec]:
         """Yield the places of all chunks, z, y, x, from 0."""
-        yield from itertools.product(*map(range, self.counts))  # type: ignore[misc]
+        yield from itertools.product(*map(range, self.counts))
 
     def box(self, place: Vec) -> Box:
         """Return the voxels of a chunk; at the region's end it is cut off."""

@@ -67,4 +67,4 @@ def _varints(values: np.ndarray) -> bytes:
     taken = shifted > 0
     taken[:, 0] = True
     groups = (shifted & np.uint64(0x7F)).astype(np.uint8) | (more.astype(np.uint8) << 7)
-    return groups[taken].tobytes()
+    return bytes(groups[taken].tobytes())
