@@ -24,7 +24,7 @@ from tests.rule_jobs import do_all
 from tests.tiny_run import CONFIG
 
 MOST_FILES = 6
-MODULE, REGISTRY = "src/connectomake/sources/npy.py", "src/connectomake/sources/formats.py"
+MODULE, REGISTRY = "src/connectomake/sources/metaimage.py", "src/connectomake/sources/formats.py"
 FILES = {MODULE, REGISTRY, "docs/sources.md", "tests/test_sources.py", "CHANGELOG.md", "pyproject.toml"}
 """All that the recipe asks for."""
 
@@ -36,11 +36,11 @@ def recipe() -> Any:
 
 
 @pytest.fixture
-def npy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def metaimage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The format of the recipe, in the two places that it names and nowhere else."""
     module, line = recipe()[1]
-    (tmp_path / "npy.py").write_text(module)
-    spec = importlib.util.spec_from_file_location("connectomake.sources.npy", tmp_path / "npy.py")
+    (tmp_path / "metaimage.py").write_text(module)
+    spec = importlib.util.spec_from_file_location("connectomake.sources.metaimage", tmp_path / "metaimage.py")
     assert spec is not None
     assert spec.loader is not None
     found = importlib.util.module_from_spec(spec)
@@ -52,13 +52,21 @@ def npy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(paths, "FORMATS", every)
     monkeypatch.setattr(paths, "KNOWN", f"{formats.KNOWN} or {form.text}")
     monkeypatch.setitem(formats.BY_NAME, form.name, form)
-    monkeypatch.setitem(formats.BY_SUFFIX, ".npy", form)
+    monkeypatch.setitem(formats.BY_SUFFIX, ".mha", form)
     monkeypatch.chdir(tmp_path)
     return form
 
 
 def volume(shape: tuple[int, int, int] | tuple[int, int, int, int] = (6, 7, 8), dtype: Any = np.uint16) -> Any:
     return np.random.default_rng(0).integers(0, 60000, shape).astype(dtype)
+
+
+def save(name: str, values: Any) -> None:
+    """Write a file as MetaImage's description has it."""
+    kind = {"uint8": "MET_UCHAR", "uint16": "MET_USHORT"}[values.dtype.name]
+    sizes = " ".join(str(n) for n in values.shape[::-1])
+    head = f"ObjectType = Image\nNDims = {values.ndim}\nDimSize = {sizes}\nElementType = {kind}\nElementDataFile = LOCAL\n"
+    Path(name).write_bytes(head.encode() + values.tobytes())
 
 
 def test_few_files_are_touched() -> None:
@@ -86,43 +94,42 @@ ASKED = {
 }
 
 
-@pytest.mark.parametrize("called", ["raw.npy", "raw.bin", "npy://raw.bin"])
-def test_it_is_recognised_and_read(npy: Any, called: Any) -> None:
+@pytest.mark.parametrize("called", ["raw.mha", "raw.bin", "metaimage://raw.bin"])
+def test_it_is_recognised_and_read(metaimage: Any, called: Any) -> None:
     values = volume()
-    with Path(called.rpartition("/")[2]).open("wb") as stream:
-        np.save(stream, values)
+    save(called.rpartition("/")[2], values)
     source = open_source(called, voxel_size=(30, 8, 8), options=SourceOptions(offset=(5, 0, -2)))
-    assert (source.kind, source.channels, source.dtype) == ("npy", 1, "uint16")
+    assert (source.kind, source.channels, source.dtype) == ("metaimage", 1, "uint16")
     box = Box((6, 1, 0), (9, 7, 5))
     assert source.bounds == Box((5, 0, -2), (11, 7, 6))
     np.testing.assert_array_equal(source.read(box)[0], values[box.slices((5, 0, -2))])
 
 
-def test_what_the_user_says_of_its_axes_is_heeded(npy: Any) -> None:
+def test_what_the_user_says_of_its_axes_is_heeded(metaimage: Any) -> None:
     values = volume((8, 7, 6, 2))
-    np.save("raw.npy", values)
-    source = open_source("raw.npy", voxel_size=(1, 1, 1), options=SourceOptions(axes="xyzc"))
+    save("raw.mha", values)
+    source = open_source("raw.mha", voxel_size=(1, 1, 1), options=SourceOptions(axes="xyzc"))
     np.testing.assert_array_equal(source.read(source.bounds), values.transpose(3, 2, 1, 0))
 
 
-def test_keys_that_it_has_not_and_damaged_files_are_refused(npy: Any, tmp_path: Path) -> None:
-    np.save("raw.npy", volume())
-    with pytest.raises(ConfigError, match=r"source.dataset a does not apply to raw.npy, which is npy"):
-        open_source("raw.npy", "a", (1, 1, 1))
-    with pytest.raises(ConfigError, match=r"raw.npy has no voxel size"):
-        open_source("raw.npy")
-    (tmp_path / "raw.npy").write_bytes((tmp_path / "raw.npy").read_bytes()[:300])
-    with pytest.raises(SourceError, match=r"raw.npy cannot be opened as NPY"):
-        open_source("raw.npy", voxel_size=(1, 1, 1))
+def test_keys_that_it_has_not_and_damaged_files_are_refused(metaimage: Any, tmp_path: Path) -> None:
+    save("raw.mha", volume())
+    with pytest.raises(ConfigError, match=r"source.dataset a does not apply to raw.mha, which is metaimage"):
+        open_source("raw.mha", "a", (1, 1, 1))
+    with pytest.raises(ConfigError, match=r"raw.mha has no voxel size"):
+        open_source("raw.mha")
+    (tmp_path / "raw.mha").write_bytes((tmp_path / "raw.mha").read_bytes()[:-1])
+    with pytest.raises(SourceError, match=r"raw.mha is truncated"):
+        open_source("raw.mha", voxel_size=(1, 1, 1))
     (tmp_path / "other").write_bytes(b"nothing that is known")
-    with pytest.raises(SourceError, match=r"an unknown format; it must be .* or NPY"):
+    with pytest.raises(SourceError, match=r"an unknown format; it must be .* or MetaImage"):
         find_kind("other")
 
 
-def test_a_run_ingests_it(npy: Any) -> None:
+def test_a_run_ingests_it(metaimage: Any) -> None:
     values = volume((20, 18, 17), np.uint8)
-    np.save("raw.npy", values)
-    source = {"path": "raw.npy", "voxel_size": [20, 10, 10]}
+    save("raw.mha", values)
+    source = {"path": "raw.mha", "voxel_size": [20, 10, 10]}
     config: dict[str, Any] = copy.deepcopy(CONFIG) | {"inference": None, "evaluation": None, "source": source}
     prepare_plan(copy.deepcopy(config))
     plan = resolve(config)

@@ -124,7 +124,8 @@ class Job:
         source = info.open()
         if not info.is_like(source.identity):
             raise SourceError(f"source {info.path} has changed since the plan was made; start snakemake on the head again")
-        return source
+        ids = self.plan.method.labels and source.stretch > 1
+        return source.exact() if ids else source
 
     def open_truth(self) -> "Labels":
         """Open the ground truth that the plan was made for.

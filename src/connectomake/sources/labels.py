@@ -81,6 +81,7 @@ def open_labels(
         z, y, x = (int(v) for v in offset)
         options = replace(options, offset=(z, y, x))
     source, voxel_size = open_unsized(path, dataset, scale, options)
+    source = source if source.stretch == 1 else source.exact()  # ids, not brightness
     where = path + (f" [{dataset}]" if dataset else "")
     if np.dtype(source.dtype).kind not in "iu":
         raise SourceError(f"{where} holds {source.dtype}, which are not labels; name a volume of integers")

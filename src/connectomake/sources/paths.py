@@ -125,6 +125,7 @@ def _kind_of_file(place: Path) -> str:
         raise SourceError(f"{place} is a MATLAB file of a version before 7.3; save it there with save(…, '-v7.3')")
     if named := BY_SUFFIX.get(place.suffix.lower()):
         raise SourceError(
-            f"{place} is named like {named.name} but does not start like one; copy it again, or give it its format's suffix"
+            f"{place} is named like {named.name} but does not start like one; copy it again, give it its format's suffix, or "
+            f"say that it is one with {named.name}:// in front"
         )
     raise SourceError(f"{place} has an unknown format; it must be {KNOWN}")

@@ -83,6 +83,8 @@ class Source:
         Whose keys the errors of its reading name: that in which it was opened.
     file_dtype
         NumPy name of the dtype that the file has, where `read` gives another; see `exact`.
+    stretch
+        By what `read` multiplies the values of pictures of 1, 2 or 4 bits, so that they fill 8; see `exact`.
     """
 
     path: str
@@ -102,6 +104,7 @@ class Source:
     place: str = "unknown"
     section: Section = field(default_factory=current, repr=False, compare=False)
     file_dtype: str = field(default="", repr=False, compare=False)
+    stretch: int = field(default=1, repr=False, compare=False)
 
     def stored(self) -> "Source":
         """Return the same source without its filters and its mapping: values as they are stored."""
@@ -110,13 +113,13 @@ class Source:
         return self if self.mapping is None else replace(self, dtype=self.mapping.stored, mapping=None)
 
     def exact(self) -> "Source":
-        """Return the same source with the values that the file has: float64 not rounded, bool as 0 and 1 of uint8.
+        """Return the same source with the values that the file has: float64 not rounded, bool as 0 and 1, 2 bits as 0 to 3.
 
         float16 becomes float32, which holds all of its values. It is not to be `moved` afterwards.
         """
         own = self.stored()
         dtype = "float64" if own.file_dtype == "float64" else own.dtype
-        return replace(own, dtype=dtype, _reader=_unchanged(own._reader, dtype, own.path))
+        return replace(own, dtype=dtype, _reader=_unchanged(own._reader, dtype, own.path, own.stretch))
 
     def moved(self, offset: Vec) -> "Source":
         """Return the same source with its first voxel elsewhere: `offset` is added to all coordinates."""
@@ -191,14 +194,16 @@ def chunked(
     return {"_reader": chunks.read, "chunks": chunks}
 
 
-def _unchanged(reader: Reader, dtype: str, where: str) -> Reader:
+def _unchanged(reader: Reader, dtype: str, where: str, stretch: int) -> Reader:
     def read(box: Box) -> np.ndarray:
         raw = reader(box)
         if raw.dtype == np.bool_:
             return raw.view(np.uint8)
         if not np.can_cast(raw.dtype, dtype, "safe") or (dtype == "float64" and raw.dtype.itemsize != 8):
             raise SourceError(f"{box} of {where} is read as {raw.dtype}, not as {dtype}; tell its format's reader")
-        return raw
+        if stretch > 1 and (raw % np.uint8(stretch)).any():
+            raise SourceError(f"{box} of {where} has values of other depths than the first section; save all with one depth")
+        return raw // np.uint8(stretch) if stretch > 1 else raw
 
     return read
 

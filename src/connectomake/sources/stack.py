@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -34,11 +34,14 @@ class Header:
         NumPy name of what is decoded.
     coloured
         Whether only its pixels tell that it is grey.
+    stretch
+        See `Source`.
     """
 
     shape: tuple[int, int]
     dtype: str
     coloured: bool = field(default=False, compare=False)
+    stretch: int = field(default=1, compare=False)
 
     def __str__(self) -> str:
         """Return shape and dtype."""
@@ -144,15 +147,16 @@ def common_header(files: Sequence[Path], header: Callable[[Path], Header], decod
     """
     first = header(files[0])
     step = max(1, -(-len(files) // _HEADERS_CHECKED))
-    probed = 0
+    probed, stretch = 0, first.stretch
     for path in dict.fromkeys((*files[::step], files[-1])):
         found = header(path)
         if found != first:
             raise SourceError(f"{path} is {found}, but {files[0].name} is {first}; all must be alike")
+        stretch = found.stretch if found.stretch == stretch else 1  # of different depths, the grey is what they have in common
         if found.coloured and probed < _PROBED:
             probed += 1
             _decoded(path, decode)
-    return first
+    return replace(first, stretch=stretch)
 
 
 def section_reader(

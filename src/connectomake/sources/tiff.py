@@ -46,6 +46,7 @@ def _open_folder(path: str, voxel_size: Sequence[float] | None, options: SourceO
         remarks=sections.remarks,
         notes=(*sections.notes, *notes),
         blank_sections=sections.blank,
+        stretch=header.stretch,
     )
 
 
@@ -64,7 +65,7 @@ def _section_header(path: Path) -> Header:
             raise SourceError(f"{path} has the axes {axes} {shape}; each file of a folder must be one grey section")
         photometry = photometry_of(series.keyframe, str(path))
         coloured = photometry.samples > 1 or photometry.palette is not None
-        return Header((int(shape[0]), int(shape[1])), photometry.dtype, coloured)
+        return Header((int(shape[0]), int(shape[1])), photometry.dtype, coloured, photometry.factor)
 
 
 def _decode(path: Path) -> np.ndarray:
@@ -115,6 +116,7 @@ def _open_series(path: str, file: Any, series: Any, voxel_size: Sequence[float] 
         identity=identity.of_file(Path(path), "tiff", *photometry.changes),
         _reader=read,
         notes=notes,
+        stretch=photometry.factor,
     )
 
 
@@ -151,6 +153,7 @@ def _open_pages(path: str, file: Any, pages: list[Any], voxel_size: Sequence[flo
         identity=identity.of_file(Path(path), "tiff", *changed, *([] if len(file.series) == len(pages) else ["all pages"])),
         _reader=read,
         notes=tuple(notes),
+        stretch=meanings[0].factor if len({m.factor for m in meanings}) == 1 else 1,
     )
 
 
