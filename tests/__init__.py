@@ -11,7 +11,7 @@ a line in PACKAGES; `test_where_tests_lie.py` says what is missing. Clusters: `t
 without `test_` in their names.
 """
 
-PACKAGES = {  # what else is about a package: files, without `test_` and `.py`
+PACKAGES = {  # what else is about a package: files, or how their names begin, without `test_` and `.py`
     "atomic": "os_errors",
     "bounded_text": "hostile",
     "cli": "early export export_exact export_whole",
@@ -28,6 +28,7 @@ PACKAGES = {  # what else is about a package: files, without `test_` and `.py`
     "networks": "models precision",
     "pipeline": "demands_measured pins versions",
     "preload": "prefork",
+    "proofreading": "doubts",
     "queueing": "queue queue_bad_messages queue_files queue_runs",
     "reporting": "contrast report",
     "run": "opening",
