@@ -9,6 +9,7 @@ PLUGINS := $(VENV)/plugins
 GCS := $(VENV)/gcs
 DEMO := demo/phantom.h5
 export MPLBACKEND := Agg
+unexport PYTHONDONTWRITEBYTECODE # else each process that a test starts compiles the library anew
 export CONNECTOMAKE_PLUGINS := $(abspath $(PLUGINS))
 export CONNECTOMAKE_GCS := $(abspath $(GCS))
 

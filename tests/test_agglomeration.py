@@ -46,6 +46,7 @@ def test_segments_are_those_of_the_whole_volume(octree: Octree, kind: str, value
     check_objects(objects.take(np.argsort(objects.key)), want, octree.grid.roi)
 
 
+@pytest.mark.slow  # most of it for compiling
 @settings(max_examples=10)
 @given(octrees(6), st.sampled_from(KINDS), RULES, st.integers(0, 2**32 - 1))
 def test_every_fan_out_gives_what_the_whole_volume_does(octree: Octree, kind: str, values: dict[str, Any], seed: int) -> None:

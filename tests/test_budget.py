@@ -135,6 +135,7 @@ def test_ready_labels_and_masks_have_a_choice_and_rates(fresh: Path, change: str
         assert found.best.plan.mask.count < found.best.plan.grid.count
 
 
+@pytest.mark.slow
 def test_more_memory_and_more_machines_never_take_longer(demo: Plan) -> None:
     hours = [chosen(demo, memory=m * 1e6, machines=1).best.forecast.hours for m in (1400, 1600, 2500, 9000)]
     assert all(a >= b / 1.05 for a, b in itertools.pairwise(hours))

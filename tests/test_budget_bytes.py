@@ -45,13 +45,8 @@ def write_volumes(folder: Path) -> None:
 IN_PLACE = "a source in place"
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        pytest.param(kind, marks=pytest.mark.slow if "watershed" in kind or kind == IN_PLACE else ())
-        for kind in (*KINDS, IN_PLACE)
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [*KINDS, IN_PLACE])
 def test_jobs_are_exact_and_bytes_within_a_tenth(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_volumes(tmp_path)

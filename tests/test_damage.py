@@ -49,6 +49,7 @@ def lines(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, str, int,
     return [(*json.loads(case + "]"), json.loads(found)) for case, found in (line.rsplit("] ", 1) for line in said)]
 
 
+@pytest.mark.slow
 def test_no_damaged_file_is_read_as_other_values(lines: list[tuple[str, str, int, str]]) -> None:
     of_files = lines[: -4 * ENCODINGS]
     assert {found for *_, found in of_files} == {"same", "error"}, [
@@ -59,6 +60,7 @@ def test_no_damaged_file_is_read_as_other_values(lines: list[tuple[str, str, int
     assert len({kind for kind, *_ in of_files}) == 17
 
 
+@pytest.mark.slow
 def test_no_damaged_encoding_leads_out_of_its_bytes(lines: list[tuple[str, str, int, str]]) -> None:
     found = Counter((kind, found) for kind, _, _, found in lines[-4 * ENCODINGS :])
     for kind in ("decoded", "relabelled", "part"):

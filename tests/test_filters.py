@@ -306,11 +306,11 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_a_function_of_ones_own_is_that_of_the_whole_volume(own: Any) -> None:
-    volume = np.random.default_rng(0).integers(0, 255, (2, 9, 12, 14), np.uint8)
+    volume = np.random.default_rng(0).integers(0, 255, (2, 5, 7, 8), np.uint8)
     expected = np.zeros_like(volume)
     expected[:, :, 1:] = volume[:, :, :-1] // 2
     expected[:, :, 0] = volume[:, :, 1] // 2  # mirrored at the face
-    for block in ((9, 12, 14), (4, 5, 6), (1, 1, 1), (2, 12, 3)):
+    for block in ((5, 7, 8), (3, 4, 5), (1, 1, 1), (2, 7, 3)):
         np.testing.assert_array_equal(blockwise(volume, own("shifted", (0, 1, 0)), block), expected)
 
 
