@@ -1,6 +1,9 @@
 """A finished run in Python: what a notebook sees is what the files hold."""
 
 import copy
+import inspect
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ from connectomake.meshes.reading import MeshReader
 from connectomake.objects import read_parquet
 from connectomake.planning.paths import Paths
 from connectomake.planning.scales import Scales
-from connectomake.run import Run
+from connectomake.run import Run, open_run
 from tests.tiny_run import CONFIG, make_run, write_inputs
 
 HERE: dict[str, Any] = {
@@ -115,3 +118,16 @@ def test_what_is_not_there_is_named(run: Run, tmp_path: Path) -> None:
     with pytest.raises(LayerError, match="is missing"):
         run.objects()
     table.write_bytes(data)
+
+
+PUBLIC = [connectomake.open_run, open_run, *(member for name, member in vars(Run).items() if not name.startswith("_"))]
+"""What docs/python.md promises to keep."""
+
+
+@pytest.mark.parametrize("function", PUBLIC, ids=lambda function: function.__qualname__)
+def test_what_is_promised_says_what_it_takes_and_gives(function: Callable[..., Any]) -> None:
+    sections = re.findall(r"^(\w+)\n-+$", inspect.getdoc(function) or "", re.MULTILINE)
+    takes = inspect.signature(function).parameters.keys() - {"self"}
+    assert sections[: 2 + bool(takes)] == [*(["Parameters"] if takes else []), "Returns", "Raises"]
+    text = (inspect.getdoc(function) or "").partition("Parameters\n")[2].partition("Returns\n")[0]
+    assert all(re.search(rf"^(\w+, )*{name}\b", text, re.MULTILINE) for name in takes), "each parameter is described"

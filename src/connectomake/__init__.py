@@ -17,7 +17,20 @@ __version__ = "0.1.0"
 def open_run(place: "str | Path") -> "Run":
     """Open a run that was made before, by its config or the folder of its results; its source may have moved.
 
-    See `connectomake.run.open_run` and docs/python.md.
+    Parameters
+    ----------
+    place
+        The run's config, from the working directory of the run; or the folder of its results, wherever it was copied to.
+
+    Returns
+    -------
+    connectomake.run.Run
+        Its arrays and tables are opened when they are asked for; see docs/python.md.
+
+    Raises
+    ------
+    connectomake.errors.ConfigError
+        If no run of this config was made here, or the folder holds the results of none.
     """
     from connectomake import run
 

@@ -40,6 +40,16 @@ class Run(Plan):
     def scales(self, layer: str) -> list[Vec]:
         """Return the shapes (z, y, x) of a layer's scales, the finest first.
 
+        Parameters
+        ----------
+        layer
+            Such as ``segmentation``, as `array` takes it.
+
+        Returns
+        -------
+        list of (int, int, int)
+            In voxels of each scale.
+
         Raises
         ------
         ConfigError
@@ -93,7 +103,12 @@ class Run(Plan):
         Parameters
         ----------
         columns
-            Only these.
+            Only these, in this order; None: all.
+
+        Returns
+        -------
+        pyarrow.Table
+            A row per object, by ascending id.
 
         Raises
         ------
@@ -110,6 +125,20 @@ class Run(Plan):
     def mesh(self, object_id: int, lod: int = 0) -> "tuple[np.ndarray, np.ndarray]":
         """Return an object's mesh: vertices (n, 3) float64 in nm, z, y, x, and faces (m, 3).
 
+        Parameters
+        ----------
+        object_id
+            The object's id in the segmentation.
+        lod
+            The level of detail; 0 is the finest.
+
+        Returns
+        -------
+        vertices : np.ndarray
+            (n, 3) float64, nm, z, y, x.
+        faces : np.ndarray
+            (m, 3), rows of `vertices`.
+
         Raises
         ------
         ConfigError
@@ -125,6 +154,16 @@ class Run(Plan):
 
     def skeleton(self, object_id: int) -> "Skeleton":
         """Return an object's skeleton: vertices (n, 3) float32 in nm, z, y, x, edges (m, 2), radius (n,).
+
+        Parameters
+        ----------
+        object_id
+            The object's id in the segmentation.
+
+        Returns
+        -------
+        connectomake.skeletons.shards.Skeleton
+            Its `vertices`, `edges` and `radius`, lengths in nm.
 
         Raises
         ------
@@ -194,6 +233,11 @@ def open_run(place: str | Path) -> Run:
     ----------
     place
         The run's config, from the working directory of the run; or the folder of its results, wherever it was copied to.
+
+    Returns
+    -------
+    Run
+        Its arrays and tables are opened when they are asked for.
 
     Raises
     ------
