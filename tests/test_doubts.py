@@ -208,9 +208,10 @@ def test_what_cannot_be_is_refused(tmp_path: Path, here: Path, capsys: pytest.Ca
     with pytest.raises(ConfigError, match=r"agglomeration is null; set agglomeration\.threshold"):
         doubts_of(resolve(without))
     (tmp_path / "d.csv").touch()
-    from connectomake.proofreading.doubt_files import check_destination
+    from connectomake.proofreading.doubt_files import SUFFIXES
+    from connectomake.table_files import check_destination
 
     for name, says in ((f"{tmp_path}/d.csv", "exists"), ("d.xlsx", "ends in none of"), ("gs://b/d.csv", "is no local path")):
         with pytest.raises(ConnectomakeError) as caught:
-            check_destination(name, overwrite=False)
+            check_destination(name, SUFFIXES, overwrite=False)
         assert says in str(caught.value)

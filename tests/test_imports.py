@@ -25,7 +25,7 @@ FLOORS = {
     "errors": "compiled errors forking",
     "basics": "geometry os_errors stale_files union_find",
     "files": "atomic networks tables",
-    "stores": "storage",
+    "stores": "storage table_files",
     "layers": "layers lock phantom source_archive",
     "filters of images": "filters",
     "sources": "sources",

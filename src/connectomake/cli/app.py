@@ -14,6 +14,7 @@ from connectomake.cli.curve import curve
 from connectomake.cli.doubts import doubts
 from connectomake.cli.evaluate import evaluate
 from connectomake.cli.export import export
+from connectomake.cli.overlap import overlap
 from connectomake.cli.phantom import phantom
 from connectomake.cli.plan import plan
 from connectomake.cli.progress import progress
@@ -68,6 +69,7 @@ app.command("view", context_settings=NEGATIVE_NUMBERS)(view)
 app.command("evaluate", context_settings=NEGATIVE_NUMBERS)(evaluate)
 app.command("train")(train)
 app.command("snapshot", context_settings=NEGATIVE_NUMBERS)(snapshot)
+app.command("overlap", context_settings=NEGATIVE_NUMBERS)(overlap)
 app.command("curve")(curve)
 app.command("doubts")(doubts)
 app.command("proofread")(proofread)

@@ -31,11 +31,12 @@ def doubts(
     Each has the place of the contact, its mean affinity and area, and the voxels of the smaller side. Without DEST the first 20
     are shown.
     """
-    from connectomake.proofreading.doubt_files import check_destination, write_doubts
+    from connectomake.proofreading.doubt_files import SUFFIXES, write_doubts
     from connectomake.proofreading.doubts import doubts_of
+    from connectomake.table_files import check_destination
 
     plan = common.read_plan(config)
-    final = None if destination is None else check_destination(destination, overwrite)
+    final = None if destination is None else check_destination(destination, SUFFIXES, overwrite=overwrite)
     found = doubts_of(plan, layer, within, most)
     if final is None:
         _print(found)

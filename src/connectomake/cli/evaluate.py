@@ -54,15 +54,15 @@ def evaluate(
     from connectomake.evaluation import blocks_of, overlap_of, result_of
     from connectomake.sources.labels import common_box
 
-    of_gt = _options("gt", missing_gt, missing_sections_gt, refers_to_gt, axes_gt)
-    of_seg = _options("seg", missing_seg, missing_sections_seg, refers_to_seg, axes_seg)
-    gt = _opened("gt", ground_truth, dataset_gt, scale_gt, offset_gt, of_gt)
-    seg = _opened("seg", segmentation, dataset_seg, scale_seg, offset_seg, of_seg)
-    box = _cut(common_box(gt, seg), start, stop)
+    of_gt = options_of("gt", missing_gt, missing_sections_gt, refers_to_gt, axes_gt)
+    of_seg = options_of("seg", missing_seg, missing_sections_seg, refers_to_seg, axes_seg)
+    gt = opened("gt", ground_truth, dataset_gt, scale_gt, offset_gt, of_gt)
+    seg = opened("seg", segmentation, dataset_seg, scale_seg, offset_seg, of_seg)
+    box = cut(common_box(gt, seg), start, stop)
     for note in dict.fromkeys(gt.source.notes + seg.source.notes):
         print(f"! {note}", file=sys.stderr)
     tile = gt.tile if seg.tile else None
-    overlap = overlap_of(gt.read, seg.read, _watched(blocks_of(box, tile)), tile, box)
+    overlap = overlap_of(gt.read, seg.read, watched(blocks_of(box, tile)), tile, box)
     result = result_of(overlap, box, worst, sorted(set(ignore or ()))) | _filled(gt, seg, box)
     if json:
         from json import dumps
@@ -72,8 +72,10 @@ def evaluate(
     _print(result, box, gt, seg)
 
 
-def _options(which: str, missing: str, missing_sections: str, refers_to: list[str] | None, axes: str | None) -> "SourceOptions":
-    """Return how a volume is read; `which` is ``gt`` or ``seg``."""
+def options_of(
+    which: str, missing: str, missing_sections: str, refers_to: list[str] | None, axes: str | None
+) -> "SourceOptions":
+    """Return how a volume is read; `which` is what its options end in, such as ``gt``."""
     from connectomake.sources import SourceOptions
 
     for key, value, other in (("missing", missing, "fill"), ("missing-sections", missing_sections, "blank")):
@@ -82,7 +84,7 @@ def _options(which: str, missing: str, missing_sections: str, refers_to: list[st
     return SourceOptions(missing=missing, missing_sections=missing_sections, refers_to=tuple(refers_to or ()), axes=axes)
 
 
-def _opened(which: str, path: str, dataset: str | None, scale: str | None, offset: Point, options: "SourceOptions") -> "Labels":
+def opened(which: str, path: str, dataset: str | None, scale: str | None, offset: Point, options: "SourceOptions") -> "Labels":
     """Open a volume; errors name the options of this command."""
     from connectomake.keys import Options, naming
     from connectomake.sources.labels import open_labels
@@ -100,7 +102,8 @@ def _filled(gt: "Labels", seg: "Labels", box: "Box") -> dict[str, Any]:
     return {key: count for key, count in counts.items() if count}
 
 
-def _cut(box: "Box", start: Point, stop: Point) -> "Box":
+def cut(box: "Box", start: Point, stop: Point) -> "Box":
+    """Return the part of a box that ``--start`` and ``--stop`` name."""
     from connectomake.geometry import Box
 
     wanted = Box(start or box.start, stop or box.stop)
@@ -109,7 +112,7 @@ def _cut(box: "Box", start: Point, stop: Point) -> "Box":
     return wanted
 
 
-def _watched(blocks: "list[Box]") -> Any:
+def watched(blocks: "list[Box]") -> Any:
     """Yield the blocks, showing how many are done."""
     from connectomake.cli.bar import bar
 

@@ -1,5 +1,6 @@
 """How well a segmentation fits a ground truth: sparse contingency tables, summed exactly, and the scores from them."""
 
+from connectomake.evaluation.common import overlap_columns
 from connectomake.evaluation.contingency import Contingency, Overlap
 from connectomake.evaluation.curve import (
     Point,
@@ -13,7 +14,7 @@ from connectomake.evaluation.curve import (
 )
 from connectomake.evaluation.report import WORST_COLUMNS, result_of, worst_rows
 from connectomake.evaluation.scores import Scores, both_scores, coverage_of, scores_of
-from connectomake.evaluation.stream import overlap_of
+from connectomake.evaluation.stream import overlap_of, pairs_of
 from connectomake.evaluation.tiles import blocks_of, tile_of_chunks, tiles_of
 
 __all__ = [
@@ -28,7 +29,9 @@ __all__ = [
     "csv_text",
     "curve_of",
     "curve_rows",
+    "overlap_columns",
     "overlap_of",
+    "pairs_of",
     "point_of",
     "relabelled",
     "result_of",

@@ -57,6 +57,35 @@ def overlap_of(
     return Overlap.summed(parts)
 
 
+def pairs_of(read_a: Reader, read_b: Reader, tiles: Iterable[Box], bounds: Box) -> Contingency:
+    """Count the voxels that labels of two volumes have in common, in tiles of a box.
+
+    The sum over all tiles of any partition of `bounds` is the same.
+
+    Parameters
+    ----------
+    read_a, read_b
+        Return the labels of a box, (z, y, x) uint64.
+    tiles
+        Boxes within `bounds` that do not overlap.
+    bounds
+        The box: places are raster indices in it.
+
+    Returns
+    -------
+    Contingency
+        Voxels per (a, b); voxels where a is 0 are left out, those where b is 0 are kept.
+    """
+    parts: list[Contingency] = []
+    for box in tiles:
+        labels = tuple(np.ascontiguousarray(read(box)) for read in (read_a, read_b))
+        lines = box.shape[0] * box.shape[1]
+        parts += _rows(kernels.tally_pairs, (*labels, *_raster(box, bounds)), lines, box.shape[2], 2)
+        if sum(map(len, parts)) > ROWS_KEPT:
+            parts = [Contingency.summed(parts, 2)]
+    return Contingency.summed(parts, 2)
+
+
 class _Block:
     """One block while it is streamed through; `_planes` are the last planes seen along each axis."""
 
@@ -123,10 +152,14 @@ class _Block:
         self._contacts += _rows(kernels.tally_contacts, (*arrays, *shift, *self._raster(box)), lines, box.shape[2], 4)
 
     def _raster(self, box: Box) -> tuple[int, int, int]:
-        """Return the raster index of a box's first voxel, the voxels of a plane and those of a line."""
-        _, ny, nx = self._bounds.shape
-        z, y, x = (a - b for a, b in zip(box.start, self._bounds.start, strict=True))
-        return (z * ny + y) * nx + x, ny * nx, nx
+        return _raster(box, self._bounds)
+
+
+def _raster(box: Box, bounds: Box) -> tuple[int, int, int]:
+    """Return the raster index of a box's first voxel in a larger one, the voxels of a plane of that and those of a line."""
+    _, ny, nx = bounds.shape
+    z, y, x = (a - b for a, b in zip(box.start, bounds.start, strict=True))
+    return (z * ny + y) * nx + x, ny * nx, nx
 
 
 def _moved(box: Box, axis: int, position: int) -> Box:

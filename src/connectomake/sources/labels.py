@@ -109,7 +109,12 @@ def open_unsized(
     return source, source.voxel_size
 
 
-def common_box(gt: Labels, seg: Labels, names: tuple[str, str] = ("--offset-gt", "--offset-seg")) -> Box:
+def common_box(
+    gt: Labels,
+    seg: Labels,
+    names: tuple[str, str] = ("--offset-gt", "--offset-seg"),
+    called: tuple[str, str] = ("the ground truth", "the segmentation"),
+) -> Box:
     """Return the box that both volumes cover.
 
     Parameters
@@ -118,13 +123,15 @@ def common_box(gt: Labels, seg: Labels, names: tuple[str, str] = ("--offset-gt",
         Ground truth and segmentation.
     names
         What sets the place of each, for errors.
+    called
+        What each is called there.
 
     Raises
     ------
     SourceError
         If they do not overlap, differ in voxel size, or the place of one to the other is not known.
     """
-    a, b = f"the ground truth {gt.source.path}", f"the segmentation {seg.source.path}"
+    a, b = f"{called[0]} {gt.source.path}", f"{called[1]} {seg.source.path}"
     if gt.voxel_size and seg.voxel_size and not alike(gt.voxel_size, seg.voxel_size):
         raise SourceError(
             f"{a} has voxels of {list(gt.voxel_size)} nm, {b} of {list(seg.voxel_size)}; name scales of one voxel size"
