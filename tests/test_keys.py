@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from connectomake.cli.evaluate import _opened
+from connectomake.cli.evaluate import opened
 from connectomake.errors import ConnectomakeError
 from connectomake.keys import Options, Section, key, naming
 from connectomake.planning.truth import open_truth
@@ -31,7 +31,7 @@ OPENERS: dict[str, Callable[[Any, Any, dict[str, Any]], object]] = {
     "volumes[1].labels.{}": lambda path, dataset, more: _open(
         SECTION | {"path": path, "dataset": dataset} | more, "volumes[1].labels"
     ),
-    "--{}-seg": lambda path, dataset, more: _opened("seg", path, dataset, None, None, SourceOptions(**more)),
+    "--{}-seg": lambda path, dataset, more: opened("seg", path, dataset, None, None, SourceOptions(**more)),
 }
 OTHERS = {("evaluation.{}", "path"): "evaluation.ground_truth", ("--{}-seg", "path"): "SEG"}
 
@@ -51,7 +51,7 @@ def test_the_key_is_the_one_that_the_user_wrote(form: str, fault: str, tmp_path:
     assert key("path") == "source.path", "the section ends with the opening"
 
 
-def test_reading_names_the_section_in_which_a_source_was_opened(tmp_path: Path) -> None:
+def test_reading_names_the_section_in_which_a_source_wasopened(tmp_path: Path) -> None:
     zarr = pytest.importorskip("zarr")
     array = zarr.create_array(tmp_path / "a.zarr", shape=(8, 8, 8), chunks=(4, 4, 4), dtype="uint8", fill_value=0)
     array[:4] = 1
