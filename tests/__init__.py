@@ -28,7 +28,7 @@ PACKAGES = {  # what else is about a package: files, or how their names begin, w
     "networks": "models precision",
     "pipeline": "demands_measured pins versions",
     "preload": "prefork",
-    "proofreading": "doubts",
+    "proofreading": "doubts proofread",
     "queueing": "queue queue_bad_messages queue_files queue_runs",
     "reporting": "contrast report",
     "run": "opening",
