@@ -56,6 +56,7 @@ def write_layer(root: Path, spec: LayerSpec, volume: np.ndarray) -> None:
         write_block(root / spec.shard_name(block), spec, block, part, {"stage": "test"})
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(
     shape=st.tuples(*[st.integers(1, 40)] * 3),

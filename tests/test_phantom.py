@@ -17,6 +17,7 @@ from connectomake.phantom.noise import Warp, lattice, make_warp, unwarped, voxel
 from connectomake.phantom.partition import partition
 from connectomake.sources import open_source
 
+pytestmark = pytest.mark.slow  # what makes it takes 15 seconds to compile
 SIDE = 64
 
 
