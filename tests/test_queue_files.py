@@ -8,9 +8,11 @@ import pytest
 
 from connectomake.errors import ModelError, QueueError, StorageError
 from connectomake.inference.modelfile import import_model_file
+from connectomake.planning.bucket_records import unshipped
 from connectomake.planning.filter_files import check_files
 from connectomake.planning.plan import Plan
 from connectomake.planning.resolve import check_models, resolve
+from connectomake.planning.segment_table import table_info
 from connectomake.queueing.files import files_of, provide, share
 from connectomake.storage.stores import open_store
 from tests.tiny_run import CONFIG, MODEL, write_inputs
@@ -91,3 +93,18 @@ def test_names_that_lead_out_and_hashes_that_are_none_are_refused(plan: Plan, tm
         files_of(replace(plan, modules={"near.py": "../../out"}))
     with pytest.raises(QueueError, match="relative to the run's folder"):
         given(replace(plan, modules={"../../near.py": sha}), tmp_path)
+
+
+def test_a_table_over_labels_reaches_the_one_job_that_reads_it(plan: Plan, tmp_path: Path) -> None:
+    Path("table.csv").write_text("1,2\n")
+    info = table_info({"table": {"path": "table.csv", "dataset": None}})
+    assert any(text.startswith("table.csv is not under git") for text in unshipped(replace(plan, table=info)))
+    with_table, store = replace(plan, table=info), open_store(f"file://{tmp_path / 'store'}")
+    share(with_table, store)
+    for reads in (True, False):
+        scratch, cache = tmp_path / f"scratch{reads}", tmp_path / f"cache{reads}"
+        scratch.mkdir()
+        cache.mkdir()
+        provide(with_table, store, scratch, [], cache, table=reads)
+        assert (scratch / "table.csv").exists() == reads
+    assert (tmp_path / "scratchTrue/table.csv").read_text() == "1,2\n"

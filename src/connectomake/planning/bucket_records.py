@@ -162,7 +162,7 @@ class BucketRecords:
 
 
 def unshipped(plan: Plan) -> list[str]:
-    """Return why pods would not get the model, its weights, or the file of a filter, one sentence each.
+    """Return why pods would not get the model, its weights, the file of a filter, or a table, one sentence each.
 
     Snakemake ships to jobs without a shared disk what git knows of the working directory, files up to 10 MB. Anything else
     has to be in the image, or on a volume that pods mount, at the same path.
@@ -171,6 +171,7 @@ def unshipped(plan: Plan) -> list[str]:
     paths = [str(section[key]) for key in ("model", "weights") if section.get(key)]
     paths += [str(Path(paths[0]).parent / name) for name in plan.modules]
     paths += [path for step in plan.source.options.filters for path in step.files()]
+    paths += [plan.table.path] if plan.table else []
     return [text for path in paths if (text := _why_unshipped(path))]
 
 

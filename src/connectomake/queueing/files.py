@@ -1,4 +1,4 @@
-"""Files that are no targets: a network's file and weights, and those of filters, which remote workers fetch by their hash."""
+"""Files that are no targets, such as a network and its weights, a filter, a table: remote workers fetch them by their hash."""
 
 import hashlib
 import re
@@ -28,6 +28,8 @@ def files_of(plan: Plan) -> dict[str, str]:
     found |= {str(folder / name): sha for name, sha in plan.modules.items()}
     for step in plan.source.options.filters:
         found.update(step.files())
+    if plan.table is not None:
+        found[plan.table.path] = plan.table.sha256
     files = {path: sha for path, sha in found.items() if path is not None and sha is not None}
     for path, sha in files.items():
         if not _SHA.fullmatch(sha):
@@ -45,7 +47,7 @@ def share(plan: Plan, store: Store) -> None:
                 store.upload(Path(path), f"{FOLDER}/{sha}")
 
 
-def provide(plan: Plan, store: Store, scratch: Path, places: list[Path], cache: Path) -> None:
+def provide(plan: Plan, store: Store, scratch: Path, places: list[Path], cache: Path, *, table: bool = True) -> None:
     """Make a plan's files, and a source or a mask named by a relative path, appear in a scratch folder.
 
     Parameters
@@ -60,6 +62,8 @@ def provide(plan: Plan, store: Store, scratch: Path, places: list[Path], cache: 
         Folders in which the files may lie already.
     cache
         Folder for files that were fetched.
+    table
+        Whether the job reads the table over labels, which may be large; only one does.
 
     Raises
     ------
@@ -69,7 +73,8 @@ def provide(plan: Plan, store: Store, scratch: Path, places: list[Path], cache: 
         If a name leads out of the scratch folder.
     """
     for path, sha in files_of(plan).items():
-        if PurePosixPath(path).is_absolute():
+        unread = plan.table is not None and path == plan.table.path and not table
+        if unread or PurePosixPath(path).is_absolute():
             continue
         _link(scratch, path, _find(path, sha, places) or _fetch(path, sha, store, cache))
     _link_volume(scratch, plan.source.path, places)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from connectomake.errors import LayerError, RunError
 from connectomake.layers.records import decode_record
+from connectomake.pipeline.segment_table import SegmentTableRule
 from connectomake.queueing import files
 from connectomake.queueing.task import Task
 from connectomake.storage.refusals import explaining
@@ -86,7 +87,8 @@ class TaskFiles:
                 self.store.download(path, folder / path)
         cache = self.scratch / "files"
         cache.mkdir(exist_ok=True)
-        files.provide(task.check_plan(), self.store, folder, [self.home, self.workflow], cache)
+        table = task.rule == SegmentTableRule.name
+        files.provide(task.check_plan(), self.store, folder, [self.home, self.workflow], cache, table=table)
 
     def publish(self, task: Task, folder: Path) -> None:
         """Bring a job's outputs to where they belong, or only see to it that they are younger than the inputs."""
