@@ -21,6 +21,7 @@ from connectomake.pipeline.registry import Stages
 from connectomake.planning.mask import _looked_at
 from connectomake.planning.plan import Plan
 from connectomake.planning.resolve import prepare_plan, resolve
+from connectomake.planning.sections import section_blocks, section_boxes
 from connectomake.queueing.bounds import plan_paths
 from connectomake.reporting.stage_files import stage_files, stages_of_files
 from connectomake.sources import Source
@@ -216,6 +217,18 @@ def test_blocks_outside_need_no_image_and_no_network(inputs: np.ndarray, capsys:
     path = affinity.outputs(outside[0])["shard"]
     assert read_record(path)["read"] == {"source": []}, "verify --source knows that nothing was read"
     assert not read_box({outside[0]: path}, plan.layers["affinity"], plan.grid.box(outside[0])).any()
+
+
+def test_a_report_shows_the_blocks_that_a_mask_leaves(inputs: dict[str, Any]) -> None:
+    few, many = resolve(config_of(block=[16, 16, 16], chunk=None)), resolve(config_of(block=[4, 4, 4], chunk=[2, 2, 2]))
+    inside = [block for block in few.grid.ids if not few.is_outside(block)]
+    boxes = section_boxes(few, 3)
+    assert [few.grid.ids_meeting(box) for box in boxes] == [[block] for block in inside]
+    assert 1 < len(boxes) < few.grid.count
+    assert len(section_boxes(many, 3)) == 3
+    assert all(not many.is_outside(block) for block in section_blocks(many, 3))
+    whole = resolve(config_of(mask=None))
+    assert [box.shape for box in section_boxes(whole, 3)] == [(1, *SHAPE[1:])] * 3
 
 
 def test_an_export_follows_the_mask(inputs: np.ndarray, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ from connectomake.layers import read_box
 from connectomake.objects import overview, rows_of
 from connectomake.pipeline.targets import Targets
 from connectomake.planning.plan import Plan
-from connectomake.planning.sections import spread, window
+from connectomake.planning.sections import section_boxes, window
 from connectomake.reporting.render import Mesh, rendering
 from connectomake.reporting.sections import Reader, section_picture, stacked
 
@@ -65,7 +65,7 @@ def sections(plan: Plan, count: int = 3, at: tuple[int, int, int] | None = None)
     """
     if at is not None and not plan.roi.contains(Box.of_shape((1, 1, 1), at)):
         raise ConfigError(f"voxel {at} is outside the region of interest {plan.roi}")
-    boxes = [window(plan.roi, z) for z in spread(plan.roi, count)] if at is None else [window(plan.roi, at[0], at[1:])]
+    boxes = section_boxes(plan, count) if at is None else [window(plan.roi, at[0], at[1:])]
     place, spec, image = Path(plan.outdir, "segmentation"), plan.layers["segmentation"], image_reader(plan)
     ids: Reader = lambda box: read_box(place, spec, box)  # noqa: E731
     return stacked([section_picture(box, plan.grid, plan.source.voxel_size, ids, image) for box in boxes])
