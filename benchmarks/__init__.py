@@ -6,5 +6,5 @@ figures beside them. What another program is needed for, or data that is not the
 
 MODULES = (
     "workflow", "inference", "recompute", "components", "neurons", "training", "gpu", "fib25", "dryrun", "starts", "imports",
-    "memory", "slurm", "meshes", "skeletons", "pyramid", "view", "export",
+    "memory", "slurm", "meshes", "skeletons", "pyramid", "view", "export", "mask",
 )  # fmt: skip

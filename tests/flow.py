@@ -147,7 +147,7 @@ class Flow:
     def digests(self, config: Any = None) -> dict[str, str]:
         """SHA-256 of everything a run ends with that must not depend on blocks: voxels, table, meshes."""
         plan = self.plan(config)
-        layers = [layer for layer in ("affinity", "segmentation") if layer in plan.layers]
+        layers = [*(["affinity"] if "affinity" in plan.layers and plan.keeps("affinity") else []), "segmentation"]
         found: dict[str, str] = {layer: sha(self.array(layer, config).tobytes()) for layer in layers}
         columns = read_parquet(self.folder / Targets(plan).objects)
         found["objects"] = sha(b"".join(name.encode() + column.tobytes() for name, column in columns.items()))

@@ -15,9 +15,10 @@ from skimage.measure import label
 from connectomake.budget.work import byte_units, job_counts, time_units
 from connectomake.cli import main
 from connectomake.errors import ConfigError, SourceError
-from connectomake.geometry import BlockGrid, Box
+from connectomake.geometry import BlockGrid, Box, Octree, sparse, spread, upper_offsets
 from connectomake.layers import read_box, read_record
 from connectomake.pipeline.registry import Stages
+from connectomake.planning.group_tree import GroupTree
 from connectomake.planning.mask import _looked_at
 from connectomake.planning.plan import Plan
 from connectomake.planning.resolve import prepare_plan, resolve
@@ -108,6 +109,75 @@ def test_affinities_across_the_edge_of_a_mask_are_left_out(
         np.testing.assert_array_equal(read(grid.box(i)), expected[(slice(None), *grid.box(i).slices())])
 
 
+@settings(max_examples=30, deadline=None)
+@given(masks(), starts, vectors)
+def test_parts_of_a_block_know_whether_the_network_is_needed(given: int, start: Any, shape: tuple[int, int, int]) -> None:
+    array, at, factors, inverse = given
+    block = Box.of_shape(shape, start)
+    mask = Mask(source_of(array, at), factors, inverse)
+    meets = mask.meeting(block)
+    for part in BlockGrid(block, (2, 3, 1)).ids:
+        box = BlockGrid(block, (2, 3, 1)).box(part)
+        assert meets(box) == mask.inside(box).any()
+
+
+@settings(max_examples=60, deadline=None)
+@given(vectors, st.integers(0, 99), st.integers(1, 4))
+def test_an_octree_and_groups_of_some_blocks_are_those_that_hold_one(shape: tuple[int, int, int], seed: int, bits: int) -> None:
+    asked = np.random.default_rng(seed).random(shape) > 0.7
+    asked[tuple(n // 2 for n in shape)] = True
+    grid = BlockGrid(Box.of_shape(shape), (1, 1, 1))
+    some, place = sparse(grid, asked), {block: grid.position(block) for block in grid.ids}
+    assert some.ids == tuple(block for block in grid.ids if asked[place[block]])
+    for block in grid.ids:
+        around = grid.neighbours(block, upper_offsets())
+        assert some.neighbours(block, upper_offsets()) == [n for n in around if asked[place[n]]]
+    octree, whole = Octree(some, bits), Octree(grid, bits)
+    groups, all_groups = GroupTree(grid, 1, bits, some), GroupTree(grid, 1, bits)
+    assert octree.levels == whole.levels
+    for level in range(1, octree.levels + 1):
+        held = {node: [b for b in whole.blocks(level, node) if asked[place[b]]] for node in whole.nodes(level)}
+        assert octree.nodes(level) == tuple(node for node, blocks in held.items() if blocks)
+        assert octree.counts()[level - 1] == len(octree.nodes(level))
+        for node, blocks in held.items():
+            assert octree.exists(level, node) == bool(blocks)
+            assert octree.blocks(level, node) == blocks
+    holding = [g for g in all_groups.nodes(0) if any(asked[place[block]] for block in all_groups.children(0, g))]
+    assert groups.nodes(0) == holding
+    for group in groups.nodes(0):
+        assert groups.children(0, group) == all_groups.children(0, group), "the segmentation is whole"
+    for level in range(1, groups.top + 1):
+        below = [child for node in groups.nodes(level) for child in groups.children(level, node)]
+        assert below == groups.nodes(level - 1)
+    assert len(groups.nodes(groups.top)) <= 1 << bits
+
+
+@settings(max_examples=40, deadline=None)
+@given(vectors, st.integers(0, 99), st.tuples(*[st.integers(0, 2)] * 3), st.tuples(*[st.integers(0, 2)] * 3))
+def test_blocks_near_those_that_are_asked_for(shape: Any, seed: int, low: Any, high: Any) -> None:
+    asked = np.random.default_rng(seed).random(shape) > 0.8
+    found = spread(asked, low, high)
+    for place in np.ndindex(*shape):
+        box = tuple(slice(max(p - a, 0), p + b + 1) for p, a, b in zip(place, low, high, strict=True))
+        assert found[place] == asked[box].any()
+
+
+def test_the_network_is_not_asked_about_patches_that_nobody_sees(
+    inputs: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = prepared(config_of(block=[32, 32, 64], chunk=None, keep=["affinity"]))
+    rules = Stages(plan)
+    for name in ("image", "affinity"):
+        do_all(plan, rules.rule(name))
+    assert plan.inference is not None
+    lattice, inside = plan.inference.lattice(plan.roi), whole(coarse_mask())
+    outputs = [Box.of_shape(plan.inference.output_patch, tuple(map(int, s))) for s in lattice.patches_meeting(plan.roi)]
+    used = sum(inside[box.intersect(plan.roi).slices()].any() for box in outputs)
+    assert 0 < used < len(outputs)
+    said = capsys.readouterr().out
+    assert f"patches={len(outputs)}, constant=0, unused={len(outputs) - used}, passes={used}," in said
+
+
 def coarse_mask() -> np.ndarray:
     """One object of 2 × 4 × 4 source voxels to a voxel, in one half of the volume."""
     mask = np.zeros((10, 6, 10), np.uint8)
@@ -140,9 +210,13 @@ def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
         return np.asarray(file["raw"][...])
 
 
-def made(config: dict[str, Any]) -> Plan:
+def prepared(config: dict[str, Any]) -> Plan:
     prepare_plan(config)
-    plan = resolve(config)
+    return resolve(config)
+
+
+def made(config: dict[str, Any]) -> Plan:
+    plan = prepared(config)
     for rule in Stages(plan).rules():
         if rule.name in LISTED:
             do_all(plan, rule)
@@ -304,7 +378,8 @@ def test_blocks_outside_are_not_scheduled(tmp_path: Path, monkeypatch: pytest.Mo
     assert plan.mask is not None
     inside = plan.grid.count - plan.mask.count
     assert counts["affinity"] == inside == plan.grid.count * 2 // 3
-    assert counts["components"] == plan.grid.count
+    assert counts["components"] == inside
+    assert counts["segmentation"] == plan.grid.count
     assert flow.would_run({**config, "mask": None})["affinity"] == plan.grid.count
 
 

@@ -28,12 +28,15 @@ def shards_reader(shards: Mapping[int, str], spec: LayerSpec) -> Reader:
 
 
 def named_reader(shards: Mapping[int, str], spec: LayerSpec, names: Callable[[int], np.ndarray]) -> Reader:
-    """Return a reader of what the labels of each block are called outside of it: `names` gives that of each label, from 0."""
+    """Return a reader of what the labels of each block are called outside of it: `names` gives that of each label, from 0.
+
+    A block without a shard has no label.
+    """
     names = functools.lru_cache(_NAMES_KEPT)(names)
 
     def read(box: Box) -> np.ndarray:
-        out = np.empty(box.shape, np.uint64)
-        for block in spec.grid.ids_meeting(box):
+        out = np.zeros(box.shape, np.uint64)
+        for block in filter(shards.__contains__, spec.grid.ids_meeting(box)):
             part = spec.grid.box(block).intersect(box)
             labels = read_box({block: shards[block]}, spec, part)[0]
             out[part.slices(box.start)] = names(block)[labels]

@@ -6,6 +6,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from connectomake.errors import ConfigError
 from connectomake.geometry import morton
 from connectomake.geometry.box import Box, Vec, volume_of
@@ -119,6 +122,12 @@ class BlockGrid:
             places = [(i, level) for i, (a, level) in enumerate(self._order) if a == axis]
             tables[axis].extend(sum(((p >> level) & 1) << i for i, level in places) for p in range(self.shape[axis]))
         return tables
+
+    @functools.cached_property
+    def id_array(self) -> NDArray[np.int64]:
+        """Ids of all blocks by their positions, (z, y, x)."""
+        z, y, x = (np.array(table, np.int64) for table in self._spread)
+        return z[:, None, None] | y[:, None] | x
 
     def id_at(self, position: Vec) -> int:
         """Return the id of the block at a grid position that exists."""

@@ -59,6 +59,7 @@ class InferenceStats:
 
     patches: int = 0
     constant: int = 0
+    unused: int = 0
     passes: int = 0
     batch: int = 1
     read_seconds: float = 0.0
@@ -88,6 +89,8 @@ class Batches:
         Patches that will come.
     again
         Loads the network anew, to compare what it says; None does not compare.
+    wanted
+        Tells by a patch's place whether anything of its output is used; if not, it is 0. None: all are.
     """
 
     network: Network
@@ -96,6 +99,7 @@ class Batches:
     stats: InferenceStats
     total: int
     again: Callable[[], Askable] | None = None
+    wanted: Callable[[NDArray[np.int64]], bool] | None = None
     _batch: Any = None
     _filled: int = 0
     _waiting: list[tuple[NDArray[np.int64], int | None]] = field(default_factory=list)
@@ -103,8 +107,7 @@ class Batches:
 
     def put(self, row: Row, corner: tuple[int, int], start: NDArray[np.int64]) -> Iterator[Answer]:
         """Take the patch of a row at `corner` (y, x), and its place in the volume; yield what is ready."""
-        if self.spec.constant is not None and is_constant(window(row.image, corner, self.spec.patch)):
-            self.stats.constant += 1
+        if self._answered(row, corner, start):
             self._waiting.append((start, None))
             if not self._filled:
                 yield from self._answers(None)
@@ -115,6 +118,16 @@ class Batches:
         self._filled += 1
         if self._filled == len(batch):
             yield from self._answers(self._forward(batch))
+
+    def _answered(self, row: Row, corner: tuple[int, int], start: NDArray[np.int64]) -> bool:
+        """Whether the network need not be asked; say why in the stats."""
+        if self.wanted is not None and not self.wanted(start):
+            self.stats.unused += 1
+            return True
+        if self.spec.constant is not None and is_constant(window(row.image, corner, self.spec.patch)):
+            self.stats.constant += 1
+            return True
+        return False
 
     def rest(self) -> Iterator[Answer]:
         """Yield what still waits, after the last patch."""
@@ -154,7 +167,7 @@ class Batches:
 
     def _constant_output(self) -> Any:
         shape = (self.spec.channels, *self.spec.output_patch)
-        output = np.full(shape, self.spec.constant, np.float32)
+        output = np.full(shape, self.spec.constant or 0.0, np.float32)  # what is not used may be anything
         if self.network.weighted:
             output *= blend_weights(self.spec.output_patch, self.spec.overlap)
         return self.backend.as_output(output)

@@ -40,6 +40,7 @@ class _Job:
     again: Callable[[], Askable] | None
     probabilities: frozenset[int]
     backend: Backend
+    wanted: Callable[[Box], bool] | None
     stats: InferenceStats = field(default_factory=InferenceStats)
 
 
@@ -56,6 +57,7 @@ def infer_block(
     again: Callable[[], Askable] | None = None,
     probabilities: Iterable[int] = (),
     backend: Backend | None = None,
+    wanted: Callable[[Box], bool] | None = None,
 ) -> InferenceStats:
     """Run the network over one block and hand its output on slab by slab.
 
@@ -91,6 +93,9 @@ def infer_block(
         Channels of a float32 output that must lie in 0 to 1; of uint8 all must.
     backend
         Where patches are cut and blended; default that of the network's device.
+    wanted
+        Tells of a part of the block whether any voxel of its output is used, asked in lattice order; the network is not asked
+        about a patch of which none is, and what is written there may be anything. None: all are.
 
     Raises
     ------
@@ -101,7 +106,7 @@ def infer_block(
         when it is asked again.
     """
     side = backend or backend_of(network)
-    job = _Job(read, bounds, network, spec, lattice, box, write, slab, again, frozenset(probabilities), side)
+    job = _Job(read, bounds, network, spec, lattice, box, write, slab, again, frozenset(probabilities), side, wanted)
     return _run(job, progress)
 
 
@@ -145,7 +150,7 @@ def _blend(job: _Job) -> Iterator[int]:
 
 def _outputs(job: _Job, starts: NDArray[np.int64], rows: Iterable[NDArray[Any]]) -> Iterator[Answer]:
     """Yield each patch's output and place, in lattice order."""
-    batches = Batches(job.network, job.backend, job.spec, job.stats, len(starts), job.again)
+    batches = Batches(job.network, job.backend, job.spec, job.stats, len(starts), job.again, _wanted(job))
     origin = starts.min(axis=0)
     planes = np.flatnonzero(np.diff(starts[:, 0], prepend=starts[0, 0] - 1))
     for image, row_starts in zip(rows, np.split(starts, planes[1:]), strict=False):  # `rows` is asked once more, for its end
@@ -156,6 +161,14 @@ def _outputs(job: _Job, starts: NDArray[np.int64], rows: Iterable[NDArray[Any]])
             yield from batches.put(row, (y, x), start)
         del row
     yield from batches.rest()
+
+
+def _wanted(job: _Job) -> Callable[[NDArray[np.int64]], bool] | None:
+    """Return what tells by a patch's place whether its output is used in the block."""
+    wanted = job.wanted
+    if wanted is None:
+        return None
+    return lambda start: wanted(Box.of_shape(job.spec.output_patch, _vec(start)).intersect(job.box))
 
 
 def _rows(job: _Job, starts: NDArray[np.int64]) -> Iterator[NDArray[Any]]:

@@ -120,6 +120,15 @@ class ShardWriter:
         """
         self._append(position, self._compressed(data))
 
+    def write_blank(self) -> None:
+        """Write a block of zeros; of each shape of storage chunk one is encoded."""
+        chunks, packed = self._spec.chunks, dict[Vec, bytes]()
+        for position in sorted(chunks.positions_meeting(self._box), key=chunks.id_at):
+            shape = chunks.box_at(position).shape
+            if shape not in packed:
+                packed[shape] = self._pack(np.zeros((self._spec.channels, *shape), self._spec.dtype))
+            self._append(position, packed[shape])
+
     def _append(self, position: Vec, data: bytes) -> None:
         key = self._spec.chunks.id_at(position)
         if key not in self._missing:

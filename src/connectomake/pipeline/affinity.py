@@ -85,6 +85,7 @@ class AffinityRule(BlockRule):
             print(inference.void_note)
         image = job.image(None if plan.source.in_place else job.files("image"))
         record = job.record(network=network.record(), **image.noted)
+        mask, box = plan.mask and plan.mask.open(), spec.grid.box(item)
         with ShardWriter(job.output("shard"), spec, item, record, compressing_threads(network)) as writer:
             stats = infer_block(
                 read=image.read,
@@ -92,25 +93,24 @@ class AffinityRule(BlockRule):
                 network=network,
                 spec=inference,
                 lattice=inference.lattice(plan.roi),
-                box=spec.grid.box(item),
-                write=writer.write if plan.mask is None else _masking(writer.write, plan.mask.open()),
+                box=box,
+                write=_masking(writer.write, mask) if mask else writer.write,
+                wanted=mask.meeting(box) if mask else None,
                 slab=spec.chunk[0],
                 progress=job.progress("patches"),
                 again=reloading(*files, inference),
                 probabilities=plan.probability_channels,
             )
             if image.source is not None:
-                writer.note(**filled_fact(image.source, spec.grid.box(item)))
+                writer.note(**filled_fact(image.source, box))
         print(stats)
 
     def _leave_blank(self, job: "Job", item: int) -> None:
         """Write a block of zeros: it lies wholly outside the mask."""
         from connectomake.layers import ShardWriter
 
-        spec = self.layer
-        with ShardWriter(job.output("shard"), spec, item, job.record(read={"source": []})) as writer:
-            for slab in spec.slabs(item):
-                writer.write(slab, np.zeros((spec.channels, *slab.shape), spec.dtype))
+        with ShardWriter(job.output("shard"), self.layer, item, job.record(read={"source": []})) as writer:
+            writer.write_blank()
         print("this block lies outside the mask; the network is not asked")
 
 

@@ -193,11 +193,15 @@ class Rule(ABC, Generic[Item]):
         return None
 
     def examples(self) -> Iterable[Item]:
-        """Return jobs that read and make the most: here that of the block amid all others, or else the first."""
+        """Return jobs that read and make the most: here that of the block amid all others, or else the first.
+
+        Where the block in the middle has no job, since it lies outside the mask, that in the middle of all jobs stands for it.
+        """
         region = self.plan.roi
         middle = as_vec([(a + b) // 2 for a, b in zip(region.start, region.stop, strict=True)])
         item = self.item_of(self.plan.grid.id_of_voxel(middle))
-        return islice(self.items(), 1) if item is None else (item,)
+        number = self.count() // 2 if self.plan.mask else 0
+        return islice(self.items(), number, number + 1) if item is None else (item,)
 
     def process(self) -> int:
         """Return the memory in MB of a job's process before it reads anything."""

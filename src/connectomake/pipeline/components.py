@@ -31,6 +31,11 @@ class ComponentsRule(BlockRule):
     seconds_per_megavoxel = 0.2
     shown: ClassVar = {"shard": "components", "tables": "their tables"}
 
+    @property
+    def asked(self) -> tuple[int, ...] | None:
+        """Those with a voxel inside the mask, always: none of the others has anything to be merged."""
+        return self.plan.asked.get(self.name)
+
     def inputs(self, item: int) -> Inputs:
         """Return the shards of affinity or image of the block and of those that the method reads; none of a source in place."""
         layer = self.plan.probability

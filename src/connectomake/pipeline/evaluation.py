@@ -6,7 +6,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from connectomake.geometry import Vec, volume_of
+from connectomake.geometry import Octree, Vec, volume_of
 from connectomake.geometry.morton import bit_order
 from connectomake.pipeline import checks
 from connectomake.pipeline.agglomeration import Agglomeration
@@ -36,7 +36,7 @@ class ContingencyRule(Rule[int]):
     seconds_per_megavoxel = 0.1
 
     def items(self) -> Iterator[int]:
-        octree, box = self.plan.octree, self.plan.evaluation_box
+        octree, box = whole_octree(self.plan), self.plan.evaluation_box
         return (n for n in octree.nodes(1) if not octree.box(1, n).intersect(box).empty)
 
     def count(self) -> int:
@@ -50,7 +50,7 @@ class ContingencyRule(Rule[int]):
         return math.prod(counts)
 
     def parse(self, wildcards: Any) -> int:
-        return self.plan.octree.parse(1, wildcards.node)
+        return whole_octree(self.plan).parse(1, wildcards.node)
 
     def inputs(self, item: int) -> Inputs:
         """Return shards of the segmentation, and of the ground truth if ingested.
@@ -62,7 +62,7 @@ class ContingencyRule(Rule[int]):
         inputs: Inputs = {str(n): each(evaluated_blocks(plan, n, item), partial(paths.shard, n)) for n in layers}
         if not plan.curved:
             return inputs
-        blocks = evaluated_blocks(plan, "segmentation", item)
+        blocks = [block for block in evaluated_blocks(plan, "segmentation", item) if not plan.is_outside(block)]
         nodes = sorted({plan.octree.parent(0, block) for block in blocks})
         components, lookups = each(blocks, partial(paths.shard, "components")), each(nodes, partial(paths.lookup, 1))
         return {**inputs, "components": components, "lookups": lookups}
@@ -250,9 +250,14 @@ def curve_inputs(paths: "Paths") -> dict[str, str]:
     return {"tallies": paths.evaluation()["table"], "history": paths.history(paths.plan.lowest)}
 
 
+def whole_octree(plan: "Plan") -> Octree:
+    """Return the octree over all blocks: true objects outside the mask count, too."""
+    return Octree(plan.grid, plan.octree.bits)
+
+
 def evaluated_boxes(plan: "Plan", node: int) -> "list[Box]":
     """Return what is evaluated of the blocks of a level-1 node."""
-    boxes = (plan.grid.box(b).intersect(plan.evaluation_box) for b in plan.octree.children(1, node))
+    boxes = (plan.grid.box(b).intersect(plan.evaluation_box) for b in whole_octree(plan).children(1, node))
     return [box for box in boxes if not box.empty]
 
 

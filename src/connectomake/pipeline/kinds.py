@@ -23,15 +23,18 @@ class BlockRule(Rule[int]):
         """The layer."""
         return self.plan.layers[self.stage.name]
 
+    @property
+    def asked(self) -> tuple[int, ...] | None:
+        """The blocks that there is a job of, where the layer is masked and not kept; None: all."""
+        return None if self.kept else self.plan.asked.get(self.layer.name)
+
     def items(self) -> Iterable[int]:
-        """Return the blocks: all, or those that are asked for where the layer is masked and not kept."""
-        asked = None if self.kept else self.plan.asked.get(self.layer.name)
-        return self.layer.grid.ids if asked is None else asked
+        """Return the blocks: all, or those that are asked for."""
+        return self.layer.grid.ids if self.asked is None else self.asked
 
     def count(self) -> int:
         """Return the number of blocks."""
-        asked = None if self.kept else self.plan.asked.get(self.layer.name)
-        return self.layer.grid.count if asked is None else len(asked)
+        return self.layer.grid.count if self.asked is None else len(self.asked)
 
     def parse(self, wildcards: Any) -> int:
         """Return the block that the wildcard ``block`` names."""
@@ -42,8 +45,9 @@ class BlockRule(Rule[int]):
         return {"shard": self.paths.shard(self.layer.name, item)}
 
     def item_of(self, block: int) -> int | None:
-        """Return the block, where the layer has the blocks of the segmentation."""
-        return block if self.layer.grid == self.plan.grid else None
+        """Return the block, where the layer has the blocks of the segmentation and this one is asked for."""
+        there = self.layer.grid == self.plan.grid and (self.asked is None or not self.plan.is_outside(block))
+        return block if there else None
 
     def shard_of(self, name: str, item: int) -> "tuple[LayerSpec, int] | None":
         """Return layer and block of the shard."""
@@ -74,8 +78,9 @@ class NodeRule(Rule[tuple[int, int]]):
         return level, self.plan.octree.parse(level, wildcards.node)
 
     def item_of(self, block: int) -> tuple[int, int] | None:
-        """Return the block's parent."""
-        return 1, self.plan.octree.parent(0, block)
+        """Return the block's parent; None if all its blocks lie outside the mask."""
+        node = self.plan.octree.parent(0, block)
+        return (1, node) if self.plan.octree.exists(1, node) else None
 
 
 class UpRule(NodeRule):
@@ -154,8 +159,9 @@ class GroupRule(Rule[int]):
         return group_voxels(self.plan, self.tree.group_bits)
 
     def item_of(self, block: int) -> int | None:
-        """Return the block's group."""
-        return block >> self.tree.group_bits
+        """Return the block's group; None if nothing in it or beside it is inside the mask."""
+        group = block >> self.tree.group_bits
+        return group if self.tree.exists(0, group) else None
 
 
 class GatherRule(Rule[tuple[int, int]]):

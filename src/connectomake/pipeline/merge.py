@@ -87,5 +87,5 @@ class Merge(Stage):
 def lower_blocks(plan: "Plan", node: int) -> list[int]:
     """Return the blocks outside a level-1 node that it compares its blocks with."""
     offsets, blocks = lower_offsets(plan.connectivity), plan.octree.children(1, node)
-    around = {n for b in blocks for n in plan.grid.neighbours(b, offsets)}
+    around = {n for b in blocks for n in plan.octree.grid.neighbours(b, offsets)}
     return sorted(around.difference(blocks))

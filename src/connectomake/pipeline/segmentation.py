@@ -34,7 +34,12 @@ class SegmentationRule(BlockRule):
         return {"shard": self.stage.name} if self.stage.variant else {"shard": "segmentation", "halo": "its halo"}
 
     def inputs(self, item: int) -> Inputs:
-        """Return the block's labels, its node's look-up tables, and what is left of labels where boundaries are left out."""
+        """Return the block's labels, its node's look-up tables, and what is left of labels where boundaries are left out.
+
+        Nothing of a block that lies wholly outside the mask.
+        """
+        if self.plan.is_outside(item):
+            return {}
         lookup = ids_path(self.plan, item, self.stage.variant)
         interior = {"interior": one(self.paths.tables("components", item))} if self.plan.t_boundary else {}
         return {"components": one(self.paths.shard("components", item)), "lookup": one(lookup), **interior}
@@ -56,6 +61,9 @@ class SegmentationRule(BlockRule):
         from connectomake.segmentation import interior_of_objects, remap_chunks
 
         plan, record = self.plan, job.record()
+        if plan.is_outside(item):
+            self._leave_blank(job, item, record)
+            return
         labels = ShardReader(job.file("components"), plan.layers["components"], item)
         ids = read_ids(job.file("lookup"), plan.grid.name(item))
         with ShardWriter(job.output("shard"), self.layer, item, record) as writer:
@@ -63,6 +71,17 @@ class SegmentationRule(BlockRule):
         sums = job.file("lookup") if plan.keeps_ids else job.file_or_none("interior")
         interior = {} if sums is None else interior_of_objects(sums, ids)
         write_tables(job.output("halo"), {**halo, **interior}, record)
+
+    def _leave_blank(self, job: "Job", item: int, record: dict[str, Any]) -> None:
+        """Write a block of background: it lies wholly outside the mask, and no stage before had a job of it."""
+        from connectomake.layers import ShardWriter, write_tables
+        from connectomake.segmentation import blank_halo, blank_interior
+
+        with ShardWriter(job.output("shard"), self.layer, item, record) as writer:
+            writer.write_blank()
+        interior = blank_interior() if self.plan.keeps_ids or self.plan.t_boundary else {}
+        write_tables(job.output("halo"), {**blank_halo(self.layer.grid.box(item)), **interior}, record)
+        print("this block lies outside the mask; it is background")
 
 
 class Segmentation(Stage):

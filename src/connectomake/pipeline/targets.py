@@ -54,7 +54,7 @@ class Targets(Paths):
 
     def _asked_for(self, rule: Rule[Any]) -> tuple[str, ...]:
         """Return which outputs a run is asked for; all of a kept layer that is masked, whoever needs them."""
-        return ("shard",) if rule.kept and rule.name in self.plan.asked else rule.final
+        return ("shard",) if rule.keep and rule.kept and rule.name in self.plan.asked else rule.final
 
     def final(self) -> list[str]:
         """Return what a whole run is asked for: segmentation, object table, meshes, skeletons, scores and pyramids."""

@@ -22,17 +22,24 @@ class GroupTree:
         Blocks whose ids share all but so many low bits are one group.
     bits
         Binary logarithm of the fan-out.
+    asked
+        The blocks of which a group must have one, or there is no such group; None: all.
     """
 
     grid: BlockGrid
     group_bits: int
     bits: int
+    asked: BlockGrid | None = None
 
     @classmethod
-    def of(cls, grid: BlockGrid, voxels_per_job: int, bits: int) -> "GroupTree":
+    def of(cls, grid: BlockGrid, voxels_per_job: int, bits: int, asked: BlockGrid | None = None) -> "GroupTree":
         """Choose the largest groups that stay within `voxels_per_job` voxels and the fan-out; at least one block."""
         blocks = max(voxels_per_job // volume_of(grid.block), 1)
-        return cls(grid, min(blocks.bit_length() - 1, bits, max(grid.id_bits - 1, 0)), bits)
+        return cls(grid, min(blocks.bit_length() - 1, bits, max(grid.id_bits - 1, 0)), bits, asked)
+
+    @property
+    def _asked(self) -> BlockGrid:
+        return self.grid if self.asked is None else self.asked
 
     def _low_bits(self, level: int) -> int:
         return self.group_bits + level * self.bits
@@ -41,21 +48,26 @@ class GroupTree:
     def top(self) -> int:
         """Level whose nodes the mesh files are made from."""
         level = 0
-        while self.grid.prefix_count(self._low_bits(level)) > 1 << self.bits:
+        while self._asked.prefix_count(self._low_bits(level)) > 1 << self.bits:
             level += 1
         return level
 
     def counts(self) -> list[int]:
         """Return the number of nodes per level, from level 0 up; nothing is listed."""
-        return [self.grid.prefix_count(self._low_bits(level)) for level in range(self.top + 1)]
+        return [self._asked.prefix_count(self._low_bits(level)) for level in range(self.top + 1)]
 
     def nodes(self, level: int) -> list[int]:
         """Return the ids of a level's nodes, ascending."""
-        return list(self.grid.prefixes(self._low_bits(level)))
+        return list(self._asked.prefixes(self._low_bits(level)))
+
+    def exists(self, level: int, node: int) -> bool:
+        """Whether there is such a node."""
+        return 0 <= level <= self.top and self._asked.has_prefix(self._low_bits(level), node)
 
     def children(self, level: int, node: int) -> list[int]:
         """Return what a node is made from: block ids at level 0, nodes of the level below otherwise."""
-        return self.grid.below(self._low_bits(level), self.bits if level else self.group_bits, node)
+        grid, bits = (self._asked, self.bits) if level else (self.grid, self.group_bits)
+        return grid.below(self._low_bits(level), bits, node)
 
     def box(self, level: int, node: int) -> Box:
         """Return the voxels of all blocks that a node is made from."""
@@ -80,6 +92,6 @@ class GroupTree:
             If there is no such node.
         """
         node = number_of(name)
-        if 0 <= level <= self.top and self.grid.has_prefix(self._low_bits(level), node) and self.name(level, node) == name:
+        if self.exists(level, node) and self.name(level, node) == name:
             return node
         raise ConfigError(f"block group {name!r} of level {level} does not exist: there are levels 0 to {self.top}")

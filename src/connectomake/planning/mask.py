@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from connectomake.errors import ConfigError, SourceError
 from connectomake.geometry import BlockGrid, Box, Vec, volume_of
 from connectomake.keys import Section, naming
@@ -48,6 +51,11 @@ class MaskInfo:
     def is_outside(self, block: int) -> bool:
         """Whether a block of the region of interest lies wholly outside."""
         return block >> 3 < len(self._bits) and bool(self._bits[block >> 3] >> (block & 7) & 1)
+
+    @functools.cached_property
+    def bits(self) -> NDArray[np.bool_]:
+        """Whether the block of each id lies wholly outside, (ids,), at least one; ids beyond do not."""
+        return np.unpackbits(np.frombuffer(self._bits or b"\0", np.uint8), bitorder="little").astype(bool)
 
     @property
     def count(self) -> int:
@@ -109,6 +117,11 @@ def mask_info(section: dict[str, Any] | None, source: Source) -> MaskInfo | None
         found = open_source(section["path"], section["dataset"], given and tuple(given), section["scale"], options)
     if found.channels != 1:
         raise ConfigError(f"mask.path {section['path']!r} has {found.channels} channels; a mask has one")
+    if np.dtype(found.dtype).kind == "f":
+        raise ConfigError(
+            f"mask.path {section['path']!r} has {found.dtype} values; a mask has whole numbers, of which 0 is outside: store "
+            "what is above your threshold as 1, as uint8"
+        )
     _check_place(section["path"], found, source)
     z, y, x = found.voxel_size
     info = SourceInfo(
@@ -191,15 +204,7 @@ def _looked_at(mask: Mask, grid: BlockGrid) -> Iterator[tuple[int, bool]]:
             for b in range(y, min(y + rows, grid.shape[1]))
             for a in range(x, min(x + columns, grid.shape[2]))
         ]
-        coarse = replace(mask, factors=(1, 1, 1))
-        boxes = [_coarse(grid.box(block), mask.factors) for block in near]
+        boxes = [mask.coarse(grid.box(block)) for block in near]
         whole = functools.reduce(Box.union, boxes)
-        inside = coarse.inside(whole)
+        inside = mask.voxels(whole)
         yield from ((block, bool(inside[box.slices(whole.start)].any())) for block, box in zip(near, boxes, strict=True))
-
-
-def _coarse(box: Box, factors: Vec) -> Box:
-    """Return the voxels of the mask that a box of the source meets."""
-    z, y, x = (a // f for a, f in zip(box.start, factors, strict=True))
-    c, b, a = (-(-n // f) for n, f in zip(box.stop, factors, strict=True))
-    return Box((z, y, x), (c, b, a))

@@ -10,8 +10,8 @@ from connectomake.geometry import BlockGrid, Box, CellLattice, Octree, Vec, as_v
 from connectomake.geometry.mirror import reflected_box
 from connectomake.inference.spec import InferenceSpec
 from connectomake.layers import LayerSpec
-from connectomake.planning.asked import asked_blocks
-from connectomake.planning.fan_out import fan_out_bits, octree_bits
+from connectomake.planning.asked import asked_blocks, inside_grid, surface_tree
+from connectomake.planning.fan_out import octree_bits
 from connectomake.planning.group_tree import GroupTree
 from connectomake.planning.mask import MaskInfo
 from connectomake.planning.segment_table import TableInfo
@@ -113,8 +113,8 @@ class Plan:
 
     @functools.cached_property
     def octree(self) -> Octree:
-        """The merge octree over the blocks; a node has as many children as fit, see `octree_bits`."""
-        return Octree(self.grid, octree_bits(self))
+        """The merge octree over the blocks inside the mask; a node has as many children as fit, see `octree_bits`."""
+        return Octree(inside_grid(self), octree_bits(self))
 
     @functools.cached_property
     def inference(self) -> InferenceSpec | None:
@@ -278,12 +278,12 @@ class Plan:
     @functools.cached_property
     def mesh_tree(self) -> GroupTree:
         """Groups of blocks that are meshed in one job, and how their pieces are gathered."""
-        return GroupTree.of(self.grid, int(self.config["meshes"]["voxels_per_job"]), fan_out_bits(self))
+        return surface_tree(self, int(self.config["meshes"]["voxels_per_job"]))
 
     @functools.cached_property
     def measure_tree(self) -> GroupTree:
         """Groups of blocks that are measured in one job: more than are meshed, since that takes much longer."""
-        return GroupTree.of(self.grid, VOXELS_PER_MEASURING_JOB, fan_out_bits(self))
+        return surface_tree(self, VOXELS_PER_MEASURING_JOB)
 
     @functools.cached_property
     def mesh_spec(self) -> "MeshSpec":

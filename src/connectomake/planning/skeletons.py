@@ -9,6 +9,7 @@ from connectomake.errors import ConfigError
 from connectomake.geometry import as_vec
 from connectomake.geometry.grid import number_of
 from connectomake.geometry.morton import bit_order
+from connectomake.planning.asked import grid_around
 from connectomake.planning.fan_out import fan_out_bits
 from connectomake.planning.group_tree import GroupTree
 from connectomake.planning.plan import Plan
@@ -58,14 +59,15 @@ class Skeletons:
         """Groups of blocks that are traced in one job, and how their traces are gathered.
 
         A group is as large as its voxels allow and the shards that its cells meet, which are no more than the fan-out; a group
-        has at least one block.
+        has at least one block. A cell is traced where it begins, if it has a voxel inside the mask.
         """
         bits = fan_out_bits(self.plan)
         tree = GroupTree.of(self.plan.grid, int(self.config["voxels_per_job"]), bits)
         group_bits = tree.group_bits
+        reach = as_vec([-(-cell // block) for cell, block in zip(self.spec.cell, self.plan.block, strict=True)])
         while group_bits and self.shards_met(group_bits) > 1 << bits:
             group_bits -= 1
-        return GroupTree(self.plan.grid, group_bits, bits)
+        return GroupTree(self.plan.grid, group_bits, bits, grid_around(self.plan, (0, 0, 0), reach))
 
     def shards_met(self, group_bits: int) -> int:
         """Return the most shards that the cells of one group meet: its blocks, and those around that their halos reach."""

@@ -31,3 +31,8 @@ def interior_of_objects(path: str | os.PathLike[str], ids: np.ndarray) -> dict[s
         raise RunError(f"{path} has {len(table)} labels, its table of ids {len(ids) - 1}: delete both and rerun")
     objects, rows = table.of_objects(ids[1:])
     return {"interior/id": objects, **rows.arrays("interior")}
+
+
+def blank_interior() -> dict[str, np.ndarray]:
+    """Return the same of a block of background."""
+    return {"interior/id": np.zeros(0, np.uint64), **ComponentTable.empty().arrays("interior")}

@@ -77,9 +77,7 @@ def remap_chunks(reader: ShardReader, writer: ShardWriter, spec: LayerSpec, bloc
         See `remap`.
     """
     box = spec.grid.box(block_id)
-    planes = {
-        f"halo/{axis}": np.empty([n for k, n in enumerate(box.shape) if k != i], np.uint64) for i, axis in enumerate("zyx")
-    }
+    planes = blank_halo(box)
     for position in sorted(spec.chunks.positions_meeting(box), key=spec.chunks.id_at):
         data, highest = reader.relabel(position, ids if len(ids) else _NO_IDS)
         _check_highest(highest, ids)
@@ -102,3 +100,8 @@ def halo_planes(segmentation: np.ndarray) -> Halo:
     """Copy the low-side planes of a block (z, y, x), by the names they have in its file: ``halo/z``, ``/y``, ``/x``."""
     planes = {"z": segmentation[0], "y": segmentation[:, 0], "x": segmentation[:, :, 0]}
     return {f"halo/{axis}": plane.copy() for axis, plane in planes.items()}
+
+
+def blank_halo(box: Box) -> Halo:
+    """Return the low-side planes of a block of background; see `halo_planes`."""
+    return {f"halo/{axis}": np.zeros([n for k, n in enumerate(box.shape) if k != i], np.uint64) for i, axis in enumerate("zyx")}

@@ -1,5 +1,6 @@
 """A mask: which voxels of an image belong to what is segmented."""
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -39,17 +40,46 @@ class Mask:
         SourceError
             If the mask cannot be read.
         """
-        low = tuple(a // f for a, f in zip(box.start, self.factors, strict=True))
-        high = tuple(-(-b // f) for b, f in zip(box.stop, self.factors, strict=True))
-        coarse = Box(low, high)  # type: ignore[arg-type]
+        coarse = self.coarse(box)
+        steps = (
+            np.arange(a, b) // f - first for a, b, f, first in zip(box.start, box.stop, self.factors, coarse.start, strict=True)
+        )
+        return self.voxels(coarse)[np.ix_(*steps)]
+
+    def coarse(self, box: Box) -> Box:
+        """Return the voxels of the mask that a box of the image meets."""
+        z, y, x = (a // f for a, f in zip(box.start, self.factors, strict=True))
+        c, b, a = (-(-n // f) for n, f in zip(box.stop, self.factors, strict=True))
+        return Box((z, y, x), (c, b, a))
+
+    def voxels(self, coarse: Box) -> Inside:
+        """Return whether voxels of the mask are inside, (z, y, x).
+
+        Raises
+        ------
+        SourceError
+            If the mask cannot be read.
+        """
         found = np.zeros(coarse.shape, bool)
         common = coarse.intersect(self.source.bounds)
         if not common.empty:
             found[common.slices(coarse.start)] = self.source.read(common)[0] != 0
-        steps = (
-            np.arange(a, b) // f - first for a, b, f, first in zip(box.start, box.stop, self.factors, coarse.start, strict=True)
-        )
-        return found[np.ix_(*steps)] != self.inverse  # type: ignore[no-any-return]
+        return found != self.inverse  # type: ignore[no-any-return]
+
+    def meeting(self, block: Box) -> Callable[[Box], bool]:
+        """Return what tells whether a voxel of a part of a block is inside; parts of the same planes read the mask once."""
+
+        @functools.lru_cache(1)
+        def planes(start: int, stop: int) -> tuple[Box, Inside]:
+            (_, y, x), (_, b, a) = block.start, block.stop
+            coarse = self.coarse(Box((start, y, x), (stop, b, a)))
+            return coarse, self.voxels(coarse)
+
+        def meets(part: Box) -> bool:
+            whole, inside = planes(part.start[0], part.stop[0])
+            return bool(inside[self.coarse(part).slices(whole.start)].any())
+
+        return meets
 
 
 def masked(read: Reader, mask: Mask, channels: int, dtype: str, edges: Sequence[int] = ()) -> Reader:
