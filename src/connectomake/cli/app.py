@@ -9,6 +9,7 @@ import typer
 from connectomake import __version__
 from connectomake.cli.block import block
 from connectomake.cli.check import check
+from connectomake.cli.choose import choose
 from connectomake.cli.convert import convert
 from connectomake.cli.curve import curve
 from connectomake.cli.doubts import doubts
@@ -60,6 +61,7 @@ app.command("plan")(plan)
 app.command("check")(check)
 app.command("where", context_settings=NEGATIVE_NUMBERS)(where)
 app.command("block")(block)
+app.command("choose")(choose)
 app.command("progress")(progress)
 app.command("summary")(summary)
 app.command("verify")(verify)
