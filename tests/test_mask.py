@@ -15,7 +15,7 @@ from skimage.measure import label
 from connectomake.budget.work import byte_units, job_counts, time_units
 from connectomake.cli import main
 from connectomake.errors import ConfigError, SourceError
-from connectomake.geometry import BlockGrid, Box, Octree, sparse, spread, upper_offsets
+from connectomake.geometry import BlockGrid, Box, Octree, as_vec, sparse, spread, upper_offsets
 from connectomake.layers import read_box, read_record
 from connectomake.pipeline.registry import Stages
 from connectomake.planning.group_tree import GroupTree
@@ -111,7 +111,7 @@ def test_affinities_across_the_edge_of_a_mask_are_left_out(
 
 @settings(max_examples=30, deadline=None)
 @given(masks(), starts, vectors)
-def test_parts_of_a_block_know_whether_the_network_is_needed(given: int, start: Any, shape: tuple[int, int, int]) -> None:
+def test_parts_of_a_block_know_whether_the_network_is_needed(given: Any, start: Any, shape: tuple[int, int, int]) -> None:
     array, at, factors, inverse = given
     block = Box.of_shape(shape, start)
     mask = Mask(source_of(array, at), factors, inverse)
@@ -171,7 +171,7 @@ def test_the_network_is_not_asked_about_patches_that_nobody_sees(
         do_all(plan, rules.rule(name))
     assert plan.inference is not None
     lattice, inside = plan.inference.lattice(plan.roi), whole(coarse_mask())
-    outputs = [Box.of_shape(plan.inference.output_patch, tuple(map(int, s))) for s in lattice.patches_meeting(plan.roi)]
+    outputs = [Box.of_shape(plan.inference.output_patch, as_vec(s)) for s in lattice.patches_meeting(plan.roi).tolist()]
     used = sum(inside[box.intersect(plan.roi).slices()].any() for box in outputs)
     assert 0 < used < len(outputs)
     said = capsys.readouterr().out

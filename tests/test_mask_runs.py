@@ -48,7 +48,7 @@ def coarse_mask() -> np.ndarray:
 
 
 def inside(inverse: bool = False) -> np.ndarray:
-    return (np.kron(coarse_mask(), np.ones((2, 4, 4))) > 0) != inverse
+    return np.asarray((np.kron(coarse_mask(), np.ones((2, 4, 4))) > 0) != inverse)
 
 
 def zeroed(values: np.ndarray, own: np.ndarray) -> np.ndarray:
