@@ -72,16 +72,24 @@ def unmarked(reports: list[Any]) -> list[str]:
     ]
 
 
-@pytest.fixture(scope="module")
-def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a whole small run; tests that change it take `copied_run`."""
+@pytest.fixture(scope="session")
+def made_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a whole small run, made once; only `whole_run` takes it."""
     from tests.tiny_run import make_run, write_inputs
 
-    folder = tmp_path_factory.mktemp("whole")
+    folder = tmp_path_factory.mktemp("made")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         write_inputs(folder)
         make_run()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole_run(made_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a whole small run, for the tests of a file; those that change it take `copied_run`."""
+    folder = tmp_path_factory.mktemp("whole")
+    shutil.copytree(made_run, folder, dirs_exist_ok=True)
     return folder
 
 

@@ -91,6 +91,7 @@ def test_a_good_network(flow: Flow, capsys: pytest.CaptureFixture[str]) -> None:
     assert "!" not in out
 
 
+@pytest.mark.slow
 def test_a_two_dimensional_network_gives_the_same_for_all_blocks(flow: Flow, capsys: pytest.CaptureFixture[str]) -> None:
     use(flow, SECTIONS)
     assert check(capsys)[0] == 0

@@ -113,6 +113,7 @@ def specs() -> st.SearchStrategy[InferenceSpec]:
     return build()
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(specs(), st.data())
 def test_any_block_gives_the_bits_of_the_whole(spec: InferenceSpec, data: st.DataObject) -> None:

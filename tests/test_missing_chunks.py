@@ -48,7 +48,7 @@ def lose_a_chunk(folder: Path) -> None:
                 made[box.slices()] = image[box.slices()]
 
 
-@pytest.mark.parametrize("block", [[16, 16, 16], [8, 8, 16]])
+@pytest.mark.parametrize("block", [[16, 16, 16], pytest.param([8, 8, 16], marks=pytest.mark.slow)])
 def test_a_run_fills_and_counts_what_the_source_lacks(
     block: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -276,7 +276,7 @@ def bucket() -> Iterator[S3Server]:
 
 
 @pytest.mark.parametrize(("suffix", "encoding"), [(".gz", "gzip"), (".br", "br"), (".zstd", "zstd")])
-@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("named", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_compressed_objects_in_a_bucket(suffix: str, encoding: str, named: bool, bucket: S3Server, tmp_path: Path) -> None:
     """As CloudVolume writes them, with a header that tells the compression; or as a copied folder, with a suffix."""
     path = cloudvolume(tmp_path, IMAGE, compress=encoding)

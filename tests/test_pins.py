@@ -24,12 +24,14 @@ def found() -> dict[str, dict[str, Any]]:
     return all_pins(NAMES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_changes_for_users_unasked(name: str, found: dict[str, dict[str, Any]]) -> None:
     lines = list(itertools.islice(differences(pins.stored(name), found[name]), SHOWN))
     assert not lines, "\n".join([f"the pins of {name} changed; {HINT}", *lines])
 
 
+@pytest.mark.slow
 def test_every_rule_is_in_a_pin(found: dict[str, dict[str, Any]]) -> None:
     seen = {rule for pin in found.values() for rule in pin["jobs"]["rules"]}
     assert seen >= RULES.keys(), "a config of tests/pins/cases.py must have it"
@@ -54,6 +56,7 @@ CHANGES: dict[str, tuple[tuple[Any, ...], Any, str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", CHANGES)
 def test_a_change_is_named(what: str, found: dict[str, dict[str, Any]]) -> None:
     place, value, expected = CHANGES[what]
