@@ -21,6 +21,7 @@ PACKAGES = {  # what else is about a package: files, or how their names begin, w
     "connectomake_heads": "heads",
     "connectomake_snakemake": "own_jobs replaced start_job tuning tuning_parts",
     "errors": "os_errors",
+    "evaluation": "overlap",
     "forking": "last_file prefork",
     "inference": "check_network device models network_files network_repeats network_values precision",
     "jobs": "bad_jobs last_file",
