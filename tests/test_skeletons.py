@@ -86,6 +86,7 @@ def test_centres_of_a_plane() -> None:
     assert not len(plane_centres(plane * 0, np.array([1.0, 1.0, 1.0])))
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 99), start=offsets, shape=st.tuples(*[st.integers(1, 20)] * 3),
