@@ -29,6 +29,7 @@ PACKAGES = {  # what else is about a package: files, or how their names begin, w
     "networks": "models precision",
     "pipeline": "demands_measured pins versions",
     "preload": "prefork",
+    "planning": "choose",
     "proofreading": "doubts proofread",
     "queueing": "queue queue_bad_messages queue_files queue_runs",
     "reporting": "contrast report",

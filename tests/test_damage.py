@@ -141,7 +141,7 @@ def encoded_elsewhere() -> Iterator[tuple[str, bytes, np.ndarray]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("encoding", "whole", "values"), encoded_elsewhere(), ids=lambda v: v if isinstance(v, str) else "")
+@pytest.mark.parametrize(("encoding", "whole", "values"), [*encoded_elsewhere()], ids=lambda v: v if isinstance(v, str) else "")
 def test_decoders_that_trust_their_input_run_apart(encoding: str, whole: bytes, values: np.ndarray) -> None:
     """Of 600 damaged chunks 3, 16 and 30 end the process that decodes them; it must not be this one."""
     decoder, refused = Decoder(), 0
