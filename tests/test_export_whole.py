@@ -196,6 +196,30 @@ def test_a_kill_leaves_nothing_that_looks_finished(tmp_path: Path, form: str) ->
     values = np.arange(24, dtype=np.uint64).reshape(1, 2, 3, 4)
     export_volume(levels_of([memory(values)]), str(there), FORMATS[form], Options())
     assert there.exists()
+    assert [*tmp_path.iterdir()] == [there], "what the killed one left is gone"
+
+
+@pytest.mark.parametrize("form", ["npy", "zarr3"])
+def test_another_export_to_the_same_place_is_left_alone(tmp_path: Path, form: str) -> None:
+    """One is stopped in the midst of its blocks; the other ends; then the first goes on and ends, too, and its result is whole."""
+    there = tmp_path / "v"
+    values = np.arange(24, dtype=np.uint64).reshape(1, 2, 3, 4)
+    call = [sys.executable, "-c", CHILD, form, str(there), "wait"]
+    with subprocess.Popen(call, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "reading\n"
+        of_the_child = [*tmp_path.iterdir()]
+        assert len(of_the_child) == 1
+        export_volume(levels_of([memory(values)]), str(there), FORMATS[form], Options())
+        assert {*tmp_path.iterdir()} == {there, *of_the_child}
+        np.testing.assert_array_equal(READERS[form](there), values[0])
+        for name in (f".other.{child.pid}.{'0' * 24}.part", f".v.{2**22 + 1}.{'0' * 24}.part", ".v.part", "v.part"):
+            (tmp_path / name).write_bytes(b"")  # of another result; of another machine, and new; of nobody
+        export_volume(levels_of([memory(values)]), str(there), FORMATS[form], Options(), overwrite=True)
+        assert len([*tmp_path.iterdir()]) == 6
+        child.communicate("")
+    assert child.returncode == 0 or there.exists()
+    assert not of_the_child[0].exists()
 
 
 @pytest.mark.parametrize("old", ["file", "folder", "none"])

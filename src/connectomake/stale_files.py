@@ -9,6 +9,7 @@ renames the file, and is tried again: no result is touched.
 import itertools
 import os
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -53,6 +54,11 @@ def is_abandoned(entry: "os.DirEntry[str]") -> bool:
         written = entry.stat(follow_symlinks=False).st_mtime
     except OSError:
         return False
+    return _is_left(named, written)
+
+
+def _is_left(named: "re.Match[str]", written: float) -> bool:
+    """Whether what has a temporary name, and was last written at a time, is written by no process any more."""
     process, token = int(named["process"]), named["token"]
     if len(token) > 2 * _TAG and token.startswith(processes.machine()):
         return token[_TAG : 2 * _TAG] != processes.boot() or _has_ended(process, written)
@@ -78,6 +84,38 @@ def remove_abandoned(*folders: str | os.PathLike[str]) -> Removed:
             continue
         files, bytes_ = files + 1, bytes_ + size
     return Removed(files, bytes_)
+
+
+def remove_left_of(final: str | os.PathLike[str]) -> int:
+    """Remove temporary files and folders beside a file or folder that were to become it, and that nobody writes to any more.
+
+    Returns
+    -------
+    int
+        How many were removed.
+    """
+    place, removed = Path(final), 0
+    try:
+        with os.scandir(place.parent) as found:
+            entries = [e for e in found if e.name.endswith(".part") and not e.is_symlink()]
+    except OSError:
+        return 0
+    for entry in entries:
+        named = PART.fullmatch(entry.name)
+        if named is None or named["name"] != place.name:
+            continue
+        try:
+            written = max([entry.stat().st_mtime, *(e.stat(follow_symlinks=False).st_mtime for e in files_below(entry.path))])
+            if not _is_left(named, written):
+                continue
+            if entry.is_dir():
+                shutil.rmtree(entry.path)
+            else:
+                Path(entry.path).unlink()
+        except OSError:  # another export was faster, or may remove it
+            continue
+        removed += 1
+    return removed
 
 
 def move_aside(path: str | os.PathLike[str]) -> Path | None:

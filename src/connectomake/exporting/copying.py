@@ -15,6 +15,7 @@ from connectomake.exporting.formats import ExportFormat
 from connectomake.exporting.volume import Level, Options, Writer
 from connectomake.geometry import Box, Vec
 from connectomake.os_errors import storage_error
+from connectomake.stale_files import remove_left_of
 
 MEMORY_MB = 256
 COPIES = 6
@@ -148,6 +149,7 @@ def whole(final: Path) -> Iterator[Path]:
     temporary = temporary_name(final)
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
+        remove_left_of(final)
         yield temporary
         _flush_all(temporary)
         _replace(temporary, final)
