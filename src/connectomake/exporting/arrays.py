@@ -25,6 +25,11 @@ class Array:
         """Write voxels (c, z, y, x) of a box."""
         self._array[(..., *box.slices())].write(values if self._array.rank == 4 else values[0]).result()
 
+    def take(self, box: Box, view: Any) -> Any:
+        """Begin to write a view (z, y, x) or (c, z, y, x) of a box; see `direct.Taker`."""
+        target = self._array[(..., *box.slices())]
+        return (target if target.rank == view.rank else target[0]).write(view)
+
     def close(self) -> None:
         """Nothing is left."""
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from connectomake.atomic import flush, temporary_name
 from connectomake.errors import ConfigError, ConnectomakeError
+from connectomake.exporting.direct import Taker, pass_on, passes
 from connectomake.exporting.formats import ExportFormat
 from connectomake.exporting.volume import Level, Options, Writer
 from connectomake.geometry import Box, Vec
@@ -69,6 +70,9 @@ def export_volume(
 
 def _copy(level: Level, writer: Writer, memory_mb: int) -> None:
     """Write a level; the next block is read while one is written."""
+    if isinstance(writer, Taker) and passes(level):
+        pass_on(level, writer, boxes(level, writer.grain, memory_mb))
+        return
     with ThreadPoolExecutor(1, "read-ahead") as reader:
         before: tuple[Box, Future[np.ndarray]] | None = None
         for box in boxes(level, writer.grain, memory_mb):

@@ -59,6 +59,8 @@ class Lz4Array(TensorArray):
         Metadata that name no compression.
     """
 
+    decodes = False
+
     def __init__(self, path: str, name: str, plain: Metadata):
         super().__init__(path, name, "n5", n5_keys, metadata=plain, assume_metadata=True)
         self._keys = open_keys(path, name)

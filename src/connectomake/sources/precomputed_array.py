@@ -72,6 +72,12 @@ class PrecomputedArray:
             return data, self._checked([i for i, there in zip(constant, here, strict=True) if not there], fill)
         return data, []
 
+    def plain(self, part: Part) -> Any | None:
+        """Return the store, if it is what `read` reads of a part; of shards, only if they have all chunks."""
+        if self._by_hand or (isinstance(self._keys, ChunkShards) and not all(self._keys.here(list(self.grid.indices(part))))):
+            return None
+        return self._store
+
     def _checked(self, absent: list[Index], fill: bool) -> list[Lost]:
         lost = [Lost(index, self._keys.name(index)) for index in absent]
         if lost and not fill:

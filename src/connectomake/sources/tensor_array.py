@@ -44,6 +44,9 @@ class TensorArray:
         Name of the file or object of a chunk below that place; None: chunks lie in shards.
     """
 
+    decodes = True
+    """Whether TensorStore decodes the chunks."""
+
     def __init__(self, path: str, below: str, driver: str, key_of: Callable[[Any], KeyOf | None], **options: Any):
         self.store = open_store(path, below, driver, **options)
         self._place, self._spec = (path, below), (driver, options)
@@ -73,6 +76,10 @@ class TensorArray:
             self._filling = open_store(*self._place, self._spec[0], True, **self._spec[1])
         data = read_store(self._filling, part, self._memory)
         return data, self._which(filled_chunks(data, part, self.grid, self.fill))
+
+    def plain(self, part: Part) -> Any | None:  # noqa: ARG002
+        """Return the store, if it is what `read` reads of a part; it complains of chunks that are not there."""
+        return self.store if self.decodes else None
 
     def _lost(self, found: re.Match[str], part: Part) -> Lost:
         """Return what TensorStore complains of; within a shard it counts chunks from the shard's start."""

@@ -80,6 +80,8 @@ class ZarrPythonArray(TensorArray):
         The metadata without codecs.
     """
 
+    decodes = False
+
     def __init__(self, path: str, name: str, driver: str, key_of: Callable[[Any], KeyOf | None], plain: Metadata):
         import zarr
 
