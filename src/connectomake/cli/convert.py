@@ -27,6 +27,7 @@ def convert(
     output_dataset: volumes.DatasetOption = None,
     chunk: volumes.ChunkOption = (64, 64, 64),
     encoding: volumes.EncodingOption = "raw",
+    shard: volumes.ShardOption = None,
     dtype: volumes.DtypeOption = None,
     labels: Annotated[bool, typer.Option("--labels", help="The voxels are ids; so are those of 32 and 64 bits.")] = False,
     memory: volumes.MemoryOption = 256,
@@ -55,5 +56,5 @@ def convert(
         become = "0 and 1 of uint8" if opened.file_dtype == "bool" else "float32, which holds all of its values"
         common.note(f"{source} holds {opened.file_dtype}, which becomes {become}")
     ids = labels or (dtype or opened.dtype) in ("uint32", "uint64")
-    chosen = volumes.Chosen(kind, box, channel, output_dataset, chunk, encoding, memory, overwrite, ids, dtype)
+    chosen = volumes.Chosen(kind, box, channel, output_dataset, chunk, encoding, memory, overwrite, ids, dtype, shard)
     volumes.write([opened.exact()], destination, chosen)

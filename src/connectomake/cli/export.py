@@ -35,6 +35,7 @@ def export(
     dataset: volumes.DatasetOption = None,
     chunk: volumes.ChunkOption = (64, 64, 64),
     encoding: volumes.EncodingOption = "raw",
+    shard: volumes.ShardOption = None,
     dtype: volumes.DtypeOption = None,
     memory: volumes.MemoryOption = 256,
     fill: volumes.FillOption = False,
@@ -51,7 +52,7 @@ def export(
         raise ConfigError("--id and --where choose objects; leave them out to export a layer")
     sources = volumes.layer_sources(plan, layer, scale, fill)
     ids = plan.layers[layer].kind == "segmentation"
-    chosen = volumes.Chosen(kind, box, channel, dataset, chunk, encoding, memory, overwrite, ids, dtype)
+    chosen = volumes.Chosen(kind, box, channel, dataset, chunk, encoding, memory, overwrite, ids, dtype, shard)
     volumes.write(sources, destination, chosen)
 
 

@@ -27,7 +27,12 @@ ChannelOption: TypeAlias = Annotated[
 ]
 DatasetOption: TypeAlias = Annotated[str | None, typer.Option(help="Name of the array in HDF5, Zarr or N5.")]
 ChunkOption: TypeAlias = Annotated[tuple[int, int, int], typer.Option(metavar="Z Y X", help="Shape of storage chunks.")]
-EncodingOption: TypeAlias = Annotated[str, typer.Option(help="Of precomputed: raw, compressed_segmentation, png, jpeg.")]
+EncodingOption: TypeAlias = Annotated[
+    str, typer.Option(help="Of precomputed: raw, gzip, compressed_segmentation[+gzip], png, jpeg.")
+]
+ShardOption: TypeAlias = Annotated[
+    int | None, typer.Option(help="Of precomputed: store so many chunks along each axis in a shard; a power of 2.")
+]
 MemoryOption: TypeAlias = Annotated[int, typer.Option(help="What blocks in memory take at most, in MB.", min=1)]
 FillOption: TypeAlias = Annotated[bool, typer.Option("--fill", help="Take storage chunks that are missing as 0.")]
 DtypeOption: TypeAlias = Annotated[
@@ -68,6 +73,7 @@ class Chosen:
     overwrite: bool
     labels: bool
     dtype: str | None = None
+    shard: int | None = None
 
 
 def layer_sources(plan: "Plan", layer: str, scale: int, fill: bool) -> "list[Source]":
@@ -129,10 +135,12 @@ def write(sources: "Sequence[Source]", destination: str, chosen: Chosen) -> None
         raise ConfigError(f"--chunk must be three numbers from 1 on, got {chosen.chunk}")
     if chosen.encoding != "raw" and not form.encodings:
         raise ConfigError(f"--encoding {chosen.encoding} is of precomputed, not of {form.text}; leave it out")
+    if chosen.shard is not None and not form.encodings:
+        raise ConfigError(f"--shard {chosen.shard} is of precomputed, not of {form.text}; leave it out")
     if chosen.dataset and not form.dataset:
         raise ConfigError(f"the name of an array, {chosen.dataset}, does not apply to {form.text}; leave it out")
     levels = levels_of(sources, parse_box(chosen.box), chosen.channels, chosen.dtype)
-    options = How(chosen.dataset, chosen.chunk, chosen.encoding, chosen.labels)
+    options = How(chosen.dataset, chosen.chunk, chosen.encoding, chosen.labels, chosen.shard)
     export_volume(levels, destination, form, options, memory_mb=chosen.memory, overwrite=chosen.overwrite)
     for text in form.unsaid(levels[0]):
         common.note(text)

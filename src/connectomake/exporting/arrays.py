@@ -1,4 +1,4 @@
-"""Formats that TensorStore writes: Zarr 2 and 3, OME-Zarr, N5 and precomputed."""
+"""Formats that TensorStore writes: Zarr 2 and 3, OME-Zarr and N5; `precomputed` uses the same writer."""
 
 import json
 from collections.abc import Sequence
@@ -11,8 +11,6 @@ from connectomake.errors import ConfigError
 from connectomake.exporting.attributes import attributes, multiscales
 from connectomake.exporting.volume import Level, Options
 from connectomake.geometry import Box, Vec
-
-ENCODINGS = ("raw", "compressed_segmentation", "png", "jpeg")
 
 
 class Array:
@@ -34,7 +32,8 @@ class Array:
         """Nothing is left."""
 
 
-def _open(driver: str, folder: Path, **more: Any) -> Any:
+def open_array(driver: str, folder: Path, **more: Any) -> Any:
+    """Create an array in a folder, without flushing each of its files."""
     import tensorstore as ts
 
     kvstore = {"driver": "file", "path": f"{folder.absolute()}/", "file_io_sync": False}  # all is flushed before the rename
@@ -53,7 +52,7 @@ def _zarr2(folder: Path, level: Level, options: Options, said: dict[str, Any]) -
         "shape": level.shape, "chunks": _chunk(level, options), "dtype": level.dtype.newbyteorder("<").str, "fill_value": 0,
         "compressor": compressor, "dimension_separator": "/",
     }  # fmt: skip
-    array = Array(_open("zarr", folder, metadata=metadata), options.chunk)
+    array = Array(open_array("zarr", folder, metadata=metadata), options.chunk)
     _write(folder / ".zattrs", said)
     return array
 
@@ -67,7 +66,7 @@ def _zarr3(folder: Path, level: Level, options: Options, said: dict[str, Any]) -
             {"name": "bytes", "configuration": {"endian": "little"}}, {"name": "zstd", "configuration": {"level": 1}},
         ],
     }  # fmt: skip
-    return Array(_open("zarr3", folder, metadata=metadata), options.chunk)
+    return Array(open_array("zarr3", folder, metadata=metadata), options.chunk)
 
 
 def create_zarr2(path: Path, levels: Sequence[Level], options: Options) -> list[Array]:
@@ -90,7 +89,7 @@ def create_n5(path: Path, levels: Sequence[Level], options: Options) -> list[Arr
         "dimensions": level.shape[::-1], "blockSize": _chunk(level, options)[::-1], "dataType": level.dtype.name,
         "compression": {"type": "gzip", "level": 1},
     }  # fmt: skip
-    array = _open("n5", folder, metadata=metadata)
+    array = open_array("n5", folder, metadata=metadata)
     file = folder / "attributes.json"
     viewer = {"pixelResolution": {"dimensions": list(level.voxel_size[::-1]), "unit": "nm"}}
     _write(file, json.loads(file.read_text()) | attributes(level) | viewer)
@@ -111,48 +110,6 @@ def create_ome5(path: Path, levels: Sequence[Level], options: Options) -> list[A
     said = {"ome": {"version": "0.5", **multiscales(list(levels), "0.5")}}
     _write(path / "zarr.json", {"zarr_format": 3, "node_type": "group", "attributes": said})
     return [_zarr3(path / str(i), level, options, {}) for i, level in enumerate(levels)]
-
-
-def create_precomputed(path: Path, levels: Sequence[Level], options: Options) -> list[Array]:
-    """Begin a precomputed volume of all levels, unsharded.
-
-    Raises
-    ------
-    ConfigError
-        If the encoding is unknown or does not hold such voxels without loss.
-    """
-    check_encoding(levels[0], options)
-    kind = "segmentation" if options.labels and levels[0].dtype.kind == "u" else "image"
-    multiscale = {"type": kind, "data_type": levels[0].dtype.name, "num_channels": len(levels[0].channels)}
-    return [_scale(path, level, options, multiscale) for level in levels]
-
-
-def _scale(path: Path, level: Level, options: Options, multiscale: dict[str, Any]) -> Array:
-    scale = {
-        "resolution": level.voxel_size[::-1], "voxel_offset": level.box.start[::-1], "size": level.box.shape[::-1],
-        "chunk_size": options.chunk[::-1], "encoding": options.encoding,
-    }  # fmt: skip
-    if options.encoding == "compressed_segmentation":
-        scale["compressed_segmentation_block_size"] = (8, 8, 8)
-    array = _open("neuroglancer_precomputed", path, multiscale_metadata=multiscale, scale_metadata=scale)
-    return Array(array.T.translate_to[(0, 0, 0, 0)], options.chunk)
-
-
-def check_encoding(level: Level, options: Options) -> None:
-    """Raise a ConfigError if voxels are not held by the encoding as they are; jpeg holds images nearly so, no labels."""
-    name, dtype, count = options.encoding, level.dtype.name, len(level.channels)
-    if name not in ENCODINGS:
-        raise ConfigError(f"precomputed cannot be written with --encoding {name}; there are: {', '.join(ENCODINGS)}")
-    if name == "compressed_segmentation" and dtype not in ("uint32", "uint64"):
-        raise ConfigError(f"--encoding compressed_segmentation holds uint32 and uint64, not {dtype}; choose raw or png")
-    if name == "jpeg" and (options.labels or dtype != "uint8" or count not in (1, 3)):
-        raise ConfigError(
-            f"--encoding jpeg changes values and holds images of uint8 with 1 or 3 channels, not {count} of {dtype} "
-            f"{'labels' if options.labels else ''}".rstrip()
-            + "; choose raw, png or compressed_segmentation"
-        )
-    if name == "png" and (dtype not in ("uint8", "uint16") or count > 4):
-        raise ConfigError(f"--encoding png holds up to 4 channels of uint8 or uint16, not {count} of {dtype}; choose raw")
 
 
 def _grouped(path: Path, options: Options, group: dict[str, Any]) -> Path:

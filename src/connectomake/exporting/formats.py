@@ -115,7 +115,7 @@ FORMATS = {
             "mrc", "mapped", "MRC", (".mrc", ".rec", ".map"), ("uint8", "int8", "int16", "uint16", "float32"), channels=False
         ),
         ExportFormat(
-            "precomputed", "arrays", "precomputed", (".precomputed",), PRECOMPUTED, pyramid=True, encodings=True
+            "precomputed", "precomputed", "precomputed", (".precomputed",), PRECOMPUTED, pyramid=True, encodings=True
         ),
     )
 }  # fmt: skip

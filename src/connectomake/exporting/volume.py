@@ -93,15 +93,18 @@ class Options:
     chunk
         Shape of storage chunks, z, y, x.
     encoding
-        Of precomputed: ``raw``, ``compressed_segmentation``, ``png`` or ``jpeg``.
+        Of precomputed: ``raw``, ``gzip``, ``compressed_segmentation``, ``compressed_segmentation+gzip``, ``png`` or ``jpeg``.
     labels
         Whether the voxels are ids, not brightness.
+    shard
+        Of precomputed: chunks of a shard along each axis, a power of 2; None: no shards.
     """
 
     dataset: str | None = None
     chunk: Vec = (64, 64, 64)
     encoding: str = "raw"
     labels: bool = False
+    shard: int | None = None
 
 
 class Writer(Protocol):
