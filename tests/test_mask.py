@@ -162,6 +162,7 @@ def test_blocks_near_those_that_are_asked_for(shape: Any, seed: int, low: Any, h
         assert found[place] == asked[box].any()
 
 
+@pytest.mark.slow
 def test_the_network_is_not_asked_about_patches_that_nobody_sees(
     inputs: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -450,6 +451,13 @@ def test_check_and_queues_know_the_mask(inputs: np.ndarray, capsys: pytest.Captu
         main(["check", "--fast"])
     assert not ended.value.code
     assert "blocks lie wholly outside the mask; the network is not asked for them" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as ended:
+        main(["where", "0", "0", "39"])
+    text = capsys.readouterr().out
+    assert not ended.value.code
+    assert "wholly outside the mask: background" in text
+    assert "segmentation" in text
+    assert not any(f"out/{stage}/" in text for stage in ("components", "merge")), "there are no such jobs"
     assert ("mask.path", "mask.h5") in set(plan_paths(resolve(config_of()).to_json()))
 
 

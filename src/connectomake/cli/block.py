@@ -61,7 +61,7 @@ def _images(plan: "Plan", block: int) -> list[tuple[str, str]]:
     from connectomake.pipeline.affinity import image_blocks
     from connectomake.planning.paths import Paths
 
-    if "image" not in plan.layers:
+    if "image" not in plan.layers or plan.is_outside(block):
         return []
     names = [("image", Paths(plan).shard("image", i)) for i in image_blocks(plan, block)]
     more = len(names) - IMAGES_SHOWN

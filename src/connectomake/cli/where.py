@@ -30,10 +30,11 @@ def _voxel_rows(plan: "Plan", voxel: "Vec") -> list[tuple[str, str]]:
     block = plan.grid.id_of_voxel(voxel)
     chunks = plan.layers["segmentation"].chunks
     chunk = chunks.id_of_voxel(voxel)
+    outside = "; wholly outside the mask: background" if plan.is_outside(block) else ""
     nm = ", ".join(f"{n}: {v * s:g}" for n, v, s in zip("zyx", voxel, plan.source.voxel_size, strict=True))
     return [
         ("voxel", f"{', '.join(map(str, voxel))} (z, y, x); {nm} nm"),
-        ("block", f"{plan.grid.name(block)}, grid position {plan.grid.position(block)}"),
+        ("block", f"{plan.grid.name(block)}, grid position {plan.grid.position(block)}{outside}"),
         ("box", str(plan.grid.box(block))),
         ("storage chunk", f"{chunk}: {chunks.box(chunk)}"),
         ("source", plan.source.path + (f" [{plan.source.dataset}]" if plan.source.dataset else "")),
@@ -45,5 +46,6 @@ def _tree_rows(plan: "Plan", block: int) -> list[tuple[str, str]]:
     rows = []
     for level in range(1, octree.levels + 1):
         node = octree.parent(level - 1, node)
-        rows.append((f"node, level {level}", f"{octree.name(level, node)}: {octree.box(level, node)}"))
+        if octree.exists(level, node):
+            rows.append((f"node, level {level}", f"{octree.name(level, node)}: {octree.box(level, node)}"))
     return rows
