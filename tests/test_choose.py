@@ -1,6 +1,7 @@
 """`connectomake choose`: a mask of named blocks, of blocks at marked places, of drawn blocks."""
 
 import json
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ import yaml
 
 from connectomake.cli import main
 from connectomake.errors import ConfigError
+from connectomake.geometry import Box
 from connectomake.planning.chosen import MOST_VOXELS, draw, mask_of
 from connectomake.planning.plan import Plan
 from connectomake.planning.resolve import resolve
 from connectomake.planning.spots import read_spots
+from connectomake.proofreading.annotations import write_points
 from tests.tiny_run import CONFIG, write_inputs
 
 BASE: dict[str, Any] = {
@@ -129,6 +132,65 @@ def test_annotations_of_a_state_are_read(annotation: dict[str, Any], expected: A
     state = {"dimensions": other if own else dimensions, "layers": [{"type": "image", "source": "precomputed://here"}, layer]}
     Path("state.json").write_text(json.dumps(state))
     np.testing.assert_allclose(read_spots("state.json", SIZE), [expected])
+
+
+KINDS = {"float32": "<f", "uint32": "<I", "uint16": "<H", "uint8": "<B", "rgb": "3B"}
+
+
+def write_layer(annotations: list[dict[str, Any]], properties: list[str], chunks: list[list[int]], order: str = "xyz") -> None:
+    """Write annotations of one type as the format's page describes it; `chunks` are the rows in each file of a level of its own."""
+    names = [key for key in annotations[0] if key != "type"]
+    head = {"@type": "neuroglancer_annotations_v1", "dimensions": {n: DIMENSIONS[n] for n in order}, "relationships": []}
+    levels = [{"key": f"spatial{i}", "grid_shape": [1, 1, 1], "chunk_size": [9, 9, 9], "limit": 9} for i in range(len(chunks))]
+    types = [{"id": f"p{i}", "type": kind} for i, kind in enumerate(properties)]
+    info = {**head, "annotation_type": annotations[0]["type"].upper(), "properties": types, "spatial": levels}
+    Path("layer").mkdir()
+    Path("layer/info").write_text(json.dumps(info))
+    for level, rows in enumerate(chunks):
+        data = struct.pack("<Q", len(rows))
+        for row in rows:
+            each = b"".join(struct.pack("<3f", *(annotations[row][n]["xyz".index(a)] for a in order)) for n in names)
+            each += b"".join(struct.pack(KINDS[kind], *[7] * (3 if kind == "rgb" else 1)) for kind in properties)
+            data += each + bytes(-len(each) % 4)
+        Path(f"layer/spatial{level}").mkdir()
+        Path(f"layer/spatial{level}/0_0_0").write_bytes(data + struct.pack(f"<{len(rows)}Q", *(row + 1 for row in rows)))
+
+
+@pytest.mark.parametrize("properties", [[], ["float32", "uint16", "rgb"], ["uint8"]])
+@pytest.mark.parametrize(("annotation", "expected"), MARKED)
+def test_annotations_of_a_precomputed_layer_are_read(annotation: dict[str, Any], expected: Any, properties: list[str]) -> None:
+    other = {key: value if key == "type" else [8, 8, 8] for key, value in annotation.items()}
+    write_layer([other, annotation], properties, [[1], [0, 1]], "yzx" if properties else "xyz")
+    found = read_spots("layer", SIZE)
+    assert len(found) == 2, "each once"
+    np.testing.assert_allclose(found[0], expected)
+
+
+def test_a_layer_of_points_as_we_write_them_is_read() -> None:
+    points = np.array([[1.5, 2, 3], [7, 8, 9.5]])
+    values = {"rank": (np.arange(2, dtype=np.uint32), "place"), "kind": (np.zeros(2, np.uint8), "")}
+    write_points(Path("layer"), points, Box.of_shape((20, 24, 40)), SIZE, values, {"kind": ["a"]}, [[1, 2], [3]])
+    np.testing.assert_allclose([low for low, _ in read_spots("layer", SIZE)], points * SIZE)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"annotation_type": "polyline"}, r"layer holds annotations of type polyline that are not read; write a CSV"),
+        ({"@type": "neuroglancer_skeletons"}, r"layer holds annotations of type point that are not read"),
+        ({"properties": [{"id": "a", "type": "string"}]}, r"layer holds annotations of type point that are not read"),
+        ({"spatial": [{"key": "spatial0", "sharding": {}}]}, r"layer is sharded, which is not read; write a CSV"),
+        ({"spatial": None}, r"layer is no annotation layer"),
+        ({"properties": [{"id": "a", "type": "uint8"}]}, r"0_0_0 has 28 bytes, not those of 1 annotations; write the layer anew"),
+        ({"dimensions": {"x": [1, "m"], "y": [1, "m"]}}, r"layer has dimensions .*; x, y and z with a scale"),
+    ],
+)
+def test_a_layer_that_is_not_read_is_named(change: dict[str, Any], sentence: str) -> None:
+    write_layer([{"type": "point", "point": [1, 2, 3]}], [], [[0]])
+    info = json.loads(Path("layer/info").read_text())
+    Path("layer/info").write_text(json.dumps(info | change))
+    with pytest.raises(ConfigError, match=sentence):
+        read_spots("layer", SIZE)
 
 
 STATE = {

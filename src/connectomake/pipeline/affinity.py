@@ -67,6 +67,13 @@ class AffinityRule(BlockRule):
         )
 
     def work(self, job: "Job", item: int) -> None:
+        if self.plan.is_outside(item):
+            self._leave_blank(job, item)
+        else:
+            self._infer(job, item)
+
+    def _infer(self, job: "Job", item: int) -> None:
+        """Run the network."""
         from connectomake.inference.backend import compressing_threads
         from connectomake.inference.engine import infer_block
         from connectomake.inference.models import load_network, reloading
@@ -75,9 +82,6 @@ class AffinityRule(BlockRule):
         from connectomake.sources import filled_fact
 
         plan, spec, inference = self.plan, self.layer, inference_of(self.plan)
-        if plan.is_outside(item):
-            self._leave_blank(job, item)
-            return
         check_models(plan)
         files = plan.config["inference"]["model"], plan.config["inference"]["weights"]
         network = load_network(*files, inference)

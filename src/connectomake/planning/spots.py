@@ -1,4 +1,4 @@
-"""Places that somebody marked: points of a CSV, or annotations of a Neuroglancer state."""
+"""Places that somebody marked: points of a CSV, or annotations of a Neuroglancer state or layer."""
 
 import csv
 import json
@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from connectomake.errors import ConfigError
+from connectomake.planning.annotation_layers import POINTS, layer_annotations, layer_info
 
 Spot: TypeAlias = tuple[tuple[float, float, float], tuple[float, float, float]]
 """Lowest and highest corner, z, y, x, in nm."""
 UNITS = {"m": 1e9, "mm": 1e6, "um": 1e3, "µm": 1e3, "nm": 1.0}
-_CORNERS = {"point": ("point",), "line": ("pointA", "pointB"), "axis_aligned_bounding_box": ("pointA", "pointB")}
 
 
 def read_spots(path: str, voxel_size: Sequence[float], unit: str = "voxels") -> list[Spot]:
@@ -22,7 +22,7 @@ def read_spots(path: str, voxel_size: Sequence[float], unit: str = "voxels") -> 
     ----------
     path
         A CSV whose first line names the columns, z, y and x among them; or JSON (``.json``), a state of Neuroglancer with
-        annotations in it: points, lines, boxes and ellipsoids.
+        annotations in it: points, lines, boxes and ellipsoids; or the folder of a precomputed annotation layer.
     voxel_size
         Of the source, nm (z, y, x).
     unit
@@ -33,11 +33,17 @@ def read_spots(path: str, voxel_size: Sequence[float], unit: str = "voxels") -> 
     ConfigError
         If the file cannot be read, or a place in it is none.
     """
+    if Path(path).is_dir():
+        return _some(path, _of_layer(path))
     try:
         text = Path(path).read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"--points {path} cannot be read: {error}") from error
-    found = list(_of_state(path, text) if Path(path).suffix == ".json" else _of_csv(path, text, voxel_size, unit))
+    return _some(path, _of_state(path, text) if Path(path).suffix == ".json" else _of_csv(path, text, voxel_size, unit))
+
+
+def _some(path: str, spots: Iterator[Spot]) -> list[Spot]:
+    found = list(spots)
     if not found:
         raise ConfigError(f"--points {path} names no place")
     return found
@@ -78,14 +84,21 @@ def _of_state(path: str, text: str) -> Iterator[Spot]:
         raise ConfigError(f"--points {path} is no state of Neuroglancer: {error}; save it with its button {{}}") from error
     if not marked:
         raise ConfigError(
-            f"--points {path} has no annotations of its own; those of a precomputed layer are not in the state: copy them into "
-            "a local layer, or write a CSV with z, y, x"
+            f"--points {path} has no annotations of its own; those of a precomputed layer are not in the state: name its "
+            "folder, or write a CSV with z, y, x"
         )
     for layer in marked:
         place = f"--points {path}, layer {layer.get('name', '')!r}"
         scales = _scales(layer, state.get("dimensions"), place)
         for annotation in layer["annotations"]:
             yield _annotated(annotation, scales, place)
+
+
+def _of_layer(path: str) -> Iterator[Spot]:
+    info = layer_info(Path(path))
+    scales = _checked(info["dimensions"], f"--points {path}")
+    for annotation in layer_annotations(Path(path), info):
+        yield _annotated(annotation, scales, f"--points {path}")
 
 
 def _scales(layer: dict[str, Any], dimensions: Any, place: str) -> dict[str, float]:
@@ -100,6 +113,10 @@ def _scales(layer: dict[str, Any], dimensions: Any, place: str) -> dict[str, flo
                 f"{place} has a transform; remove it in the layer's tab Source, so that coordinates are those shown"
             )
         dimensions = transform.get("outputDimensions", dimensions)
+    return _checked(dimensions, place)
+
+
+def _checked(dimensions: Any, place: str) -> dict[str, float]:
     try:
         found = {name: float(scale) * UNITS[unit] for name, (scale, unit) in dimensions.items()}
     except (AttributeError, TypeError, ValueError, KeyError):
@@ -117,7 +134,7 @@ def _annotated(annotation: Any, scales: dict[str, float], place: str) -> Spot:
             pairs = list(zip(annotation["center"], annotation["radii"], strict=True))
             corners = [[center - radius for center, radius in pairs], [center + radius for center, radius in pairs]]
         else:
-            corners = [annotation[name] for name in _CORNERS[kind]]
+            corners = [annotation[name] for name in POINTS[kind]]
         named = [dict(zip(scales, map(float, corner), strict=True)) for corner in corners]
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigError(f"{place}: {annotation} is no point, line, box or ellipsoid in x, y, z") from error
