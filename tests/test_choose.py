@@ -138,7 +138,7 @@ KINDS = {"float32": "<f", "uint32": "<I", "uint16": "<H", "uint8": "<B", "rgb": 
 
 
 def write_layer(annotations: list[dict[str, Any]], properties: list[str], chunks: list[list[int]], order: str = "xyz") -> None:
-    """Write annotations of one type as the format's page describes it; `chunks` are the rows in each file of a level of its own."""
+    """Write annotations of one type as the format is described; `chunks` are the rows of each level's one file."""
     names = [key for key in annotations[0] if key != "type"]
     head = {"@type": "neuroglancer_annotations_v1", "dimensions": {n: DIMENSIONS[n] for n in order}, "relationships": []}
     levels = [{"key": f"spatial{i}", "grid_shape": [1, 1, 1], "chunk_size": [9, 9, 9], "limit": 9} for i in range(len(chunks))]
@@ -168,7 +168,10 @@ def test_annotations_of_a_precomputed_layer_are_read(annotation: dict[str, Any],
 
 def test_a_layer_of_points_as_we_write_them_is_read() -> None:
     points = np.array([[1.5, 2, 3], [7, 8, 9.5]])
-    values = {"rank": (np.arange(2, dtype=np.uint32), "place"), "kind": (np.zeros(2, np.uint8), "")}
+    values: dict[str, tuple[np.ndarray, str]] = {
+        "rank": (np.arange(2, dtype=np.uint32), "place"),
+        "kind": (np.zeros(2, np.uint8), ""),
+    }
     write_points(Path("layer"), points, Box.of_shape((20, 24, 40)), SIZE, values, {"kind": ["a"]}, [[1, 2], [3]])
     np.testing.assert_allclose([low for low, _ in read_spots("layer", SIZE)], points * SIZE)
 
@@ -181,7 +184,10 @@ def test_a_layer_of_points_as_we_write_them_is_read() -> None:
         ({"properties": [{"id": "a", "type": "string"}]}, r"layer holds annotations of type point that are not read"),
         ({"spatial": [{"key": "spatial0", "sharding": {}}]}, r"layer is sharded, which is not read; write a CSV"),
         ({"spatial": None}, r"layer is no annotation layer"),
-        ({"properties": [{"id": "a", "type": "uint8"}]}, r"0_0_0 has 28 bytes, not those of 1 annotations; write the layer anew"),
+        (
+            {"properties": [{"id": "a", "type": "uint8"}]},
+            r"0_0_0 has 28 bytes, not those of 1 annotations; write the layer anew",
+        ),
         ({"dimensions": {"x": [1, "m"], "y": [1, "m"]}}, r"layer has dimensions .*; x, y and z with a scale"),
     ],
 )

@@ -21,7 +21,10 @@ def choose(
     config: ConfigPath = common.DEFAULT_CONFIG,
     blocks: Annotated[str, typer.Option(metavar="ID,ID", help="These blocks, by their ids in hexadecimal.")] = "",
     points: Annotated[
-        str, typer.Option(metavar="FILE", help="Those at marked places: a CSV with columns z, y, x, or annotations of Neuroglancer.")
+        str,
+        typer.Option(
+            metavar="FILE", help="Those at marked places: a CSV with columns z, y, x, or annotations of Neuroglancer."
+        ),
     ] = "",
     unit: Annotated[Literal["voxels", "nm"], typer.Option(help="Of a CSV's columns.")] = "voxels",
     around: Annotated[float, typer.Option(metavar="NM", min=0, help="Also those within so many nm of a place.")] = 0,
