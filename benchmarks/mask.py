@@ -1,8 +1,8 @@
 """The demo with and without a mask that leaves 30 % of its voxels: wall and CPU seconds on two cores, and forward passes.
 
 A smaller phantom, the same network and blocks as the demo, nothing kept; voxels of the mask are 8 × 8 × 2 of the image, and
-it leaves the lowest 30 % along x, which cuts through blocks. Each run starts in an empty folder, in turn; CPU time is that of all
-jobs. A job of the network takes some seconds to load it, which weighs here, where a block has 27 patches at most.
+it leaves the lowest 30 % along x, which cuts through blocks. Each run starts in an empty folder, in turn; CPU time is that of
+all jobs. A job of the network takes some seconds to load it, which weighs here, where a block has 27 patches at most.
 """
 
 import csv
