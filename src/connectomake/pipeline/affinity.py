@@ -69,11 +69,7 @@ class AffinityRule(BlockRule):
     def work(self, job: "Job", item: int) -> None:
         if self.plan.is_outside(item):
             self._leave_blank(job, item)
-        else:
-            self._infer(job, item)
-
-    def _infer(self, job: "Job", item: int) -> None:
-        """Run the network."""
+            return
         from connectomake.inference.backend import compressing_threads
         from connectomake.inference.engine import infer_block
         from connectomake.inference.models import load_network, reloading
