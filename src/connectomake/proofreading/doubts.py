@@ -104,7 +104,9 @@ def doubts_of(plan: Plan, layer: str = "segmentation", within: float = 0.2, most
         raise ConfigError("doubts are counted from a threshold, but agglomeration is null; set agglomeration.threshold")
     if not 0 < within <= 1:
         raise ConfigError(f"--within must be above 0 and at most 1, got {within:g}")
-    there = {int(i) for block in plan.grid.ids for i in run_graph.object_ids(plan, block, suffix).tolist()} - {0}
+    there = np.zeros(0, np.uint64)
+    for block in plan.grid.ids:
+        there = np.union1d(there, run_graph.object_ids(plan, block, suffix))
     keys, voxels = run_graph.supervoxels(plan)
     rule = plan.agglomeration(suffix)
     large = (rule.large_voxels, rule.large_threshold)
@@ -167,7 +169,7 @@ class _Ranked:
 
 
 def _merges(
-    merges: "Merges", keys: np.ndarray, voxels: np.ndarray, there: set[int]
+    merges: "Merges", keys: np.ndarray, voxels: np.ndarray, there: np.ndarray
 ) -> tuple[_Rows, tuple[np.ndarray, np.ndarray]]:
     """Return the merges within objects that are there; and all that supervoxels were joined to, with their voxels."""
     a, b = (np.searchsorted(keys, side) for side in (merges.a, merges.b))
@@ -175,7 +177,7 @@ def _merges(
     whole = np.zeros(len(keys), np.uint64)
     np.add.at(whole, root, voxels)
     objects = keys[root[a]] if len(a) else np.zeros(0, np.uint64)
-    kept = (merges.count > 0) & np.isin(objects, np.fromiter(there, np.uint64, len(there)))
+    kept = (merges.count > 0) & np.isin(objects, there, kind="sort")
     rows = _Rows(
         np.zeros(len(a), bool), objects, objects, merges.a, merges.b, merges.total, merges.count, merges.index, side_a, side_b
     )

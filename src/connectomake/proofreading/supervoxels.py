@@ -75,7 +75,10 @@ def graph_of(plan: Plan, suffix: str) -> SupervoxelGraph:
 
 
 def _known(ids: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    return np.where(np.isin(ids, keys), ids, np.uint64(0))
+    """Return ids, 0 for those that are not among the keys (ascending)."""
+    if not len(keys):
+        return np.zeros_like(ids)
+    return np.where(keys[np.minimum(np.searchsorted(keys, ids), len(keys) - 1)] == ids, ids, np.uint64(0))
 
 
 def supervoxel_source(plan: Plan, keys: np.ndarray, *, dense: bool) -> Source:
