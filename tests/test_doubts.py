@@ -20,8 +20,10 @@ from connectomake.errors import ConfigError, ConnectomakeError, RunError
 from connectomake.planning.plan import Plan
 from connectomake.planning.resolve import resolve
 from connectomake.proofreading import run_graph
+from connectomake.proofreading.chunked_graph import write_chunked_graph
 from connectomake.proofreading.doubts import Doubts, doubts_of
 from connectomake.proofreading.sides import sides_of
+from connectomake.proofreading.supervoxels import objects_of, supervoxel_source
 from tests.agglomeration_reference import exact, voxel_edges
 from tests.graph_run import CONFIG, SHAPE, VOXEL, run, whole, write_affinities
 
@@ -215,3 +217,24 @@ def test_what_cannot_be_is_refused(tmp_path: Path, here: Path, capsys: pytest.Ca
         with pytest.raises(ConnectomakeError) as caught:
             check_destination(name, SUFFIXES, overwrite=False)
         assert says in str(caught.value)
+
+
+@pytest.mark.slow
+def test_blocks_outside_a_mask_have_no_tables_and_are_not_asked_for(here: Path) -> None:
+    inside = np.zeros(SHAPE, np.uint8)
+    inside[:, :, :14] = 1
+    with h5py.File("mask.h5", "w") as file:
+        file["mask"] = inside
+    mask = {"path": "mask.h5", "dataset": "mask", "voxel_size": list(VOXEL), "offset": list(START)}
+    masked = run(outdir="masked", mask=mask)
+    assert any(masked.is_outside(block) for block in masked.grid.ids)
+    found = doubts_of(masked)
+    assert len(found) > 10
+    assert found.x.max() < START[2] + 14
+    keys, _ = objects_of(masked, "")
+    volume = supervoxel_source(masked, keys, dense=True).read(masked.roi)[0]
+    assert volume[inside == 0].max() == 0
+    assert volume.max() == len(keys)
+    (here / "pcg").mkdir(exist_ok=True)
+    assert write_chunked_graph(masked, "segmentation", here / "pcg", (8, 16, 16), 6) >= 0
+    assert list((here / "pcg/edges").iterdir())

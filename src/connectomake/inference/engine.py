@@ -68,16 +68,12 @@ def infer_block(
 
     Parameters
     ----------
-    read
-        Reads a box of the image inside `bounds`: (c, z, y, x) or (z, y, x).
-    bounds
-        Where the image has data; beyond it, it is mirrored.
+    read, bounds
+        Reads a box of the image inside `bounds`, (c, z, y, x) or (z, y, x); beyond these it is mirrored.
     network
         From `connectomake.inference.models.load_network`.
-    spec
-        Patch shapes, channels, dtype, batch.
-    lattice
-        ``spec.lattice(roi)``.
+    spec, lattice
+        Patch shapes, channels, dtype, batch; ``spec.lattice(roi)``.
     box
         The block, inside the region of interest.
     write

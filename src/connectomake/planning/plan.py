@@ -13,6 +13,7 @@ from connectomake.layers import LayerSpec
 from connectomake.planning.asked import asked_blocks, inside_grid, surface_tree
 from connectomake.planning.fan_out import octree_bits
 from connectomake.planning.group_tree import GroupTree
+from connectomake.planning.layer_specs import layer_specs
 from connectomake.planning.mask import MaskInfo
 from connectomake.planning.segment_table import TableInfo
 from connectomake.planning.source_info import SourceInfo
@@ -216,23 +217,7 @@ class Plan:
     @functools.cached_property
     def layers(self) -> dict[str, LayerSpec]:
         """The layers that this run makes, by name."""
-        channels = self.inference.channels if self.inference else 1
-        dtype = self.inference.dtype if self.inference else self.source.dtype
-        labels = {"components": "uint32", **{f"segmentation{suffix}": "uint64" for suffix in self.thresholds}}
-        specs = [self._layer(n, kind, 1, "segmentation", "compressed_segmentation") for n, kind in labels.items()]
-        if self.inference is not None:
-            specs.append(self._layer("affinity", dtype, channels, "image", "raw"))
-        if self.ingests:
-            specs.append(self._layer("image", self.source.dtype, self.source.channels, "image", "raw", self.image_box))
-        if self.truth is not None and not self.truth.in_place:
-            specs.append(
-                self._layer("ground_truth", "uint64", 1, "segmentation", "compressed_segmentation", self.evaluation_box)
-            )
-        return {spec.name: spec for spec in specs}
-
-    def _layer(self, name: str, dtype: str, channels: int, kind: str, encoding: str, box: Box | None = None) -> LayerSpec:
-        level, voxel_size = int(self.config["compression"]), self.source.voxel_size
-        return LayerSpec(name, dtype, channels, box or self.roi, self.block, self.chunk, voxel_size, kind, encoding, level)
+        return layer_specs(self)
 
     @functools.cached_property
     def evaluation_box(self) -> Box:

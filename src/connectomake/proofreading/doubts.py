@@ -105,7 +105,7 @@ def doubts_of(plan: Plan, layer: str = "segmentation", within: float = 0.2, most
     if not 0 < within <= 1:
         raise ConfigError(f"--within must be above 0 and at most 1, got {within:g}")
     there = np.zeros(0, np.uint64)
-    for block in plan.grid.ids:
+    for block in run_graph.blocks(plan).ids:
         there = np.union1d(there, run_graph.object_ids(plan, block, suffix))
     keys, voxels = run_graph.supervoxels(plan)
     rule = plan.agglomeration(suffix)

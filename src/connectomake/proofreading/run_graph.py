@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from connectomake.errors import ConfigError, RunError, SourceError
-from connectomake.geometry import Box, lower_offsets
+from connectomake.geometry import BlockGrid, Box, lower_offsets
 from connectomake.pipeline.agglomeration import ids_path
 from connectomake.planning.paths import Paths
 from connectomake.planning.plan import Plan
@@ -33,6 +33,11 @@ def suffix_of(plan: Plan, layer: str) -> str:
     if layer not in names:
         raise ConfigError(f"the run has no segmentation {layer!r}; there are: {', '.join(names)}")
     return names[layer]
+
+
+def blocks(plan: Plan) -> BlockGrid:
+    """Return the blocks that a run has tables of: those inside the mask."""
+    return plan.octree.grid
 
 
 def supervoxels(plan: Plan) -> tuple[np.ndarray, np.ndarray]:
@@ -101,7 +106,7 @@ def _parts(plan: Plan, ids: Callable[[int], np.ndarray]) -> "Iterator[Edges]":
     from connectomake.agglomeration import FileGraph
     from connectomake.agglomeration.blocks import block_edges, face_edges
 
-    paths, grid = Paths(plan), plan.grid
+    paths, grid = Paths(plan), blocks(plan)
     graph = FileGraph({block: needed(paths.tables("components", block)) for block in grid.ids}, ids)
     for block in grid.ids:
         parts = [block_edges(graph, block)]

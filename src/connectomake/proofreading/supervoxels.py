@@ -50,7 +50,7 @@ def objects_of(plan: Plan, suffix: str) -> tuple[np.ndarray, np.ndarray]:
         If a file of the run is missing or damaged.
     """
     keys, objects = np.zeros(0, np.uint64), np.zeros(0, np.uint64)
-    for block in plan.grid.ids:
+    for block in run_graph.blocks(plan).ids:
         key, of = run_graph.supervoxel_ids(plan, block), run_graph.object_ids(plan, block, suffix)
         kept = of > 0
         keys, first = np.unique(np.concatenate([keys, key[kept]]), return_index=True)
@@ -105,8 +105,10 @@ def supervoxel_source(plan: Plan, keys: np.ndarray, *, dense: bool) -> Source:
         return found.astype(dtype)
 
     def read(box: Box) -> np.ndarray:
-        out = np.empty((1, *box.shape), dtype)
+        out = np.zeros((1, *box.shape), dtype)
         for block in plan.grid.ids_meeting(box):
+            if plan.is_outside(block):
+                continue
             common = plan.grid.box(block).intersect(box)
             needed(f"{plan.outdir}/components/{plan.layers['components'].shard_name(block)}")
             labels = read_box(f"{plan.outdir}/components", plan.layers["components"], common)[0]
