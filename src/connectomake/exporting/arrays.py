@@ -17,15 +17,15 @@ class Array:
     """Writes boxes into an array of TensorStore, indexed (z, y, x) or (c, z, y, x) from 0."""
 
     def __init__(self, array: Any, grain: Vec) -> None:
-        self._array, self.grain = array, grain
+        self.array, self.grain = array, grain
 
     def write(self, box: Box, values: np.ndarray) -> None:
         """Write voxels (c, z, y, x) of a box."""
-        self._array[(..., *box.slices())].write(values if self._array.rank == 4 else values[0]).result()
+        self.array[(..., *box.slices())].write(values if self.array.rank == 4 else values[0]).result()
 
     def take(self, box: Box, view: Any) -> Any:
         """Begin to write a view (z, y, x) or (c, z, y, x) of a box; see `direct.Taker`."""
-        target = self._array[(..., *box.slices())]
+        target = self.array[(..., *box.slices())]
         return (target if target.rank == view.rank else target[0]).write(view)
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from connectomake.atomic import flush, temporary_name
 from connectomake.errors import ConfigError, ConnectomakeError
+from connectomake.exporting.bucket import in_bucket
 from connectomake.exporting.direct import Taker, pass_on, passes
 from connectomake.exporting.formats import ExportFormat
 from connectomake.exporting.volume import Level, Options, Writer
@@ -44,7 +45,7 @@ def export_volume(
     levels
         Scales of the volume, the finest first; only a format with a pyramid takes more than the first.
     destination
-        Local file or folder; appears when all is written.
+        Local file or folder, or a folder in a bucket (s3, gs); appears when all is written.
     memory_mb
         What the blocks in memory take together at most, in MB; a block is a sixth of it.
     overwrite
@@ -53,19 +54,27 @@ def export_volume(
     Raises
     ------
     ConfigError
-        If the destination exists or is no local path, if the format cannot hold the voxels, or the bound is too small.
+        If the destination exists or cannot be written to, if the format cannot hold the voxels, or the bound is too small.
     SourceError, StorageError
         If voxels cannot be read or written.
     """
-    final = _checked(destination, levels, overwrite)
     levels = levels if form.pyramid else levels[:1]
+    if "://" in destination and not destination.startswith("file://"):
+        form.check(levels[0])
+        with in_bucket(destination, levels, form, options, overwrite) as writers:
+            _copy_all(levels, writers, memory_mb)
+        return
+    final = _checked(destination.removeprefix("file://"), levels, overwrite)
     form.check(levels[0])
     with whole(final) as temporary:
-        writers = form.create(temporary, levels, options)
-        for level, writer in zip(levels, writers, strict=True):
-            _copy(level, writer, memory_mb)
-        for writer in writers:
-            writer.close()
+        _copy_all(levels, form.create(temporary, levels, options), memory_mb)
+
+
+def _copy_all(levels: Sequence[Level], writers: Sequence[Writer], memory_mb: int) -> None:
+    for level, writer in zip(levels, writers, strict=True):
+        _copy(level, writer, memory_mb)
+    for writer in writers:
+        writer.close()
 
 
 def _copy(level: Level, writer: Writer, memory_mb: int) -> None:
@@ -131,8 +140,6 @@ def _product(values: Sequence[int]) -> int:
 
 
 def _checked(destination: str, levels: Sequence[Level], overwrite: bool) -> Path:
-    if "://" in destination:
-        raise ConfigError(f"{destination} is no local path; export to a local folder and copy it there")
     final = Path(destination)
     for level in levels:
         there = Path(level.source.path)

@@ -41,6 +41,8 @@ class ExportFormat:
         Whether an array in it has a name.
     encodings
         Whether there are several ways to store its chunks.
+    objects
+        Whether it is a folder of chunks that may be objects in a bucket.
     """
 
     name: str
@@ -54,6 +56,7 @@ class ExportFormat:
     offset: str = "zyx"
     dataset: bool = False
     encodings: bool = False
+    objects: bool = False
 
     def check(self, level: Level) -> None:
         """Raise a ConfigError if the format has no place for such voxels."""
@@ -104,18 +107,19 @@ FORMATS = {
             "png", "sections", "a folder of PNG sections", dtypes=("uint8", "uint16"), channels=False, size="", offset="z"
         ),
         ExportFormat("hdf5", "hdf5", "HDF5", (".h5", ".hdf5", ".hdf"), dataset=True),
-        ExportFormat("zarr2", "arrays", "Zarr 2", dataset=True),
-        ExportFormat("zarr3", "arrays", "Zarr 3", (".zarr",), dataset=True),
-        ExportFormat("ome4", "arrays", "OME-Zarr 0.4", pyramid=True),
-        ExportFormat("ome5", "arrays", "OME-Zarr 0.5", (".ome.zarr",), pyramid=True),
-        ExportFormat("n5", "arrays", "N5", (".n5",), dataset=True),
+        ExportFormat("zarr2", "arrays", "Zarr 2", dataset=True, objects=True),
+        ExportFormat("zarr3", "arrays", "Zarr 3", (".zarr",), dataset=True, objects=True),
+        ExportFormat("ome4", "arrays", "OME-Zarr 0.4", pyramid=True, objects=True),
+        ExportFormat("ome5", "arrays", "OME-Zarr 0.5", (".ome.zarr",), pyramid=True, objects=True),
+        ExportFormat("n5", "arrays", "N5", (".n5",), dataset=True, objects=True),
         ExportFormat("npy", "mapped", "NPY", (".npy",), size="", offset=""),
         ExportFormat("nrrd", "mapped", "NRRD", (".nrrd",)),
         ExportFormat(
             "mrc", "mapped", "MRC", (".mrc", ".rec", ".map"), ("uint8", "int8", "int16", "uint16", "float32"), channels=False
         ),
         ExportFormat(
-            "precomputed", "precomputed", "precomputed", (".precomputed",), PRECOMPUTED, pyramid=True, encodings=True
+            "precomputed", "precomputed", "precomputed", (".precomputed",), PRECOMPUTED, pyramid=True,
+            encodings=True, objects=True,
         ),
     )
 }  # fmt: skip
