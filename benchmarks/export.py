@@ -97,7 +97,7 @@ def run() -> dict[str, Any]:
                 details={"megabytes_per_s": values.nbytes / 1e6 / median(ours)},
             )  # fmt: skip
             if theirs:
-                row = replace(row, reference=median(theirs), against="TensorStore copy", limit=2.0)
+                row = replace(row, reference=median(theirs), against="TensorStore copy", limit=1.25)
             rows.append(row)
     shutil.rmtree(folder)
     return {"title": f"Export of {' × '.join(map(str, SHAPE))} voxels, wall time", "rows": rows}
