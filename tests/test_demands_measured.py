@@ -14,6 +14,7 @@ import pytest
 from connectomake.layers import write_tables
 from connectomake.pipeline.demands import REMOTE_MB, Demands
 from connectomake.pipeline.registry import RULES
+from connectomake.planning.resolve import resolve
 from connectomake.planning.skeletons import Skeletons
 from tests.pins.cases import cases
 
@@ -45,8 +46,30 @@ def demands() -> Demands:
     return Demands(dataclasses.replace(case, config=config).plan())
 
 
+TABLE = {3_000: 106, 1_000_000: 231, 5_000_000: 596}
+"""MB that the process of the job held that sorts a table over labels, by its rows; Snakemake around it holds some 100 more."""
+BESIDE_MB = 100
+
+
 def test_every_stage_with_a_size_of_its_process_was_measured() -> None:
-    assert {*DEMO, "traces", "assign", "thumbnail", "info"} == RULES.keys(), "assign is as lookup, thumbnail as pyramid"
+    elsewhere = {"traces", "segment_table", "assign", "thumbnail", "info"}
+    assert {*DEMO, *elsewhere} == RULES.keys(), "assign is as lookup, thumbnail as pyramid"
+
+
+@pytest.mark.parametrize("rows", TABLE)
+def test_a_table_over_labels_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("labels.npy", np.ones((8, 16, 16), np.uint32))
+    Path("table.csv").write_text("supervoxel,segment\n1,1\n")
+    config: dict[str, Any] = {
+        "outdir": "out", "source": {"path": "labels.npy", "voxel_size": [9, 9, 9]}, "block": [8, 16, 16],
+        "segmentation": {"method": "labels", "table": {"path": "table.csv"}}, "meshes": {"enabled": False},
+    }  # fmt: skip
+    plan = resolve(config)
+    assert plan.table is not None
+    table = dataclasses.replace(plan.table, rows=rows, size=14 * rows)
+    asked = Demands(dataclasses.replace(plan, table=table)).memory("segment_table") + REMOTE_MB
+    assert asked / 3 <= TABLE[rows] + BESIDE_MB <= asked
 
 
 @pytest.mark.parametrize("stage", DEMO)
