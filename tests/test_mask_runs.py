@@ -182,3 +182,27 @@ def test_a_wrong_mask_ends_the_start_and_nothing_is_written(flow: Flow, values: 
     assert sentence in text
     assert "Traceback" not in text
     assert not Path("out").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("relabel", ["none", "components"])
+def test_labels_outside_are_background_too(flow: Flow, relabel: str) -> None:
+    """Blocks outside have no components, from which ids that stay are looked up, and no sums."""
+    labels = ((smooth_noise(SHAPE, 5) // 60).astype(np.uint64) << np.uint64(40)) + np.uint64(7)
+    for name, values in (("labels", labels), ("blank", np.where(inside(), labels, 0))):
+        with h5py.File(f"{name}.h5", "w") as file:
+            file["v"] = values
+    change = {"inference": None, "agglomeration": None, "segmentation": {"method": "labels", "relabel": relabel}}
+    source = {"path": "labels.h5", "dataset": "v", "voxel_size": [20, 10, 10]}
+    blank = flow.with_values(
+        **change, source=source | {"path": "blank.h5"}, mask=None, block=[32, 32, 64], chunk=None, outdir="b"
+    )
+    make_run(blank)
+    want = flow.digests(blank)
+    for number, block in enumerate(([8, 8, 8], [8, 32, 16])):
+        config = flow.with_values(**change, source=source, block=block, chunk=None, outdir=f"out{number}")
+        plan = make_run(config)
+        assert plan.mask
+        assert plan.mask.count > 0
+        assert flow.digests(config) == want
+        assert Stages(plan).rule("components").count() == plan.grid.count - plan.mask.count
