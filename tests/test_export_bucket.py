@@ -12,6 +12,7 @@ from connectomake.cli.app import main
 from connectomake.errors import ConfigError, SourceError, StorageError
 from connectomake.exporting import FORMATS, Options, export_volume, levels_of
 from connectomake.geometry import Box
+from connectomake.planning.plan import Plan
 from connectomake.sources import Source, open_source
 from connectomake.storage import kvstore
 from tests.s3_server import S3Server
@@ -144,3 +145,27 @@ def test_the_command_from_bucket_to_bucket(server: S3Server, tmp_path: Path, cap
         assert (ended.value.code or 0) == code, capsys.readouterr().err
         assert said in capsys.readouterr().err
     np.testing.assert_array_equal(np.load(tmp_path / "c.npy"), values[0])
+
+
+def test_layers_of_a_run_in_a_bucket(server: S3Server, copied_run: Plan, capsys: pytest.CaptureFixture[str]) -> None:
+    from connectomake.run import open_run
+
+    run = open_run("config.yaml")
+    want = {scale: np.asarray(run.array("segmentation", scale).read().result())[0] for scale in (0, 1)}
+    folder = Path(run.outdir)
+    for file in folder.rglob("*"):
+        if file.is_file() and "segmentation" in file.parts:
+            server.client().upload_file(str(file), "lab", f"run/7/{file}")
+    (folder / "segmentation").rename("elsewhere")
+    for scale, values in want.items():
+        call = ["export", "config.yaml", "segmentation", "s3://lab/out.zarr", "--overwrite", "--storage", "s3://lab/run/7"]
+        with pytest.raises(SystemExit) as ended:
+            main([*call, "--scale", str(scale)])
+        assert not ended.value.code, capsys.readouterr().err
+        found = open_source("zarr://s3://lab/out.zarr")
+        np.testing.assert_array_equal(found.read(found.bounds)[0], values)
+    for where, said in (("s3://lab/run/8", "has no scale"), ("", "has no scale"), ("s3://none/x", "none")):
+        with pytest.raises(SystemExit) as ended:
+            main(["export", "config.yaml", "segmentation", "x.zarr", *(["--storage", where] if where else [])])
+        assert ended.value.code == 1
+        assert said in capsys.readouterr().err

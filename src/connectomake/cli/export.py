@@ -39,6 +39,7 @@ def export(
     dtype: volumes.DtypeOption = None,
     memory: volumes.MemoryOption = 256,
     fill: volumes.FillOption = False,
+    storage: volumes.StorageOption = "",
     overwrite: volumes.OverwriteOption = False,
 ) -> None:
     """Write a layer as a volume, or chosen objects: meshes as OBJ, PLY, STL, GLB or legacy, skeletons as SWC (in µm)."""
@@ -50,7 +51,7 @@ def export(
         raise ConfigError(f"name the file or folder that {layer} is written to, after the layer")
     if object_ids or where is not None:
         raise ConfigError("--id and --where choose objects; leave them out to export a layer")
-    sources = volumes.layer_sources(plan, layer, scale, fill)
+    sources = volumes.layer_sources(plan, layer, scale, fill, storage)
     ids = plan.layers[layer].kind == "segmentation"
     chosen = volumes.Chosen(kind, box, channel, dataset, chunk, encoding, memory, overwrite, ids, dtype, shard)
     volumes.write(sources, destination, chosen)

@@ -35,6 +35,10 @@ ShardOption: TypeAlias = Annotated[
 ]
 MemoryOption: TypeAlias = Annotated[int, typer.Option(help="What blocks in memory take at most, in MB.", min=1)]
 FillOption: TypeAlias = Annotated[bool, typer.Option("--fill", help="Take storage chunks that are missing as 0.")]
+StorageOption: TypeAlias = Annotated[
+    str,
+    typer.Option(metavar="URL", help="The run's results lie in a bucket: s3://BUCKET/PREFIX or gs://, as its profile has it."),
+]
 DtypeOption: TypeAlias = Annotated[
     str | None,
     typer.Option(help="Write the voxels as this, such as uint32; a value that does not fit is an error; floats are rounded."),
@@ -76,7 +80,7 @@ class Chosen:
     shard: int | None = None
 
 
-def layer_sources(plan: "Plan", layer: str, scale: int, fill: bool) -> "list[Source]":
+def layer_sources(plan: "Plan", layer: str, scale: int, fill: bool, storage: str = "") -> "list[Source]":
     """Return a layer of a run from a scale on, the finest first, as far as scales were made.
 
     Raises
@@ -86,8 +90,6 @@ def layer_sources(plan: "Plan", layer: str, scale: int, fill: bool) -> "list[Sou
     SourceError
         If the run has not made it.
     """
-    from pathlib import Path
-
     from connectomake.planning.scales import Scales
     from connectomake.sources import SourceOptions, open_source
 
@@ -96,8 +98,8 @@ def layer_sources(plan: "Plan", layer: str, scale: int, fill: bool) -> "list[Sou
     specs = Scales(plan).specs(layer)
     if scale >= len(specs):
         raise ConfigError(f"layer {layer} has scales 0 to {len(specs) - 1}, not {scale}")
-    folder = f"{plan.outdir}/{layer}"
-    missing = [s.scale_key for s in specs if not Path(folder, s.scale_key).is_dir()]
+    folder = f"{storage.rstrip('/')}/{plan.outdir}/{layer}" if storage else f"{plan.outdir}/{layer}"
+    missing = [s.scale_key for s in specs if not _has(folder, s.scale_key)]
     if specs[scale].scale_key in missing:
         raise ConfigError(f"{folder} has no scale {specs[scale].scale_key}: the run has not made it, or does not keep it")
     options = SourceOptions(missing="fill" if fill else "error")
@@ -105,6 +107,16 @@ def layer_sources(plan: "Plan", layer: str, scale: int, fill: bool) -> "list[Sou
     with naming(WORDS):
         opened = [open_source(folder, scale=i, options=options) for i in there]
     return opened if plan.mask is None else [s.sparing(_outside_mask(plan, s)) for s in opened]
+
+
+def _has(folder: str, name: str) -> bool:
+    """Whether a folder, local or in a bucket, holds another one, which in a bucket has at least one object."""
+    from pathlib import Path
+
+    from connectomake.sources import is_url
+    from connectomake.sources.tensor_array import keys_below
+
+    return bool(keys_below(folder, "", f"{name}/")) if is_url(folder) else Path(folder, name).is_dir()
 
 
 def _outside_mask(plan: "Plan", source: "Source") -> Callable[[Box], bool]:
