@@ -27,7 +27,19 @@ _COLUMNS = [f.name for f in fields(Merges)]
 def up_blocks(
     output: Path, octree: Octree, node: int, blocks: GraphBlocks, rule: Rule, min_size: int, record: Mapping[str, Any]
 ) -> Up:
-    """Agglomerate a level-1 node and write its up file; see `agglomerate_blocks`."""
+    """Agglomerate a level-1 node and write its up file; see `agglomerate_blocks`.
+
+    Parameters
+    ----------
+    output
+        Up file to write.
+    octree, node
+        The node, at level 1.
+    blocks, rule, min_size
+        See `agglomerate_blocks`.
+    record
+        What to note in the file: stage, fingerprint, software.
+    """
     up = agglomerate_blocks(octree, node, blocks, rule, min_size)
     _write(output, octree, 1, up, record)
     return up
@@ -43,7 +55,26 @@ def up_nodes(
     min_size: int,
     record: Mapping[str, Any],
 ) -> Up:
-    """Agglomerate a node above level 1 and write its up file; `files` are its children's up files, by id."""
+    """Agglomerate a node above level 1 and write its up file; see `agglomerate_nodes`.
+
+    Parameters
+    ----------
+    output
+        Up file to write.
+    octree, level, node
+        The node; `level` is 2 or more.
+    files
+        Up files of its children, by id.
+    rule, min_size
+        See `agglomerate_nodes`.
+    record
+        What to note in the file: stage, fingerprint, software.
+
+    Raises
+    ------
+    LayerError
+        If a child's file is missing or damaged.
+    """
     children = {child: read_open(files[child]) for child in octree.children(level, node)}
     up = agglomerate_nodes(octree, level, node, children, rule, min_size)
     _write(output, octree, level, up, record)

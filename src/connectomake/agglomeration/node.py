@@ -130,7 +130,19 @@ def agglomerate_blocks(octree: Octree, node: int, blocks: GraphBlocks, rule: Rul
 def agglomerate_nodes(
     octree: Octree, level: int, node: int, children: Mapping[int, tuple[OpenSegments, Edges]], rule: Rule, min_size: int
 ) -> Up:
-    """Agglomerate what the children of a node above level 1 left open; see `agglomerate_blocks`."""
+    """Agglomerate the segments that the children of a node above level 1 left open.
+
+    Parameters
+    ----------
+    octree, level, node
+        The node; `level` is 2 or more.
+    children
+        By id, all children of the node: their open segments and the edges of these.
+    rule
+        What is joined.
+    min_size
+        Whole segments of fewer voxels get id 0.
+    """
     order = octree.children(level, node)
     parts = [children[child][0] for child in order]
     names = np.concatenate([part.name for part in parts])

@@ -99,7 +99,26 @@ def segments_at(keys: np.ndarray, merges: Merges, threshold: float, dtype: str, 
 
 
 def segments_over(merges: Merges, thresholds: Iterable[float], dtype: str) -> Iterator[tuple[float, np.ndarray, np.ndarray]]:
-    """Yield, for each threshold, it, the supervoxels (n,) uint64 that ever merge, and their segments; see `segments_at`."""
+    """Yield the segments of supervoxels at each of several thresholds; see `segments_at`.
+
+    Parameters
+    ----------
+    merges
+        The history.
+    thresholds
+        Each at or above that of the history.
+    dtype
+        Of the affinities: uint8 or float32.
+
+    Yields
+    ------
+    threshold : float
+        As given.
+    supervoxels : (n,) uint64
+        Those that are part of any merge, ascending; the others are segments of their own at every threshold.
+    segments : (n,) uint64
+        Smallest supervoxel of the segment of each.
+    """
     keys = np.unique(np.concatenate([merges.a, merges.b]))
     for threshold in thresholds:
         yield threshold, keys, segments_at(keys, merges, threshold, dtype)

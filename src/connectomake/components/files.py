@@ -18,5 +18,17 @@ def block_tables(result: BlockLabels) -> dict[str, np.ndarray]:
 def write_block_tables(
     path: str | os.PathLike[str], result: BlockLabels, record: Mapping[str, Any], more: Mapping[str, np.ndarray] | None = None
 ) -> None:
-    """Atomically write the block's file, with `more` datasets if there are."""
+    """Atomically write the block's file, with `more` datasets if there are.
+
+    Parameters
+    ----------
+    path
+        HDF5 file to write.
+    result
+        The labelled block; see `block_tables` for the datasets.
+    record
+        What to note in the file: stage, fingerprint, software.
+    more
+        Further datasets by name.
+    """
     write_tables(path, {**block_tables(result), **(more or {})}, record)

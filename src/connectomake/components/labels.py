@@ -77,7 +77,20 @@ def _in_order(values: np.ndarray) -> np.ndarray:
 
 
 def check_labels(labels: np.ndarray, box: Box) -> None:
-    """Raise a RunError that names the first negative label of a box (z, y, x), if there is one."""
+    """Check that no label of a block is negative.
+
+    Parameters
+    ----------
+    labels
+        (z, y, x), any integers; only signed ones are looked at.
+    box
+        Where they lie, in voxels.
+
+    Raises
+    ------
+    RunError
+        If a label is negative; the first one in raster order is named with its position.
+    """
     if labels.dtype.kind != "i" or not labels.size or labels.min() >= 0:
         return
     place = np.unravel_index(int((labels < 0).argmax()), labels.shape)

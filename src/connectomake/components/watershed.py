@@ -156,7 +156,20 @@ def watershed(affinity: np.ndarray, t_low: float, t_high: float) -> np.ndarray:
 
 
 def high_boxes(box: Box, roi: Box) -> list[Box | None]:
-    """Return, per axis, the plane of voxels across a block's high face, one thick; None where the region of interest ends."""
+    """Return the planes of affinities that a block needs from its high-side neighbours, one per axis.
+
+    Parameters
+    ----------
+    box
+        The block, in voxels.
+    roi
+        Region of interest, in voxels.
+
+    Returns
+    -------
+    list of Box or None
+        For z, y and x the plane just beyond the high face, one voxel thick; None where the block ends at the region's end.
+    """
     planes: list[Box | None] = []
     for axis in range(3):
         start, stop = list(box.start), list(box.stop)

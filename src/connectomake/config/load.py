@@ -28,7 +28,14 @@ def schema(name: str = RUN) -> dict[str, Any]:
 
 
 def normalise(config: dict[str, Any], name: str = RUN) -> dict[str, Any]:
-    """Check a config against the schema of that name and return a copy with all defaults filled in, passwords in URLs hidden.
+    """Check a config against a schema and return a copy with all defaults filled in and passwords in URLs hidden.
+
+    Parameters
+    ----------
+    config
+        As parsed from YAML; not changed.
+    name
+        Of the schema: `RUN` or `TRAINING`.
 
     Raises
     ------

@@ -80,7 +80,15 @@ def curve_of(pairs: Contingency, mappings: Mappings) -> list[Point]:
 
 
 def thresholds_of(lowest: float, chosen: float) -> list[float]:
-    """Return the thresholds of a curve, ascending: evenly from the lowest one up, and the one that was chosen."""
+    """Return the thresholds of a curve, ascending.
+
+    Parameters
+    ----------
+    lowest
+        Where the curve begins: `STEPS` values, evenly spaced from here to `HIGHEST`.
+    chosen
+        The threshold of the run, added to them.
+    """
     evenly = [round(lowest + i * max(HIGHEST - lowest, 0) / (STEPS - 1), 4) for i in range(1, STEPS)]
     return sorted({lowest, chosen, *evenly})
 
@@ -100,7 +108,15 @@ def curve_rows(points: Sequence[Point]) -> list[dict[str, Any]]:
 
 
 def csv_text(rows: Sequence[dict[str, Any]], columns: Sequence[str] | None = None) -> str:
-    """Return rows as CSV with a line of names; numbers in full precision."""
+    """Return rows as CSV with a header line; numbers in full precision.
+
+    Parameters
+    ----------
+    rows
+        Values by column name.
+    columns
+        Names in order; default those of the first row.
+    """
     names = list(columns or (rows[0] if rows else ["threshold", "coverage"]))
     stream = io.StringIO()
     writer = csv.DictWriter(stream, names, lineterminator="\n")

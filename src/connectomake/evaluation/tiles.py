@@ -26,12 +26,28 @@ def tiles_of(box: Box, shape: Vec | None) -> list[Box]:
 
 
 def blocks_of(box: Box, tile: Vec | None) -> list[Box]:
-    """Cut a box into blocks of four tiles a side; into one where tiles are whole sections."""
+    """Cut a box into blocks of four tiles a side, in raster order.
+
+    Parameters
+    ----------
+    box
+        What to cut.
+    tile
+        Shape of a tile (z, y, x) in voxels; None, for whole sections, gives the box as one block.
+    """
     return [box] if tile is None else tiles_of(box, (tile[0] * BLOCK_TILES, tile[1] * BLOCK_TILES, tile[2] * BLOCK_TILES))
 
 
 def tile_of_chunks(chunk: Vec, block: Vec) -> Vec:
-    """Return the tile of whole storage chunks, within 8 million voxels and the block; wide along x first, then y, then z."""
+    """Return the shape of a tile of whole storage chunks, of at most 8 million voxels; it grows along x first, then y, then z.
+
+    Parameters
+    ----------
+    chunk
+        Shape of a storage chunk (z, y, x), in voxels.
+    block
+        Shape that the tile may not exceed, in voxels.
+    """
     tile = list(chunk)
     for axis in (2, 1, 0):
         while 2 * tile[0] * tile[1] * tile[2] <= TILE_VOXELS and tile[axis] * 2 <= block[axis]:

@@ -129,10 +129,17 @@ FORMATS = {
 def format_of(name: str | None, destination: str) -> ExportFormat:
     """Return the format of a name or, without one, of a destination's suffix.
 
+    Parameters
+    ----------
+    name
+        Key of `FORMATS`, as given to ``--format``; None: by suffix.
+    destination
+        Path or URL; the longest suffix that matches decides.
+
     Raises
     ------
     ConfigError
-        If there is no such format, or the suffix tells none.
+        If there is no format of that name, or none has the suffix.
     """
     if name is not None:
         if name not in FORMATS:

@@ -72,7 +72,19 @@ def grown_shape(filters: Sequence[Filter], shape: Vec, voxel_size: VoxelSize) ->
 
 
 def held(filters: Sequence[Filter], shape: Vec, channels: int, voxel_size: VoxelSize) -> float:
-    """Return the bytes that filtering a box of a shape takes at most: filters work one after the other."""
+    """Return the largest number of bytes held while a box is filtered: filters work one after the other.
+
+    Parameters
+    ----------
+    filters
+        In the order in which they are applied.
+    shape
+        Of the box (z, y, x), in voxels.
+    channels
+        Of the source.
+    voxel_size
+        Nanometres, z, y, x.
+    """
     if not filters:
         return 0.0
     most = (
@@ -82,7 +94,19 @@ def held(filters: Sequence[Filter], shape: Vec, channels: int, voxel_size: Voxel
 
 
 def seconds_per_megavoxel(filters: Sequence[Filter], shape: Vec, channels: int, voxel_size: VoxelSize) -> float:
-    """Return the seconds of one core per 10⁶ voxels of boxes of a shape; those in reach are filtered more than once."""
+    """Return the seconds of one core per 10⁶ voxels of the filtered image; voxels in the borders are filtered more than once.
+
+    Parameters
+    ----------
+    filters
+        In the order in which they are applied.
+    shape
+        Of the boxes that are filtered (z, y, x), in voxels.
+    channels
+        Of the source.
+    voxel_size
+        Nanometres, z, y, x.
+    """
     seconds = (
         step.seconds_per_megavoxel * math.prod(grown_shape(filters[index:], shape, voxel_size))
         for index, step in enumerate(filters)

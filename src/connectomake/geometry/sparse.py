@@ -72,14 +72,35 @@ class SparseGrid(BlockGrid):
 
 
 def sparse(grid: BlockGrid, asked: NDArray[np.bool_]) -> SparseGrid:
-    """Return the blocks of a grid that are asked for, given as (z, y, x) in blocks."""
+    """Return the grid of some blocks of a grid.
+
+    Parameters
+    ----------
+    grid
+        The whole grid.
+    asked
+        (z, y, x) in blocks: which blocks are asked for.
+    """
     bits = np.zeros(1 << max(grid.id_bits, 3), bool)
     bits[grid.id_array[asked]] = True
     return SparseGrid(grid.roi, grid.block, np.packbits(bits, bitorder="little").tobytes())
 
 
 def spread(asked: NDArray[np.bool_], low: Vec, high: Vec) -> NDArray[np.bool_]:
-    """Return the blocks, (z, y, x), that have one which is asked for within so many blocks below and above, along each axis."""
+    """Return the blocks that have one which is asked for nearby: a binary dilation with a box.
+
+    Parameters
+    ----------
+    asked
+        (z, y, x) in blocks.
+    low, high
+        How many blocks below and above are looked at, along z, y, x.
+
+    Returns
+    -------
+    (z, y, x) bool
+        In blocks, of the same shape.
+    """
     for axis, (below, above) in enumerate(zip(low, high, strict=True)):
         found = np.zeros_like(asked)
         for step in range(-min(below, asked.shape[axis]), min(above, asked.shape[axis]) + 1):

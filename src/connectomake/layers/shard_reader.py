@@ -170,7 +170,27 @@ def _map_file(path: Path) -> mmap.mmap:
 
 
 def read_block(path: str | os.PathLike[str], spec: LayerSpec, block_id: int) -> np.ndarray:
-    """Read a whole block from its shard, shape (c, z, y, x); see `ShardReader`."""
+    """Read a whole block from its shard; see `ShardReader`.
+
+    Parameters
+    ----------
+    path
+        The shard's file or URL.
+    spec
+        The layer.
+    block_id
+        The block.
+
+    Returns
+    -------
+    (c, z, y, x)
+        Of the layer's dtype.
+
+    Raises
+    ------
+    LayerError
+        If the shard is missing or damaged.
+    """
     return ShardReader(path, spec, block_id).read()
 
 

@@ -173,6 +173,25 @@ class ShardWriter:
 def write_block(
     path: str | os.PathLike[str], spec: LayerSpec, block_id: int, array: np.ndarray, record: dict[str, Any] | None = None
 ) -> None:
-    """Write a whole block, shape (c, z, y, x) or (z, y, x), as its shard; see `ShardWriter`."""
+    """Atomically write a whole block as its shard; see `ShardWriter`.
+
+    Parameters
+    ----------
+    path
+        The shard's file.
+    spec
+        The layer.
+    block_id
+        The block.
+    array
+        (c, z, y, x) or (z, y, x), of the layer's dtype.
+    record
+        What to note at the end of the file: stage, fingerprint, software.
+
+    Raises
+    ------
+    LayerError
+        If shape or dtype does not fit the layer.
+    """
     with ShardWriter(path, spec, block_id, record or {}) as writer:
         writer.write(spec.grid.box(block_id), array)

@@ -16,12 +16,28 @@ PathLike = str | os.PathLike[str]
 
 
 def halo_blocks(grid: BlockGrid, blocks: Iterable[int]) -> list[int]:
-    """Return the blocks whose halo files the fragments of `blocks` need: their high-side neighbours, ascending."""
+    """Return the high-side neighbours of some blocks, ascending: those whose halo files their fragments need.
+
+    Parameters
+    ----------
+    grid
+        The blocks of the layer.
+    blocks
+        Ids of the blocks.
+    """
     return sorted({n for block in blocks for n in grid.neighbours(block, upper_offsets())})
 
 
 def box_of(grid: BlockGrid, blocks: Iterable[int]) -> Box:
-    """Return the box of a group of blocks that share a prefix of their ids."""
+    """Return the box, in voxels, of a group of blocks that share a prefix of their ids.
+
+    Parameters
+    ----------
+    grid
+        The blocks of the layer.
+    blocks
+        Ids of the group; at least one.
+    """
     return functools.reduce(Box.union, (grid.box(block) for block in blocks))
 
 

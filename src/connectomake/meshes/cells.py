@@ -78,6 +78,8 @@ def code_places(codes: np.ndarray) -> np.ndarray:
 def marching_cubes(labels: np.ndarray, keep: np.ndarray | None = None) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """Yield the surface of every object between the centres of the voxels of an array.
 
+    Method: Lorensen and Cline, *Marching cubes*, SIGGRAPH 1987, as implemented by zmesh.
+
     Parameters
     ----------
     labels : (z, y, x) uint64
@@ -111,6 +113,24 @@ def cell_triangles(labels: np.ndarray, spec: MeshSpec, position: Vec) -> Iterato
 
     Vertices are in absolute half voxels: twice the position at which Neuroglancer draws, voxel i from i to i + 1. Over all
     cells the triangles are those of the whole region padded by one background voxel.
+
+    Parameters
+    ----------
+    labels : (z, y, x) uint64
+        Voxels of the cell's reach; 0 is background.
+    spec
+        The lattice of cells.
+    position
+        Of the cell in it (z, y, x).
+
+    Yields
+    ------
+    object_id : int
+        Ascending.
+    vertices : (n, 3) int64
+        z, y, x in half voxels.
+    faces : (m, 3) int32
+        Corners; see `marching_cubes`.
     """
     offset = 2 * np.array(spec.reach(position).start, np.int64) + 1
     for object_id, vertices, faces in marching_cubes(labels):

@@ -43,7 +43,14 @@ class Overview:
 
 
 def overview(path: PathLike, largest: int) -> Overview:
-    """Return how many objects there are, and the largest of them.
+    """Return the number of objects and the largest of them.
+
+    Parameters
+    ----------
+    path
+        The object table (Parquet), read a row group at a time.
+    largest
+        How many of the largest objects to return.
 
     Raises
     ------
@@ -57,7 +64,23 @@ def overview(path: PathLike, largest: int) -> Overview:
 
 
 def rows_of(path: PathLike, ids: Collection[int], names: Collection[str]) -> tuple[int, dict[str, np.ndarray]]:
-    """Return how many objects there are, and of those with certain ids some columns, ``id`` among them, ascending by id.
+    """Return the number of objects, and some columns of the objects with certain ids.
+
+    Parameters
+    ----------
+    path
+        The object table (Parquet), read a row group at a time.
+    ids
+        Objects wanted; ids that do not exist are left out.
+    names
+        Columns wanted, besides ``id``.
+
+    Returns
+    -------
+    count : int
+        Number of all objects in the table.
+    columns : dict
+        (n,) each, ``id`` among them, ascending by id.
 
     Raises
     ------

@@ -58,5 +58,13 @@ def _float32(name: str, values: np.ndarray) -> dict[str, Any]:
 def write_segment_properties(
     path: str | os.PathLike[str], table: ComponentTable, limit: int, numbers: Mapping[str, np.ndarray] | None = None
 ) -> None:
-    """Atomically write the ``info`` file of a segment properties folder."""
+    """Atomically write the ``info`` file of a segment properties folder.
+
+    Parameters
+    ----------
+    path
+        The file.
+    table, limit, numbers
+        See `segment_properties`.
+    """
     write_json(path, segment_properties(table, limit, numbers))

@@ -198,7 +198,19 @@ def select(columns: Columns, wanted: Mapping[str, Any]) -> np.ndarray:
 
 
 def select_from(path: str | os.PathLike[str], wanted: Mapping[str, Any]) -> np.ndarray:
-    """Return what `select` returns of the whole object table, of which a row group is read at a time.
+    """Select objects as `select` does, reading the object table a row group at a time.
+
+    Parameters
+    ----------
+    path
+        The object table (Parquet).
+    wanted
+        See `select`.
+
+    Returns
+    -------
+    (n,) uint64
+        Ids, ascending.
 
     Raises
     ------

@@ -183,6 +183,15 @@ def centroids(table: ComponentTable, roi: Box, voxel_size: Nm) -> np.ndarray:
 
     A voxel at position i reaches from i to i + 1 voxel sizes, its centre lies at i + 0.5. The mean is taken from the
     integer sums (whole part and remainder apart), so that it does not depend on the blocks.
+
+    Parameters
+    ----------
+    table
+        All objects.
+    roi
+        Region of interest, in voxels; the sums of positions count from its start.
+    voxel_size
+        Nanometres, z, y, x.
     """
     voxels = table.voxels[:, None]
     whole, rest = np.divmod(table.sums, voxels)
@@ -194,7 +203,22 @@ def centroids(table: ComponentTable, roi: Box, voxel_size: Nm) -> np.ndarray:
 def sizes(
     table: ComponentTable, voxel_size: Nm, measures: MeasureTable | None, lengths: np.ndarray | None = None
 ) -> dict[str, np.ndarray]:
-    """Return the volume in µm³, the surface in µm² and the skeleton's length in µm, as far as measured, each (n,) float64."""
+    """Return volume, surface and skeleton length of every object, as far as they were measured.
+
+    Parameters
+    ----------
+    table, voxel_size
+        All objects; nanometres, z, y, x.
+    measures
+        Row by row those of `table`; None: not measured.
+    lengths
+        (n,) of skeletons, in nm; None: not measured.
+
+    Returns
+    -------
+    dict
+        ``volume_um3`` (µm³), ``surface_um2`` (µm²), ``skeleton_um`` (µm): (n,) float64 each.
+    """
     z, y, x = voxel_size
     found = {"volume_um3": table.voxels.astype(np.float64) * (z * y * x * 1e-9)}
     if measures is not None:

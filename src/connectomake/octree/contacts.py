@@ -120,7 +120,20 @@ class EqualLabels(Adjacency):
 
 
 def lower_neighbours(octree: Octree, node: int, offsets: Iterable[Vec]) -> list[int]:
-    """List the blocks outside a level-1 node that its blocks are compared with: the files it reads besides its own."""
+    """List the blocks outside a level-1 node that its blocks are compared with: the files it reads besides its own.
+
+    Parameters
+    ----------
+    octree, node
+        The node, at level 1.
+    offsets
+        From a block to those that it is compared with (z, y, x), in blocks.
+
+    Returns
+    -------
+    list of int
+        Block ids, ascending.
+    """
     steps = list(offsets)
     found = {n for block in octree.children(1, node) for n in octree.grid.neighbours(block, steps)}
     return sorted(found - set(octree.children(1, node)))

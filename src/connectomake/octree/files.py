@@ -92,7 +92,26 @@ def up_nodes(
     min_size: int,
     record: Mapping[str, Any],
 ) -> NodeSummary:
-    """Merge a node above level 1 and write its up file; `files` are its children's up files, by id."""
+    """Merge a node above level 1 and write its up file; see `merge_nodes`.
+
+    Parameters
+    ----------
+    output
+        Up file to write.
+    octree, level, node
+        The node; `level` is 2 or more.
+    files
+        Up files of its children, by id.
+    min_size
+        Whole objects of fewer voxels get id 0.
+    record
+        What to note in the file: stage, fingerprint, software.
+
+    Raises
+    ------
+    LayerError
+        If a child's file is missing or damaged.
+    """
     children = {child: read_boundary(files[child]) for child in octree.children(level, node)}
     summary = merge_nodes(octree, level, node, children, min_size)
     write_summary(output, octree, level, summary, record)
@@ -132,7 +151,20 @@ def _slot_names(octree: Octree, level: int, node: int) -> dict[str, int]:
 
 
 def read_ids(path: Path, child: str) -> np.ndarray:
-    """Read the look-up table of one child (block or node, by name) from a down file."""
+    """Read the look-up table of one child from a down file; see `tables_for_children`.
+
+    Parameters
+    ----------
+    path
+        The down file.
+    child
+        Name of the block or node.
+
+    Raises
+    ------
+    LayerError
+        If the file is missing or damaged.
+    """
     return read_tables(path, [f"ids/{child}"])[f"ids/{child}"]
 
 
@@ -142,6 +174,18 @@ def read_boundary(path: Path) -> BoundaryState:
 
 
 def write_summary(path: Path, octree: Octree, level: int, summary: NodeSummary, record: Mapping[str, Any]) -> None:
-    """Atomically write an up file."""
+    """Atomically write an up file.
+
+    Parameters
+    ----------
+    path
+        Up file to write.
+    octree, level
+        The octree, and the level of the node, from 1.
+    summary
+        What the node found out.
+    record
+        What to note in the file: stage, fingerprint, software.
+    """
     slots = {f"slots/{octree.name(level - 1, child)}": slot for child, slot in summary.slots.items()}
     write_tables(path, {**summary.passed.arrays(), **summary.closed.arrays("closed"), **slots}, record)

@@ -72,7 +72,17 @@ def write_phantom(
 ) -> None:
     """Write the phantom as HDF5: ``raw`` (uint8) and ``labels`` (uint32), each with ``resolution`` in nm, z y x.
 
-    The file is whole or absent; parameters as of `make_phantom`.
+    Parameters
+    ----------
+    path
+        File to write, atomically.
+    shape, seed, voxel_size
+        See `make_phantom`.
+
+    Raises
+    ------
+    ConfigError
+        If shape or voxel size is not three positive numbers.
     """
     import h5py
 

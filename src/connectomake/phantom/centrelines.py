@@ -47,6 +47,13 @@ def grow_tubes(extent: tuple[float, float, float], rng: np.random.Generator) -> 
 
     Each neurite starts at a free place and walks both ways with a slowly turning direction. Per step several directions
     are tried and the freest is taken; in a dead end the tube thins and finally stops. Same generator state, same tubes.
+
+    Parameters
+    ----------
+    extent
+        Far corner of the box, in nm (z, y, x).
+    rng
+        Random generator.
     """
     cells = tuple(int(np.ceil((e + 2 * _MARGIN) / _OCCUPANCY_CELL)) for e in extent)
     occupied = np.zeros(cells, np.int32)

@@ -42,7 +42,15 @@ class Warp:
 
 
 def make_warp(extent: np.ndarray, rng: np.random.Generator) -> Warp:
-    """Draw a warp for the box from 0 to `extent` nm."""
+    """Draw a random warp of a box.
+
+    Parameters
+    ----------
+    extent
+        (3,) far corner of the box that begins at 0, in nm (z, y, x).
+    rng
+        Random generator; the same state gives the same warp.
+    """
     return Warp(*(lattice(extent, spacing, rng) for spacing in _WARP_SPACING))
 
 

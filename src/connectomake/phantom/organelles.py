@@ -13,7 +13,20 @@ _RETICULUM_RADIUS = 38.0
 
 
 def mitochondria(tubes: Tubes, rng: np.random.Generator) -> np.ndarray:
-    """Place mitochondria along the chains of thicker neurites: rows (end, end, radius, radius, owner), nm."""
+    """Place mitochondria along the chains of thicker neurites.
+
+    Parameters
+    ----------
+    tubes
+        The neurites.
+    rng
+        Random generator; the same state gives the same shapes.
+
+    Returns
+    -------
+    (n, 9) float64
+        Pieces of tube: first end and second end (z, y, x), radius at either, in nm, and the neurite's number.
+    """
     rows = []
     for pieces in _chains(tubes):
         at = int(rng.integers(0, 6))
@@ -38,7 +51,20 @@ def _mitochondrion(tubes: Tubes, run: np.ndarray, rng: np.random.Generator) -> n
 
 
 def membranous(tubes: Tubes, rng: np.random.Generator) -> np.ndarray:
-    """Place reticulum along thick chains and clusters of vesicles anywhere: rows as of `mitochondria`."""
+    """Place reticulum along thick chains, and clusters of vesicles anywhere.
+
+    Parameters
+    ----------
+    tubes
+        The neurites.
+    rng
+        Random generator; the same state gives the same shapes.
+
+    Returns
+    -------
+    (n, 9) float64
+        Rows as of `mitochondria`, in nm.
+    """
     rows = []
     for pieces in _chains(tubes):
         thick = tubes.radii[pieces].min(axis=1)
@@ -80,7 +106,26 @@ def _stacked(rows: list[np.ndarray]) -> np.ndarray:
 def distance_field(
     shapes: np.ndarray, owner: np.ndarray, voxel_size: tuple[float, float, float], warp: Warp, reach: float
 ) -> np.ndarray:
-    """Return the distance in nm to the nearest shape of the voxel's own neurite: negative inside, `FAR` beyond `reach`."""
+    """Return the distance of each voxel to the nearest shape of its own neurite.
+
+    Parameters
+    ----------
+    shapes
+        (n, 9) float64: rows as of `mitochondria`, in nm.
+    owner
+        (z, y, x) int32: number of the neurite of each voxel.
+    voxel_size
+        Nanometres, z, y, x.
+    warp
+        The displacement that the neurites have.
+    reach
+        Largest distance that is computed, in nm.
+
+    Returns
+    -------
+    (z, y, x) float32
+        In nm, negative inside; `FAR` beyond `reach`.
+    """
     size = np.array(voxel_size)
     extent = size * owner.shape
     placed = shapes.copy()

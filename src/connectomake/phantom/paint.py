@@ -27,7 +27,17 @@ class Tissue:
 
 
 def paint(tissue: Tissue, voxel_size: tuple[float, float, float], rng: np.random.Generator) -> np.ndarray:
-    """Return the image, (z, y, x) uint8: bright cytoplasm, dark membranes."""
+    """Return the image, (z, y, x) uint8: bright cytoplasm, dark membranes.
+
+    Parameters
+    ----------
+    tissue
+        What to paint.
+    voxel_size
+        Nanometres, z, y, x.
+    rng
+        Random generator; the same state gives the same image.
+    """
     shape = tissue.owner.shape
     size = np.array(voxel_size)
     shades = _shades(int(tissue.owner.max()) + 1, rng)

@@ -19,6 +19,17 @@ def partition(
     The box is halved down to leaves; on the way only tubes are kept that may be nearest or second nearest somewhere
     inside, by the triangle inequality, so the result is that of trying every tube.
 
+    Parameters
+    ----------
+    tubes
+        The neurites.
+    shape
+        Of the volume (z, y, x), in voxels.
+    voxel_size
+        Nanometres, z, y, x.
+    warp
+        Displacement of every position.
+
     Returns
     -------
     owner : (z, y, x) int32

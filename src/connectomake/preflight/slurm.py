@@ -15,10 +15,22 @@ SECONDS = 20.0
 def check_slurm(account: str | None, partition: str | None, seconds: float = SECONDS) -> str:
     """Check that jobs could be submitted; see `check_slurm_places`.
 
+    Parameters
+    ----------
+    account, partition
+        As the profile has them; None or empty: Slurm's default.
+    seconds
+        Time limit of each command.
+
     Returns
     -------
     str
         What was found, for people.
+
+    Raises
+    ------
+    RunError, ConfigError
+        See `check_slurm_places`.
     """
     return check_slurm_places([(account, partition)], seconds)[0]
 

@@ -212,7 +212,22 @@ def _lines(command: list[str], seconds: float) -> list[str]:
 
 
 def run(command: list[str], seconds: float) -> "subprocess.CompletedProcess[str]":
-    """Run a command within some seconds, without anything to read."""
+    """Run a command with no standard input, and return what it printed.
+
+    Parameters
+    ----------
+    command
+        Program and arguments; no shell is involved.
+    seconds
+        Time limit.
+
+    Raises
+    ------
+    OSError
+        If the program cannot be started.
+    subprocess.TimeoutExpired
+        If it has not ended in time.
+    """
     return subprocess.run(
         command, capture_output=True, text=True, timeout=seconds, check=False, stdin=subprocess.DEVNULL, errors="replace"
     )

@@ -79,7 +79,20 @@ def factor_between(child: LayerSpec, parent: LayerSpec) -> Vec:
 
 
 def child_box(child: LayerSpec, parent: LayerSpec, box: Box) -> Box:
-    """Return the voxels of a scale that a box of the next stands for."""
+    """Return the voxels of a scale that a box of the next coarser one covers.
+
+    Parameters
+    ----------
+    child, parent
+        A scale, and the next coarser one.
+    box
+        In voxels of `parent`.
+
+    Returns
+    -------
+    Box
+        In voxels of `child`, within its region.
+    """
     factor = factor_between(child, parent)
     start, stop = (as_vec([p * f for p, f in zip(end, factor, strict=True)]) for end in (box.start, box.stop))
     return Box(start, stop).intersect(child.roi)

@@ -74,7 +74,19 @@ def write_table(
     record: Mapping[str, Any] | None = None,
     part: int = PART,
 ) -> None:
-    """Write a sorted table in parts, with the first supervoxel of each; see `sorted_table`."""
+    """Write a sorted table in parts, with the first supervoxel of each part.
+
+    Parameters
+    ----------
+    path
+        HDF5 file to write.
+    keys, values
+        (n,) uint64: supervoxels, ascending, and their segments; see `sorted_table`.
+    record
+        What to note in the file: stage, fingerprint, software.
+    part
+        Rows of a part.
+    """
     from connectomake.layers import write_tables
 
     places = range(0, len(keys), part)

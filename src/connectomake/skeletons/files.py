@@ -15,7 +15,19 @@ _SHARDS = "shards"
 
 
 def write_traces(path: PathLike, traces: Traces, sharding: IdSharding, record: dict[str, Any] | None = None) -> None:
-    """Atomically write a table, apart by the shards that its objects belong to."""
+    """Atomically write a table, grouped by the shards that its objects belong to.
+
+    Parameters
+    ----------
+    path
+        HDF5 file to write.
+    traces
+        The table.
+    sharding
+        Which shard an object belongs to.
+    record
+        What to note in the file: stage, fingerprint, software.
+    """
     of_voxel, of_object = sharding.shards(traces.id), sharding.shards(traces.size_id)
     present = np.union1d(of_voxel, of_object).astype(np.int64)
     tables = {_SHARDS: present}
@@ -25,7 +37,14 @@ def write_traces(path: PathLike, traces: Traces, sharding: IdSharding, record: d
 
 
 def read_traces(path: PathLike, shard: int) -> Traces:
-    """Read what a file holds of the objects of one shard.
+    """Read the traces of the objects of one shard.
+
+    Parameters
+    ----------
+    path
+        A file of `write_traces` or `gather_traces`.
+    shard
+        Number of the shard; the table is empty if the file has nothing of it.
 
     Raises
     ------
@@ -38,7 +57,20 @@ def read_traces(path: PathLike, shard: int) -> Traces:
 
 
 def merge_traces(paths: Iterable[PathLike], shard: int) -> Traces:
-    """Read what files hold of the objects of one shard, one file at a time, as one table."""
+    """Read the traces of the objects of one shard from several files, one file at a time, as one table.
+
+    Parameters
+    ----------
+    paths
+        Files of `write_traces` or `gather_traces`.
+    shard
+        Number of the shard.
+
+    Raises
+    ------
+    LayerError
+        If a file is missing or damaged.
+    """
     found = Traces.empty()
     for path in paths:
         found = Traces.merge([found, read_traces(path, shard)])
@@ -71,5 +103,20 @@ class _Gathered(Mapping[str, np.ndarray]):
 
 
 def gather_traces(path: PathLike, paths: Sequence[PathLike], record: dict[str, Any] | None = None) -> None:
-    """Atomically write the contents of several files as one. One shard's are in memory at a time."""
+    """Atomically write the contents of several files as one, holding those of one shard in memory at a time.
+
+    Parameters
+    ----------
+    path
+        HDF5 file to write.
+    paths
+        Files of `write_traces` or of this function.
+    record
+        What to note in the file: stage, fingerprint, software.
+
+    Raises
+    ------
+    LayerError
+        If a file is missing or damaged.
+    """
     write_tables(path, _Gathered(paths), record)

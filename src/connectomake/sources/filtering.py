@@ -16,10 +16,17 @@ def filtered(source: Source, filters: Sequence[Filter]) -> Source:
 
     Each filter sees the whole volume (`Source.bounds`), not the region of interest, as the one before leaves it.
 
+    Parameters
+    ----------
+    source
+        The image before the filters.
+    filters
+        In the order in which they are applied.
+
     Raises
     ------
     ConfigError
-        If a filter does not apply to the dtype, or names a place that the source does not have.
+        If a filter does not support the dtype, or names a position outside the source.
     """
     found = replace(source, _reader=_finite(source), mapping=None, unfiltered=source) if filters else source
     for index, step in enumerate(filters):

@@ -26,14 +26,30 @@ def ingest_block(
 ) -> None:
     """Copy the voxels of one block, in slabs of one storage chunk's height, so that memory is one slab.
 
-    NaN and infinities of a float image are copied as they are; inference complains about them. Channels named as `probability`
-    must be probabilities. Where `noted`, the record tells what was read (`connectomake.sources.read_log`).
+    NaN and infinities of a float image are copied as they are; inference refuses them.
+
+    Parameters
+    ----------
+    source
+        The image.
+    spec
+        The layer that is written.
+    block_id
+        The block.
+    path
+        Its shard's file.
+    record
+        What to note at the end of the file: stage, fingerprint, software.
+    probability
+        Channels that must hold probabilities, 0 to 1.
+    noted
+        Whether the record also says what was read; see `connectomake.sources.read_log`.
 
     Raises
     ------
     SourceError
-        If the source does not fit the layer, lacks voxels of the block, cannot be read, or holds what is no probability; then
-        no file is left.
+        If the source does not fit the layer, lacks voxels of the block, cannot be read, or has a value other than a probability
+        in one of those channels. No file is left then.
     """
     check_fit(source, spec)
     reader = LoggedReader(source.read)
@@ -46,9 +62,20 @@ def ingest_block(
 
 
 def filled_fact(source: Source | Labels, box: Box) -> dict[str, Any]:
-    """Return what a block's record says of its voxels that the source lacks and that were filled; it goes into the log, too.
+    """Return what a block's record says of voxels that the source lacks and that were filled, and print it to the log.
 
-    Nothing is returned if there are none, so that records of whole sources stay as they were.
+    Parameters
+    ----------
+    source
+        What was read.
+    box
+        The block, in voxels.
+
+    Returns
+    -------
+    dict
+        ``filled`` with the numbers of ``chunks`` and ``voxels``; empty if none was filled, so that records of complete sources
+        do not change.
     """
     chunks, voxels = source.filled(box)
     if not voxels:

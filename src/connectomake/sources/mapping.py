@@ -14,6 +14,13 @@ from connectomake.sources.source import Mapping, Source
 def mapped(source: Source, options: SourceOptions) -> Source:
     """Return a source whose values are mapped to 0 to 1, float32, as its options say; the source itself if they say nothing.
 
+    Parameters
+    ----------
+    source
+        The source as it is stored.
+    options
+        Of which `range` and `activation` count.
+
     Raises
     ------
     ConfigError

@@ -37,9 +37,16 @@ def is_url(path: str) -> bool:
 
 
 def resolve_local(path: str, base: str | Path) -> str:
-    """Return `path` as an absolute path, relative ones taken from the folder `base`; a URL is returned as it is.
+    """Return a local path as an absolute one, and a URL as it is.
 
-    ``file://`` is taken off; ``~`` is the home folder; a kind in front, as in ``zarr://``, stays.
+    ``file://`` is removed; ``~`` is the home folder; a format in front, as in ``zarr://``, stays.
+
+    Parameters
+    ----------
+    path
+        Path or URL, as in the config.
+    base
+        Folder from which relative paths count.
     """
     kind, rest = split_kind(path)
     if rest.startswith("file://"):

@@ -56,7 +56,22 @@ def _refusal(part: np.ndarray, box: Box, channel: int, where: str) -> SourceErro
 
 
 def probabilities(read: Reader, channels: Sequence[int], where: str) -> Reader:
-    """Return a reader (c, z, y, x) that refuses what are no probabilities, as `check_probability`."""
+    """Return a reader that checks what it reads.
+
+    Parameters
+    ----------
+    read
+        Reads a box, (c, z, y, x).
+    channels
+        Those that must hold probabilities.
+    where
+        The source, named in errors.
+
+    Returns
+    -------
+    Reader
+        Of the same voxels; raises SourceError as `check_probability` does.
+    """
 
     def checked(box: Box) -> np.ndarray:
         values = read(box)

@@ -45,7 +45,15 @@ class Repair:
 
 
 def plan_repair(plan: Plan, report: VerifyReport) -> Repair:
-    """Say what is to be removed and dated anew, given what verification found."""
+    """Return what to remove, what to date anew, and what to ask Snakemake for, given what verification found.
+
+    Parameters
+    ----------
+    plan
+        The run.
+    report
+        Faults of its files.
+    """
     files = {file.path: file for file in expected(plan)}
     kinds: dict[str, set[str]] = {}
     for fault in report.faults:
