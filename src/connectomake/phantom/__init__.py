@@ -13,6 +13,7 @@ import numpy as np
 
 from connectomake.atomic import atomic_path
 from connectomake.errors import ConfigError
+from connectomake.phantom import nuclei
 from connectomake.phantom.centrelines import grow_tubes
 from connectomake.phantom.noise import make_warp
 from connectomake.phantom.organelles import distance_field, membranous, mitochondria
@@ -21,13 +22,13 @@ from connectomake.phantom.partition import partition
 
 __all__ = ["make_phantom", "write_phantom"]
 
-VERSION = 1  # raise when the same seed gives another volume
+VERSIONS = {"neurites": 1, "nuclei": nuclei.VERSION}  # raise when the same seed gives another volume
 _HALF_MEMBRANE = 17.0  # nm on either side of a wall that the labels leave 0
 _DUST = 8e5  # nm³: smaller pieces of a neurite become membrane
 
 
 def make_phantom(
-    shape: Sequence[int], seed: int = 0, voxel_size: Sequence[float] = (16.0, 16.0, 16.0)
+    shape: Sequence[int], seed: int = 0, voxel_size: Sequence[float] = (16.0, 16.0, 16.0), kind: str = "neurites"
 ) -> tuple[np.ndarray, np.ndarray]:
     """Make the phantom.
 
@@ -46,14 +47,19 @@ def make_phantom(
         Image: cytoplasm about 165, membranes about 85.
     labels : (z, y, x) uint32
         Neurites from 1 in raster order of their first voxel, each one 6-connected piece; 0 is membrane.
+        Or nuclei, likewise; 0 is all else.
 
     Raises
     ------
     ConfigError
-        If shape or voxel size is not three positive numbers.
+        If shape or voxel size is not three positive numbers, or the kind is unknown.
     """
     extent, size = _checked(shape, voxel_size)
+    if kind not in VERSIONS:
+        raise ConfigError(f"the phantom's kind must be one of {', '.join(VERSIONS)}, got {kind!r}")
     rng = np.random.Generator(np.random.PCG64(seed))
+    if kind == "nuclei":
+        return nuclei.make_nuclei(extent, size, rng)
     physical = np.array(extent) * np.array(size)
     tubes = grow_tubes((float(physical[0]), float(physical[1]), float(physical[2])), rng)
     warp = make_warp(physical, rng)
@@ -69,6 +75,7 @@ def write_phantom(
     shape: Sequence[int],
     seed: int = 0,
     voxel_size: Sequence[float] = (16.0, 16.0, 16.0),
+    kind: str = "neurites",
 ) -> None:
     """Write the phantom as HDF5: ``raw`` (uint8) and ``labels`` (uint32), each with ``resolution`` in nm, z y x.
 
@@ -86,10 +93,11 @@ def write_phantom(
     """
     import h5py
 
-    raw, labels = make_phantom(shape, seed, voxel_size)
+    raw, labels = make_phantom(shape, seed, voxel_size, kind)
     chunks = tuple(min(64, s) for s in raw.shape)
     with atomic_path(path) as temporary, h5py.File(temporary, "w", libver="v110", track_order=False) as file:
-        file.attrs["phantom"] = f"version {VERSION}, seed {seed}"
+        what = "" if kind == "neurites" else f"{kind} "
+        file.attrs["phantom"] = f"{what}version {VERSIONS[kind]}, seed {seed}"
         for name, array in (("raw", raw), ("labels", labels)):
             options = {"chunks": chunks, "track_times": False}
             compressed = {} if name == "raw" else {"compression": "gzip", "compression_opts": 1, "shuffle": True}

@@ -45,8 +45,13 @@ def paint(tissue: Tissue, voxel_size: tuple[float, float, float], rng: np.random
     image = voxel_noise(shape, 2, rng)
     _colour(image, tissue.owner, tissue.wall, tissue.mitochondria, tissue.membranous, shades, patches, size)
     blur(image)
-    gain, offset = _sections(shape[0], rng)
-    exposed: np.ndarray = _exposed(image, rng.standard_normal(shape, dtype=np.float32), gain, offset)
+    return expose(image, rng)
+
+
+def expose(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return grey values as a microscope shows them, uint8: sections of different contrast, noise, rounding."""
+    gain, offset = _sections(image.shape[0], rng)
+    exposed: np.ndarray = _exposed(image, rng.standard_normal(image.shape, dtype=np.float32), gain, offset)
     return exposed
 
 
@@ -97,7 +102,7 @@ def _colour(
 
 
 @njit(cache=True, nogil=True)
-def _ramp(value: float, low: float, high: float) -> float:
+def ramp(value: float, low: float, high: float) -> float:
     """Smooth step from 0 at `low` to 1 at `high`."""
     t = min(max((value - low) / (high - low), 0.0), 1.0)
     return t * t * (3.0 - 2.0 * t)
@@ -106,10 +111,10 @@ def _ramp(value: float, low: float, high: float) -> float:
 @njit(cache=True, nogil=True)
 def _with_membrane(value: float, to_wall: float, thick: float, dense: float, texture: float) -> float:
     """Darken near the wall; where `dense` is high there is a synaptic density, wider and darker."""
-    synapse = _ramp(dense, 0.55, 0.75)
+    synapse = ramp(dense, 0.55, 0.75)
     distance = to_wall / (1.0 + 0.3 * thick + 1.3 * synapse)
     dark = _MEMBRANE + 5.0 * texture + (_DENSITY - _MEMBRANE) * synapse
-    painted: float = dark + (value - dark) * _ramp(distance, _CORE, _EDGE)
+    painted: float = dark + (value - dark) * ramp(distance, _CORE, _EDGE)
     return painted
 
 
@@ -119,11 +124,11 @@ def _with_mitochondrion(value: float, distance: float, to_wall: float, texture: 
     distance = max(distance, 42.0 - to_wall)
     if distance > 24.0:
         return value
-    cristae = 1.0 - _ramp(abs(texture), 0.0, 0.7)
+    cristae = 1.0 - ramp(abs(texture), 0.0, 0.7)
     inside = _MITO + 9.0 * cristae + 3.0 * texture
     rim = 76.0 + 4.0 * texture
-    body = rim + (inside - rim) * _ramp(-distance, 8.0, 24.0)
-    painted: float = body + (value - body) * _ramp(distance, -4.0, 14.0)
+    body = rim + (inside - rim) * ramp(-distance, 8.0, 24.0)
+    painted: float = body + (value - body) * ramp(distance, -4.0, 14.0)
     return painted
 
 
@@ -132,8 +137,8 @@ def _with_reticulum(value: float, distance: float) -> float:
     """Grey outline of a small compartment, paler inside."""
     if distance > 20.0:
         return value
-    lumen = value + 6.0 * _ramp(-distance, 8.0, 20.0)
-    painted: float = lumen - 56.0 * (1.0 - _ramp(abs(distance), 3.0, 18.0))
+    lumen = value + 6.0 * ramp(-distance, 8.0, 20.0)
+    painted: float = lumen - 56.0 * (1.0 - ramp(abs(distance), 3.0, 18.0))
     return painted
 
 
