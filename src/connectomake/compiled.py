@@ -1,4 +1,4 @@
-"""When numba is loaded, and where it keeps compiled functions: a folder per version of this library's source.
+"""Loading numba, and its cache of compiled functions: a folder per version of this library's source.
 
 Numba itself notices a change of the file that a compiled function stands in, not of the functions that it calls in other files,
 and fails where the package's folder cannot be written. What it reads back from the folder it runs, so no other user may write
@@ -33,7 +33,7 @@ def njit(**options: Any) -> Callable[..., Any]:
 
 @functools.cache
 def _prepare() -> None:
-    """Name the folder before numba is imported, which reads the name then; tell it anew where another package was first."""
+    """Set the folder before numba is imported, which reads it then; set it again where another package imported numba first."""
     use_cache_of_this_source()
     if "numba" in sys.modules:
         from numba.core.config import reload_config

@@ -1,4 +1,4 @@
-"""The errors a user may meet: one sentence each, naming the value, the place and the way out."""
+"""The errors that users see: one sentence each, naming the value, the place and what to do."""
 
 from connectomake.credentials import redacted
 
@@ -19,7 +19,7 @@ class SourceError(ConnectomakeError, OSError):
 
 
 class ContentError(ConnectomakeError, ValueError):
-    """A source was written to, and nobody can tell whether its content is the same."""
+    """A source was written to, and it is unknown whether its content is the same."""
 
 
 class LayerError(ConnectomakeError, OSError):

@@ -1,4 +1,4 @@
-"""What failed in a run, for its end: a table of rules, wildcards, logs, and each log's sentence."""
+"""Failed jobs, listed at the end of a run: rules, wildcards, logs, and the error in each log."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What every script does around its one call of the library: plan, log, clear errors.
+"""Shared by all scripts, around their one call of the library: plan, log, clear errors.
 
 A script gets an object named `snakemake` from the workflow. Nothing here imports Snakemake: any object with the same
 attributes will do.

@@ -1,4 +1,4 @@
-"""Config keys in sentences: who writes one knows the key, who calls knows in which section, or option, it stands."""
+"""Config keys in error messages: the code that raises knows the key, its caller the section or option that it belongs to."""
 
 import contextlib
 import shlex

@@ -1,4 +1,4 @@
-"""What the system says stands in the way of a file, and the way out, in one sentence; `storage.refusals` does it for objects.
+"""Errors of the operating system about a file, with what to do, in one sentence; `storage.refusals` does this for objects.
 
 That a disk is full or a right is missing is no damage: nothing is to be deleted.
 """

@@ -57,7 +57,7 @@ def load_training(path: str) -> dict[str, Any]:
 
 
 def open_volumes(config: dict[str, Any], say: Callable[[str], None] | None = None) -> list["TrainingVolume"]:
-    """Read the volumes of a normalised training config; `say` is told what the network will see of each.
+    """Read the volumes of a normalised training config; `say` is called with what the network will see of each.
 
     Raises
     ------

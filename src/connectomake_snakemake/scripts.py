@@ -16,7 +16,7 @@ LOOKS_ONLY = {"-n", "--dry-run", "--dryrun", "--lint", "--dag", "--rulegraph", "
 
 
 def fork_scripts(workflow: Any, logger: Any) -> None:
-    """Run Python scripts in forks; a failed one is told by the sentence of its log, wherever it runs."""
+    """Run Python scripts in forks; for a failed one, the error in its log is printed, wherever it runs."""
     server = None
     if workflow.is_main_process and os.environ.get("CONNECTOMAKE_PREFORK", "1") != "0":
         server = Server("connectomake.preload")

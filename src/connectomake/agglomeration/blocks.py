@@ -1,4 +1,4 @@
-"""What agglomeration reads of blocks: tables, ids, the graph within each block, and what lies on its faces."""
+"""The input of agglomeration per block: tables, ids, the graph within the block, and the planes on its faces."""
 
 import functools
 import os

@@ -1,4 +1,4 @@
-"""The history of all merges from files of any size, in the one form that tables have, a range after the other; see `canonical`.
+"""The history of all merges from files of any size, in canonical form, one range at a time; see `canonical`.
 
 Small supervoxels that were joined are sets, which may reach through the whole volume: finding the smallest key of each takes
 the keys of all. What does not fit into memory is found by turning the graph of joins into stars, a range of keys at a time::

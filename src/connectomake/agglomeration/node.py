@@ -64,7 +64,7 @@ class OpenSegments:
 
 @dataclass(frozen=True, slots=True)
 class Up:
-    """All that a node finds out on the way up.
+    """Result of a node on the way up.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What is joined: thresholds and sizes, turned into integers once."""
+"""The rule of agglomeration: thresholds and sizes, turned into integers once."""
 
 from dataclasses import dataclass
 from functools import cached_property

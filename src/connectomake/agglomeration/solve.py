@@ -23,7 +23,7 @@ SMALL, MEAN, ABSORBED = 0, 1, 2
 
 @dataclass(frozen=True, slots=True)
 class Regions:
-    """What is known of the regions of a graph; row i is node i.
+    """The regions of a graph; row i is node i.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ class Merges(Columns):
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """What became of the regions.
+    """The result of agglomerating a graph.
 
     Parameters
     ----------

@@ -1,1 +1,1 @@
-"""What a run will take, and which blocks suit a budget of memory, time and machines."""
+"""Forecast of a run, and the choice of blocks for a budget of memory, time and machines."""

@@ -1,6 +1,6 @@
 """A calibration: all stages over small parts of the region, in this process.
 
-Runs over two sizes, and one of them in smaller blocks, tell what each job takes from what each voxel and each seam takes.
+Runs over two sizes, and one of them in smaller blocks, separate the cost per job from that per voxel and per seam.
 """
 
 import datetime as dt
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from connectomake.planning.plan import Plan
 
 SECONDS = 30.0
-"""That the larger of the runs may take, about."""
+"""Seconds that the larger of the runs may take, about."""
 SMALL, LARGE = 1 << 18, 1 << 21
 """Voxels of the two runs without a network."""
 PATCHES = ((2, 2, 2), (1, 2, 2), (1, 1, 2), (1, 1, 1))

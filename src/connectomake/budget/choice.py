@@ -20,7 +20,7 @@ from connectomake.planning.mask import with_blocks
 from connectomake.planning.plan import Plan
 
 NEAR = 1.05
-"""The config's own block stays where it takes at most so many times what the fastest takes."""
+"""The config's own block is kept if it takes at most this many times as long as the fastest."""
 CHANGE_RESULT = ("patch", "output_patch", "overlap", "batch")
 """Keys of `inference` that are part of the result."""
 
@@ -37,7 +37,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Choice:
-    """What was chosen.
+    """The choice.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a run will take: jobs, seconds, hours and bytes of each rule, and of all together."""
+"""Forecast of a run: jobs, seconds, hours and bytes of each rule and in total."""
 
 import math
 from dataclasses import dataclass, replace

@@ -14,7 +14,7 @@ _SIZE = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([A-Za-z]*)\s*")
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What a run may take; None: no limit.
+    """The budget of a run; None: no limit.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class Budget:
 
     @property
     def given(self) -> bool:
-        """Whether anything is to be chosen; the number of machines alone asks for no choice."""
+        """Whether anything is to be chosen; the number of machines alone does not require a choice."""
         return any(value is not None for value in (self.memory, self.gpu_memory, self.hours))
 
 

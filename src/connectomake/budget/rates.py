@@ -1,4 +1,4 @@
-"""How fast this machine is, and how well what it makes compresses: measured, given, or built in."""
+"""Speed of this machine and compression of its output: measured, given, or built in."""
 
 import hashlib
 from collections.abc import Mapping

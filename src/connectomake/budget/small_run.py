@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 @dataclass
 class Files:
-    """What the files of an output follow from: their number and bytes; units, and voxels of seams between blocks.
+    """Size of an output: files and bytes, with the units and the voxels of seams between blocks that they follow from.
 
-    `units_only` tells that nothing but units counts: in shards and packs all else is small.
+    With `units_only`, only the units count: in shards and packs the rest is small.
     """
 
     number: int = 0
@@ -41,7 +41,7 @@ class Files:
 
 @dataclass
 class Tally:
-    """What the jobs of a rule took together: jobs, seconds, and the units that these follow from; files by output."""
+    """Cost of all jobs of a rule: jobs, seconds, and the units that these follow from; files by output."""
 
     jobs: int = 0
     seconds: float = 0.0

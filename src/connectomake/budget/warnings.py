@@ -1,4 +1,4 @@
-"""Warnings of what is allowed but costs much: starts of jobs, halos, files in a folder, memory near its limit."""
+"""Warnings of what is allowed but expensive: job starts, halos, files in a folder, memory near its limit."""
 
 from collections.abc import Iterator
 

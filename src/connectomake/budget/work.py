@@ -1,4 +1,4 @@
-"""What time and bytes of a rule follow from, over all its jobs: voxels, voxels that the network sees, faces of blocks."""
+"""Work of a rule, from which its time and bytes follow: voxels, voxels that the network sees, faces of blocks."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,4 +1,4 @@
-"""Values of a config's file changed where they stand: comments, order and all else of the text stay."""
+"""Change values of a config file in place: comments, order and the rest of the text stay."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""What a source lacks: storage chunks that are not there, before a run (``check``) and after it (``summary``)."""
+"""Storage chunks that a source lacks, before a run (``check``) and after it (``summary``)."""
 
 import re
 from pathlib import Path

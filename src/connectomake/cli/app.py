@@ -1,4 +1,4 @@
-"""All commands in one program, and what becomes of an error: one sentence, no traceback."""
+"""All commands in one program; errors are printed as one sentence, without a traceback."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""What ``connectomake plan`` says of a budget: rates, time and cost, and the choice of blocks."""
+"""``connectomake plan`` with a budget: rates, time and cost, and the choice of blocks."""
 
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""What ``connectomake check`` says of the network: that it loads, what it makes of two patches, and whether it always does."""
+"""The part of ``connectomake check`` about the network: that it loads, and gives a valid, repeatable output for two patches."""
 
 import time
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What ``connectomake check --profile slurm`` asks of the site: that the jobs of this plan fit it."""
+"""``connectomake check --profile slurm``: whether the jobs of this plan fit the cluster."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING

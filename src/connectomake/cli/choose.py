@@ -1,4 +1,4 @@
-"""``connectomake choose``: write a mask that leaves some blocks, to try a run on hard or random places first."""
+"""``connectomake choose``: write a mask that leaves some blocks, for a trial run on difficult or random ones."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -19,27 +19,27 @@ SHOWN = 20
 def choose(
     mask: Annotated[str, typer.Argument(metavar="MASK.h5", help="HDF5 file to write.")],
     config: ConfigPath = common.DEFAULT_CONFIG,
-    blocks: Annotated[str, typer.Option(metavar="ID,ID", help="These blocks, by their ids in hexadecimal.")] = "",
+    blocks: Annotated[str, typer.Option(metavar="ID,ID", help="Blocks by their hexadecimal ids.")] = "",
     points: Annotated[
         str,
         typer.Option(
-            metavar="FILE", help="Those at marked places: a CSV with columns z, y, x, or annotations of Neuroglancer."
+            metavar="FILE", help="Blocks at marked positions: a CSV with columns z, y, x, or Neuroglancer annotations."
         ),
     ] = "",
-    unit: Annotated[Literal["voxels", "nm"], typer.Option(help="Of a CSV's columns.")] = "voxels",
-    around: Annotated[float, typer.Option(metavar="NM", min=0, help="Also those within so many nm of a place.")] = 0,
-    random: Annotated[int, typer.Option(metavar="N", min=0, help="And N blocks more, drawn at random.")] = 0,
-    seed: Annotated[int, typer.Option(help="Another seed draws others; a larger N adds to those of a smaller.")] = 0,
+    unit: Annotated[Literal["voxels", "nm"], typer.Option(help="Unit of the columns of a CSV.")] = "voxels",
+    around: Annotated[float, typer.Option(metavar="NM", min=0, help="Also blocks within this distance of a position.")] = 0,
+    random: Annotated[int, typer.Option(metavar="N", min=0, help="Also N blocks drawn at random.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed; with the same one, a larger N adds to the blocks of a smaller N.")] = 0,
 ) -> None:
-    """Write a mask in which only some blocks are inside, and print the config's section that uses it.
+    """Write a mask in which only some blocks are inside, and print the section of the config that uses it.
 
-    A mask of the config still holds: what it leaves out stays outside.
+    The config's own mask still applies: voxels outside it stay outside.
     """
     from connectomake.planning.chosen import mask_of, share
     from connectomake.planning.mask_file import write_mask
 
     if Path(mask).exists():
-        raise ConfigError(f"{mask} exists; name another file, or remove it if no run needs it any more")
+        raise ConfigError(f"{mask} exists; give another name, or remove the file if no run needs it")
     if Path(mask).suffix not in {".h5", ".hdf5"}:
         raise ConfigError(f"{mask} does not end in .h5; the mask is written as HDF5")
     plan = common.open_plan(config)
@@ -55,7 +55,7 @@ def choose(
 
 
 def _chosen(plan: "Plan", blocks: str, points: str, unit: str, around: float) -> dict[int, str]:
-    """Return blocks that were named or lie near places, with why."""
+    """Return the blocks given by id or near positions, each with the reason."""
     from connectomake.planning.chosen import blocks_at
     from connectomake.planning.spots import read_spots
 
@@ -65,17 +65,17 @@ def _chosen(plan: "Plan", blocks: str, points: str, unit: str, around: float) ->
     for number, spot in enumerate(spots, 1):
         near = blocks_at(plan, spot, around)
         beyond += not near
-        why = dict.fromkeys(near, f"place {number} of {points}") | why
+        why = dict.fromkeys(near, f"position {number} of {points}") | why
     if spots and beyond == len(spots):
         raise ConfigError(
-            f"--points {points}: no place lies in the region of interest, {plan.roi}; the first is at "
+            f"--points {points}: no position lies in the region of interest, {plan.roi}; the first is at "
             f"{[round(value, 3) for value in spots[0][0]]} nm (z, y, x), voxels have {list(plan.source.voxel_size)}: try --unit"
         )
     if beyond:
-        common.note(f"{beyond} of {len(spots)} places of {points} lie outside the region of interest, {plan.roi}")
+        common.note(f"{beyond} of {len(spots)} positions of {points} lie outside the region of interest, {plan.roi}")
     left = {block: text for block, text in why.items() if not plan.is_outside(block)}
     if len(left) < len(why):
-        common.note(f"{len(why) - len(left)} of {len(why)} blocks lie wholly outside the config's mask and are left out")
+        common.note(f"{len(why) - len(left)} of {len(why)} blocks lie entirely outside the config's mask and are left out")
     return left
 
 
@@ -93,8 +93,8 @@ def _print_blocks(plan: "Plan", why: dict[int, str]) -> None:
 
 
 def _print_section(plan: "Plan", mask: str, factors: "Vec", offset: "Vec") -> None:
-    """Print what belongs into the config."""
+    """Print the section for the config."""
     voxel_size = [float(f * s) for f, s in zip(factors, plan.source.voxel_size, strict=True)]
-    instead = "" if plan.mask is None else ", in place of the mask that is there, which it holds, too"
-    print(f"put this into the config{instead}, with another outdir to keep the results apart:\n")
+    instead = "" if plan.mask is None else ", in place of its present mask, which the new one includes"
+    print(f"add this to the config{instead}, with another outdir to keep the results separate:\n")
     print(f"mask:\n  path: {mask}\n  dataset: mask\n  voxel_size: {voxel_size}\n  offset: {list(offset)}")

@@ -1,4 +1,4 @@
-"""What all commands share: the config's argument, the plan, the console, numbers made readable."""
+"""Shared by all commands: the config's argument, the plan, the console, readable numbers."""
 
 import shutil
 import sys

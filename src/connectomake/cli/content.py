@@ -1,4 +1,4 @@
-"""What ``connectomake check`` and ``verify`` say of the content of source and ground truth."""
+"""The parts of ``connectomake check`` and ``verify`` about the content of source and ground truth."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING

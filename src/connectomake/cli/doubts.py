@@ -1,4 +1,4 @@
-"""``connectomake doubts``: the merges and splits of a finished run that are most in doubt."""
+"""``connectomake doubts``: the most doubtful merges and splits of a finished run."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,15 +21,15 @@ def doubts(
         typer.Argument(metavar="[DEST]", help="NAME.csv, NAME.parquet, NAME.arrow, or NAME.annotations for Neuroglancer."),
     ] = None,
     layer: Annotated[str, typer.Option(help="Which segmentation, such as segmentation_0.35.")] = "segmentation",
-    within: Annotated[float, typer.Option(help="How far from the threshold a mean affinity leaves doubt.")] = 0.2,
-    most: Annotated[int, typer.Option(help="How many are listed at most.", min=1)] = 1000,
+    within: Annotated[float, typer.Option(help="Largest distance of a mean affinity from the threshold.")] = 0.2,
+    most: Annotated[int, typer.Option(help="Maximum number of rows.", min=1)] = 1000,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
 ) -> None:
-    """List the merges and splits of a finished run that are most in doubt: large, and decided by a mean close to the threshold.
+    """List the most doubtful merges and splits of a finished run: large ones with a mean affinity close to the threshold.
 
     A doubtful merge is two parts of one object that may belong apart; a doubtful split is two objects that may belong together.
-    Each has the place of the contact, its mean affinity and area, and the voxels of the smaller side. Without DEST the first 20
-    are shown.
+    Each has the position of the contact, its mean affinity and area, and the voxels of the smaller side. Without DEST the first
+    20 are shown.
     """
     from connectomake.proofreading.doubt_files import SUFFIXES, write_doubts
     from connectomake.proofreading.doubts import doubts_of

@@ -1,4 +1,4 @@
-"""What a plan will cost: jobs, bytes, forward passes; counted from the geometry, never by listing the blocks."""
+"""Cost of a plan: jobs, bytes, forward passes; counted from the geometry, never by listing the blocks."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Which jobs of a run took more memory than they ask for: on a cluster that enforces it they would be killed."""
+"""Jobs of a run that took more memory than they request: a cluster that enforces limits would kill them."""
 
 from dataclasses import dataclass
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""``connectomake overlap``: which objects of one volume lie in which of another, such as nuclei in cells."""
+"""``connectomake overlap``: the overlap of the objects of two volumes, such as nuclei in cells."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +16,7 @@ SHOWN = 20
 
 def overlap(
     a: Annotated[str, typer.Argument(metavar="A", help="Objects, such as nuclei: integers in any format; 0 is none.")],
-    b: Annotated[str, typer.Argument(metavar="B", help="What they are looked for in, such as cells; any format, as A.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Objects that may contain them, such as cells; any format, as A.")],
     destination: Annotated[
         str | None,
         typer.Argument(metavar="[DEST]", help="NAME.csv, NAME.parquet or NAME.arrow; else the first rows are shown."),
@@ -25,20 +25,20 @@ def overlap(
     dataset_b: Annotated[str | None, typer.Option(help="Dataset of B.")] = None,
     scale_a: Annotated[str | None, typer.Option(help="Scale of A, number or key, of precomputed and OME-Zarr.")] = None,
     scale_b: Annotated[str | None, typer.Option(help="Scale of B.")] = None,
-    missing_a: Annotated[str, typer.Option(metavar="error|fill", help="What to do about chunks that A lacks.")] = "error",
-    missing_b: Annotated[str, typer.Option(metavar="error|fill", help="What to do about chunks that B lacks.")] = "error",
-    missing_sections_a: Annotated[str, typer.Option(metavar="error|blank", help="And about sections of A.")] = "error",
-    missing_sections_b: Annotated[str, typer.Option(metavar="error|blank", help="And about sections of B.")] = "error",
+    missing_a: Annotated[str, typer.Option(metavar="error|fill", help="What to do about missing chunks of A.")] = "error",
+    missing_b: Annotated[str, typer.Option(metavar="error|fill", help="What to do about missing chunks of B.")] = "error",
+    missing_sections_a: Annotated[str, typer.Option(metavar="error|blank", help="The same for missing sections.")] = "error",
+    missing_sections_b: Annotated[str, typer.Option(metavar="error|blank", help="The same for missing sections.")] = "error",
     axes_a: Annotated[str | None, typer.Option(metavar="LETTERS", help="Axes of A as it is stored, such as xyz.")] = None,
     axes_b: Annotated[str | None, typer.Option(metavar="LETTERS", help="Axes of B.")] = None,
-    offset_a: Annotated[Point, typer.Option(metavar="Z Y X", help="Where A's voxel 0 0 0 lies.")] = None,
-    offset_b: Annotated[Point, typer.Option(metavar="Z Y X", help="Where B's voxel 0 0 0 lies.")] = None,
-    start: Annotated[Point, typer.Option(metavar="Z Y X", help="First voxel of the box; default: all that both hold.")] = None,
+    offset_a: Annotated[Point, typer.Option(metavar="Z Y X", help="Position of A's voxel 0 0 0.")] = None,
+    offset_b: Annotated[Point, typer.Option(metavar="Z Y X", help="Position of B's voxel 0 0 0.")] = None,
+    start: Annotated[Point, typer.Option(metavar="Z Y X", help="First voxel of the box; default: of the intersection.")] = None,
     stop: Annotated[Point, typer.Option(metavar="Z Y X", help="End of the box, exclusive.")] = None,
-    best: Annotated[bool, typer.Option("--best", help="One row per object of A: that of B with most voxels.")] = False,
+    best: Annotated[bool, typer.Option("--best", help="One row per object of A: the one of B with the most voxels.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
 ) -> None:
-    """List the objects of A with those of B that they share voxels with, block-wise in bounded memory."""
+    """List the objects of A with the objects of B that they overlap, block by block in bounded memory."""
     from connectomake.evaluation import blocks_of, overlap_columns, pairs_of, tiles_of
     from connectomake.sources.labels import common_box
     from connectomake.table_files import check_destination, write_table
@@ -56,7 +56,7 @@ def overlap(
     columns = overlap_columns(pairs_of(one.read, other.read, tiles, box), box, best=best)
     for name, labels in (("A", one), ("B", other)):
         if voxels := labels.filled(box)[1]:
-            common.note(f"{voxels} voxels of {name} lie in storage chunks that it lacks, and are filled")
+            common.note(f"{voxels} voxels of {name} lie in missing storage chunks, and were filled")
     if final is None:
         _print(columns)
         return

@@ -1,4 +1,4 @@
-"""``connectomake proofread``: what a program for proofreading takes from a finished run."""
+"""``connectomake proofread``: export a finished run to a proofreading program."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,18 +14,18 @@ PROGRAMS = ("webknossos", "pychunkedgraph")
 
 def proofread(
     config: ConfigPath = DEFAULT_CONFIG,
-    destination: Annotated[str | None, typer.Argument(metavar="DEST", help="Folder that is made.")] = None,
+    destination: Annotated[str | None, typer.Argument(metavar="DEST", help="Folder to write.")] = None,
     program: Annotated[str, typer.Option("--for", help=f"The program: {', '.join(PROGRAMS)}.")] = PROGRAMS[0],
     layer: Annotated[str, typer.Option(help="Which segmentation, such as segmentation_0.35.")] = "segmentation",
-    chunk: Annotated[tuple[int, int, int], typer.Option(metavar="Z Y X", help="Of pychunkedgraph: shape of its chunks.")] = (
+    chunk: Annotated[tuple[int, int, int], typer.Option(metavar="Z Y X", help="pychunkedgraph: shape of its chunks.")] = (
         256,
         256,
         256,
     ),
-    spatial_bits: Annotated[int, typer.Option(help="Of pychunkedgraph: bits of an id for the chunk's place per axis.")] = 10,
+    spatial_bits: Annotated[int, typer.Option(help="pychunkedgraph: bits of an id for the chunk's position, per axis.")] = 10,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
 ) -> None:
-    """Write supervoxels, their contacts and the objects that they belong to, as a program for proofreading takes them.
+    """Export supervoxels, their contacts and the objects that they belong to, for a proofreading program.
 
     webknossos: the supervoxels, numbered from 1, as OME-Zarr, and agglomerate files as HDF5 and Zarr 3.
 
@@ -36,11 +36,11 @@ def proofread(
     from connectomake.proofreading.webknossos import write_webknossos
 
     if program not in PROGRAMS:
-        raise ConfigError(f"nothing is written for {program}; --for has: {', '.join(PROGRAMS)}")
+        raise ConfigError(f"there is no export for {program}; --for takes: {', '.join(PROGRAMS)}")
     if destination is None:
-        raise ConfigError("name the folder that is made, after the config")
+        raise ConfigError("give the folder to write, after the config")
     if "://" in destination:
-        raise ConfigError(f"{destination} is no local path; write to a local folder and copy it there")
+        raise ConfigError(f"{destination} is not a local path; write to a local folder and copy it there")
     final = Path(destination)
     if final.exists() and not overwrite:
         raise ConfigError(f"{destination} exists; name another folder, or replace it with --overwrite")
@@ -53,5 +53,5 @@ def proofread(
             temporary.mkdir()
             alone = write_chunked_graph(plan, layer, temporary, chunk, spatial_bits)
     if alone:
-        common.note(f"{alone} supervoxels touch no other; the ingest takes supervoxels from edges, and will not have these")
+        common.note(f"{alone} supervoxels touch no other; the ingest takes supervoxels from edges, so these will be missing")
     print(f"{destination}: {layer} for {program}")

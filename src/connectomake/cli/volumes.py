@@ -1,4 +1,4 @@
-"""What ``connectomake export`` and ``convert`` share: their options, and the way from sources to a volume."""
+"""Shared by ``connectomake export`` and ``convert``: their options, and the steps from sources to a volume."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -65,7 +65,7 @@ WORDS = Words("", {"path": "A", **_OWN})
 
 @dataclass(frozen=True)
 class Chosen:
-    """What the options say; see their help."""
+    """The options; see their help."""
 
     form: str | None
     box: str | None

@@ -1,4 +1,4 @@
-"""Voxels on the boundary between basins: those no edge of which is strong.
+"""Voxels on the boundary between basins: those without a strong edge.
 
 A basin takes in the voxels of the membrane around it up to where the next one begins, and where that is, is uncertain: no
 edge of such a voxel is strong. A segmentation may leave them out at the end, after all basins are joined over them.
@@ -17,7 +17,7 @@ from connectomake.tables import ComponentTable
 
 @dataclass(frozen=True, slots=True)
 class Interior:
-    """What is left of a block's basins without the voxels of their boundary.
+    """A block's basins without the voxels of their boundary.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Labels that somebody has made: those of one block numbered from 1, whole or apart into connected components."""
+"""Given labels: those of one block numbered from 1, whole or split into connected components."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""Whether affinities are in the order of axes that they are taken for.
+"""Check of the channel order of affinities.
 
 An affinity to the lower neighbour on axis d belongs half a voxel below the voxel that holds it, along d alone. So against the
 mean of the two other channels, each channel looks shifted by half a voxel up its own axis, and by a quarter down each of the

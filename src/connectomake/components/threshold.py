@@ -1,4 +1,4 @@
-"""Which values are foreground."""
+"""The threshold rule: which values are foreground."""
 
 import math
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""Checks of a config that need several keys at once. Each names the values and the way out."""
+"""Checks of a config that involve several keys. Each error names the values and what to change."""
 
 import math
 from pathlib import PurePosixPath

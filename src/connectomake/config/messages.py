@@ -1,4 +1,4 @@
-"""What is said about a config that does not fit the schema: the key, the value, what is wanted."""
+"""Error messages for a config that does not fit the schema: the key, the value, what is allowed."""
 
 import difflib
 from collections.abc import Callable

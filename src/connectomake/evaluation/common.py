@@ -1,4 +1,4 @@
-"""Objects of one volume in those of another, such as nuclei in cells: a table of what they have in common."""
+"""Overlap of the objects of two volumes, such as nuclei in cells, as a table."""
 
 import numpy as np
 

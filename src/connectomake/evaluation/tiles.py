@@ -1,4 +1,4 @@
-"""How a box is cut for streaming through it."""
+"""Cutting a box into tiles and blocks, to stream through it."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""A volume copied block by block into a bucket: no reader finds it before all of it is there.
+"""Copy a volume block by block into a bucket: no reader finds it before it is complete.
 
 Objects cannot be renamed, so chunks are written where they stay, and metadata, without which they are no volume, last of all.
 """

@@ -1,4 +1,4 @@
-"""Voxels in another dtype, where it holds each of their values."""
+"""Lossless casts of voxels to another dtype."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""A volume copied block by block into a file or folder that is whole or absent."""
+"""Atomically copy a volume block by block into a file or folder."""
 
 import contextlib
 import os

@@ -14,14 +14,14 @@ from connectomake.geometry import Vec
 
 ENCODINGS = ("raw", "compressed_segmentation", "png", "jpeg")
 CHOICES = (*ENCODINGS, "gzip", "compressed_segmentation+gzip")
-"""What ``--encoding`` may say; ``gzip`` is that of raw voxels."""
+"""Values of ``--encoding``; ``gzip`` is that of raw voxels."""
 _GZIPPED = ("raw", "compressed_segmentation")
 _MINISHARD_BITS = 9
 _THREADS = 4
 
 
 class Zipped(Array):
-    """Writes chunks that are compressed once more when all are there: files ``NAME.gz``, as CloudVolume names local ones."""
+    """Writes chunks, and compresses them with gzip when all are written: files ``NAME.gz``, as CloudVolume names local ones."""
 
     def __init__(self, array: Any, grain: Vec, folder: Path) -> None:
         super().__init__(array, grain)

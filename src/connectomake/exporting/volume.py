@@ -1,4 +1,4 @@
-"""What is exported: a box of a source at each of its scales, and what every writer of a format offers."""
+"""A volume to export: a box of a source at each of its scales, and the interface of a format's writer."""
 
 import math
 from collections.abc import Sequence

@@ -40,7 +40,7 @@ def filters_of(items: Iterable[Mapping[str, Mapping[str, Any]]]) -> tuple[Filter
 
 
 def plain_of(filters: Iterable[Filter]) -> list[dict[str, Any]]:
-    """Return what `filters_of` makes the same filters of, as plain JSON values."""
+    """Return filters as plain JSON values, from which `filters_of` makes the same ones."""
     return [{step.key: step.plain()} for step in filters]
 
 
@@ -50,10 +50,10 @@ def _filter(index: int, item: Mapping[str, Mapping[str, Any]]) -> Filter:
         raise ConfigError(f"{place} must name one filter, got {', '.join(item) or 'none'}; give each an item of its own")
     ((key, values),) = item.items()
     if key not in FILTERS:
-        raise ConfigError(f"{place} names the filter {key!r}, which there is not; take one of {', '.join(FILTERS)}")
+        raise ConfigError(f"{place} names the filter {key!r}, which does not exist; take one of {', '.join(FILTERS)}")
     try:
         return FILTERS[key](**{name: as_tuple(value) for name, value in values.items()})
     except ConfigError as error:
         raise ConfigError(f"{place}.{key}: {error}") from None
     except (TypeError, ValueError) as error:  # what no schema has checked, such as a damaged message of a queue
-        raise ConfigError(f"{place}.{key} is not understood ({error}); correct it") from error
+        raise ConfigError(f"{place}.{key} is not valid ({error}); correct it") from error

@@ -1,4 +1,4 @@
-"""What a filter of an image is."""
+"""The base class of image filters."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -58,7 +58,7 @@ class Filter(ABC):
 
     @abstractmethod
     def apply(self, values: NDArray[Any], place: Place) -> NDArray[Any]:
-        """Return what becomes of voxels (c, z, y, x), in the same shape; only those whose reach lies in `place.box` count."""
+        """Return the filtered voxels (c, z, y, x), in the same shape; only those whose reach lies in `place.box` count."""
 
     def reach(self, voxel_size: VoxelSize) -> Vec:
         """Return how many voxels on each side of a voxel its answer depends on, z, y, x."""

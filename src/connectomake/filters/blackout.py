@@ -1,4 +1,4 @@
-"""Boxes of the image that are made one value."""
+"""Boxes of the image set to one value."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar

@@ -1,4 +1,4 @@
-"""Contrast that is evened out from place to place, section by section."""
+"""Contrast-limited adaptive histogram equalisation, section by section."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -40,7 +40,7 @@ class Clahe(Filter):
 
     def gives(self, stored: str) -> str:
         if stored not in ("uint8", "uint16", "float32"):
-            raise ConfigError(f"the image is {stored} here, whose black and white nobody knows; rescale it before")
+            raise ConfigError(f"the image is {stored} here, whose range of values is not known; put a rescale filter before it")
         return stored
 
     def reach(self, voxel_size: VoxelSize) -> Vec:

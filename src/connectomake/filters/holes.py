@@ -1,4 +1,4 @@
-"""Small holes of a mask, filled section by section."""
+"""Fill small holes of a mask, section by section."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar

@@ -1,4 +1,4 @@
-"""What a user's Python file imports from its own folder, apart from modules of the same name in other folders."""
+"""Imports of a user's Python file from its own folder, kept apart from modules of the same name in other folders."""
 
 import contextlib
 import functools

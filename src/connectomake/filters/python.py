@@ -1,4 +1,4 @@
-"""A filter of one's own: a function in a Python file."""
+"""A user-defined filter: a function in a Python file."""
 
 import functools
 import hashlib
@@ -25,7 +25,7 @@ _COMPARED = 16
 
 @dataclass(frozen=True)
 class Python(Filter):
-    """Apply a function of one's own.
+    """Apply a user-defined function.
 
     It gets an array (c, z, y, x), which it may write to, and returns one of the same shape. What it makes of a voxel may depend
     on the voxels up to `halo` away, on nothing else. A part of every box is computed again by itself and compared, so that a
@@ -87,7 +87,7 @@ class Python(Filter):
         return np.asarray(found)
 
     def _compare(self, function: Function, values: NDArray[Any], found: NDArray[Any], place: Place) -> None:
-        """Refuse a function that says something else of a part of a box than of the box."""
+        """Refuse a function whose result for a part of a box differs from that for the whole box."""
         core = middle(values.shape[1:], self.halo)
         part = core.grow(self.halo)
         again = self._checked(function, values[(slice(None), *part.slices())])
@@ -107,7 +107,7 @@ class Python(Filter):
             raise RunError(f"{self._name}{_line(error, self.file)} failed: {_words(error)}") from error
 
     def _check(self, found: Any, values: NDArray[Any]) -> None:
-        """Refuse what is no image of the size and dtype that were promised."""
+        """Refuse a result of another shape or dtype than declared."""
         if not isinstance(found, np.ndarray):
             raise RunError(f"{self._name} returned {type(found).__name__}; it must return a NumPy array")
         if found.shape != values.shape:

@@ -1,4 +1,4 @@
-"""Sections that are listed as bad: made blank, or from their neighbours."""
+"""Bad sections, blanked or interpolated from their neighbours."""
 
 import functools
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from connectomake.geometry import Box, Vec
 
 @dataclass(frozen=True)
 class BadSections(Filter):
-    """Replace sections by what the good ones around them say.
+    """Replace bad sections by zeros or by interpolation between the good ones around them.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class BadSections(Filter):
     repair: str = "interpolate"
 
     def __post_init__(self) -> None:
-        """Bring the list into order."""
+        """Sort the list."""
         object.__setattr__(self, "sections", tuple(sorted(set(self.sections))))
 
     def check(self, bounds: Box) -> None:
@@ -69,7 +69,7 @@ class BadSections(Filter):
 
     @functools.cached_property
     def _longest(self) -> int:
-        """How many sections follow on each other, at most."""
+        """Length of the longest series of consecutive bad sections."""
         longest = run = 0
         for before, z in zip((None, *self.sections), self.sections, strict=False):
             run = run + 1 if before == z - 1 else 1

@@ -1,4 +1,4 @@
-"""Start a script in a fork of this process, feed it, end it in time, and tell how it ended.
+"""Start a script in a fork of this process, pass it its input, stop it in time, and report how it ended.
 
 The fork has its own ``__main__``, folder and environment, as if Python had been started, but everything that this process has
 imported is there already.

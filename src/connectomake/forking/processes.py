@@ -1,4 +1,4 @@
-"""Which process of which machine: to tell whether what a process left behind may still be in use.
+"""Identity of a process and its machine, to decide whether files that a process left behind may still be in use.
 
 A process is known by its number only on its machine, within its namespace of numbers (a container has its own), until the
 machine is started anew; and a number may be given to another process later.

@@ -1,4 +1,4 @@
-"""Snakemake's scripts run in forks of a server; a failed one is told by the sentence of its log.
+"""Snakemake's scripts run in forks of a server; for a failed one, the error in its log is printed.
 
 Nothing here imports Snakemake: what runs a script is handed over, and any object with the same attributes will do.
 """

@@ -1,4 +1,4 @@
-"""Test-time augmentation: the mean of what a network says to a patch seen from several sides."""
+"""Test-time augmentation: the mean of a network's outputs for a patch in several orientations."""
 
 import itertools
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""On which side patches are cut, run and blended: the host's, or the device's on which the network runs."""
+"""The backend that cuts, runs and blends patches: on the host, or on the device on which the network runs."""
 
 import os
 from collections.abc import Callable, Iterable

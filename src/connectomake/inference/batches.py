@@ -39,7 +39,7 @@ class Row:
 
 
 class Network(Askable, Protocol):
-    """What the engine needs of a network."""
+    """The interface of a network to the engine."""
 
     weighted: bool
     """Whether its output is already multiplied by the blending weights."""
@@ -51,7 +51,7 @@ class Network(Askable, Protocol):
 
 @dataclass(slots=True)
 class InferenceStats:
-    """What the inference of a block took: patches, forward passes, and seconds of wall time by part.
+    """Statistics of the inference of a block: patches, forward passes, and seconds of wall time by part.
 
     Reading and writing run beside the network; what of their time it had to wait for is counted apart. On a CUDA device the
     forward passes' seconds are the device's.

@@ -1,4 +1,4 @@
-"""Whether a network answers alike when asked again, and loaded again: what the promise of equal results rests on."""
+"""Check that a network is deterministic: the same output when run again and when loaded again."""
 
 import contextlib
 import random
@@ -15,7 +15,7 @@ _VOID = "set inference.allow_nondeterministic: true, which voids the promise"
 
 
 class Askable(Protocol):
-    """What is needed of a network to ask it again."""
+    """The part of a network's interface needed to run it again."""
 
     path: str
     """The model's file, named in errors."""

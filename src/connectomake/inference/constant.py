@@ -1,4 +1,4 @@
-"""Patches of one value, such as the black padding of an image, which the config may have answered without the network."""
+"""Patches of one value, such as the black padding of an image, for which the config may set the output without the network."""
 
 from typing import Any
 

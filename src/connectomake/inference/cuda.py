@@ -26,7 +26,7 @@ _UPLOADED = ("uint8", "int8", "int16", "int32", "int64", "float16", "float32", "
 
 
 class DeviceBackend:
-    """What `infer_block` computes with if the network runs on a CUDA device; see `backend.Backend`.
+    """The backend of `infer_block` if the network runs on a CUDA device; see `backend.Backend`.
 
     Parameters
     ----------

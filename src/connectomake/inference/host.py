@@ -15,7 +15,7 @@ from connectomake.inference.context import scale_into
 
 
 class HostBackend:
-    """What `infer_block` computes with unless the network runs on a CUDA device; see `backend.Backend`."""
+    """The backend of `infer_block` unless the network runs on a CUDA device; see `backend.Backend`."""
 
     def __init__(self, network: Askable) -> None:
         self._network = network

@@ -1,4 +1,4 @@
-"""Running a user's Python model file and saying clearly what is wrong with it."""
+"""Running a user's Python model file, with clear errors."""
 
 import collections
 import collections.abc

@@ -84,7 +84,7 @@ def out_of_memory(spec: InferenceSpec, device: torch.device) -> str:
 
 
 class _Base:
-    """What both kinds of network share: the record, the checks of the output's form, steady batches."""
+    """Shared by both kinds of network: the record, the checks of the output's shape and dtype, batches of constant size."""
 
     weighted = False
 

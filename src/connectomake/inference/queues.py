@@ -1,4 +1,4 @@
-"""What runs beside the network: the next input is read, and the last output written, each in a thread of its own."""
+"""Threads that run alongside the network: one reads the next input, one writes the last output."""
 
 import queue
 import threading

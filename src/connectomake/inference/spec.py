@@ -1,4 +1,4 @@
-"""What a run of the network is told: patch shapes, channels, output dtype, and everything its bits depend on."""
+"""Settings of inference: patch shapes, channels, output dtype, and everything else that the output's bits depend on."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -49,7 +49,7 @@ class InferenceSpec:
     allow_train_mode
         Whether a network may stay in the mode its file leaves it in; its output may then depend on the batch.
     kind
-        Form of the model file; 'auto' tells it from what the file defines.
+        Form of the model file; 'auto' detects it from what the file defines.
     augment
         Views of a patch whose answers are averaged: 'none', '8' (flips), '16' (and y and x swapped), '48' (any order of axes).
     affinities

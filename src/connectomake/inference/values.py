@@ -1,4 +1,4 @@
-"""What a network's output must be, finite and where asked a probability, and what is said of an output that is not."""
+"""Checks of a network's output: finite, and a probability where required; with the error for an output that is not."""
 
 from collections.abc import Callable, Iterable
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a layer is: dtype, channels, region, block, storage chunk, encoding."""
+"""Description of a layer: dtype, channels, region, block, storage chunk, encoding."""
 
 import functools
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Several RSUNets as one network, whose output is the mean of theirs: errors that only one of them makes weigh less.
+"""Several RSUNets as one network, whose output is the mean of theirs, so that errors of a single one count less.
 
 Deep ensembles: Lakshminarayanan, Pritzel, Blundell, arXiv 1612.01474. The members are trained independently, or have
 other widths; what they see and what they say must be alike.

@@ -1,4 +1,4 @@
-"""What foreign code says when it fails, cut to a sentence."""
+"""Errors of third-party code, shortened to a sentence."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Names of weights as a network has them, where a checkpoint adds what the network was wrapped in when it was saved."""
+"""Names of weights without the prefixes that wrappers of the network added when the checkpoint was saved."""
 
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet

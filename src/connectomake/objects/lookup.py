@@ -1,4 +1,4 @@
-"""What is asked of a whole object table, read a row group at a time."""
+"""Queries over a whole object table, read a row group at a time."""
 
 import os
 from collections.abc import Collection, Mapping

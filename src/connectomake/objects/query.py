@@ -1,4 +1,4 @@
-"""Which rows of the object table are wanted: ids, sizes, and conditions in a small language of comparisons.
+"""Selection of rows of the object table: ids, sizes, and conditions in a small language of comparisons.
 
 ::
 

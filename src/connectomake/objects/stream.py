@@ -1,4 +1,4 @@
-"""The object table from files of any size: a range of ids after the other, the same bytes as of all objects at once.
+"""The object table from files of any size: one range of ids at a time, with the same bytes as for all objects at once.
 
 ::
 
@@ -40,7 +40,7 @@ _LENGTHS: dict[str, np.ndarray] = {"id": np.zeros(0, np.uint64), "nm": np.zeros(
 
 @dataclass(frozen=True)
 class ObjectFiles:
-    """What the object table is made from.
+    """The files that the object table is made from.
 
     Parameters
     ----------

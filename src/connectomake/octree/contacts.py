@@ -111,7 +111,7 @@ class KeptEdges:
 
 @dataclass(frozen=True, slots=True)
 class EqualLabels(Adjacency):
-    """The rule of given labels: neighbouring voxels belong together if they have the same label."""
+    """The rule for given labels: neighbouring voxels belong together if they have the same label."""
 
     def pairs(self, blocks: BlockSource, near: int, far: int, offset: Vec) -> np.ndarray:
         """Compare the voxels of two blocks on both sides of their common face, edge or corner."""

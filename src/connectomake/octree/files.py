@@ -183,7 +183,7 @@ def write_summary(path: Path, octree: Octree, level: int, summary: NodeSummary, 
     octree, level
         The octree, and the level of the node, from 1.
     summary
-        What the node found out.
+        The node's result.
     record
         What to note in the file: stage, fingerprint, software.
     """

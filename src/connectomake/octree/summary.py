@@ -1,4 +1,4 @@
-"""What a node of the octree knows about the components under it."""
+"""Summary of the components below a node of the octree."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class BoundaryMembers(Columns):
 
 @dataclass(frozen=True, slots=True)
 class BoundaryState:
-    """What a node passes up to its parent.
+    """The part of a node's result that its parent reads.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class BoundaryState:
 
 @dataclass(frozen=True, slots=True)
 class NodeSummary:
-    """All that a node finds out on the way up.
+    """Result of a node on the way up.
 
     Parameters
     ----------

@@ -124,7 +124,7 @@ def _masking(write: "Sink", mask: "Mask") -> "Sink":
 
 
 class Affinity(Stage):
-    """What the network says of every voxel; there is none if the source is the probability."""
+    """The network's output for every voxel; the stage is disabled if the source is the probability."""
 
     base, version, rules = "affinity", 2, (AffinityRule,)
 

@@ -1,4 +1,4 @@
-"""What a stage and a rule are."""
+"""The interfaces of a stage and of a rule."""
 
 import hashlib
 import math

@@ -1,4 +1,4 @@
-"""Memory, time and disk of jobs: what each rule says of itself, with what clusters need to be told beside."""
+"""Memory, time and disk that jobs request: what each rule declares, plus what clusters need on top."""
 
 import functools
 import math
@@ -140,7 +140,7 @@ def seconds_of(rule: Rule[Any], voxels: int) -> float:
 
 
 def _read(rule: Rule[Any], tables: Iterable[str]) -> float:
-    """Return the bytes of the files that a job reads, where all are there and tell; else an estimate."""
+    """Return the bytes of the files that a job reads, if all exist and give their size; else an estimate."""
     sizes = sizes_of(tables)
     return float(sum(sizes)) if sizes else rule.read()
 

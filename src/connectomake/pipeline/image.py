@@ -21,7 +21,7 @@ def source_values(plan: "Plan") -> dict[str, Any]:
 
 
 def mask_values(plan: "Plan") -> dict[str, Any]:
-    """Return what a stage that is masked depends on; nothing if there is no mask."""
+    """Return what a masked stage depends on; empty if there is no mask."""
     return {} if plan.mask is None else {"mask": plan.mask.meaning()}
 
 

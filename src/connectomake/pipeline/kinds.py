@@ -84,7 +84,7 @@ class NodeRule(Rule[tuple[int, int]]):
 
 
 class UpRule(NodeRule):
-    """What an octree node passes up."""
+    """The rule of an octree's way up: a job per node."""
 
     def look(self, name: str, item: tuple[int, int]) -> Callable[[str], Any]:
         """Return what looks for a table of each child."""

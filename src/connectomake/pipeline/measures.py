@@ -49,7 +49,7 @@ class MeasuresRule(GroupRule):
 
 
 class Measures(Stage):
-    """What is measured of objects."""
+    """The stage that measures objects."""
 
     base, version, rules = "measures", 1, (MeasuresRule,)
 

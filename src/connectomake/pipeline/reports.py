@@ -107,7 +107,7 @@ class ReportObjectsRule(ReportRule):
 
 
 class Reports(Stage):
-    """What was run, and how it looks."""
+    """The pages and pictures of a run."""
 
     base, version, rules = "report", 1, (ReportRunRule, ReportBlocksRule, ReportSlicesRule, ReportObjectsRule)
     listed = False

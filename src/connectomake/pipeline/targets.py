@@ -53,7 +53,7 @@ class Targets(Paths):
                 yield from (outputs[name] for name in names)
 
     def _asked_for(self, rule: Rule[Any]) -> tuple[str, ...]:
-        """Return which outputs a run is asked for; all of a kept layer that is masked, whoever needs them."""
+        """Return the outputs requested of a run; all of a kept layer that is masked, whether or not a job needs them."""
         return ("shard",) if rule.keep and rule.kept and rule.name in self.plan.asked else rule.final
 
     def final(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Which blocks a masked run needs: of the image and the network's output where these are not kept, and of later stages."""
+"""Blocks that a masked run computes: of the image and the network's output where these are not kept, and of later stages."""
 
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def inside_blocks(plan: "Plan") -> NDArray[np.bool_]:
-    """Return which blocks have a voxel inside the mask, (z, y, x) in blocks."""
+    """Return the blocks with a voxel inside the mask, as a boolean array (z, y, x) in blocks."""
     if plan.mask is None:
         return np.ones(plan.grid.shape, bool)
     ids, outside = plan.grid.id_array, plan.mask.bits
@@ -22,25 +22,25 @@ def inside_blocks(plan: "Plan") -> NDArray[np.bool_]:
 
 
 def inside_grid(plan: "Plan") -> BlockGrid:
-    """Return the blocks that are labelled and merged: what lies wholly outside the mask has no object."""
+    """Return the blocks that are labelled and merged: blocks entirely outside the mask have no objects."""
     return plan.grid if plan.mask is None else sparse(plan.grid, inside_blocks(plan))
 
 
 def grid_around(plan: "Plan", low: Vec, high: Vec) -> BlockGrid | None:
-    """Return the blocks with a voxel inside the mask so many blocks below or above; None if all have."""
+    """Return the blocks with a voxel inside the mask within so many blocks below or above; None if there is no mask."""
     return None if plan.mask is None else sparse(plan.grid, spread(inside_blocks(plan), low, high))
 
 
 def surface_tree(plan: "Plan", voxels_per_job: int) -> GroupTree:
-    """Return groups of blocks for what goes over surfaces, those with some; one between blocks belongs to the lower of them."""
+    """Return the groups of blocks that have surfaces of objects; a surface between two blocks belongs to the lower one."""
     return GroupTree.of(plan.grid, voxels_per_job, fan_out_bits(plan), grid_around(plan, (0, 0, 0), (1, 1, 1)))
 
 
 def asked_blocks(plan: "Plan") -> dict[str, tuple[int, ...]]:
-    """Return the blocks of `image`, `affinity` and `components` that jobs behind them ask for, ascending; empty if all are.
+    """Return the blocks of `image`, `affinity` and `components` that later jobs need, ascending; empty if all are needed.
 
-    A block of affinity and components is asked for where a voxel of it is inside; of the image, where the network looks from
-    there.
+    A block of affinity or components is needed if one of its voxels is inside; a block of the image if the network reads it
+    for such a block.
     """
     if plan.mask is None:
         return {}
@@ -52,7 +52,7 @@ def asked_blocks(plan: "Plan") -> dict[str, tuple[int, ...]]:
 
 
 def _images(plan: "Plan") -> tuple[int, ...]:
-    """Return the blocks of the image that some blocks of the affinity read: what is read is a box, so axis by axis."""
+    """Return the blocks of the image that the needed blocks of the affinity read: each reads a box, so axis by axis."""
     grid, asked = plan.layers["image"].grid, inside_blocks(plan)
     for axis in range(3):
         found = np.zeros((*asked.shape[:axis], grid.shape[axis], *asked.shape[axis + 1 :]), bool)

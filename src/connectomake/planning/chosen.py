@@ -1,4 +1,4 @@
-"""Blocks that are tried before the whole: named, near marked places, or drawn; and the mask that leaves only these."""
+"""A selection of blocks for a trial run (by id, near marked points, or at random), and the mask that leaves only these."""
 
 import hashlib
 import math
@@ -20,7 +20,22 @@ MOST_VOXELS = 1 << 28
 
 
 def blocks_at(plan: "Plan", spot: "Spot", around: float) -> list[int]:
-    """Return the blocks that come within some nm of a marked place, along each axis; none if all lies outside the region."""
+    """Return the blocks within some nm of an annotation, along each axis.
+
+    Parameters
+    ----------
+    plan
+        The run.
+    spot
+        Bounding box of the annotation, in nm.
+    around
+        Distance in nm.
+
+    Returns
+    -------
+    list of int
+        Block ids; empty if all of it lies outside the region of interest.
+    """
     low, high = (
         [(corner[a] + sign * around) / plan.source.voxel_size[a] for a in range(3)]
         for corner, sign in zip(spot, (-1, 1), strict=True)
@@ -30,14 +45,14 @@ def blocks_at(plan: "Plan", spot: "Spot", around: float) -> list[int]:
 
 
 def draw(blocks: Iterable[int], count: int, seed: int) -> list[int]:
-    """Draw some blocks, the same for the same seed; a larger count adds to those of a smaller one.
+    """Draw blocks at random, the same for the same seed; a larger count adds to those of a smaller one.
 
-    Blocks are taken in the order of the SHA-256 of seed and id, so that it does not matter which others there are.
+    Blocks are taken in the order of the SHA-256 of seed and id, so the draw does not depend on which other blocks there are.
 
     Raises
     ------
     ConfigError
-        If there are not so many.
+        If there are fewer than `count`.
     """
     ranked = sorted(blocks, key=lambda block: hashlib.sha256(f"{seed} {block}".encode()).digest())
     if len(ranked) < count:
@@ -46,21 +61,28 @@ def draw(blocks: Iterable[int], count: int, seed: int) -> list[int]:
 
 
 def mask_of(plan: "Plan", blocks: Sequence[int]) -> tuple[NDArray[np.uint8], Vec, Vec]:
-    """Return a mask that leaves only some blocks, and of these what the config's own mask leaves.
+    """Return a mask that leaves only some blocks, combined with the config's own mask.
+
+    Parameters
+    ----------
+    plan
+        The run.
+    blocks
+        Ids of the blocks.
 
     Returns
     -------
     array
         (z, y, x), 1 is inside.
     factors
-        Voxels of the source along one of the mask.
+        Voxels of the source per voxel of the mask, z, y, x.
     offset
-        Where it begins, in voxels of its own.
+        Its first voxel, in voxels of the mask (z, y, x).
 
     Raises
     ------
     ConfigError
-        If it would be too large, since blocks do not lie on a coarse lattice from the source's voxel 0 on.
+        If the mask would be too large, because the blocks are not aligned to a coarse grid that begins at the source's voxel 0.
     """
     roi, block = plan.roi, plan.block
     own = (0, 0, 0) if plan.mask is None else plan.mask.factors
@@ -69,7 +91,7 @@ def mask_of(plan: "Plan", blocks: Sequence[int]) -> tuple[NDArray[np.uint8], Vec
     box = _scaled(roi, factors)
     if box.volume > MOST_VOXELS:
         raise ConfigError(
-            f"the mask would have {box.volume:,} voxels, of {list(factors)} of the source's each: begin source.start at "
+            f"the mask would have {box.volume:,} voxels, each of {list(factors)} voxels of the source: set source.start to "
             f"multiples of the block, {list(block)}, such as {[s // b * b for s, b in zip(roi.start, block, strict=True)]}"
         )
     chosen = np.isin(plan.grid.id_array, np.array(blocks, np.int64))
@@ -89,5 +111,5 @@ def _scaled(box: Box, factors: Vec) -> Box:
 
 
 def share(plan: "Plan", blocks: Sequence[int]) -> float:
-    """Return which part of the region some blocks are."""
+    """Return the fraction of the region of interest that some blocks cover."""
     return sum(plan.grid.box(block).volume for block in blocks) / volume_of(plan.roi.shape)

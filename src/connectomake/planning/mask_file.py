@@ -1,4 +1,4 @@
-"""A mask written as a file."""
+"""Writing a mask to a file."""
 
 import numpy as np
 from numpy.typing import NDArray

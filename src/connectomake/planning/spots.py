@@ -1,4 +1,4 @@
-"""Places that somebody marked: points of a CSV, or annotations of a Neuroglancer state or layer."""
+"""Positions marked by users: points of a CSV, or annotations of a Neuroglancer state or layer."""
 
 import csv
 import json
@@ -16,22 +16,22 @@ UNITS = {"m": 1e9, "mm": 1e6, "um": 1e3, "µm": 1e3, "nm": 1.0}
 
 
 def read_spots(path: str, voxel_size: Sequence[float], unit: str = "voxels") -> list[Spot]:
-    """Read the places that a file names.
+    """Read the positions in a file.
 
     Parameters
     ----------
     path
-        A CSV whose first line names the columns, z, y and x among them; or JSON (``.json``), a state of Neuroglancer with
-        annotations in it: points, lines, boxes and ellipsoids; or the folder of a precomputed annotation layer.
+        A CSV with a header line that names the columns z, y and x; or a Neuroglancer state as JSON (``.json``) with local
+        annotations: points, lines, boxes and ellipsoids; or the folder of a precomputed annotation layer.
     voxel_size
         Of the source, nm (z, y, x).
     unit
-        Of a CSV: ``voxels`` of the source, in its coordinates, or ``nm``. In a state the dimensions say it.
+        Unit of a CSV: ``voxels`` of the source, in its coordinates, or ``nm``. A state has its own dimensions.
 
     Raises
     ------
     ConfigError
-        If the file cannot be read, or a place in it is none.
+        If the file cannot be read, has no positions, or has one that is not valid.
     """
     if Path(path).is_dir():
         return _some(path, _of_layer(path))
@@ -45,7 +45,7 @@ def read_spots(path: str, voxel_size: Sequence[float], unit: str = "voxels") -> 
 def _some(path: str, spots: Iterator[Spot]) -> list[Spot]:
     found = list(spots)
     if not found:
-        raise ConfigError(f"--points {path} names no place")
+        raise ConfigError(f"--points {path} contains no positions")
     return found
 
 
@@ -53,9 +53,7 @@ def _of_csv(path: str, text: str, voxel_size: Sequence[float], unit: str) -> Ite
     rows = csv.DictReader(text.splitlines(), skipinitialspace=True)
     lacking = [name for name in "zyx" if name not in (rows.fieldnames or ())]
     if lacking:
-        raise ConfigError(
-            f"--points {path} has no column {lacking[0]!r}; its first line must name the columns, z, y and x among them"
-        )
+        raise ConfigError(f"--points {path} has no column {lacking[0]!r}; its first line must name the columns z, y and x")
     steps = (1.0, 1.0, 1.0) if unit == "nm" else tuple(voxel_size)
     for row in rows:
         try:
@@ -71,7 +69,7 @@ def _of_csv(path: str, text: str, voxel_size: Sequence[float], unit: str) -> Ite
 
 
 def _lower(value: float) -> float:
-    """Return the middle of the voxel that a position in voxels lies in: rounding must not move it to the next one."""
+    """Return the centre of the voxel that contains a position in voxels, so that rounding cannot move it to the next one."""
     return math.floor(value) + 0.5
 
 
@@ -81,11 +79,11 @@ def _of_state(path: str, text: str) -> Iterator[Spot]:
         layers = state.get("layers", [state])
         marked = [layer for layer in layers if layer.get("annotations")]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ConfigError(f"--points {path} is no state of Neuroglancer: {error}; save it with its button {{}}") from error
+        raise ConfigError(f"--points {path} is not a Neuroglancer state: {error}; save it with its button {{}}") from error
     if not marked:
         raise ConfigError(
-            f"--points {path} has no annotations of its own; those of a precomputed layer are not in the state: name its "
-            "folder, or write a CSV with z, y, x"
+            f"--points {path} has no local annotations, and those of a precomputed layer are not part of a state; give the "
+            "layer's folder, or a CSV with z, y, x"
         )
     for layer in marked:
         place = f"--points {path}, layer {layer.get('name', '')!r}"
@@ -102,7 +100,7 @@ def _of_layer(path: str) -> Iterator[Spot]:
 
 
 def _scales(layer: dict[str, Any], dimensions: Any, place: str) -> dict[str, float]:
-    """Return the nanometres of a step along each dimension, by its name, in the order of coordinates."""
+    """Return the length of a unit along each dimension in nm, by name, in the order of coordinates."""
     source = layer.get("source")
     transform = source.get("transform") if isinstance(source, dict) else None
     if isinstance(transform, dict):
@@ -110,7 +108,7 @@ def _scales(layer: dict[str, Any], dimensions: Any, place: str) -> dict[str, flo
             "inputDimensions", transform.get("outputDimensions")
         ) != transform.get("outputDimensions"):
             raise ConfigError(
-                f"{place} has a transform; remove it in the layer's tab Source, so that coordinates are those shown"
+                f"{place} has a transform; remove it in the layer's Source tab, so that the coordinates are those shown"
             )
         dimensions = transform.get("outputDimensions", dimensions)
     return _checked(dimensions, place)
@@ -127,7 +125,7 @@ def _checked(dimensions: Any, place: str) -> dict[str, float]:
 
 
 def _annotated(annotation: Any, scales: dict[str, float], place: str) -> Spot:
-    """Return the box around an annotation."""
+    """Return the bounding box of an annotation."""
     try:
         kind = annotation["type"]
         if kind == "ellipsoid":
@@ -137,7 +135,7 @@ def _annotated(annotation: Any, scales: dict[str, float], place: str) -> Spot:
             corners = [annotation[name] for name in POINTS[kind]]
         named = [dict(zip(scales, map(float, corner), strict=True)) for corner in corners]
     except (KeyError, TypeError, ValueError) as error:
-        raise ConfigError(f"{place}: {annotation} is no point, line, box or ellipsoid in x, y, z") from error
+        raise ConfigError(f"{place}: {annotation} is not a point, line, box or ellipsoid in x, y, z") from error
     points = [[point[name] * scales[name] for name in "zyx"] for point in named]
     if not all(math.isfinite(value) for point in points for value in point):
         raise ConfigError(f"{place}: {annotation} has a coordinate that is not a finite number")

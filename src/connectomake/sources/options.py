@@ -70,5 +70,5 @@ class SourceOptions:
 
 
 _NO_RESULT = ("refers_to", "offset")
-"""The first only permits, the other is told by the bounds."""
+"""Keys that results do not depend on: `refers_to` only permits reading, and the bounds already include `offset`."""
 DEFAULTS = SourceOptions()

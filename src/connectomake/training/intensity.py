@@ -13,7 +13,7 @@ from connectomake.errors import RunError
 from connectomake.geometry import Box
 
 DARK = 0.25
-"""Integers that reach no farther than this share of their type's maximum are told of: 12 bits in 16, say."""
+"""Integers whose largest value is below this fraction of their type's maximum are reported: 12 bits in 16, say."""
 
 
 def check_image(image: NDArray[Any], box: Box, name: str) -> None:

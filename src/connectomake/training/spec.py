@@ -1,4 +1,4 @@
-"""What a training is told, as validated values."""
+"""Settings of a training, as validated values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields

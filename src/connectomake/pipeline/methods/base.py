@@ -1,4 +1,4 @@
-"""What a method of segmentation is to the workflow."""
+"""The interface of a segmentation method to the workflow."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -55,7 +55,7 @@ class Labelling(ABC):
     process_mb: ClassVar[int] = 220
     """Memory of a job's process before it reads anything, with some to spare."""
     around: ClassVar[tuple[Vec, ...]] = ()
-    """The neighbours, as offsets in blocks, whose voxels a block reads beside its own."""
+    """The neighbours, as offsets in blocks, whose voxels a block reads besides its own."""
 
     @property
     def read_around(self) -> tuple[Vec, ...]:

@@ -1,4 +1,4 @@
-"""Labels that somebody has made: their ids stay, or their connected components get new ones."""
+"""Given labels: their ids stay, or their connected components get new ones."""
 
 from typing import TYPE_CHECKING
 
