@@ -49,7 +49,7 @@ PACKAGES = {  # what else is about a package: files, or how their names begin, w
 
 THEMES = {  # what several packages do together
     "whole runs": "affinity_order given_labels mask queue_runs workflow workflow_watershed",
-    "files of other programs": "peer_files",
+    "files of other programs": "operators peer_files",
     "damage": "bad_results damage damaged_files repair siblings",
     "what users get wrong": "bad_input bad_jobs hostile places",
     "what the code may look like": "docs imports marks sizes where_tests_lie",

@@ -290,7 +290,7 @@ def test_models_that_pods_would_not_get(tmp_path: Path, monkeypatch: pytest.Monk
 
     def plan_of(inference: dict[str, str | None] | None) -> Any:
         source = SimpleNamespace(options=SimpleNamespace(filters=()))
-        return SimpleNamespace(config={"inference": inference}, source=source, modules={})
+        return SimpleNamespace(config={"inference": inference}, source=source, modules={}, table=None)
 
     def problems(model: str, weights: str | None = None) -> list[str]:
         return unshipped(plan_of({"model": model, "weights": weights}))

@@ -15,6 +15,7 @@ from connectomake.cli.curve import curve
 from connectomake.cli.doubts import doubts
 from connectomake.cli.evaluate import evaluate
 from connectomake.cli.export import export
+from connectomake.cli.histograms import histograms
 from connectomake.cli.overlap import overlap
 from connectomake.cli.phantom import phantom
 from connectomake.cli.plan import plan
@@ -75,6 +76,7 @@ app.command("overlap", context_settings=NEGATIVE_NUMBERS)(overlap)
 app.command("curve")(curve)
 app.command("doubts")(doubts)
 app.command("proofread")(proofread)
+app.command("histograms")(histograms)
 app.command("phantom")(phantom)
 app.add_typer(queue_app, name="queue")
 

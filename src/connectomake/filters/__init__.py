@@ -15,6 +15,7 @@ from connectomake.filters.clahe import Clahe
 from connectomake.filters.gaussian import Gaussian
 from connectomake.filters.holes import FillHoles
 from connectomake.filters.median import Median
+from connectomake.filters.normalize import Normalize
 from connectomake.filters.python import Python
 from connectomake.filters.sections import BadSections
 from connectomake.filters.values import Inverse, Rescale, Threshold
@@ -22,7 +23,7 @@ from connectomake.filters.values import Inverse, Rescale, Threshold
 __all__ = ["FILTERS", "Filter", "Place", "filter_box", "filters_of", "held", "plain_of", "seconds_per_megavoxel"]
 
 KINDS: tuple[type[Filter], ...] = (
-    BadSections, Blackout, Gaussian, Median, Clahe, Rescale, Inverse, Threshold, FillHoles, Python,
+    Normalize, BadSections, Blackout, Gaussian, Median, Clahe, Rescale, Inverse, Threshold, FillHoles, Python,
 )  # fmt: skip
 FILTERS = {kind.key: kind for kind in KINDS}
 """The filters by their key in the config."""
@@ -36,7 +37,11 @@ def filters_of(items: Iterable[Mapping[str, Mapping[str, Any]]]) -> tuple[Filter
     ConfigError
         If a value is out of range, or a key unknown.
     """
-    return tuple(_filter(index, item) for index, item in enumerate(items))
+    found = tuple(_filter(index, item) for index, item in enumerate(items))
+    for index, step in enumerate(found):
+        if step.first and index:
+            raise ConfigError(f"source.filters[{index}].{step.key} must stand first: it counts on what the source holds")
+    return found
 
 
 def plain_of(filters: Iterable[Filter]) -> list[dict[str, Any]]:

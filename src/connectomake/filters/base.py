@@ -51,6 +51,8 @@ class Filter(ABC):
     """The name in the config."""
     mirrored: ClassVar[bool] = True
     """Whether the volume is mirrored at its faces, the outermost voxels not repeated; else what is handed over ends there."""
+    first: ClassVar[bool] = False
+    """Whether it must be the first of the list."""
     held_per_voxel: ClassVar[float] = 16
     """Bytes per voxel and channel while it works, what it gets and gives included."""
     seconds_per_megavoxel: ClassVar[float] = 0.05
@@ -73,6 +75,11 @@ class Filter(ABC):
             If the filter does not apply to it.
         """
         return stored
+
+    @property
+    def made_for(self) -> str:
+        """The fingerprint of the one source that it fits; "" if it fits any."""
+        return ""
 
     def check(self, bounds: Box) -> None:  # noqa: B027 (most name no places)
         """Refuse what does not fit the volume.

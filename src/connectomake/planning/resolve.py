@@ -70,7 +70,7 @@ def sampled_plan(config: dict[str, Any]) -> Plan:
     check_config(filled)
     filled["outdir"] = str(PurePosixPath(filled["outdir"]))
     model, weights, modules = _model_hashes(filled["inference"])
-    image = _open(filled["source"])
+    image = open_section(filled["source"])
     source = _source_info(filled["source"], image)
     truth, table = truth_info(filled["evaluation"], image), table_info(filled["segmentation"])
     plan = Plan(filled, source, model, weights, truth, modules, table=table)
@@ -213,7 +213,14 @@ def check_writable(outdir: str) -> None:
         raise ConfigError(f"outdir {outdir!r} cannot be written: {folder} is not a writable folder; name another outdir")
 
 
-def _open(section: dict[str, Any]) -> Source:
+def open_section(section: dict[str, Any]) -> Source:
+    """Open the source that ``source`` of a config names, defaults filled in.
+
+    Raises
+    ------
+    ConfigError, SourceError
+        See `connectomake.sources.open_source`.
+    """
     voxel_size = section["voxel_size"]
     options = SourceOptions.of(section)
     return open_source(

@@ -32,6 +32,9 @@ def filtered(source: Source, filters: Sequence[Filter]) -> Source:
     for index, step in enumerate(filters):
         try:
             step.check(source.bounds)
+            if step.made_for not in ("", str(source.identity)):
+                files = ", ".join(step.files())
+                raise ConfigError(f"{files} was made for another content than {source.path} has now; make it anew")
             found = _after(found, step)
         except ConfigError as error:
             raise ConfigError(f"source.filters[{index}].{step.key}: {error}") from None
