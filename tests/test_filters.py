@@ -527,7 +527,8 @@ def test_check_says_that_a_halo_is_too_small(inputs: Any, own: Any, capsys: pyte
 
 def test_filters_are_read_back_from_what_the_plan_keeps() -> None:
     config: list[dict[str, Any]] = [
-        {"normalize": {"file": "h.h5", "to": [1, 9], "keep": 0}}, {"gaussian": {"sigma": [1, 0, 2], "unit": "nm"}}, {"median": {"size": [1, 3, 3]}}, {"threshold": {"value": 3}},
+        {"normalize": {"file": "h.h5", "to": [1, 9], "keep": 0}},
+        {"gaussian": {"sigma": [1, 0, 2], "unit": "nm"}}, {"median": {"size": [1, 3, 3]}}, {"threshold": {"value": 3}},
         {"blackout": {"boxes": [{"start": [0, 0, 0], "stop": [1, 2, 3]}]}}, {"bad_sections": {"sections": [3]}}, {"clahe": {}},
         {"fill_holes": {"area": 1}}, {"inverse": {}}, {"rescale": {"values": [1, 2]}},
         {"python": {"file": "f.py", "function": "f", "halo": [1, 2, 3]}},
