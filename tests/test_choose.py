@@ -183,7 +183,7 @@ def test_a_layer_of_points_as_we_write_them_is_read() -> None:
         ({"@type": "neuroglancer_skeletons"}, r"layer holds annotations of type point that are not read"),
         ({"properties": [{"id": "a", "type": "string"}]}, r"layer holds annotations of type point that are not read"),
         ({"spatial": [{"key": "spatial0", "sharding": {}}]}, r"layer is sharded, which is not read; write a CSV"),
-        ({"spatial": None}, r"layer is no annotation layer"),
+        ({"spatial": None}, r"layer is not an annotation layer"),
         (
             {"properties": [{"id": "a", "type": "uint8"}]},
             r"0_0_0 has 28 bytes, not those of 1 annotations; write the layer anew",

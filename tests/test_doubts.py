@@ -213,7 +213,7 @@ def test_what_cannot_be_is_refused(tmp_path: Path, here: Path, capsys: pytest.Ca
     from connectomake.proofreading.doubt_files import SUFFIXES
     from connectomake.table_files import check_destination
 
-    for name, says in ((f"{tmp_path}/d.csv", "exists"), ("d.xlsx", "ends in none of"), ("gs://b/d.csv", "is no local path")):
+    for name, says in ((f"{tmp_path}/d.csv", "exists"), ("d.xlsx", "ends in none of"), ("gs://b/d.csv", "is not a local path")):
         with pytest.raises(ConnectomakeError) as caught:
             check_destination(name, SUFFIXES, overwrite=False)
         assert says in str(caught.value)

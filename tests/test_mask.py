@@ -401,7 +401,7 @@ def test_a_mask_is_in_the_params_only_where_there_is_one(inputs: np.ndarray) -> 
 WRONG = [
     (
         {"voxel_size": [30, 40, 40]},
-        r"\[30.0, 40.0, 40.0\] nm, which are no whole multiples of the source's, \[20.0, 10.0, 10.0\]",
+        r"\[30.0, 40.0, 40.0\] nm, which are not whole multiples of the source's, \[20.0, 10.0, 10.0\]",
     ),
     ({"voxel_size": [10, 10, 10]}, r"no whole multiples"),
     ({"voxel_size": None}, r"has no voxel size; set mask.voxel_size"),

@@ -120,10 +120,10 @@ def test_one_column_holds_the_segment_of_each_supervoxel() -> None:
 
 WRONG = {
     "t.csv": [
-        ("1,2\n3,4.0\n", "row 2 of the data holds '4.0', which is no integer"),
+        ("1,2\n3,4.0\n", "row 2 of the data holds '4.0', which is not an integer"),
         ("1,2\n3,1e5\n", "holds '1e5'"),
         ("1,-2\n", "holds '-2'"),
-        ("1,18446744073709551616\n", "holds '18446744073709551616', which is no integer from 0 to"),
+        ("1,18446744073709551616\n", "holds '18446744073709551616', which is not an integer from 0 to"),
         ("1,99999999999999999999\n", "holds '99999999999999999999'"),
         ("1,\n", "holds ''"),
         ("a,b\n1,x\n", "b, row 1 of the data holds 'x'"),

@@ -183,7 +183,7 @@ def test_nrrd_in_several_gzip_streams_is_read_from_kept_states(tmp_path: Path, m
         (("9 11 7", "9 11 -7"), "sizes are '9 11 -7'"),
         (("9 11 7", "9 11 8"), "is truncated: [8, 11, 9] voxels of uint16 need 1584 bytes"),
         (("dimension: 3\n", ""), "it has no field 'dimension'"),
-        (("endian: little", "endian: little\nnonsense"), "has the line 'nonsense' in its NRRD header, which is no field"),
+        (("endian: little", "endian: little\nnonsense"), "has the line 'nonsense' in its NRRD header, which is not a field"),
         (("endian: little", "endian: little\ndata file: other.raw"), "names the data file other.raw, which is not there"),
         (("endian: little", "endian: little\nline skip: -1"), "line skip is -1"),
         (("endian: little", "endian: little\nspacings: a b c"), "spacings is 'a b c', which is not of numbers"),

@@ -167,7 +167,7 @@ def download(server: Any, folder: Path) -> None:
             {"PUT", "POST"},
             "the credentials for s3://lab/run/out/.* have expired .*renew them and rerun: finished files are kept",
         ),
-        ({"HEAD"}, "refuses to tell of s3://lab/run/out/.* credentials have expired; renew them and rerun"),
+        ({"HEAD"}, "refuses requests for s3://lab/run/out/.* credentials have expired; renew them and rerun"),
     ],
 )
 def test_credentials_that_expire_while_a_run_is_at_work(server: Any, tmp_path: Path, methods: set[str], says: str) -> None:

@@ -46,7 +46,7 @@ def test_what_is_written_is_read_back(tmp_path: Path, suffix: str) -> None:
 @pytest.mark.parametrize(
     ("path", "words"),
     [
-        ("s3://lab/a.csv", "is no local path"),
+        ("s3://lab/a.csv", "is not a local path"),
         ("a.txt", "ends in none of .csv, .parquet, .arrow"),
         ("there.csv", "exists; name another file, or replace it with --overwrite"),
     ],

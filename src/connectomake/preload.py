@@ -1,4 +1,4 @@
-"""What is imported before scripts are forked: what light stages need at once, the rest while there is nothing to do."""
+"""Imports before scripts are forked: what light stages need immediately, the rest while idle."""
 
 import functools
 import importlib

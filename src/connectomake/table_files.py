@@ -1,4 +1,4 @@
-"""Tables that people take away: CSV, Parquet or Arrow, by the suffix; equal columns give equal bytes."""
+"""Exported tables: CSV, Parquet or Arrow, by the suffix; equal columns give equal bytes."""
 
 import csv
 import io
@@ -22,7 +22,7 @@ def check_destination(path: str, suffixes: Sequence[str] = SUFFIXES, *, overwrit
         If the suffix is not one of those, something is there already, or the path is not local.
     """
     if "://" in path:
-        raise ConfigError(f"{path} is no local path; write to a local file and copy it there")
+        raise ConfigError(f"{path} is not a local path; write to a local file and copy it there")
     final = Path(path)
     if final.suffix not in suffixes:
         raise ConfigError(f"{path} ends in none of {', '.join(suffixes)}, which say how it is written; name it so")

@@ -153,7 +153,7 @@ def _module(file: str, sha256: str) -> ModuleType:
     name = f"connectomake_filter_{hashlib.sha256(f'{path.resolve()} {sha256}'.encode()).hexdigest()[:16]}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None or not path.is_file():
-        raise SourceError(f"the filter python names {file!r}, which is no Python file; name a file that ends in .py")
+        raise SourceError(f"the filter python names {file!r}, which is not a Python file; name a file that ends in .py")
     module = importlib.util.module_from_spec(spec)
     try:
         with own_neighbours(path.parent.resolve()):

@@ -90,7 +90,7 @@ class Batches:
     again
         Loads the network anew, to compare what it says; None does not compare.
     wanted
-        Tells by a patch's place whether anything of its output is used; if not, it is 0. None: all are.
+        Returns for a patch's position whether any of its output is used; if not, it is 0. None: all are.
     """
 
     network: Network

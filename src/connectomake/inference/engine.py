@@ -81,7 +81,7 @@ def infer_block(
     slab
         Planes per slab: the storage chunk's z.
     progress
-        Told after each patch how many are done.
+        Called after each patch with the number of patches done.
     again
         Loads the network anew; its answer to a patch is then compared with the network's, bit for bit, at the cost of a
         forward pass per block (of two more in blocks of many). None does not compare.
@@ -90,8 +90,8 @@ def infer_block(
     backend
         Where patches are cut and blended; default that of the network's device.
     wanted
-        Tells of a part of the block whether any voxel of its output is used, asked in lattice order; the network is not asked
-        about a patch of which none is, and what is written there may be anything. None: all are.
+        Returns for a part of the block whether any voxel of its output is used; called in lattice order. The network is not run
+        for a patch without such voxels, and its output there may be anything. None: all are.
 
     Raises
     ------
@@ -160,7 +160,7 @@ def _outputs(job: _Job, starts: NDArray[np.int64], rows: Iterable[NDArray[Any]])
 
 
 def _wanted(job: _Job) -> Callable[[NDArray[np.int64]], bool] | None:
-    """Return what tells by a patch's place whether its output is used in the block."""
+    """Return a function of a patch's position that says whether its output is used in the block."""
     wanted = job.wanted
     if wanted is None:
         return None

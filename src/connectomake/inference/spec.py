@@ -59,7 +59,7 @@ class InferenceSpec:
     constant
         Output, 0 to 1, of patches whose channels have one value each, instead of the network's; None asks the network.
     allow_nondeterministic
-        Whether a network may answer otherwise when asked again.
+        Whether a network may give another output when run again.
 
     Raises
     ------
@@ -148,7 +148,7 @@ class InferenceSpec:
 
     @property
     def void(self) -> str:
-        """What of the config voids the promise that results do not depend on the blocks, or ''."""
+        """The setting that voids the promise that results do not depend on the blocks, or ''."""
         keys = [key for key in ("allow_train_mode", "allow_nondeterministic") if getattr(self, key)]
         return " and ".join(f"inference.{key}" for key in keys)
 

@@ -1,4 +1,4 @@
-"""What a run's meshes are: the cell lattice, its coarser levels, the grid of stored vertices, how far meshes are simplified."""
+"""Specification of a run's meshes: the cell lattice, its coarser levels, the grid of stored vertices, the simplification."""
 
 import functools
 import itertools

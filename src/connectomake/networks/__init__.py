@@ -1,1 +1,1 @@
-"""Networks of our own and the reading of weights: what training and inference share."""
+"""Included networks and the reading of weights, shared by training and inference."""

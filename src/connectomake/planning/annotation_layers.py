@@ -32,7 +32,7 @@ def layer_info(folder: Path) -> dict[str, Any]:
         sharded = any("sharding" in level for level in info["spatial"])
         lacking = [p["type"] for p in info["properties"] if p["type"] not in _SIZES]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(f"--points {folder} is no annotation layer: {error}") from error
+        raise ConfigError(f"--points {folder} is not an annotation layer: {error}") from error
     if not known or lacking:
         raise ConfigError(f"--points {folder} holds annotations of type {kind} that are not read; write a CSV with z, y, x")
     if sharded:

@@ -3,7 +3,7 @@
 A record says with which settings a file was made. Most need no reading: files that Snakemake's notes on this machine know by
 their time (Snakemake compares the settings of those itself), and files whose etag is known: their record was read before, or
 they stand in the one object in which a head leaves all etags at the end of a run. An etag changes with the bytes, so what is
-known by it cannot be outdated; objects whose etag nobody knows are read.
+known by it cannot be outdated; objects with an unknown etag are read.
 """
 
 import json
@@ -60,7 +60,7 @@ class BucketRecords:
         self._prefetched = False
 
     def is_stale(self, path: str, fingerprint: str) -> bool:
-        """Return whether an object exists but was made with other settings, or nobody knows with which."""
+        """Return whether an object exists but was made with other or unknown settings."""
         self._expected[path] = fingerprint
         stored = self.objects.get(path)
         if stored is None:

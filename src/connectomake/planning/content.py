@@ -1,4 +1,4 @@
-"""Whether a source is still the one that was seen before: marks of files at each start, checksums where a mark has moved.
+"""Detection of changed sources: file marks (size, times, inode) are compared at each start, checksums where a mark has changed.
 
 The decision, with its price: docs/decisions/0025-identity-of-the-source.md.
 """
@@ -37,7 +37,7 @@ class Rule:
     ledger
         Where notes lie.
     progress
-        Returns, for a source's name, what is told how many bytes are read.
+        Returns, for a source's name, a function that is called with the number of bytes read.
     """
 
     below: int = CHECKSUM_BELOW
@@ -49,7 +49,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Settled:
-    """What a source is called in the plan.
+    """The identity of a source in the plan.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def settle(place: str, key: str, identity: Identity, rule: Rule) -> Settled:
     Raises
     ------
     ContentError
-        If a file that was never read as a whole has been written to: nobody can know whether its content is another.
+        If a file that was never read in full has been written to, so that it is unknown whether its content has changed.
     SourceError
         If a file cannot be read.
     """

@@ -1,4 +1,4 @@
-"""What was seen of sources before: the files at a place with marks and checksums, the contents known by a fingerprint.
+"""The record of sources seen before: the files of a path with marks and checksums, and the contents known by a fingerprint.
 
 ::
 

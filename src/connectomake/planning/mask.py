@@ -137,14 +137,14 @@ def _factors(path: str, mask: Source, source: Source) -> Vec:
     z, y, x = (round(r) for r in ratios)
     if any(n < 1 or abs(r - n) > _NEAR * n for r, n in zip(ratios, (z, y, x), strict=True)):
         raise ConfigError(
-            f"mask.path {path!r} has voxels of {list(mask.voxel_size)} nm, which are no whole multiples of the source's, "
+            f"mask.path {path!r} has voxels of {list(mask.voxel_size)} nm, which are not whole multiples of the source's, "
             f"{list(source.voxel_size)}; name another scale, correct mask.voxel_size, or resample the mask"
         )
     return (z, y, x)
 
 
 def _check_place(path: str, mask: Source, source: Source) -> None:
-    """Refuse a mask of which nobody knows where it lies in the source."""
+    """Refuse a mask whose position in the source is not known."""
     if mask.place == "unclear" or (mask.place == "unknown" and any(source.bounds.start)):
         raise ConfigError(
             f"the source begins at {list(source.bounds.start)}, and where mask.path {path!r} begins is not known; set "

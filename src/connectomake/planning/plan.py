@@ -88,7 +88,7 @@ class Plan:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What looks odd about source and ground truth, in sentences with the way out."""
+        """Warnings about source and ground truth, each a sentence with what to do."""
         return self.source.notes + (self.truth.notes if self.truth else ()) + (self.mask.volume.notes if self.mask else ())
 
     @functools.cached_property

@@ -47,7 +47,7 @@ def resolve(config: dict[str, Any], rule: Rule | None = None) -> Plan:
     SourceError
         If the source cannot be opened.
     ContentError
-        If the source was written to, and nobody can tell whether its content is the same.
+        If the source was written to, and it is unknown whether its content is the same.
     """
     return resolve_seen(config, rule)[0]
 

@@ -1,4 +1,4 @@
-"""What a plan keeps of a source."""
+"""The facts about a source that a plan keeps."""
 
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SourceInfo:
-    """What the plan keeps of the source, so that no job has to open it to know the grid.
+    """The facts about the source that the plan keeps, so that no job has to open it to know the grid.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class SourceInfo:
         return self.kind == "precomputed"
 
     def filter_bytes(self, shape: Vec) -> float:
-        """Return the bytes that filtering a box of the source takes beside what is read, at most."""
+        """Return the largest number of bytes that filtering a box of the source takes, besides the box as read."""
         return held(self.options.filters, shape, self.channels, self.voxel_size)
 
     def filter_seconds(self, shape: Vec) -> float:

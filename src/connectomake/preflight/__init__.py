@@ -1,4 +1,4 @@
-"""Where a run is to happen, asked before it starts: does the bucket take and give objects, do jobs fit this Slurm."""
+"""Checks of a site before a run starts: can the bucket be written to and read, do the jobs fit the Slurm cluster."""
 
 from connectomake.preflight.profile import Site, read_profile
 from connectomake.preflight.slurm import check_slurm, check_slurm_places

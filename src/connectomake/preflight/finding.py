@@ -1,4 +1,4 @@
-"""What a look at a site has found, for people."""
+"""A finding of the site check, for people."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What a Snakemake profile says of the place of a run."""
+"""The settings of a Snakemake profile that say where a run takes place."""
 
 import ast
 import contextlib

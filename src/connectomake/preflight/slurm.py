@@ -1,4 +1,4 @@
-"""Whether Slurm is there and knows account and partition: asked once, instead of one failure per job and retry."""
+"""Check once that Slurm answers and knows account and partition, instead of one failure per job and retry."""
 
 import getpass
 import os

@@ -1,4 +1,4 @@
-"""What a Slurm says of itself, read from its own commands: settings, partitions, nodes, limits of the user's associations.
+"""The state of a Slurm cluster, read from its own commands: settings, partitions, nodes, limits of the user's associations.
 
 Only what Slurm prints for people and programs alike since version 20 is used (``scontrol show``, ``sinfo -o``,
 ``sacctmgr -P``): the JSON of newer versions differs from one to the next. Names of settings are in small letters.

@@ -1,4 +1,4 @@
-"""What the settings of a Slurm mean for a run: memory, preemption, arrays, what is forgotten when, limits, accounting."""
+"""Consequences of a cluster's Slurm settings for a run: memory, preemption, arrays, retention of jobs, limits, accounting."""
 
 from collections.abc import Iterator
 

@@ -13,7 +13,7 @@ SMALLER = "take smaller blocks (`connectomake plan`), or a partition with larger
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What a job of a rule asks for.
+    """The resources that a job of a rule requests.
 
     Attributes
     ----------

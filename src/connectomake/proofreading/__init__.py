@@ -1,1 +1,1 @@
-"""What proofreading takes from a run: the graph of its supervoxels, doubtful merges and splits, files of other programs."""
+"""Exports for proofreading: the graph of a run's supervoxels, doubtful merges and splits, files of other programs."""

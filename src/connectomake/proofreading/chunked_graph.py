@@ -26,7 +26,7 @@ Read = Callable[[Box], np.ndarray]
 
 
 def write_chunked_graph(plan: Plan, layer: str, folder: Path, chunk: Vec, bits: int) -> int:
-    """Write what PyChunkedGraph's ingest reads of a segmentation.
+    """Export a segmentation for PyChunkedGraph's ingest.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def _reader(folder: Path) -> Read:
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """What the edges of a chunk are summed from: ids as they were written, supervoxels, affinities."""
+    """The input of a chunk's edges: ids as they were written, supervoxels, affinities."""
 
     chunks: Chunks
     ids: Read

@@ -1,4 +1,4 @@
-"""The two sides of every merge: what would come apart if this one had not been made, all others had."""
+"""The two sides of every merge: the parts that would be separate if only this merge had not been made."""
 
 import numpy as np
 

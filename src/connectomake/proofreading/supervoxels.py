@@ -75,7 +75,7 @@ def graph_of(plan: Plan, suffix: str) -> SupervoxelGraph:
 
 
 def _known(ids: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    """Return ids, 0 for those that are not among the keys (ascending)."""
+    """Return ids, with 0 for those that are not among the keys (ascending)."""
     if not len(keys):
         return np.zeros_like(ids)
     return np.where(keys[np.minimum(np.searchsorted(keys, ids), len(keys) - 1)] == ids, ids, np.uint64(0))

@@ -1,4 +1,4 @@
-"""What a worker takes: the task in a message, checked against this machine, and where its files lie."""
+"""Admission of tasks by a worker: the task in a message, checked against this machine, and where its files are."""
 
 import contextlib
 import importlib
@@ -17,7 +17,7 @@ from connectomake.storage.stores import FolderStore, Store, open_store
 
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
-    """How a worker works.
+    """Options of a worker.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a task may hold: values of the right kind, and no file outside the run's folder.
+"""Checks of a task: values of the right type, and no file outside the run's folder.
 
 A message may come from anyone who can write to the queue. Its paths are joined to the run's folder, and files of the plan
 (network, weights, source, ground truth) are linked into a job's, so none may climb out with ``..``. Where the plan names a file

@@ -1,4 +1,4 @@
-"""What a folder queue puts aside: a folder for each, with what it was (``message``) and why (``reason.json``)."""
+"""Dead letters of a folder queue: a folder for each, with the message (``message``) and the reason (``reason.json``)."""
 
 import json
 import os

@@ -48,7 +48,7 @@ def watch(pid: int, alive: int, queue: Queue, drawn: Drawn, seconds: int, stop: 
     queue, drawn, seconds
         Whose lease is renewed, for so many seconds.
     stop
-        Tells of signals.
+        Reports signals.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What a message is: task-queue's envelope of a function's name and arguments, of which only the arguments are used.
+"""The format of messages: task-queue's envelope of a function's name and arguments, of which only the arguments are used.
 
 A message is data that anybody may have written: bounded in size, read without a traceback, and no function is looked up by a
 name that it brings.

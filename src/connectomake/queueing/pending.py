@@ -1,4 +1,4 @@
-"""What is missing of a rule: asked of Snakemake, so that a queue holds exactly what a run would make."""
+"""The missing outputs of a rule, as Snakemake finds them, so that a queue holds exactly what a run would make."""
 
 import json
 import subprocess

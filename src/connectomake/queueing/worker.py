@@ -28,7 +28,7 @@ _HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_loa
 
 @dataclass(slots=True)
 class WorkerStats:
-    """What a worker did: tasks made, found made already, given up, failed since the last success; refused, put aside."""
+    """Counts of a worker: tasks done, found done already, given up, failed since the last success; refused, put aside."""
 
     made: int = 0
     found: int = 0

@@ -1,4 +1,4 @@
-"""What Snakemake measured of each job: the TSV files of its ``benchmark:`` directive."""
+"""Measurements of each job: the TSV files of Snakemake's ``benchmark:`` directive."""
 
 import csv
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What was run, with what, how fast: a page of HTML without any link to the outside, and the same as a table."""
+"""Summary of a run (config, software, speed): a self-contained HTML page, and the same as a table."""
 
 import csv
 import html

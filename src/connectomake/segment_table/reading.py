@@ -1,4 +1,4 @@
-"""Tables of supervoxels and segments as others write them: two columns of integers, exact to 64 bits."""
+"""Tables of supervoxels and segments written by other programs: two columns of integers, exact to 64 bits."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -35,7 +35,7 @@ def rows_of(
     Parameters
     ----------
     path
-        CSV, TSV, Parquet, Arrow (Feather), NPY, HDF5 or JSON, told by its suffix. One column of NPY or HDF5, as of webKnossos,
+        CSV, TSV, Parquet, Arrow (Feather), NPY, HDF5 or JSON, by its suffix. One column of NPY or HDF5, as of webKnossos,
         holds the segment of each supervoxel from 0 on. JSON is a list of lists: a row of more than two joins all to its first.
     dataset
         Name of the array in HDF5; by default that of webKnossos.
@@ -178,7 +178,7 @@ def _parsed(path: str, name: str, column: "pa.ChunkedArray") -> np.ndarray:
 
 def _no_integer(path: str, name: str, row: int, value: object) -> SourceError:
     return SourceError(
-        f"{path}, {name}, row {row + 1} of the data holds {str(value)[:_SHOWN]!r}, which is no integer from 0 to 2^64 - 1; "
+        f"{path}, {name}, row {row + 1} of the data holds {str(value)[:_SHOWN]!r}, which is not an integer from 0 to 2^64 - 1; "
         "correct it in the file"
     )
 

@@ -1,4 +1,4 @@
-"""What is left of a block's objects without the voxels of their boundary."""
+"""Interior of a block's objects: their voxels without those on the boundary."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""What a run's skeletons are: the cell lattice, what a cell reads, how far a path covers, how objects fall into files."""
+"""Specification of a run's skeletons: the cell lattice, the voxels a cell reads, the radius a path covers, objects per file."""
 
 import functools
 import itertools

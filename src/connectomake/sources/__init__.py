@@ -34,7 +34,7 @@ def open_source(
     Parameters
     ----------
     path
-        Local path, ``file://``, or URL (s3, gs, http, https). A kind may be put in front where the name does not tell:
+        Local path, ``file://``, or URL (s3, gs, http, https). A format may be put in front where it is not clear from the name:
         ``zarr://s3://bucket/volume``. A remote path is Zarr, N5 or HDF5 if it (or, of Zarr
         and N5, a part of it) ends so, else precomputed.
     dataset

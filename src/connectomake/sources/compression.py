@@ -1,4 +1,4 @@
-"""Compressed files, told by their suffix."""
+"""Compressed files, recognised by their suffix."""
 
 import bz2
 import gzip

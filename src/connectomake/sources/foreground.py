@@ -1,4 +1,4 @@
-"""Which voxels other channels than the segmented one leave to the foreground."""
+"""Restriction of the foreground by channels other than the segmented one."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from connectomake.sources.mask import Inside, Reader, zeroed
 
 @dataclass(frozen=True)
 class Foreground:
-    """What other channels must be at a voxel of the foreground.
+    """Conditions on other channels at a voxel of the foreground.
 
     Parameters
     ----------

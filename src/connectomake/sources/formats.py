@@ -30,7 +30,7 @@ class Format:
     magic, magic_at
         How a file begins, and the bytes at which that may be.
     markers
-        Files whose presence tells a folder of this format.
+        Files whose presence identifies a folder of this format.
     dataset, scale
         Whether a path may hold several arrays by name, or by resolution: whether these keys of the config have a meaning.
     stack

@@ -1,4 +1,4 @@
-"""What metadata say of an array: names of its axes, voxel size and offset, from the attributes that programs write."""
+"""Metadata of an array: names of its axes, voxel size and offset, from the attributes that programs write."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""What a virtual dataset of HDF5 is made of: which piece comes from which file, and whether that is there."""
+"""The pieces of a virtual HDF5 dataset: which comes from which file, and whether that exists."""
 
 import os
 from collections.abc import Iterator, Sequence

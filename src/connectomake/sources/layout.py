@@ -1,4 +1,4 @@
-"""From what metadata, user and shape say of an array to its place: order of axes, bounds, voxel size, and what is doubtful."""
+"""The layout of an array from metadata, user options and shape: axis order, bounds, voxel size, and warnings."""
 
 import math
 from collections.abc import Callable, Sequence

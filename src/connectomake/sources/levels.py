@@ -1,4 +1,4 @@
-"""What groups above an array say of its place: the voxel size of a pyramid, its factors, COSEM's list of scales."""
+"""Metadata in the groups above an array: the voxel size of a pyramid, its factors, COSEM's list of scales."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""From the values of a source to 0 to 1: a range that the user names, or the sigmoid of logits."""
+"""Mapping the values of a source to 0 to 1: from a range given by the user, or by the sigmoid of logits."""
 
 from collections.abc import Callable
 from dataclasses import replace

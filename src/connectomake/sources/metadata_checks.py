@@ -1,4 +1,4 @@
-"""What the metadata of a source claim, checked before anything is made of it: types, lengths, ranges, sizes of chunks."""
+"""Checks of a source's metadata before they are used: types, lengths, ranges, sizes of chunks."""
 
 import math
 from collections.abc import Callable, Sequence

@@ -115,7 +115,9 @@ def read_header(path: Path) -> Header:
     with path.open("rb") as stream:
         raw = stream.read(SIZE)
     if len(raw) < SIZE:
-        raise SourceError(f"{path} is no complete MRC file: it has {len(raw)} bytes and its header alone 1024; copy it again")
+        raise SourceError(
+            f"{path} is not a complete MRC file: it has {len(raw)} bytes and its header alone 1024; copy it again"
+        )
     end = _byte_order(raw, path)
     columns, rows, sections, mode, *first = struct.unpack(f"{end}7i", raw[:28])
     extended, imod_stamp, flags = *struct.unpack(f"{end}i", raw[92:96]), *struct.unpack(f"{end}2i", raw[152:160])

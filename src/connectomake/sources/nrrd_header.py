@@ -158,7 +158,7 @@ def read_header(path: Path) -> Header:
                 name = text[:-1]
             name = _ALIASES.get(name.lower().strip(), name.lower().strip())
             if not found and not text.endswith(":"):
-                raise SourceError(f"{path} has the line {text[:80]!r} in its NRRD header, which is no field; copy it again")
+                raise SourceError(f"{path} has the line {text[:80]!r} in its NRRD header, which is not a field; copy it again")
             fields[name] = value.strip()
             if name == "data file" and value.split()[:1] == ["LIST"]:
                 files = tuple(t for t in (line.decode("utf-8", "replace").strip() for line in stream) if t)

@@ -1,4 +1,4 @@
-"""The numbers in the names of sections: which one tells the order, and how it is written."""
+"""The numbers in the names of sections: which one gives the order, and how it is written."""
 
 import re
 from collections import Counter
@@ -13,7 +13,7 @@ _NAMED = 3
 
 
 class UnclearNamesError(ValueError):
-    """Names that do not tell the order of their files; the text says which and why."""
+    """Names from which the order of the files cannot be derived; the message says which and why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from connectomake.filters import Filter, filters_of, plain_of
 
 @dataclass(frozen=True, slots=True)
 class SourceOptions:
-    """What a user may say of a source beside its place.
+    """Options of a source, besides its path.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class SourceOptions:
         return chosen | ({"filters": filters} if filters else {})
 
     def plain(self) -> dict[str, Any]:
-        """Return all options as plain JSON values, of which `of` makes the same; no word of filters where there are none."""
+        """Return all options as plain JSON values, from which `of` makes the same; no key `filters` if there are none."""
         named = asdict(replace(self, filters=())) | {"refers_to": list(self.refers_to), "filters": plain_of(self.filters)}
         return {name: value for name, value in named.items() if name != "filters" or value}
 

@@ -1,4 +1,4 @@
-"""What some programs leave unsaid in their files: MATLAB's and BigDataViewer's order of axes, types and voxel sizes."""
+"""Conventions that programs do not record in their files: axis order, types and voxel sizes of MATLAB and BigDataViewer."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How the samples of a picture become grey values: exactly, or not at all.
+"""Conversion of the samples of a picture to grey values: without loss, or refused.
 
 A picture may be grey though its format says colour: equal red, green and blue, a palette of greys, opacity that is full
 everywhere. Then nothing is lost by taking the grey. Anything else is refused: how colours become grey is the user's to say.
@@ -18,7 +18,7 @@ _NO_GREY = -1
 
 @dataclass(frozen=True, slots=True)
 class Photometry:
-    """What is done to stored samples.
+    """The conversion of stored samples.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Whether two volumes lie where they say: a ground truth and an image, or a segmentation."""
+"""Check of the positions of two volumes relative to each other: a ground truth and an image, or a segmentation."""
 
 from collections.abc import Sequence
 

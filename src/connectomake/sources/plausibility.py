@@ -1,4 +1,4 @@
-"""What looks odd in shape and voxel size of a source, and cannot be decided here: sentences with the way out."""
+"""Warnings about implausible shapes and voxel sizes of a source, each a sentence with what to do."""
 
 from collections.abc import Sequence
 

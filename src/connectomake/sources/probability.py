@@ -1,4 +1,4 @@
-"""Whether values can be probabilities: 0 to 1."""
+"""Check that values are probabilities, 0 to 1."""
 
 from collections.abc import Callable, Sequence
 
@@ -56,7 +56,7 @@ def _refusal(part: np.ndarray, box: Box, channel: int, where: str) -> SourceErro
 
 
 def probabilities(read: Reader, channels: Sequence[int], where: str) -> Reader:
-    """Return a reader that checks what it reads.
+    """Return a reader that checks that what it reads are probabilities.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a job has read of a source: boxes and the checksums of their voxels, for the record of what it makes.
+"""The log of what a job has read of a source: boxes and checksums of their voxels, for the record of its output.
 
 A file that is made from voxels then tells, years later, whether the source still holds them, box by box::
 
@@ -65,7 +65,7 @@ def lines_of(record: dict[str, Any], what: str) -> list[Line] | None:
 
 
 def united(records: Iterable[dict[str, Any]], what: str) -> list[list[int]] | None:
-    """Return the lines of several records, each once; None if one has none: what it was made from nobody knows."""
+    """Return the lines of several records, each once; None if one has none, so that what it was made from is not known."""
     found: dict[Line, None] = {}
     for record in records:
         lines = lines_of(record, what)

@@ -1,4 +1,4 @@
-"""What an error of some library means, and what to do about it, in one sentence."""
+"""Errors of libraries explained in one sentence, with what to do."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""A look at a few boxes of a source, spread over the region: what its values say of how they are meant."""
+"""Samples of a source, a few boxes spread over the region, and what their values suggest about their meaning."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

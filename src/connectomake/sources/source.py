@@ -1,4 +1,4 @@
-"""What every source is, whatever its format: bounds, channels, dtype, voxel size, and a way to read a box."""
+"""The common interface of sources of all formats: bounds, channels, dtype, voxel size, and reading a box."""
 
 import math
 from collections.abc import Callable, Sequence

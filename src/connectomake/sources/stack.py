@@ -24,7 +24,7 @@ _MOST_MISSING = 10
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the header of a section tells.
+    """The header of a section.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class Header:
     dtype
         NumPy name of what is decoded.
     coloured
-        Whether only its pixels tell that it is grey.
+        Whether only its pixels show that it is grey.
     stretch
         See `Source`.
     """
@@ -81,7 +81,8 @@ def find_sections(path: str, suffixes: Sequence[str], options: SourceOptions = D
     Raises
     ------
     SourceError
-        If the names do not tell the order, two files have one number, or one is missing and ``missing_sections`` is ``error``.
+        If the order is not clear from the names, two files have one number, or one is missing and ``missing_sections`` is
+        ``error``.
     """
     place = Path(path)
     if place.is_file():

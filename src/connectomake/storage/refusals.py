@@ -1,4 +1,4 @@
-"""What a store or web server says stands in the way of an object, and the way out, in one sentence.
+"""Errors of object stores and web servers, with what to do, in one sentence.
 
 That a right is missing, a key has expired or a connection broke off is no damage: nothing is to be deleted.
 """
@@ -23,7 +23,7 @@ _STORE = (
     ),
     (
         r"\(400\) when calling the headobject",  # an answer without a text
-        f"the store refuses to tell of {{}} ({{}}), as it does when credentials have expired; renew them and {_STAYS}",
+        f"the store refuses requests for {{}} ({{}}), as it does when credentials have expired; renew them and {_STAYS}",
     ),
     (
         r"accessdenied|access denied|forbidden|permission_denied|\b403\b",

@@ -1,4 +1,4 @@
-"""Samples side by side as tensors, and the loss of what a network says to them."""
+"""Samples side by side as tensors, and the loss of a network's output for them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

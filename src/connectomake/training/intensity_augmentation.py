@@ -1,4 +1,4 @@
-"""Varying the grey values of a sample as microscopes do: contrast, noise, blur, missing sections."""
+"""Augmentation of the grey values of a sample: contrast, noise, blur, missing sections."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Objects of a brightness of their own, so that a step of grey is learned as a boundary where no membrane is seen.
+"""Augmentation of the brightness of single objects, so that a step in grey is learned as a boundary without a membrane.
 
 Cells differ in the darkness of their cytoplasm, and a membrane cut along its plane is no dark line but a slow change from one
 grey to the other: the commonest place of a merger in isotropic volumes.

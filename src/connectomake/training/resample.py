@@ -1,4 +1,4 @@
-"""Cutting a turned, stretched and bent patch out of a volume: image trilinear, labels nearest."""
+"""Resampling a rotated, scaled and deformed patch of a volume: image trilinear, labels nearest."""
 
 from typing import Any
 

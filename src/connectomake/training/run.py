@@ -37,7 +37,7 @@ def train(config: dict[str, Any], volumes: Sequence[TrainingVolume], report: Ste
     volumes
         To learn from and to validate on.
     report
-        Told about the progress.
+        Called with messages about progress.
 
     Returns
     -------

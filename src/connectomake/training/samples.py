@@ -29,7 +29,7 @@ LEAST_LABELLED = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What the network sees and what it should say.
+    """Input and target of the network.
 
     Parameters
     ----------

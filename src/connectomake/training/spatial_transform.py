@@ -1,4 +1,4 @@
-"""Drawing how a sample is turned, stretched, bent and misaligned."""
+"""Spatial augmentation of a sample: random rotation, scaling, deformation and misalignment."""
 
 import itertools
 from dataclasses import dataclass

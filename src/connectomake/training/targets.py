@@ -1,4 +1,4 @@
-"""What the network should say: affinities of labels, and how much each counts."""
+"""Targets of the training: affinities of labels, and their weights."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What verification found: a sentence per fault that names the file and the way out, and what kind of fault it is."""
+"""Faults found by verification: for each its kind, and a sentence that names the file and what to do."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ class Fault:
         ``settings``: it is whole, but made with other settings than the config's; ``source``: it is whole, but made from other
         voxels than its source holds now; ``future``: it is whole, but dated in the future.
     also
-        Further files that may be the faulty ones: nobody can tell which.
+        Further files, any of which may be the faulty one.
     """
 
     path: str
@@ -37,7 +37,7 @@ class Fault:
 
 @dataclass
 class VerifyReport:
-    """What was found.
+    """The result of verification.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def sentence(path: str, error: Exception) -> str:
 
 
 def is_folder(path: str) -> bool:
-    """Whether a folder lies there; False where nobody can tell."""
+    """Whether there is a folder; False if that cannot be found out."""
     try:
         return Path(path).is_dir()
     except OSError:
@@ -88,7 +88,7 @@ def is_folder(path: str) -> bool:
 
 
 def exists(path: str) -> bool:
-    """Whether something lies there, links followed; False where nobody can tell."""
+    """Whether anything is there, links followed; False if that cannot be found out."""
     try:
         return Path(path).exists()
     except OSError:

@@ -12,7 +12,7 @@ KEYS = {
 }
 VOID = {
     "train_mode": "a model in training mode (inference.allow_train_mode)",
-    "nondeterministic": "a model that may answer otherwise when asked again (inference.allow_nondeterministic)",
+    "nondeterministic": "a model that may give another output when run again (inference.allow_nondeterministic)",
 }
 """Keys of the record that void the promise, and what they say."""
 

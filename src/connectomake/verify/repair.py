@@ -23,7 +23,7 @@ _STEP_SECONDS = 1e-3
 
 @dataclass(frozen=True)
 class Repair:
-    """What is to be done before the command.
+    """Preparations before the command.
 
     Parameters
     ----------
@@ -33,9 +33,9 @@ class Repair:
     date
         Files that are dated in the future, oldest first.
     left
-        Files that the machine or its file server did not let us read: nobody knows whether they are damaged.
+        Files that could not be read because of the machine or its file server; they may or may not be damaged.
     targets
-        What the command is asked for.
+        Targets of the command.
     """
 
     remove: tuple[str, ...]

@@ -46,7 +46,7 @@ def verify(
     every_chunk
         Decode every storage chunk, compare halos with their shards, and the segmentation with the object table.
     progress
-        Told after each file how many are done, and of how many.
+        Called after each file with the number of files done, and of all.
     command
         Takes a target, or nothing for all, and returns what makes it; named where a file is missing.
     repair

@@ -29,14 +29,14 @@ READERS: dict[What, tuple[str, ...]] = {
     "source": ("image", "affinity", "components"),
     "truth": ("ground_truth", "contingency"),
 }
-"""The stages whose files tell what was read, the first nearest to it."""
+"""The stages whose files record what was read, the one closest to the source first."""
 LOOKED_AT = 256
 Progress = Callable[[int, int], None]
 
 
 @dataclass
 class Comparison:
-    """What a source was found to hold.
+    """The result of comparing a source.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class Comparison:
     other
         Files that were made from other voxels, each with the first box that differs.
     unknown
-        Files of older versions, which do not tell what they were made from.
+        Files of older versions, which do not record what they were made from.
     """
 
     what: What
@@ -80,7 +80,7 @@ def compare(plan: Plan, progress: Progress | None = None) -> list[Comparison]:
     plan
         The plan.
     progress
-        Told how many files are done, and of how many.
+        Called with the number of files done, and of all.
 
     Raises
     ------
@@ -147,7 +147,7 @@ def _present(plan: Plan, what: What) -> list[Expected]:
 
 
 def _tells(plan: Plan, file: Expected) -> bool:
-    """Whether a file of such a stage tells what was read; tallies do where they read the truth in place."""
+    """Whether a file of such a stage records what was read; tallies do if they read the ground truth in place."""
     return file.stage != "contingency" or "ground_truth" not in plan.layers
 
 

@@ -19,7 +19,7 @@ def client_folder() -> Path | None:
 
 
 def cacheable(file: Path) -> bool:
-    """Whether a browser may keep a file for good: its name tells its content."""
+    """Whether a browser may cache a file forever, because its name identifies its content."""
     return _NAMED_BY_CONTENT.search(file.name) is not None
 
 

@@ -1,4 +1,4 @@
-"""Which values of a layer are black and white: from the layer itself, so that 12 bits in uint16 do not show black."""
+"""The display range of a layer, from the layer itself, so that 12 bits in uint16 are not shown as black."""
 
 import math
 from pathlib import Path
