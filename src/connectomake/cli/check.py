@@ -40,9 +40,7 @@ def check(
     ] = False,
     source_is: Annotated[
         str,
-        typer.Option(
-            "--source-is", metavar="same|changed", help="What to take modified files for that were never read in full."
-        ),
+        typer.Option("--source-is", metavar="same|changed", help="How to treat modified files that were never read in full."),
     ] = "",
     probe: Annotated[
         bool,

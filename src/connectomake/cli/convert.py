@@ -15,10 +15,10 @@ def convert(
     kind: Annotated[str | None, typer.Option("--format", help=volumes.FORMAT_HELP)] = None,
     dataset: Annotated[str | None, typer.Option(help="Name of the array that is read, in HDF5, Zarr or N5.")] = None,
     voxel_size: Annotated[
-        tuple[float, float, float] | None, typer.Option(metavar="Z Y X", help="In nm, where A does not say it.")
+        tuple[float, float, float] | None, typer.Option(metavar="Z Y X", help="In nm, if A does not record it.")
     ] = None,
     offset: Annotated[
-        tuple[int, int, int] | None, typer.Option(metavar="Z Y X", help="Place of A's first voxel, in voxels.")
+        tuple[int, int, int] | None, typer.Option(metavar="Z Y X", help="Position of A's first voxel, in voxels.")
     ] = None,
     scale: Annotated[int | None, typer.Option(help="Scale of precomputed and OME-Zarr; 0 is the finest.")] = None,
     axes: Annotated[str | None, typer.Option(help="One letter per stored axis, such as xyzc.")] = None,
@@ -33,7 +33,7 @@ def convert(
     memory: volumes.MemoryOption = 256,
     fill: volumes.FillOption = False,
     missing_sections: Annotated[
-        str, typer.Option(help="What a section of a stack is whose file is missing: error, or blank (0).")
+        str, typer.Option(help="What to do about missing sections of a stack: error, or blank (0).")
     ] = "error",
     refers_to: Annotated[
         list[str] | None, typer.Option(help="Folder outside that of an HDF5 file to whose files it may refer.")

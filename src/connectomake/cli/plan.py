@@ -22,9 +22,9 @@ def plan(
     gpu_memory: Annotated[
         str | None, typer.Option(metavar="SIZE", help="Of the GPU: the network must fit, such as 16GB.")
     ] = None,
-    hours: Annotated[float | None, typer.Option(help="Choose blocks, and machines, that are done in so many hours.")] = None,
+    hours: Annotated[float | None, typer.Option(help="Choose blocks, and machines, to finish within this many hours.")] = None,
     machines: Annotated[int | None, typer.Option(help="Jobs that run at the same time, on machines or cores.")] = None,
-    write: Annotated[bool, typer.Option("--write", help="Write what was chosen into the config.")] = False,
+    write: Annotated[bool, typer.Option("--write", help="Write the chosen values to the config.")] = False,
     calibrate: Annotated[
         bool, typer.Option("--calibrate", help="Measure speed and compression here, in about a minute.")
     ] = False,

@@ -28,20 +28,20 @@ ChannelOption: TypeAlias = Annotated[
 DatasetOption: TypeAlias = Annotated[str | None, typer.Option(help="Name of the array in HDF5, Zarr or N5.")]
 ChunkOption: TypeAlias = Annotated[tuple[int, int, int], typer.Option(metavar="Z Y X", help="Shape of storage chunks.")]
 EncodingOption: TypeAlias = Annotated[
-    str, typer.Option(help="Of precomputed: raw, gzip, compressed_segmentation[+gzip], png, jpeg.")
+    str, typer.Option(help="Precomputed: raw, gzip, compressed_segmentation[+gzip], png, jpeg.")
 ]
 ShardOption: TypeAlias = Annotated[
-    int | None, typer.Option(help="Of precomputed: store so many chunks along each axis in a shard; a power of 2.")
+    int | None, typer.Option(help="Precomputed: chunks along each axis of a shard; a power of 2.")
 ]
-MemoryOption: TypeAlias = Annotated[int, typer.Option(help="What blocks in memory take at most, in MB.", min=1)]
-FillOption: TypeAlias = Annotated[bool, typer.Option("--fill", help="Take storage chunks that are missing as 0.")]
+MemoryOption: TypeAlias = Annotated[int, typer.Option(help="Maximum memory of blocks, in MB.", min=1)]
+FillOption: TypeAlias = Annotated[bool, typer.Option("--fill", help="Read missing storage chunks as 0.")]
 StorageOption: TypeAlias = Annotated[
     str,
     typer.Option(metavar="URL", help="The run's results lie in a bucket: s3://BUCKET/PREFIX or gs://, as its profile has it."),
 ]
 DtypeOption: TypeAlias = Annotated[
     str | None,
-    typer.Option(help="Write the voxels as this, such as uint32; a value that does not fit is an error; floats are rounded."),
+    typer.Option(help="Data type to write, such as uint32; a value that does not fit is an error; floats are rounded."),
 ]
 OverwriteOption: TypeAlias = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 
