@@ -4,7 +4,7 @@
 
 It is `snakemake --summary` with another summary. So what is missing or outdated, and which files a job reads and writes, is
 said in one place, the rules, and a new rule needs nothing here. Snakemake's notes on the listed jobs' files are dropped: they
-tell of older files, and would call those that a worker makes outdated.
+refer to older files, and would call those that a worker makes outdated.
 """
 
 import json

@@ -57,7 +57,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def temporary_name(final: Path) -> Path:
-    """Return a name beside a file that no other process takes, and that tells which process took it: see `stale_files`."""
+    """Return a name beside a file that no other process uses, and that identifies the process: see `stale_files`."""
     return final.with_name(f".{final.name}.{os.getpid()}.{processes.machine()}{processes.boot()}{secrets.token_hex(4)}.part")
 
 

@@ -1,4 +1,4 @@
-"""Text that others wrote, read within bounds: YAML and JSON of a size, a depth and a number of values that files of ours have.
+"""Untrusted text, read within bounds: YAML and JSON up to the size, depth and number of values that files of a run have.
 
 YAML may name a value again by an alias, so a few lines can stand for billions of values, and each bracket that is opened takes
 a level of the interpreter's stack. What is too much is found before any value is made.
@@ -16,7 +16,7 @@ MOST_DEPTH = 50
 
 
 class TooLargeError(ValueError):
-    """A text is larger, deeper or stands for more values than any of ours."""
+    """A text is larger or deeper, or has more values, than any file of a run."""
 
 
 def read_json(text: str | bytes | bytearray) -> Any:

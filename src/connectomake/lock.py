@@ -31,7 +31,7 @@ class Holder:
     host, process
         Name of the machine, number of the process.
     machine, boot, ticks
-        What tells it from another process of that number; see `processes`.
+        Distinguishes it from another process with that number; see `processes`.
     folder
         The working directory, links resolved.
     since

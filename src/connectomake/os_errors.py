@@ -79,7 +79,7 @@ def storage_error(path: PathLike, error: BaseException, doing: str = "read") -> 
 
 
 def _free(path: PathLike) -> str:
-    """Say how much room there is, in the folder of a file; nothing if that cannot be told."""
+    """Return how much space is free in the folder of a file, as text; empty if unknown."""
     try:
         return f", {shutil.disk_usage(Path(path).parent).free / 1e6:,.0f} MB are free"
     except OSError:

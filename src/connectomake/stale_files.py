@@ -1,6 +1,6 @@
 """Temporary files that killed jobs left, and whether a job may still write to one.
 
-Their names tell process, machine and start of the machine: ``.NAME.PROCESS.TOKEN.part``, see `atomic.temporary_name`. On this
+Their names contain process, machine and its start: ``.NAME.PROCESS.TOKEN.part``, see `atomic.temporary_name`. On this
 machine a process that is gone, or was started after the file was last written, writes no more. Of other machines nothing is
 known but the time: after two days without a byte a file is taken for left. Should its job go on after all, it fails when it
 renames the file, and is tried again: no result is touched.

@@ -40,7 +40,7 @@ def write_table(final: Path, columns: Mapping[str, np.ndarray]) -> None:
 
 
 def csv_text(columns: Mapping[str, np.ndarray]) -> str:
-    """Return columns as text with a row of names; numbers are whole, or as many digits as tell them apart."""
+    """Return columns as text with a row of names; integers as they are, floats with as many digits as identify them."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)

@@ -1,4 +1,4 @@
-"""Who leads a run on a cluster: a small file per run in Snakemake's folder, for the next start after a kill.
+"""The head process of a run on a cluster: a small file per run in Snakemake's folder, for the next start after a kill.
 
 Of both executor plugins, and apart from the library: Snakemake imports plugins at each start, also for other workflows.
 """
@@ -57,7 +57,8 @@ def read_notes(folder: Path, unread: Callable[[str, str], Any] | None = None) ->
     folder
         Of the notes.
     unread
-        Told the name of a run whose note is none, and in one sentence without its full stop why; the file is set aside.
+        Called with the name of a run whose note is not valid, and with the reason as a sentence without its full stop; the file is
+        set aside.
     """
     for path in sorted(folder.glob("*.json")):
         try:
@@ -106,7 +107,7 @@ def _born(pid: int) -> str:
 
 
 def _born_elsewhere(pid: int) -> str:
-    """Where there is no /proc: whether there is such a process has to do."""
+    """Without /proc: only whether there is such a process."""
     if Path("/proc/self/stat").exists():
         return ""
     try:

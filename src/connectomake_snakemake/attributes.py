@@ -1,4 +1,4 @@
-"""Every attribute of Snakemake and its plugins that the workflow puts something in place of; there are no others.
+"""The complete list of attributes of Snakemake and its plugins that the workflow replaces.
 
 A test names those that are gone or take other parameters, whenever a lock file moves on; then look at what is put in their
 place, and add the version here.
@@ -17,8 +17,8 @@ def _snakemake(place: str, parameters: str | None, why: str) -> Attribute:
 
 
 _OBJECT = {
-    "inventory": ("self cache", "one listing of the bucket tells all"),
-    "get_inventory_parent": ("self", "what a listing has told of"),
+    "inventory": ("self cache", "one listing of the bucket has all objects"),
+    "get_inventory_parent": ("self", "answered from the listing"),
     "exists": ("self", "one request and not three; an error names the object"),
     "mtime": ("self", "from the same answer"),
     "size": ("self", "from the same answer"),
@@ -116,7 +116,7 @@ _TUNING = [
 REPLACED = [
     _snakemake("script:PythonScript.execute_script", "self fname edit", "scripts of the head start in forks, 0.3 s sooner"),
     _snakemake("scheduling.job_scheduler:JobScheduler.update_input_sizes", "self jobs", "a bucket is not asked for sizes"),
-    _snakemake("api:print_exception", "ex linemaps", "of errors that come at once the first is told, not all tracebacks"),
+    _snakemake("api:print_exception", "ex linemaps", "of simultaneous errors only the first is printed, not all tracebacks"),
     _snakemake("dag:DAG.summary", "self detailed", "workflow/list_jobs.py lists the jobs for a queue in its place"),
     _snakemake("report:ConfigfileRecord.__post_init__", "self configfile", "a report shows no password of a config"),
     *_TUNING,

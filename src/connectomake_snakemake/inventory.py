@@ -37,7 +37,7 @@ ASK: dict[str, Callable[[Any], Stored | None]] = {
 
 
 class Inventory:
-    """What is known of the objects of a run; its functions become methods of the plugin's objects.
+    """The known objects of a run; its functions become methods of the plugin's objects.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ async def count_inputs(scheduler: Any, jobs: Any) -> None:
 
 
 def take_inventory(results: StoredResults, warn: Callable[[str], object]) -> None:
-    """Let a plugin's objects tell what the run's listing, or one request, says of them; of other plugins' nothing changes."""
+    """Let a plugin's objects answer from the run's listing, or from one request; those of other plugins do not change."""
     if results.provider not in ASK:
         return
     replace({"snakemake.scheduling.job_scheduler:JobScheduler.update_input_sizes": instead(count_inputs)}, warn)

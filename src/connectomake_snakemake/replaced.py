@@ -1,4 +1,4 @@
-"""Put something in place of an attribute of Snakemake or of a plugin that stands in the list of `attributes`.
+"""Replace an attribute of Snakemake or of a plugin that is in the list of `attributes`.
 
 An attribute that is gone, or that takes other parameters, is left as it is, with a warning: slower, but right.
 """
@@ -24,7 +24,7 @@ class Attribute:
     place
         Module, a colon, and the name within: ``snakemake.dag:DAG.update``.
     parameters
-        Names of the parameters that it takes, in their order, as `inspect.signature` tells them; None: it is no function.
+        Names of its parameters, in order, as given by `inspect.signature`; None: it is not a function.
     why
         What is put in its place, and for what.
     tried

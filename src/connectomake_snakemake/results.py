@@ -1,4 +1,4 @@
-"""The same questions about the results of a run on a disk and of one in a bucket (``default-storage-provider``)."""
+"""One interface to the results of a run, on a disk or in a bucket (``default-storage-provider``)."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
@@ -12,7 +12,7 @@ from connectomake.planning.plan import Plan
 
 
 class Folders(Protocol):
-    """What tells which files are there."""
+    """Lists which files exist."""
 
     def has(self, path: str) -> bool:
         """Return whether anything lies at a path."""

@@ -1,4 +1,4 @@
-"""What is done before the first job and after the last; a dry run does nothing of it.
+"""Actions before the first job and after the last; a dry run does none of them.
 
 Before: the results are locked against a run from another working directory; temporary files of killed jobs go; folders that lie
 where files should be are moved aside; files that are dated in the future are named.

@@ -119,7 +119,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
                 self.run.offer()
 
     def _report(self, info: SubmittedJobInfo, verdict: Verdict, log: str | None) -> None:
-        """Tell Snakemake that a pod has ended."""
+        """Report to Snakemake that a pod has ended."""
         if verdict.state == "done":
             self.report_job_success(info)
             return

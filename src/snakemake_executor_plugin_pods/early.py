@@ -1,4 +1,4 @@
-"""What must be in place before Snakemake reads a config.
+"""Changes that must be made before Snakemake reads a config.
 
 Snakemake imports every executor plugin at each start, before it opens the workflow or its configs; no other code of ours runs
 so early. ``--configfile`` takes all names that follow it, so a target typed after it is read as a config, and Snakemake ends

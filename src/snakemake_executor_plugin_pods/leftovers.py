@@ -14,7 +14,7 @@ _PAUSE, _DELETE_SECONDS = 1.0, 10.0
 
 
 class Clock(Protocol):
-    """What tells the time, and waits."""
+    """A clock that can wait."""
 
     @property
     def clock(self) -> Callable[[], float]:

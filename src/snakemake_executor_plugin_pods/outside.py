@@ -1,4 +1,4 @@
-"""Who has ended a pod: its own job, by taking more than it asked for, or others. Pure functions of the pod's JSON.
+"""The cause of a pod's end: its own job, by exceeding its requests, or something external. Pure functions of the pod's JSON.
 
 The sentences are those of the kubelet, of Kubernetes 1.20 to 1.33.
 """
@@ -47,7 +47,7 @@ def ended_from_outside(pod: dict[str, Any], ended: dict[str, Any]) -> str:
     pod
         That has ended, but not well.
     ended
-        How its container did; empty if nobody knows.
+        How its container ended; empty if unknown.
     """
     status = pod.get("status", {})
     if status.get("reason"):  # set where the kubelet or a controller ends a pod, never where a script does

@@ -1,4 +1,4 @@
-"""Whether a pod that is not taken now could ever run: what it asks for against the largest nodes, and against a quota."""
+"""Whether a pod that cannot be scheduled now could ever run: its requests against the largest nodes and the quota."""
 
 import contextlib
 import re
@@ -77,7 +77,7 @@ def _parts(text: str) -> tuple[str, str]:
 
 
 def is_lost(node: str, nodes: list[dict[str, Any]]) -> bool:
-    """Whether a node is there no more, or its kubelet is not heard of."""
+    """Whether a node no longer exists, or its kubelet does not report."""
     for one in nodes:
         if one["metadata"].get("name") == node:
             conditions = one.get("status", {}).get("conditions") or []

@@ -1,4 +1,4 @@
-"""What is known of one try of a job that runs in a pod."""
+"""The state of one attempt of a job that runs in a pod."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the state of a pod means for its job. Pure functions of the pod's JSON."""
+"""Interpretation of a pod's state for its job. Pure functions of the pod's JSON."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -15,7 +15,7 @@ State = Literal["wait", "done", "failed", "again", "stuck", "no room"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """What to do about a pod.
+    """The action for a pod.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def _container(status: dict[str, Any]) -> dict[str, Any]:
 
 
 def _failure(pod: dict[str, Any], ended: dict[str, Any]) -> Verdict:
-    """Tell what is the job's own fault from what came from outside."""
+    """Distinguish failures of the job itself from external ones."""
     status, name = pod["status"], pod["metadata"]["name"]
     reason = ended.get("reason") or ""
     if reason == "OOMKilled":

@@ -1,4 +1,4 @@
-"""What becomes of pods: what the server says of each, and what is done about it."""
+"""Watching pods: what the server says of each, and the action taken."""
 
 import contextlib
 from collections.abc import Callable

@@ -119,7 +119,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]
             self._report(info, task)
 
     def _report(self, info: SubmittedJobInfo, task: Task) -> None:
-        """Tell Snakemake that a job has ended."""
+        """Report to Snakemake that a job has ended."""
         assert task.verdict is not None  # noqa: S101
         if task.verdict.kind == "done":
             self.report_job_success(info)

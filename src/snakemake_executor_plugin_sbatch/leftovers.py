@@ -17,7 +17,7 @@ class Left(Exception):  # noqa: N818
 
 
 class Clock(Protocol):
-    """What tells the time, and waits."""
+    """A clock that can wait."""
 
     @property
     def clock(self) -> Callable[[], float]:

@@ -1,4 +1,4 @@
-"""What a refusal of ``sbatch`` means. Pure functions of its sentence (those of Slurm 20 to 24)."""
+"""Interpretation of errors of ``sbatch``. Pure functions of its message (those of Slurm 20 to 24)."""
 
 import re
 from typing import Literal

@@ -1,4 +1,4 @@
-"""What a job asks of Slurm: its resources as options of ``sbatch``."""
+"""A job's resources as options of ``sbatch``."""
 
 import math
 import re

@@ -141,7 +141,7 @@ class Run:
         self.submissions.add(fresh)
 
     def forget(self, task: Task) -> None:
-        """Drop a task whose end Snakemake has been told; its log goes if the job is done."""
+        """Drop a task whose end was reported to Snakemake; its log is deleted if the job succeeded."""
         self.tasks.pop(task, None)
         self.watch.waiting.pop(task, None)
         done = task.verdict is not None and task.verdict.kind == "done"

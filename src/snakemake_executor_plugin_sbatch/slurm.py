@@ -20,7 +20,7 @@ class SlurmError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What Slurm says of one job.
+    """Slurm's record of one job.
 
     Parameters
     ----------

@@ -12,14 +12,14 @@ from snakemake_executor_plugin_sbatch.task import Batch, Task
 from snakemake_executor_plugin_sbatch.verdict import GOES_ON, Verdict
 
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0  # between offers
-UNKNOWN_SECONDS = 600.0  # how long a refusal that nobody knows is taken for one that passes
+UNKNOWN_SECONDS = 600.0  # how long an unknown refusal is treated as temporary
 AT_A_TIME_SECONDS = 5.0  # of offers, before jobs in the queue are looked after
 _PLACES = ("--account=", "--partition=", "--qos=", "--reservation=")
 
 
 @dataclass
 class Submissions:
-    """What is to be submitted.
+    """The submissions of a run.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What is known of one job, and of the jobs that are submitted together."""
+"""The state of one job, and of the jobs that are submitted together."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -31,7 +31,7 @@ class Task:
     trouble
         Since when it waits for what cannot come, and for what.
     verdict
-        How the try has ended; Snakemake is told and the task forgotten.
+        How the attempt ended; it is reported to Snakemake and the task is dropped.
     """
 
     info: Any

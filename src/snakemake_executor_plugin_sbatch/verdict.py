@@ -1,4 +1,4 @@
-"""What the state of a Slurm job means. Pure functions of what Slurm, the end note and the log say."""
+"""Interpretation of a Slurm job's state. Pure functions of the answers of Slurm, the end note and the log."""
 
 import re
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ _KILLED = re.compile(r"oom[-_ ]kill|exceeded (job|step|virtual)? ?memory limit|o
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What to do about a job.
+    """The action for a job.
 
     Parameters
     ----------

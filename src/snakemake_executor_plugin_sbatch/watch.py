@@ -1,4 +1,4 @@
-"""What becomes of jobs that Slurm has taken: what it says of each, and what is done about it."""
+"""Watching jobs that Slurm has accepted: what it says of each, and the action taken."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -135,7 +135,7 @@ class Watch:
         self._back.setdefault(seconds, []).append(task)
 
     def _lingers(self, task: Task, record: Record) -> None:
-        """Name a job that has ended while its node does not finish with it: Slurm tells how it ended only then."""
+        """Name a job that has ended but whose node has not finished with it: Slurm reports how it ended only afterwards."""
         if task.trouble is None or task.trouble[1] != record.state:
             task.trouble = self.clock(), record.state
         if self.clock() - task.trouble[0] >= PATIENCE_SECONDS:

@@ -22,7 +22,7 @@ def patch_areas(voxel_size: Nm) -> np.ndarray:
     Returns
     -------
     (256,) uint64
-        In units of `MeasureTable.area_unit`, rounded. Bit ``4 z + 2 y + x`` of the index tells whether voxel (z, y, x) of the
+        In units of `MeasureTable.area_unit`, rounded. Bit ``4 z + 2 y + x`` of the index says whether voxel (z, y, x) of the
         2 x 2 x 2 belongs to the object.
     """
     import zmesh

@@ -31,7 +31,7 @@ class Stage(ABC):
     plan
         The plan.
     variant
-        What tells this stage from others of its kind: the suffix of a further threshold of agglomeration, or a layer.
+        What distinguishes this stage from others of its kind: the suffix of a further threshold of agglomeration, or a layer.
     """
 
     plan: Plan

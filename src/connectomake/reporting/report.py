@@ -37,6 +37,6 @@ def objects_picture(job: Job) -> None:
 
 
 def _plan_seen_by(job: Job, name: str) -> Plan:
-    """Return the plan with its folder where the job finds it, which the first input under a name tells."""
+    """Return the plan with its folder where the job finds it, derived from the first input under a name."""
     first = next(path for _, path in iter(job.rule.inputs(job.item)[name]))
     return relocated(job.plan, first, str(job.input[0]))

@@ -21,7 +21,7 @@ PAUSE_FACTOR = 20
 class StageFiles:
     """One stage: its files, those that are there, those of them that were made with other settings, bytes and times.
 
-    `temporary` tells whether the stage's files are deleted once used.
+    `temporary` says whether the stage's files are deleted once used.
     """
 
     stage: str

@@ -9,7 +9,7 @@ from connectomake.storage.stores import Store
 
 
 class CloudStore(Store):
-    """What lies in a bucket below a prefix.
+    """The objects in a bucket below a prefix.
 
     Parameters
     ----------

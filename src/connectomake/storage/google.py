@@ -11,7 +11,7 @@ from connectomake.storage.stores import Stored
 
 
 class GoogleStore:
-    """What lies in a bucket below a prefix.
+    """The objects in a bucket below a prefix.
 
     Parameters
     ----------

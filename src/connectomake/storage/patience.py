@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long one waits for a store.
+    """Timeouts and retries for a store.
 
     Parameters
     ----------

@@ -18,7 +18,7 @@ _RIGHTS = {"list": "s3:ListBucket", "put": "s3:PutObject", "get": "s3:GetObject"
 
 
 class S3Store(Store):
-    """What lies in a bucket below a prefix.
+    """The objects in a bucket below a prefix.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Who may ask the local server: pages that it served itself, programs, and origins that were allowed.
+"""Access to the local server: pages that it served itself, programs, and allowed origins.
 
 A page of any other site can make a browser send requests to 127.0.0.1. So that it learns nothing:
 

@@ -1,4 +1,4 @@
-"""What Snakemake does more often, or with more memory, than this workflow needs; `tune` puts it in place.
+"""Replacements for parts of Snakemake that take more time or memory than this workflow needs; `tune` installs them.
 
 Each replacement gives the same answers as what it replaces. On the head, a Snakemake that was not tried is left as it is:
 slower, but right.

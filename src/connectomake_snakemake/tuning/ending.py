@@ -1,4 +1,4 @@
-"""The end of Snakemake: the graph of jobs is left to the system, which takes all memory back at once.
+"""The exit of Snakemake: the memory of the graph of jobs is freed by the system all at once.
 
 Python would take it apart object by object, a tenth of the time of a dry run; nothing in it has anything left to do.
 """

@@ -46,7 +46,7 @@ def _read(folder: str) -> tuple[frozenset[str], frozenset[str]] | None:
 
 
 def asking(folders: Folders, exists_local: Any) -> Any:
-    """Wrap Snakemake's way to look for a file, while it makes the graph: what its folder tells need not be asked for."""
+    """Wrap Snakemake's check for a file, while it makes the graph: the listing of the folder already answers it."""
 
     async def look(self: Any) -> bool:
         plain = self.rule.workflow.iocache.active and type(self._file) is str

@@ -1,4 +1,4 @@
-"""The graph of jobs on the head: what Snakemake looks up again for each edge, and sets that stay empty."""
+"""The graph of jobs on the head: without repeated look-ups for each edge, and without sets that stay empty."""
 
 import functools
 import logging
@@ -119,7 +119,7 @@ def formatted(fmt_iofile: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def unless_quiet(log_info: Callable[..., None]) -> Callable[..., None]:
-    """Wrap what tells of a job: a dry run that is to say nothing of jobs need not put into words what it will not say."""
+    """Wrap the printing of a job: a dry run that prints no jobs need not format them."""
     from snakemake.settings.types import Quietness
 
     silent = {Quietness.RULES, Quietness.ALL}
@@ -180,7 +180,7 @@ def unless_plain(handle_temp: Update) -> Update:
 
 
 def silently(update_ready: Callable[..., bool]) -> Callable[..., bool]:
-    """Wrap the search for jobs that can start: without a line for each in a log that nobody writes."""
+    """Wrap the search for jobs that can start: without formatting a line for each in a log that is not written."""
 
     def look(self: Any, jobs: Any = None) -> bool:
         if self._group or logger.isEnabledFor(logging.DEBUG):

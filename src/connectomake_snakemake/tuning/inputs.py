@@ -1,4 +1,4 @@
-"""Inputs and params of a job: what Snakemake makes for each job anew, and what it works out though nobody asks."""
+"""Inputs and params of a job: without the work that Snakemake repeats for each job, or does although it is never used."""
 
 from collections.abc import Callable, Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""Questions about one job, asked of each: answered without what Snakemake makes to answer them and keeps, or throws away.
+"""Queries about single jobs, made for each of them, answered without Snakemake's temporary or cached objects.
 
 All of it is for jobs whose files lie on this machine and have no flag; others are asked as ever.
 """

@@ -1,4 +1,4 @@
-"""Lists with names, seven for each job: what each has of its own that is the same for all."""
+"""Snakemake's named lists, seven for each job: sharing what is the same for all of them."""
 
 from collections.abc import Callable
 from typing import Any

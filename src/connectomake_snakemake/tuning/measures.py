@@ -1,4 +1,4 @@
-"""What is measured of a job is no result: no job waits for it, or fails for want of it.
+"""Measurements of a job are not results: no job waits for them, or fails because they are missing.
 
 Snakemake counts the file of `benchmark:` among the outputs. Where it is missing, as on a file system that shows it late or on
 a full disk, Snakemake waits for `latency-wait`, and all else with it, then calls the job failed and deletes what it made.

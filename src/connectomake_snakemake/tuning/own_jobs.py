@@ -34,5 +34,5 @@ def own_only(match_producers: Match, given: Callable[[], Iterable[Any]]) -> Matc
 
 
 def replace(given: Callable[[], Iterable[Any]]) -> None:
-    """Put that in place in the process of a job; `given` tells its target jobs, known once the rules have been read."""
+    """Install it in the process of a job; `given` returns its target jobs, known once the rules have been read."""
     put({"snakemake.output_index:OutputIndex.match_producers": lambda own: own_only(own, given)})

@@ -24,7 +24,7 @@ def same_at_first(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class Known:
-    """What was worked out, by rule, attempt, what is left for later, and whether the first input is there."""
+    """Results by rule, attempt, what is left for later, and whether the first input exists."""
 
     def __init__(self) -> None:
         self.lists: dict[Any, ResourceList] = {}
@@ -52,7 +52,7 @@ class Known:
         return look
 
     def scheduling(self, for_scheduler: Callable[..., Any]) -> Callable[..., Any]:
-        """Wrap what tells the scheduler of them."""
+        """Wrap what reports them to the scheduler."""
 
         def look(job: Any) -> Any:
             if job._scheduler_resources is not None or job.is_group():

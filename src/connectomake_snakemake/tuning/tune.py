@@ -1,4 +1,4 @@
-"""Put all of it in place, as a process needs it: on the head for the graph of jobs, in a job so that it knows no other."""
+"""Install the replacements that a process needs: on the head for the graph of jobs, in a job so that it knows no other."""
 
 import gc
 from collections.abc import Callable
