@@ -89,9 +89,9 @@ def test_the_choice_fits_and_is_legal(demo: Plan, megabytes: int) -> None:
 
 
 def test_the_least_that_would_do_does(demo: Plan) -> None:
-    with pytest.raises(ConfigError, match="the least that would do is") as refused:
+    with pytest.raises(ConfigError, match="the minimum is") as refused:
         chosen(demo, memory=1e6)
-    least = int(str(refused.value).partition("would do is ")[2].partition("MB")[0].replace(",", ""))
+    least = int(str(refused.value).partition("the minimum is ")[2].partition("MB")[0].replace(",", ""))
     assert chosen(demo, memory=least * 1e6).best.memory <= least * 1e6
     with pytest.raises(ConfigError, match="too small for any block"):
         chosen(demo, memory=(least - 1) * 1e6)
@@ -148,7 +148,7 @@ def test_machines_follow_from_hours(demo: Plan) -> None:
     found = chosen(demo, hours=alone / 3).best.forecast
     assert found.hours <= alone / 3
     assert replace(found, machines=found.machines - 1).hours > alone / 3
-    with pytest.raises(ConfigError, match=r"cannot be kept with --machines 1: .* would do it"):
+    with pytest.raises(ConfigError, match=r"cannot be met with --machines 1: .* would suffice"):
         chosen(demo, hours=alone / 3, machines=1)
     with pytest.raises(ConfigError, match="by any number of machines"):
         chosen(demo, hours=1e-6)
@@ -279,12 +279,12 @@ def test_what_is_written_is_what_was_said(fresh: Path, capsys: pytest.CaptureFix
         (["--max-memory", "8"], "--max-memory '8' is not a size"),
         (["--max-memory", "8 parsecs"], "is not a size"),
         (["--max-memory", "-1GB"], "is not a size"),
-        (["--max-memory", "0GB"], "is no size that a machine has"),
-        (["--max-memory", "1MB"], "the least that would do is"),
+        (["--max-memory", "0GB"], "is not a plausible size"),
+        (["--max-memory", "1MB"], "the minimum is"),
         (["--gpu-memory", "16GB"], "no meaning with inference.device: cpu"),
         (["--hours", "0"], "--hours 0 must be a number of hours above 0"),
         (["--hours", "nan"], "--hours nan must be"),
-        (["--hours", "1e-9"], "cannot be kept"),
+        (["--hours", "1e-9"], "cannot be met"),
         (["--machines", "0"], "--machines 0 must be 1 or more"),
         (["--rate", "0"], "--rate 0 must be"),
         (["--rate", "1", "--calibrate"], "give one of them"),

@@ -179,14 +179,14 @@ def test_a_layer_of_points_as_we_write_them_is_read() -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"annotation_type": "polyline"}, r"layer holds annotations of type polyline that are not read; write a CSV"),
-        ({"@type": "neuroglancer_skeletons"}, r"layer holds annotations of type point that are not read"),
-        ({"properties": [{"id": "a", "type": "string"}]}, r"layer holds annotations of type point that are not read"),
-        ({"spatial": [{"key": "spatial0", "sharding": {}}]}, r"layer is sharded, which is not read; write a CSV"),
+        ({"annotation_type": "polyline"}, r"layer holds annotations of type polyline that are not supported; write a CSV"),
+        ({"@type": "neuroglancer_skeletons"}, r"layer holds annotations of type point that are not supported"),
+        ({"properties": [{"id": "a", "type": "string"}]}, r"layer holds annotations of type point that are not supported"),
+        ({"spatial": [{"key": "spatial0", "sharding": {}}]}, r"layer is sharded, which is not supported; write a CSV"),
         ({"spatial": None}, r"layer is not an annotation layer"),
         (
             {"properties": [{"id": "a", "type": "uint8"}]},
-            r"0_0_0 has 28 bytes, not those of 1 annotations; write the layer anew",
+            r"0_0_0 has 28 bytes, not those of 1 annotations; write the layer again",
         ),
         ({"dimensions": {"x": [1, "m"], "y": [1, "m"]}}, r"layer has dimensions .*; x, y and z with a scale"),
     ],

@@ -358,7 +358,7 @@ WRONG = [
     ([{"bad_sections": {"sections": []}}], r"sections: \[\] is not allowed; wanted: at least one item"),
     ([{"blackout": {"boxes": [{"start": [0, 0, 0], "stop": [4, 0, 4]}]}}], r"from \[0, 0, 0\] to \[4, 0, 4\] holds no voxel"),
     ([{"blackout": {"boxes": [{"start": [20, 0, 0], "stop": [24, 4, 4]}]}}], r"lies outside the source, which holds z 0:20"),
-    ([{"blackout": {"boxes": [{"start": [0, 0, 0], "stop": [4, 4, 4]}], "value": 300}}], r"value 300 is no uint8"),
+    ([{"blackout": {"boxes": [{"start": [0, 0, 0], "stop": [4, 4, 4]}], "value": 300}}], r"value 300 is not a valid uint8"),
     (
         [{"rescale": {"values": [0, 9], "dtype": "float32"}}, {"blackout": {"boxes": [{"start": [0, 0, 0]}]}}],
         r"'stop' is missing",

@@ -175,17 +175,17 @@ def test_histograms_of_another_content_are_refused(folder: Path) -> None:
     write()
     assert call("histograms", "h.h5") == 0
     write(change=1)
-    with pytest.raises(ConfigError, match=r"h\.h5 was made for another content than .*raw\.h5 has now; make it anew"):
+    with pytest.raises(ConfigError, match=r"h\.h5 was made for another content than .*raw\.h5 has now; make it again"):
         resolve(config_of([{"normalize": {"file": "h.h5"}}]))
 
 
 @pytest.mark.parametrize(
     ("filters", "says"),
     [
-        ([{"normalize": {"file": "gone.h5"}}], r"gone\.h5 is no file of histograms"),
-        ([{"normalize": {"file": "raw.h5"}}], r"raw\.h5 is no file of histograms"),
-        ([{"inverse": {}}, {"normalize": {"file": "h.h5"}}], r"source\.filters\[1\]\.normalize must stand first"),
-        ([{"normalize": {"file": "h.h5", "clip": [0.9, 0.1]}}], r"clip \[0\.9, 0\.1\] must be two shares"),
+        ([{"normalize": {"file": "gone.h5"}}], r"gone\.h5 is not a histogram file"),
+        ([{"normalize": {"file": "raw.h5"}}], r"raw\.h5 is not a histogram file"),
+        ([{"inverse": {}}, {"normalize": {"file": "h.h5"}}], r"source\.filters\[1\]\.normalize must be the first filter"),
+        ([{"normalize": {"file": "h.h5", "clip": [0.9, 0.1]}}], r"clip \[0\.9, 0\.1\] must be two fractions"),
         ([{"normalize": {"file": "h.h5", "to": [3, 3]}}], r"to \[3.*\] is empty"),
         ([{"normalize": {"file": "h.h5", "to": [0, 300]}}], r"to \[0.*300.*\] does not fit uint8"),
         ([{"normalize": {}}], r"normalize"),

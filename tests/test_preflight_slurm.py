@@ -399,7 +399,7 @@ def test_a_probe_without_slurm_is_refused(
 def test_a_probe_that_is_refused_says_why(folder: Path, tmp_path: Path) -> None:
     script = folder.parent / "bin/sbatch"
     script.write_text("#!/bin/sh\necho 'sbatch: error: Batch job submission failed: Invalid qos specification' >&2\nexit 1\n")
-    with pytest.raises(RunError, match=r"does not take a small job .*Invalid qos specification.; correct account"):
+    with pytest.raises(RunError, match=r"does not accept a small job .*Invalid qos specification.; correct account"):
         probe(SITE, tmp_path)
     assert not list(tmp_path.glob(".connectomake-probe-*"))
 

@@ -89,7 +89,7 @@ def test_a_neighbour_of_another_content_is_not_taken(plan: Plan, tmp_path: Path,
 def test_names_that_lead_out_and_hashes_that_are_none_are_refused(plan: Plan, tmp_path: Path) -> None:
     share(plan, open_store(f"file://{tmp_path / 'store'}"))
     sha = plan.modules["near.py"]
-    with pytest.raises(QueueError, match="no SHA-256"):
+    with pytest.raises(QueueError, match="not a SHA-256"):
         files_of(replace(plan, modules={"near.py": "../../out"}))
     with pytest.raises(QueueError, match="relative to the run's folder"):
         given(replace(plan, modules={"../../near.py": sha}), tmp_path)

@@ -143,7 +143,7 @@ WRONG = {
     "t.parquet": [("no table", "cannot be read as a table")],
     "t.h5": [("no file", "cannot be read as a table")],
     "t.arrow": [("no file", "cannot be read as a table")],
-    "t.xlsx": [("", "is of no known kind; known are .csv")],
+    "t.xlsx": [("", "has an unknown suffix; known are .csv")],
 }
 
 
@@ -157,7 +157,7 @@ def test_what_is_no_table_is_named(name: str, content: str, says: str) -> None:
 
 def test_columns_that_are_no_integers_are_named() -> None:
     pq.write_table(pa.table({"a": [1.0], "b": [2]}), "t.parquet")
-    with pytest.raises(SourceError, match="column 'a' holds double, which are no integers"):
+    with pytest.raises(SourceError, match="column 'a' holds double, which are not integers"):
         rows_of("t.parquet")
     pq.write_table(pa.table({"a": [1, None], "b": [2, 3]}), "t.parquet")
     with pytest.raises(SourceError, match="column 'a' has 1 rows without a value"):
@@ -169,7 +169,7 @@ def test_columns_that_are_no_integers_are_named() -> None:
         rows_of("t.parquet", columns=["a", "d"])
     assert [c.tolist() for c in rows_of("t.parquet", columns=["c", "a"])] == [[3], [1]]
     np.save("t.npy", np.ones((3, 2)))
-    with pytest.raises(SourceError, match="holds float64, which are no integers"):
+    with pytest.raises(SourceError, match="holds float64, which are not integers"):
         rows_of("t.npy")
     np.save("t.npy", np.array([[1, 2], [3, -4]]))
     with pytest.raises(SourceError, match="column 2, row 2 of the data holds '-4'"):
@@ -345,7 +345,7 @@ def test_a_table_that_changed_since_the_plan_is_refused() -> None:
 
 BAD: list[tuple[Any, str]] = [
     ({"path": "gone.csv"}, "segmentation.table.path 'gone.csv' does not exist"),
-    ({"path": "t.xlsx"}, "is of no known kind"),
+    ({"path": "t.xlsx"}, "has an unknown suffix"),
     ({"path": "gs://bucket/t.csv"}, "must be a file here"),
     ({"holds": "pairs", "missing": "background"}, "does not apply to pairs"),
     ({"missing": "drop"}, "one of error, keep, background"),

@@ -57,8 +57,8 @@ def read_notes(folder: Path, unread: Callable[[str, str], Any] | None = None) ->
     folder
         Of the notes.
     unread
-        Called with the name of a run whose note is not valid, and with the reason as a sentence without its full stop; the file is
-        set aside.
+        Called with the name of a run whose note is not valid, and the reason as a sentence without its full stop; the file
+        is set aside.
     """
     for path in sorted(folder.glob("*.json")):
         try:

@@ -91,7 +91,7 @@ def choose(
     Raises
     ------
     ConfigError
-        If nothing fits, with the least that would do.
+        If nothing fits; the message names the minimum.
     """
     notes: list[str] = []
     fit = replace(plan, mask=None)  # it knows the blocks of the config alone
@@ -148,7 +148,7 @@ def _fewest(fitting: list[Candidate], own: Candidate | None, hours: float) -> Ca
     if not found:
         least = min(replace(c.forecast, machines=max(r.jobs for r in c.forecast.rules)).hours for c in fitting)
         raise ConfigError(
-            f"--hours {hours:g} cannot be kept by any number of machines: with one for each job it takes {least:.3g} h; "
+            f"--hours {hours:g} cannot be met by any number of machines: with one for each job it takes {least:.3g} h; "
             f"give more hours"
         )
     best = min(found, key=lambda c: (c.forecast.machines, c.forecast.hours, c.memory))
@@ -158,9 +158,9 @@ def _fewest(fitting: list[Candidate], own: Candidate | None, hours: float) -> Ca
 
 def _refuse_hours(fitting: list[Candidate], best: Candidate, hours: float) -> None:
     enough = [f.machines for f in (c.forecast.fewest(hours) for c in fitting) if f is not None]
-    way = f"--machines {min(enough)} would do it" if enough else "no number of machines would; give more hours"
+    way = f"--machines {min(enough)} would suffice" if enough else "no number of machines would; give more hours"
     raise ConfigError(
-        f"--hours {hours:g} cannot be kept with --machines {best.forecast.machines}: the fastest blocks that fit, "
+        f"--hours {hours:g} cannot be met with --machines {best.forecast.machines}: the fastest blocks that fit, "
         f"{list(best.plan.block)}, take {best.forecast.hours:.3g} h; {way}"
     )
 
@@ -168,7 +168,7 @@ def _refuse_hours(fitting: list[Candidate], best: Candidate, hours: float) -> No
 def _refuse_memory(every: list[Candidate], budget: Budget) -> None:
     least = min(every, key=lambda c: c.memory)
     raise ConfigError(
-        f"--max-memory {(budget.memory or 0) / 1e6:,.0f}MB is too small for any block: the least that would do is "
+        f"--max-memory {(budget.memory or 0) / 1e6:,.0f}MB is too small for any block: the minimum is "
         f"{math.ceil(least.memory / 1e6):,}MB, for {least.rule} with blocks of {list(least.plan.block)}"
     )
 

@@ -58,7 +58,7 @@ def bytes_of(text: str, option: str) -> float:
         raise ConfigError(f"{option} {text!r} is not a size; write a number and its unit, such as 8GB, 512MB or 16GiB")
     value = float(found.group(1)) * _UNITS[unit]
     if not 0 < value < 1e18:
-        raise ConfigError(f"{option} {text!r} is no size that a machine has; write one such as 8GB")
+        raise ConfigError(f"{option} {text!r} is not a plausible size; write one such as 8GB")
     return value
 
 

@@ -38,7 +38,7 @@ def write_changes(path: str, changed: dict[str, Any]) -> None:
             temporary.write_bytes(text.encode())
             temporary.chmod(place.stat().st_mode & 0o777)
             if load_config(temporary) != meant or place.read_bytes() != before:
-                raise ConfigError("it reads otherwise than meant")
+                raise ConfigError("it would not be read back with the chosen values")
     except OSError as error:
         raise ConfigError(f"config {path} cannot be written ({error.strerror}); it stays as it was") from error
     except ConfigError as error:
@@ -90,7 +90,7 @@ def _value(node: Any, name: str) -> Any:
     import yaml
 
     if not isinstance(node, yaml.MappingNode):
-        raise ConfigError(f"{name} stands in what is no mapping")
+        raise ConfigError(f"{name} is not in a mapping")
     return next((value for key, value in node.value if key.value == name), None)
 
 

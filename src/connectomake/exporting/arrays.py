@@ -116,7 +116,7 @@ def _grouped(path: Path, options: Options, group: dict[str, Any]) -> Path:
     """Return the folder of the array; make the groups above it."""
     parts = [p for p in (options.dataset or "").split("/") if p]
     if ".." in parts:
-        raise ConfigError(f"--dataset {options.dataset} leads out of the destination; name it without ..")
+        raise ConfigError(f"--dataset {options.dataset} lies outside the destination; name it without ..")
     for depth in range(len(parts)):
         folder = path.joinpath(*parts[:depth])
         for name, content in group.items():

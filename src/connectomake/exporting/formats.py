@@ -147,5 +147,5 @@ def format_of(name: str | None, destination: str) -> ExportFormat:
         return FORMATS[name]
     found = {s: form for form in FORMATS.values() for s in form.suffixes if destination.rstrip("/").lower().endswith(s)}
     if not found:
-        raise ConfigError(f"the name {destination} tells no format; name one with --format: {', '.join(FORMATS)}")
+        raise ConfigError(f"the name {destination} has no known suffix; name a format with --format: {', '.join(FORMATS)}")
     return found[max(found, key=len)]

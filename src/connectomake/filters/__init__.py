@@ -40,7 +40,7 @@ def filters_of(items: Iterable[Mapping[str, Mapping[str, Any]]]) -> tuple[Filter
     found = tuple(_filter(index, item) for index, item in enumerate(items))
     for index, step in enumerate(found):
         if step.first and index:
-            raise ConfigError(f"source.filters[{index}].{step.key} must stand first: it counts on what the source holds")
+            raise ConfigError(f"source.filters[{index}].{step.key} must be the first filter: it applies to the stored values")
     return found
 
 

@@ -47,7 +47,9 @@ class Blackout(Filter):
         if np.dtype(stored).kind != "f":
             info = np.iinfo(stored)
             if not info.min <= self.value <= info.max or int(self.value) != self.value:
-                raise ConfigError(f"value {self.value} is no {stored}, which holds whole numbers from {info.min} to {info.max}")
+                raise ConfigError(
+                    f"value {self.value} is not a valid {stored}, which holds integers from {info.min} to {info.max}"
+                )
         return stored
 
     def apply(self, values: NDArray[Any], place: Place) -> NDArray[Any]:

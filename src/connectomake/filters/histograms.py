@@ -108,10 +108,10 @@ def read_histograms(path: Path) -> Histograms:
             dtype, identity = str(data.attrs["dtype"]), str(data.attrs["identity"])
             version, shape = int(data.attrs["version"]), data.shape
     except (OSError, KeyError, ValueError, TypeError) as error:
-        raise SourceError(f"{path} is no file of histograms ({error}); make one with connectomake histograms") from None
+        raise SourceError(f"{path} is not a histogram file ({error}); make one with connectomake histograms") from None
     bounds = Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
     if version != VERSION or dtype not in BINS or len(shape) != 3 or (shape[0], shape[2]) != (bounds.shape[0], BINS[dtype]):
-        raise SourceError(f"{path} is no file of histograms that this version reads; make it anew with connectomake histograms")
+        raise SourceError(f"{path} is not a histogram file of this version; make it again with connectomake histograms")
     return Histograms(path, bounds, shape[1], dtype, identity)
 
 

@@ -50,7 +50,7 @@ class Normalize(Filter):
         """Refuse shares and ranges that are empty."""
         low, high = self.clip
         if not 0 <= low < high <= 1:
-            raise ConfigError(f"clip {list(self.clip)} must be two shares, 0 to 1, the smaller first")
+            raise ConfigError(f"clip {list(self.clip)} must be two fractions, 0 to 1, the smaller first")
         if self.to is not None and self.to[0] == self.to[1]:
             raise ConfigError(f"to {list(self.to)} is empty; name two different values")
 
@@ -73,7 +73,7 @@ class Normalize(Filter):
         counted = _opened(self.file).bounds
         if counted != bounds:
             raise ConfigError(
-                f"file {self.file!r} counts the sections of {counted}, but the source holds {bounds}; make it anew with "
+                f"file {self.file!r} counts the sections of {counted}, but the source holds {bounds}; make it again with "
                 "connectomake histograms"
             )
 
@@ -100,9 +100,7 @@ def _opened(file: str) -> Histograms:
     try:
         found = Path(file).stat()
     except OSError as error:
-        raise SourceError(
-            f"{file} is no file of histograms ({error.strerror}); make one with connectomake histograms"
-        ) from None
+        raise SourceError(f"{file} is not a histogram file ({error.strerror}); make one with connectomake histograms") from None
     return _read(str(Path(file).resolve()), (found.st_mtime_ns, found.st_size, found.st_ino))
 
 

@@ -71,7 +71,7 @@ def refuse_train_mode(module: Any, path: str) -> None:
     for name, part in module.named_modules():
         label = f"{name or 'the network'} ({type(part).__name__})"
         if part.training:
-            raise ModelError(f"{path}: {label} is in training mode although it was told to evaluate: {way_out}")
+            raise ModelError(f"{path}: {label} is in training mode although eval() was called: {way_out}")
         if isinstance(part, torch.nn.modules.batchnorm._BatchNorm) and part.running_mean is None:
             raise ModelError(f"{path}: {label} keeps no running statistics, so it uses those of each batch: {way_out}")
 

@@ -34,9 +34,11 @@ def layer_info(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"--points {folder} is not an annotation layer: {error}") from error
     if not known or lacking:
-        raise ConfigError(f"--points {folder} holds annotations of type {kind} that are not read; write a CSV with z, y, x")
+        raise ConfigError(
+            f"--points {folder} holds annotations of type {kind} that are not supported; write a CSV with z, y, x"
+        )
     if sharded:
-        raise ConfigError(f"--points {folder} is sharded, which is not read; write a CSV with z, y, x")
+        raise ConfigError(f"--points {folder} is sharded, which is not supported; write a CSV with z, y, x")
     return info | {"annotation_type": kind}
 
 
@@ -55,7 +57,7 @@ def layer_annotations(folder: Path, info: dict[str, Any]) -> Iterator[dict[str, 
         data = path.read_bytes()
         count = int.from_bytes(data[:8], "little")
         if len(data) != 8 + count * (size + 8):
-            raise ConfigError(f"{path} has {len(data):,} bytes, not those of {count:,} annotations; write the layer anew")
+            raise ConfigError(f"{path} has {len(data):,} bytes, not those of {count:,} annotations; write the layer again")
         rows = np.frombuffer(data, np.uint8, count * size, 8).reshape(count, size)
         places = rows[:, : 4 * rank * len(names)].copy().view("<f4").reshape(count, len(names), rank)
         ids = np.frombuffer(data, "<u8", count, 8 + count * size)

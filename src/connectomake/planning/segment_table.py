@@ -48,7 +48,7 @@ def table_info(section: dict[str, Any]) -> TableInfo | None:
     Raises
     ------
     SourceError
-        If the file cannot be read or is of no known kind.
+        If the file cannot be read or has an unknown suffix.
     """
     table = section["table"]
     if table is None:

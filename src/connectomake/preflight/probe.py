@@ -102,7 +102,7 @@ def _submit(site: Site, folder: Path) -> _Job:
         ) from None
     if done.returncode:
         told = " ".join(done.stderr.split())
-        raise RunError(f"Slurm does not take a small job ({told}); correct account, partition or limits in the profile")
+        raise RunError(f"Slurm does not accept a small job ({told}); correct account, partition or limits in the profile")
     return _Job(done.stdout.strip().split(";")[0].split("\n")[-1], folder)
 
 

@@ -166,7 +166,7 @@ def _probability(plan: Plan) -> Callable[[Box], np.ndarray]:
     if layer is None:
         source = plan.source.open()
         if not plan.source.is_like(source.identity):
-            raise SourceError(f"source {plan.source.path} is not the one that the run was made from; bring that one back")
+            raise SourceError(f"source {plan.source.path} is not the one that the run was made from; restore that one")
         return source.read
     folder = f"{plan.outdir}/{layer}"
     if not Path(folder, plan.layers[layer].scale_key).is_dir():

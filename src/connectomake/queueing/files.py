@@ -34,7 +34,7 @@ def files_of(plan: Plan) -> dict[str, str]:
     for path, sha in files.items():
         if not _SHA.fullmatch(sha):
             raise QueueError(
-                f"the plan of a task names the file {path!r} by {sha[:80]!r}, which is no SHA-256; fill the queue again"
+                f"the plan of a task names the file {path!r} by {sha[:80]!r}, which is not a SHA-256; fill the queue again"
             )
     return files
 

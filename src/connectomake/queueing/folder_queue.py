@@ -179,7 +179,7 @@ class FolderQueue(Queue):
             except OSError as error:
                 self._stuck.add(place.name)
                 raise QueueError(
-                    f"{place} cannot be put aside ({error.strerror}); remove it. It is no message: {reason}"
+                    f"{place} cannot be put aside ({error.strerror}); remove it. It is not a message: {reason}"
                 ) from error
             self._forget(drawn.id)
             return

@@ -70,7 +70,7 @@ class SqsQueue(Queue):
         except ClientError as error:
             self._finish(drawn)
             raise QueueError(
-                f"the queue {self._aside_name}, for what is no task, cannot be used ({error}); a message was deleted: {reason}"
+                f"the queue {self._aside_name}, for bad messages, cannot be used ({error}); a message was deleted: {reason}"
             ) from error
         self._finish(drawn)
 

@@ -65,7 +65,7 @@ def most_rows(path: str, dataset: str | None = None) -> int:
     Raises
     ------
     SourceError
-        If the file cannot be read, or is of no known kind.
+        If the file cannot be read, or has an unknown suffix.
     """
     _check(path, dataset, None)
     suffix = Path(path).suffix.lower()
@@ -92,11 +92,11 @@ def _check(path: str, dataset: str | None, columns: Sequence[str] | None) -> Non
     """Raise a SourceError where the suffix is not known, or does not fit what is named within the file."""
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
-        raise SourceError(f"{KEY}.path {path!r} is of no known kind; known are {', '.join(SUFFIXES)}")
+        raise SourceError(f"{KEY}.path {path!r} has an unknown suffix; known are {', '.join(SUFFIXES)}")
     if columns is not None and suffix not in _NAMED:
         raise SourceError(f"{KEY}.columns names columns, but {path} has no names of columns; leave it out")
     if dataset is not None and suffix not in _HDF5:
-        raise SourceError(f"{KEY}.dataset {dataset!r} names an array of HDF5, but {path} is none; leave it out")
+        raise SourceError(f"{KEY}.dataset {dataset!r} names an array of HDF5, but {path} is not HDF5; leave it out")
 
 
 def _unreadable(path: str, error: Exception) -> Exception:
@@ -119,7 +119,7 @@ def _csv(path: str, asked: _Asked, delimiter: str = ",") -> tuple[np.ndarray, np
         return _empty()
     names = first if headed else [f"column {i + 1}" for i in range(len(first))]
     if asked.columns is not None and not headed:
-        raise SourceError(f"{KEY}.columns names columns, but the first row of {path} names none; leave it out")
+        raise SourceError(f"{KEY}.columns names columns, but the first row of {path} is not a header; leave it out")
     wanted = _two(path, names, asked.columns)
     table = csv.read_csv(
         path,
@@ -209,7 +209,7 @@ def _of_arrow(path: str, table: "pa.Table", wanted: tuple[str, str]) -> tuple[np
     for name in wanted:
         column = table[name]
         if not pa.types.is_integer(column.type):
-            raise SourceError(f"{path}, column {name!r} holds {column.type}, which are no integers; write it as uint64")
+            raise SourceError(f"{path}, column {name!r} holds {column.type}, which are not integers; write it as uint64")
         if column.null_count:
             raise SourceError(f"{path}, column {name!r} has {column.null_count} rows without a value; take them out")
     a, b = (_whole(path, name, table[name].to_numpy()) for name in wanted)
@@ -225,7 +225,7 @@ def _whole(path: str, name: str, values: np.ndarray) -> np.ndarray:
         If they are none, or negative.
     """
     if values.dtype.kind not in "iu":
-        raise SourceError(f"{path}, {name} holds {values.dtype}, which are no integers; write it as uint64")
+        raise SourceError(f"{path}, {name} holds {values.dtype}, which are not integers; write it as uint64")
     if values.dtype.kind == "i" and values.size and values.min() < 0:
         row = int((values < 0).argmax())
         raise _no_integer(path, name, row, int(values[row]))

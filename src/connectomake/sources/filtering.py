@@ -34,7 +34,7 @@ def filtered(source: Source, filters: Sequence[Filter]) -> Source:
             step.check(source.bounds)
             if step.made_for not in ("", str(source.identity)):
                 files = ", ".join(step.files())
-                raise ConfigError(f"{files} was made for another content than {source.path} has now; make it anew")
+                raise ConfigError(f"{files} was made for another content than {source.path} has now; make it again")
             found = _after(found, step)
         except ConfigError as error:
             raise ConfigError(f"source.filters[{index}].{step.key}: {error}") from None
