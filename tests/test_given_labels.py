@@ -219,7 +219,7 @@ def test_what_is_chosen_by_id_is_found(folder: Path) -> None:
 
 
 BAD = {
-    "floats": (np.zeros((8, 8, 8), np.float32), {}, "holds float32, which are not integers; name a volume of integers"),
+    "floats": (np.zeros((8, 8, 8), np.float32), {}, "holds float32; name a volume of integers"),
     "a range": (volume(), {"source": CONFIG["source"] | {"range": [0, 1]}}, "source.range would change the labels"),
     "logits": (volume(), {"source": CONFIG["source"] | {"activation": "sigmoid"}}, "source.activation is sigmoid"),
     "a channel": (volume(), {"segmentation": {"method": "labels", "channel": 1}}, "segmentation.channel 1 does not exist"),

@@ -62,7 +62,7 @@ def _check_labels(plan: Plan) -> None:
         raise ConfigError(f"source.{changed[0]} would change the labels that segmentation.method {name} reads; leave it out")
     if np.dtype(source.dtype).kind not in "iu":
         raise ConfigError(
-            f"segmentation.method {name} reads labels, but the source {source.path!r} holds {source.dtype}, which are not integers; "
+            f"segmentation.method {name} reads labels, but the source {source.path!r} holds {source.dtype}; "
             "name a volume of integers, or another method"
         )
     check_channels(plan.config["segmentation"], source.channels, "the source has {} channel(s), the last is {}")

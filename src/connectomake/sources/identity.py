@@ -102,7 +102,7 @@ def item_of(path: Path, name: str = "") -> Item:
     try:
         found = path.stat()
     except OSError as error:
-        raise SourceError(f"{path} cannot be looked at ({error.strerror}); copy it again or permit reading") from error
+        raise SourceError(f"{path} cannot be accessed ({error.strerror}); copy it again or permit reading") from error
     return Item(name, path, mark_of(found))
 
 

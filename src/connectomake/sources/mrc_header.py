@@ -144,7 +144,7 @@ def _byte_order(raw: bytes, path: Path) -> str:
         return said
     if len(sensible) != 1:
         raise SourceError(
-            f"{path} is no MRC file that is understood: extents {struct.unpack('<3i', raw[:12])} and mode "
+            f"{path} is not a readable MRC file: extents {struct.unpack('<3i', raw[:12])} and mode "
             f"{struct.unpack('<i', raw[12:16])[0]} make no sense in either byte order; copy it again"
         )
     return sensible[0]

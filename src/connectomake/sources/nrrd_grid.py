@@ -156,7 +156,7 @@ def _in_nm(
         said = ", ".join(f"{a} {lengths[a]:g} {units.get(a) or '(no unit)'}" for a in SPACE)
         if voxel_size is None:
             raise ConfigError(
-                f"{header.path} has voxels of {said}, which is no length that is understood; set {key('voxel_size')} "
+                f"{header.path} has voxels of {said}, without a known unit of length; set {key('voxel_size')} "
                 "to [z, y, x] in nm"
             )
         own = dict(zip(SPACE, voxel_size, strict=True))

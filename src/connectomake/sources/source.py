@@ -200,7 +200,9 @@ def _unchanged(reader: Reader, dtype: str, where: str, stretch: int) -> Reader:
         if raw.dtype == np.bool_:
             return raw.view(np.uint8)
         if not np.can_cast(raw.dtype, dtype, "safe") or (dtype == "float64" and raw.dtype.itemsize != 8):
-            raise SourceError(f"{box} of {where} is read as {raw.dtype}, not as {dtype}; tell its format's reader")
+            raise SourceError(
+                f"{box} of {where} is read as {raw.dtype}, not as {dtype}; this is a fault of its format's reader"
+            )
         if stretch > 1 and (raw % np.uint8(stretch)).any():
             raise SourceError(f"{box} of {where} has values of other depths than the first section; save all with one depth")
         return raw // np.uint8(stretch) if stretch > 1 else raw
