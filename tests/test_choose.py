@@ -17,7 +17,7 @@ from connectomake.planning.chosen import MOST_VOXELS, draw, mask_of
 from connectomake.planning.plan import Plan
 from connectomake.planning.resolve import resolve
 from connectomake.planning.spots import read_spots
-from connectomake.proofreading.annotations import write_points
+from connectomake.proofreading.annotations import write_annotations
 from tests.tiny_run import CONFIG, write_inputs
 
 BASE: dict[str, Any] = {
@@ -172,7 +172,7 @@ def test_a_layer_of_points_as_we_write_them_is_read() -> None:
         "rank": (np.arange(2, dtype=np.uint32), "place"),
         "kind": (np.zeros(2, np.uint8), ""),
     }
-    write_points(Path("layer"), points, Box.of_shape((20, 24, 40)), SIZE, values, {"kind": ["a"]}, [[1, 2], [3]])
+    write_annotations(Path("layer"), points, Box.of_shape((20, 24, 40)), SIZE, values, {"kind": ["a"]}, [[1, 2], [3]])
     np.testing.assert_allclose([low for low, _ in read_spots("layer", SIZE)], points * SIZE)
 
 

@@ -39,6 +39,7 @@ FLOORS = {
     "the library": "connectomake",
     "what looks at runs and makes them": "jobs preflight proofreading queueing verify viewing",
     "what is imported before a fork": "preload",
+    "contacts and synapses": "synapses",
     "reports": "failures reporting",
     "forecasts": "budget",
     "commands": "cli",

@@ -30,11 +30,11 @@ class Section:
 
 
 class Options(Section):
-    """The same as options of a command, which end in the name: ``--missing-gt``."""
+    """The same as options of a command, which end in the name, if there is one: ``--missing-gt``, ``--missing``."""
 
     def write(self, key: str, value: Any = None) -> str:
         """Return an option as the user writes it, with a value if one is given."""
-        written = self.others.get(key, f"--{key.replace('_', '-')}-{self.name}")
+        written = self.others.get(key, f"--{key.replace('_', '-')}{self.name and '-'}{self.name}")
         values = [] if value is None else value if isinstance(value, list) else [value]
         return " ".join([written, *(shlex.quote(str(v)) for v in values)])
 

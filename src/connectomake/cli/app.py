@@ -10,6 +10,7 @@ from connectomake import __version__
 from connectomake.cli.block import block
 from connectomake.cli.check import check
 from connectomake.cli.choose import choose
+from connectomake.cli.contacts import contacts
 from connectomake.cli.convert import convert
 from connectomake.cli.curve import curve
 from connectomake.cli.doubts import doubts
@@ -73,6 +74,7 @@ app.command("evaluate", context_settings=NEGATIVE_NUMBERS)(evaluate)
 app.command("train")(train)
 app.command("snapshot", context_settings=NEGATIVE_NUMBERS)(snapshot)
 app.command("overlap", context_settings=NEGATIVE_NUMBERS)(overlap)
+app.command("contacts", context_settings=NEGATIVE_NUMBERS)(contacts)
 app.command("curve")(curve)
 app.command("doubts")(doubts)
 app.command("proofread")(proofread)

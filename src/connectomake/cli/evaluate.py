@@ -75,12 +75,12 @@ def evaluate(
 def options_of(
     which: str, missing: str, missing_sections: str, refers_to: list[str] | None, axes: str | None
 ) -> "SourceOptions":
-    """Return how a volume is read; `which` is what its options end in, such as ``gt``."""
+    """Return how a volume is read; `which` is what its options end in, such as ``gt``, or empty."""
     from connectomake.sources import SourceOptions
 
     for key, value, other in (("missing", missing, "fill"), ("missing-sections", missing_sections, "blank")):
         if value not in ("error", other):
-            raise ConfigError(f"--{key}-{which} {value!r} must be error or {other}")
+            raise ConfigError(f"--{key}{which and '-'}{which} {value!r} must be error or {other}")
     return SourceOptions(missing=missing, missing_sections=missing_sections, refers_to=tuple(refers_to or ()), axes=axes)
 
 
@@ -90,7 +90,7 @@ def opened(which: str, path: str, dataset: str | None, scale: str | None, offset
     from connectomake.sources.labels import open_labels
 
     number = int(scale) if scale and scale.isdecimal() else scale
-    with naming(Options(which, {"path": which.upper()})):
+    with naming(Options(which, {"path": which.upper() or "A"})):
         return open_labels(path, dataset, number, offset, options)
 
 

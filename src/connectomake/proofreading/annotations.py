@@ -1,4 +1,4 @@
-"""Points as a Neuroglancer annotation layer: the precomputed annotation format, in files of its own, not sharded."""
+"""Points or lines as a Neuroglancer annotation layer: the precomputed annotation format, in files of its own, not sharded."""
 
 import json
 import struct
@@ -15,7 +15,7 @@ OBJECTS = "objects"
 _FORMATS = {"uint32": "<I", "float32": "<f", "uint8": "<B"}
 
 
-def write_points(
+def write_annotations(
     folder: Path,
     points: np.ndarray,
     bounds: Box,
@@ -24,14 +24,14 @@ def write_points(
     labels: Mapping[str, Sequence[str]],
     objects: Sequence[Sequence[int]],
 ) -> None:
-    """Write points that an annotation layer shows and lists, also by the objects that they belong to.
+    """Write points or lines that an annotation layer shows and lists, also by the objects that they belong to.
 
     Parameters
     ----------
     folder
         Is made.
     points
-        (n, 3) float64, z, y, x, in voxels; kept as float32. Point i gets the id i + 1.
+        (n, 3) float64, z, y, x, in voxels; or (n, 2, 3), both ends of lines; kept as float32. Number i gets the id i + 1.
     bounds
         The box that holds them.
     voxel_size
@@ -52,7 +52,7 @@ def write_points(
         "dimensions": {name: [size * 1e-9, "m"] for name, size in zip("xyz", xyz(tuple(voxel_size)), strict=True)},
         "lower_bound": low,
         "upper_bound": high,
-        "annotation_type": "point",
+        "annotation_type": "point" if points.ndim == 2 else "line",
         "properties": heads,
         "relationships": [{"id": OBJECTS, "key": OBJECTS}],
         "by_id": {"key": "by_id"},
@@ -83,14 +83,14 @@ def _property(name: str, values: np.ndarray, text: str, labels: Sequence[str] | 
 
 
 def _encoded(point: np.ndarray, values: Sequence[Any]) -> bytes:
-    """Return place and properties of a point, a multiple of four bytes."""
-    data = struct.pack("<3f", *xyz(tuple(point.tolist())))
+    """Return place or ends, and properties, of a point or line, a multiple of four bytes."""
+    data = b"".join(struct.pack("<3f", *xyz(tuple(end))) for end in np.atleast_2d(point).tolist())
     data += b"".join(struct.pack(_FORMATS[value.dtype.name], value) for value in values)
     return data + bytes(-len(data) % 4)
 
 
 def _several(encoded: Sequence[bytes], rows: Sequence[int]) -> bytes:
-    """Return points as the lists of the format have them: their number, then places and properties, then ids."""
+    """Return points or lines as the lists of the format have them: their number, then places and properties, then ids."""
     return (
         struct.pack("<Q", len(rows))
         + b"".join(encoded[i] for i in rows)

@@ -7,7 +7,7 @@ import numpy as np
 from connectomake import table_files
 from connectomake.exporting import whole
 from connectomake.planning.plan import Plan
-from connectomake.proofreading.annotations import write_points
+from connectomake.proofreading.annotations import write_annotations
 from connectomake.proofreading.doubts import MERGE, SPLIT, Doubts
 
 ANNOTATIONS = ".annotations"
@@ -38,4 +38,4 @@ def _annotations(doubts: Doubts, plan: Plan, folder: Path) -> None:
         "kind": (np.array([kinds.index(k) for k in doubts.kind.tolist()], np.uint8), "a merge or a split that is in doubt"),
     }
     objects = [sorted({a, b}) for a, b in zip(doubts.object_a.tolist(), doubts.object_b.tolist(), strict=True)]
-    write_points(folder, places, plan.roi, plan.source.voxel_size, properties, {"kind": kinds}, objects)
+    write_annotations(folder, places, plan.roi, plan.source.voxel_size, properties, {"kind": kinds}, objects)

@@ -1,0 +1,1 @@
+"""Contacts between the objects of a segmentation, and synapses from clefts and cells: exact sums, tile by tile."""

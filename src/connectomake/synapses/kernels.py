@@ -1,0 +1,88 @@
+"""Compiled loops over voxels: faces between objects, and what lies within reach of an object.
+
+As neighbouring voxels mostly have the same ids, faces are added up in a small table of recent pairs; a row is written only when
+a pair is pushed out of it. The same pair may have several rows; the caller adds them up.
+"""
+
+import numpy as np
+
+from connectomake.compiled import lazy_njit
+
+RECENT = 1 << 12
+_SHIFT = np.uint64(64 - 12)
+_A, _B = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
+
+
+def rows_wanted(width: int) -> int:
+    """Return how many rows an output needs so that a line of `width` voxels and what is in the table always fit."""
+    return RECENT + 3 * width
+
+
+@lazy_njit
+def tally_faces(ids, halo, place, whole, line, keys, faces, sums, firsts):  # type: ignore[no-untyped-def]
+    """Count faces between voxels and lower neighbours of another id, from a line (z, y) on, until the output is nearly full.
+
+    Parameters
+    ----------
+    ids
+        (z, y, x) uint64: a tile, with the plane before it along some axes; 0 is no object.
+    halo
+        (3,) int64: 1 along axes with a plane before the tile, else 0. Voxels of that plane are only neighbours.
+    place, whole
+        (3,) int64: first voxel of the tile (without the planes) in the box, and the shape of the box.
+    line
+        Line of the tile to begin with, z * lines in a plane + y.
+    keys, faces, sums, firsts
+        Output: (n, 2) uint64, the smaller id first; (n, 3) int64, faces along z, y, x; (n, 3) int64, twice the places of their
+        middles; (n,) int64, the smallest 3 * raster index of the upper voxel + axis.
+
+    Returns
+    -------
+    rows, line
+        Rows written, line to go on with.
+    """
+    nz, ny, nx = ids.shape[0] - halo[0], ids.shape[1] - halo[1], ids.shape[2] - halo[2]
+    recent = np.zeros((RECENT, 2), np.uint64)
+    number = np.zeros((RECENT, 3), np.int64)
+    total = np.zeros((RECENT, 3), np.int64)
+    first = np.zeros(RECENT, np.int64)
+    used = np.zeros(RECENT, np.bool_)
+    rows = 0
+    while line < nz * ny and rows + 3 * nx + RECENT <= firsts.size:
+        z, y = line // ny, line % ny
+        index = ((place[0] + z) * whole[1] + place[1] + y) * whole[2] + place[2]
+        for x in range(nx):
+            i, j, k = z + halo[0], y + halo[1], x + halo[2]
+            a = ids[i, j, k]
+            if a == 0:
+                continue
+            for axis in range(3):
+                b = a
+                if axis == 0 and i > 0:
+                    b = ids[i - 1, j, k]
+                elif axis == 1 and j > 0:
+                    b = ids[i, j - 1, k]
+                elif axis == 2 and k > 0:
+                    b = ids[i, j, k - 1]
+                if b == a or b == 0:  # noqa: PLR1714
+                    continue
+                low, high = min(a, b), max(a, b)
+                at = ((low * _A) ^ (high * _B)) >> _SHIFT
+                if used[at] and (recent[at, 0] != low or recent[at, 1] != high):
+                    keys[rows], faces[rows], sums[rows], firsts[rows] = recent[at], number[at], total[at], first[at]
+                    rows += 1
+                    used[at] = False
+                if not used[at]:
+                    recent[at, 0], recent[at, 1], first[at], used[at] = low, high, 3 * (index + x) + axis, True
+                    number[at], total[at] = 0, 0
+                number[at, axis] += 1
+                total[at, 0] += 2 * (place[0] + z) + 1
+                total[at, 1] += 2 * (place[1] + y) + 1
+                total[at, 2] += 2 * (place[2] + x) + 1
+                total[at, axis] -= 1
+        line += 1
+    for at in range(RECENT):
+        if used[at]:
+            keys[rows], faces[rows], sums[rows], firsts[rows] = recent[at], number[at], total[at], first[at]
+            rows += 1
+    return rows, line
