@@ -42,11 +42,8 @@ def tally_faces(ids, halo, place, whole, line, keys, faces, sums, firsts):  # ty
         Rows written, line to go on with.
     """
     nz, ny, nx = ids.shape[0] - halo[0], ids.shape[1] - halo[1], ids.shape[2] - halo[2]
-    recent = np.zeros((RECENT, 2), np.uint64)
-    number = np.zeros((RECENT, 3), np.int64)
-    total = np.zeros((RECENT, 3), np.int64)
-    first = np.zeros(RECENT, np.int64)
-    used = np.zeros(RECENT, np.bool_)
+    recent, used = np.zeros((RECENT, 2), np.uint64), np.zeros(RECENT, np.bool_)
+    number, total, first = np.zeros((RECENT, 3), np.int64), np.zeros((RECENT, 3), np.int64), np.zeros(RECENT, np.int64)
     rows = 0
     while line < nz * ny and rows + 3 * nx + RECENT <= firsts.size:
         z, y = line // ny, line % ny
@@ -57,13 +54,10 @@ def tally_faces(ids, halo, place, whole, line, keys, faces, sums, firsts):  # ty
             if a == 0:
                 continue
             for axis in range(3):
-                b = a
-                if axis == 0 and i > 0:
-                    b = ids[i - 1, j, k]
-                elif axis == 1 and j > 0:
-                    b = ids[i, j - 1, k]
-                elif axis == 2 and k > 0:
-                    b = ids[i, j, k - 1]
+                p, q, r = i - (axis == 0), j - (axis == 1), k - (axis == 2)
+                if p < 0 or q < 0 or r < 0:
+                    continue
+                b = ids[p, q, r]
                 if b == a or b == 0:  # noqa: PLR1714
                     continue
                 low, high = min(a, b), max(a, b)
@@ -76,10 +70,9 @@ def tally_faces(ids, halo, place, whole, line, keys, faces, sums, firsts):  # ty
                     recent[at, 0], recent[at, 1], first[at], used[at] = low, high, 3 * (index + x) + axis, True
                     number[at], total[at] = 0, 0
                 number[at, axis] += 1
-                total[at, 0] += 2 * (place[0] + z) + 1
-                total[at, 1] += 2 * (place[1] + y) + 1
-                total[at, 2] += 2 * (place[2] + x) + 1
-                total[at, axis] -= 1
+                total[at, 0] += 2 * (place[0] + z) + (axis != 0)
+                total[at, 1] += 2 * (place[1] + y) + (axis != 1)
+                total[at, 2] += 2 * (place[2] + x) + (axis != 2)
         line += 1
     for at in range(RECENT):
         if used[at]:
