@@ -269,5 +269,5 @@ def test_a_mask_on_no_lattice_is_not_written_at_full_size(monkeypatch: pytest.Mo
     plan = resolve({**BASE, "source": {**CONFIG["source"], "start": [3, 5, 7]}})
     assert plan.roi.volume < MOST_VOXELS
     monkeypatch.setattr("connectomake.planning.chosen.MOST_VOXELS", 100)
-    with pytest.raises(ConfigError, match=r"begin source.start at multiples of the block, \[8, 8, 8\], such as \[0, 0, 0\]"):
+    with pytest.raises(ConfigError, match=r"set source.start to multiples of the block, \[8, 8, 8\], such as \[0, 0, 0\]"):
         mask_of(plan, [0])

@@ -403,7 +403,7 @@ WRONG = [
         {"voxel_size": [30, 40, 40]},
         r"\[30.0, 40.0, 40.0\] nm, which are not whole multiples of the source's, \[20.0, 10.0, 10.0\]",
     ),
-    ({"voxel_size": [10, 10, 10]}, r"no whole multiples"),
+    ({"voxel_size": [10, 10, 10]}, r"not whole multiples"),
     ({"voxel_size": None}, r"has no voxel size; set mask.voxel_size"),
     (
         {"offset": [100, 0, 0]},

@@ -166,7 +166,7 @@ def test_a_masked_run_is_killed_goes_on_is_checked_and_repaired(flow: Flow) -> N
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"voxel_size": [30, 40, 40]}, "no whole multiples of the source's"),
+        ({"voxel_size": [30, 40, 40]}, "not whole multiples of the source's"),
         ({"offset": [100, 0, 0]}, "leaves no voxel of the region of interest"),
         ({"dataset": "probability"}, "has float32 values; a mask has whole numbers"),
         ({"dataset": "flat"}, "flat"),
