@@ -26,7 +26,7 @@ def blocks_of(plan: Plan) -> list[Vec]:
 
 
 def chunk_for(plan: Plan, block: Vec) -> list[int] | None:
-    """Return what stands for `chunk` with a block: as the config has it, where that is legal; else one near 64 a side."""
+    """Return the `chunk` to use with a block: the config's, if legal; else one near 64 a side."""
     chunk = plan.config["chunk"]
     if chunk is None:
         return None

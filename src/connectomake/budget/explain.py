@@ -9,7 +9,7 @@ from connectomake.reporting.texts import bytes_text, counted, seconds_text
 
 
 def reasons(choice: Choice, budget: Budget) -> list[str]:
-    """Return what limits, what was tried, and what is gained, a line each."""
+    """Return the limits, the candidates and the gain, one line each."""
     best, before = choice.best, choice.before
     found = list(choice.network)
     shapes = f"{counted(choice.tried, 'block shape')} tried"

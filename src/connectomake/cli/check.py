@@ -34,7 +34,7 @@ def check(
     storage: Annotated[
         str, typer.Option("--storage", metavar="URL", help="Results go here: s3://BUCKET/PREFIX or gs://.")
     ] = "",
-    endpoint: Annotated[str, typer.Option("--endpoint", metavar="URL", help="Of an S3-compatible store.")] = "",
+    endpoint: Annotated[str, typer.Option("--endpoint", metavar="URL", help="Endpoint of an S3-compatible store.")] = "",
     deep: Annotated[
         bool, typer.Option("--deep", help="Read source and ground truth in full once, so that any later edit is noticed.")
     ] = False,

@@ -29,7 +29,9 @@ def convert(
     encoding: volumes.EncodingOption = "raw",
     shard: volumes.ShardOption = None,
     dtype: volumes.DtypeOption = None,
-    labels: Annotated[bool, typer.Option("--labels", help="The voxels are ids; so are those of 32 and 64 bits.")] = False,
+    labels: Annotated[
+        bool, typer.Option("--labels", help="Treat the voxels as ids; integers of 32 and 64 bits always are.")
+    ] = False,
     memory: volumes.MemoryOption = 256,
     fill: volumes.FillOption = False,
     missing_sections: Annotated[

@@ -20,7 +20,7 @@ def doubts(
         str | None,
         typer.Argument(metavar="[DEST]", help="NAME.csv, NAME.parquet, NAME.arrow, or NAME.annotations for Neuroglancer."),
     ] = None,
-    layer: Annotated[str, typer.Option(help="Which segmentation, such as segmentation_0.35.")] = "segmentation",
+    layer: Annotated[str, typer.Option(help="Segmentation layer, such as segmentation_0.35.")] = "segmentation",
     within: Annotated[float, typer.Option(help="Largest distance of a mean affinity from the threshold.")] = 0.2,
     most: Annotated[int, typer.Option(help="Maximum number of rows.", min=1)] = 1000,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,

@@ -20,7 +20,7 @@ def plan(
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
     max_memory: Annotated[str | None, typer.Option(metavar="SIZE", help="Choose blocks whose jobs fit, such as 8GB.")] = None,
     gpu_memory: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="Of the GPU: the network must fit, such as 16GB.")
+        str | None, typer.Option(metavar="SIZE", help="GPU memory that the network must fit, such as 16GB.")
     ] = None,
     hours: Annotated[float | None, typer.Option(help="Choose blocks, and machines, to finish within this many hours.")] = None,
     machines: Annotated[int | None, typer.Option(help="Jobs that run at the same time, on machines or cores.")] = None,
@@ -29,9 +29,9 @@ def plan(
         bool, typer.Option("--calibrate", help="Measure speed and compression here, in about a minute.")
     ] = False,
     rate: Annotated[
-        float | None, typer.Option(help="Speed of the network of one job: 10^6 voxels of its input a second.")
+        float | None, typer.Option(help="Speed of the network in one job, in 10^6 input voxels per second.")
     ] = None,
-    price: Annotated[float | None, typer.Option(help="Of an hour of a machine, in any currency.")] = None,
+    price: Annotated[float | None, typer.Option(help="Price of a machine per hour, in any currency.")] = None,
     start: Annotated[
         float | None, typer.Option(help="Seconds that a job takes to start; 0.3 here, 5 to 60 on clusters.")
     ] = None,

@@ -16,7 +16,7 @@ def proofread(
     config: ConfigPath = DEFAULT_CONFIG,
     destination: Annotated[str | None, typer.Argument(metavar="DEST", help="Folder to write.")] = None,
     program: Annotated[str, typer.Option("--for", help=f"The program: {', '.join(PROGRAMS)}.")] = PROGRAMS[0],
-    layer: Annotated[str, typer.Option(help="Which segmentation, such as segmentation_0.35.")] = "segmentation",
+    layer: Annotated[str, typer.Option(help="Segmentation layer, such as segmentation_0.35.")] = "segmentation",
     chunk: Annotated[tuple[int, int, int], typer.Option(metavar="Z Y X", help="pychunkedgraph: shape of its chunks.")] = (
         256,
         256,

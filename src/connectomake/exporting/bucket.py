@@ -98,7 +98,7 @@ def _keys(place: str) -> Any:
 
 
 def _clear(keys: Any, destination: str, overwrite: bool) -> None:
-    """Remove what is there, if it may be replaced; also what a killed export left, which has chunks but no metadata."""
+    """Remove existing objects if they may be replaced, including those of a killed export, which has chunks but no metadata."""
     found = len(keys.list().result(timeout=SECONDS))
     if not found:
         return
@@ -115,13 +115,13 @@ def _delete(keys: Any) -> None:
 
     names = keys.list().result(timeout=SECONDS)
     metadata = [n for n in names if _is_metadata(bytes(n).decode("utf-8", "replace"))]
-    for name in metadata:  # no reader shall meet a volume with half of its chunks
+    for name in metadata:  # so that no reader finds an incomplete volume
         keys.write(name, None).result(timeout=SECONDS)
     keys.delete_range(ts.KvStore.KeyRange()).result(timeout=SECONDS)
 
 
 def _moved(writer: Writer, local: Path, place: str) -> Writer:
-    """Return what writes the same array below another place, where it takes the metadata for written."""
+    """Return a store that writes the same array to another place, assuming that its metadata exist."""
     import tensorstore as ts
 
     if type(writer) is not Array:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from connectomake.errors import ConfigError
 
 _WHOLE = {"float32": 2**24, "float64": 2**53}
-"""Up to here a float holds every whole number."""
+"""Largest number up to which a float holds every integer."""
 
 
 def cast(values: np.ndarray, dtype: np.dtype, place: Callable[[tuple[int, ...]], str]) -> np.ndarray:
@@ -45,7 +45,7 @@ def cast(values: np.ndarray, dtype: np.dtype, place: Callable[[tuple[int, ...]],
 
 
 def _unfit(values: np.ndarray, dtype: np.dtype) -> NDArray[np.bool_]:
-    """Return where a value is not one of the dtype: beyond its range, or a fraction in integers."""
+    """Return where a value does not fit the dtype: out of range, or a fraction for integers."""
     if dtype.kind == "f":
         if values.dtype.kind == "f":
             with np.errstate(over="ignore"):

@@ -26,7 +26,7 @@ and what the libraries hold of each.
 """
 
 FLUSHES = 16
-"""Files that are flushed at once: the disk joins what it writes."""
+"""Files that are flushed at the same time, so that the disk combines its writes."""
 
 
 def export_volume(

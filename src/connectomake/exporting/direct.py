@@ -1,4 +1,4 @@
-"""Storage chunks passed from array to array of TensorStore, without a copy of the block in between.
+"""Copying storage chunks from one TensorStore array to another, without the block in memory in between.
 
 What is read and written is that of `Level.read` and `Writer.write`, which remain for all that is cast, filtered or filled.
 """
@@ -16,7 +16,7 @@ from connectomake.sources.chunks import Part
 from connectomake.sources.tensor import READ_SECONDS
 
 AT_ONCE = 2
-"""Blocks that are on their way at the same time, so that no thread waits for the last chunk of a block."""
+"""Blocks that are copied at the same time, so that no thread waits for the last chunk of a block."""
 
 
 @runtime_checkable
@@ -70,7 +70,7 @@ def _turned(store: Any, index: list[Any], order: Sequence[int | None], channels:
 
 
 def pass_on(level: Level, writer: Taker, boxes: Iterable[Box]) -> None:
-    """Write the blocks of a level; one that lacks a chunk, or fails, goes the other way, which says what is wrong."""
+    """Write the blocks of a level; one that lacks a chunk, or fails, is copied through memory, which names the error."""
     waiting: deque[tuple[Box, Any]] = deque()
     for box in boxes:
         view = view_of(level, box)
@@ -90,5 +90,5 @@ def _finish(level: Level, writer: Taker, box: Box, begun: Any) -> None:
 
 
 def passes(level: Level) -> bool:
-    """Whether the first voxels of a level, and so most others, can be passed on."""
+    """Whether the first voxels of a level, and so most others, can be copied directly."""
     return view_of(level, Box.of_shape((1, 1, 1))) is not None

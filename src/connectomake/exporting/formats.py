@@ -10,7 +10,7 @@ from connectomake.errors import ConfigError
 from connectomake.exporting.volume import DTYPES, Level, Options, Writer
 
 OME = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "float32", "float64")
-"""Voxels that OME's metadata of a TIFF can describe."""
+"""Dtypes that OME's metadata of a TIFF can describe."""
 PRECOMPUTED = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "float32")
 """Of the format's description; TensorStore writes int64, too, which no viewer shows."""
 
@@ -59,7 +59,7 @@ class ExportFormat:
     objects: bool = False
 
     def check(self, level: Level) -> None:
-        """Raise a ConfigError if the format has no place for such voxels."""
+        """Raise a ConfigError if the format does not support such voxels."""
         if level.dtype.name not in self.dtypes:
             raise ConfigError(
                 f"{self.text} holds {', '.join(self.dtypes)}, not the {level.dtype.name} of {level.source.path} without loss; "
@@ -72,7 +72,7 @@ class ExportFormat:
             )
 
     def unsaid(self, level: Level) -> list[str]:
-        """Return sentences about what the file will not say of the volume, or say otherwise."""
+        """Return warnings about properties of the volume that the file does not store, or stores differently."""
         found = []
         size = "yx" if self.name == "tiff" and level.dtype.name not in OME else self.size
         lost = [a for a in "zyx" if a not in size]
@@ -93,7 +93,7 @@ class ExportFormat:
         return found
 
     def create(self, path: Path, levels: Sequence[Level], options: Options) -> list[Writer]:
-        """Begin a file or folder; return what each level is written with."""
+        """Begin a file or folder; return a writer for each level."""
         function: Callable[..., Any] = getattr(import_module(f"connectomake.exporting.{self.module}"), f"create_{self.name}")
         return cast("list[Writer]", function(path, levels, options))
 

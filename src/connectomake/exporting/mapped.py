@@ -73,7 +73,7 @@ def create_mrc(path: Path, levels: Sequence[Level], _options: Options) -> list[M
     cell = [n * s * 10 for n, s in zip(shape, level.voxel_size[::-1], strict=True)]
     origin = [v * 10 for v in level.origin[::-1]]
     header = struct.pack("<10i6f3i", *shape, MRC_MODES[dtype.name], *start, *shape, *cell, 90, 90, 90, 1, 2, 3)
-    header += struct.pack("<3f2i", 0, -1, -2, 0, 0)  # statistics that nobody has counted; a volume; no further header
+    header += struct.pack("<3f2i", 0, -1, -2, 0, 0)  # statistics not computed; a volume; no extended header
     header = header.ljust(104, b"\0") + b"    " + struct.pack("<i", 20140)
     header = header.ljust(196, b"\0") + struct.pack("<3f", *origin) + b"MAP " + b"\x44\x44\0\0" + struct.pack("<fi", -1, 0)
     return [_after(path, header.ljust(1024, b"\0"), dtype, level.box.shape)]

@@ -82,7 +82,7 @@ class Filter(ABC):
         return ""
 
     def check(self, bounds: Box) -> None:  # noqa: B027 (most name no places)
-        """Refuse what does not fit the volume.
+        """Refuse parameters that do not fit the volume.
 
         Raises
         ------
@@ -135,7 +135,7 @@ def rounded(values: NDArray[np.float64], dtype: str) -> NDArray[Any]:
 
 
 def largest(dtype: str, lowest: bool = False) -> float:
-    """Return what stands for 1 in an image of a dtype, its largest value or 1 of floats; or its lowest."""
+    """Return the value that represents 1 in an image of a dtype, its maximum, or 1 for floats; or the lowest."""
     kind = np.dtype(dtype)
     if kind.kind == "f":
         return 0 if lowest else 1

@@ -12,7 +12,7 @@ from connectomake.geometry import Vec
 
 @dataclass(frozen=True)
 class FillHoles(Filter):
-    """Fill holes of an image that is 0 and not 0: voxels of 0 that are joined over edges within a section, if they are few.
+    """Fill holes of an image that is 0 and not 0: small 4-connected components of 0 within a section.
 
     A hole of any size has no bounded reach: whether it is one may turn out at the other end of the volume. One of at most
     `area` voxels has, for it lies within `area` of each of its voxels.

@@ -28,7 +28,7 @@ class Median(Filter):
     size: Vec = (1, 1, 1)
 
     def __post_init__(self) -> None:
-        """Refuse boxes that have no middle."""
+        """Refuse boxes of even size."""
         even = [v for v in self.size if v % 2 == 0]
         if even:
             raise ConfigError(f"size {list(self.size)} has no middle along an axis of {even[0]} voxels; take odd numbers")

@@ -1,4 +1,4 @@
-"""Doubts as a file for a table, or as a folder for Neuroglancer."""
+"""Doubts as a table file, or as an annotation layer for Neuroglancer."""
 
 from pathlib import Path
 
