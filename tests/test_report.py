@@ -4,6 +4,8 @@ import copy
 import csv
 import io
 import shutil
+from collections import OrderedDict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +146,12 @@ def test_the_page_works_offline(plan: Plan) -> None:
     assert "src=" not in text
     for name in ("affinity", "segmentation", "connectomake", "min_size", "raw.h5 [raw]"):
         assert name in text
+
+
+def test_the_page_has_a_config_as_snakemake_hands_it_over(plan: Plan) -> None:
+    filters = [OrderedDict(gaussian=OrderedDict(sigma=[0, 1, 1]))]
+    config = OrderedDict(plan.config, source=OrderedDict(plan.config["source"], filters=filters))
+    assert "filters:\n  - gaussian:\n      sigma:\n" in run_page.page(replace(plan, config=config))
 
 
 def test_a_run_elsewhere_is_read_there(plan: Plan) -> None:

@@ -3,6 +3,7 @@
 import csv
 import html
 import io
+import json
 import platform
 import statistics
 import zlib
@@ -120,6 +121,11 @@ def stages_csv(plan: Plan) -> str:
     return stream.getvalue()
 
 
+def _config_text(plan: Plan) -> str:
+    """Return the config as YAML; Snakemake hands over its mappings as a kind of its own, which YAML does not know."""
+    return yaml.safe_dump(json.loads(json.dumps(plan.config)), sort_keys=False)
+
+
 def page(plan: Plan, record: dict[str, Any] | None = None) -> str:
     """Return the page, which ends in a comment with the record."""
     parts = [
@@ -130,7 +136,7 @@ def page(plan: Plan, record: dict[str, Any] | None = None) -> str:
         _table("Slowest blocks", ("stage", "block", "from z, y, x", "time", "of the stage's median"), slowest_rows(plan)),
         _table("Where it lies", None, place_rows(plan)),
         _table("Made with", None, version_rows()),
-        f"<h2>Config</h2><pre>{html.escape(yaml.safe_dump(plan.config, sort_keys=False))}</pre></body></html>",
+        f"<h2>Config</h2><pre>{html.escape(_config_text(plan))}</pre></body></html>",
     ]
     text = "\n".join(parts) + "\n"
     if record is None:
