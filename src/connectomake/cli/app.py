@@ -25,6 +25,7 @@ from connectomake.cli.proofread import proofread
 from connectomake.cli.queue import app as queue_app
 from connectomake.cli.snapshot import snapshot
 from connectomake.cli.summary import summary
+from connectomake.cli.synapses import synapses
 from connectomake.cli.train import train
 from connectomake.cli.verify import verify
 from connectomake.cli.view import view
@@ -75,6 +76,7 @@ app.command("train")(train)
 app.command("snapshot", context_settings=NEGATIVE_NUMBERS)(snapshot)
 app.command("overlap", context_settings=NEGATIVE_NUMBERS)(overlap)
 app.command("contacts", context_settings=NEGATIVE_NUMBERS)(contacts)
+app.command("synapses", context_settings=NEGATIVE_NUMBERS)(synapses)
 app.command("curve")(curve)
 app.command("doubts")(doubts)
 app.command("proofread")(proofread)

@@ -79,3 +79,73 @@ def tally_faces(ids, halo, place, whole, line, keys, faces, sums, firsts):  # ty
             keys[rows], faces[rows], sums[rows], firsts[rows] = recent[at], number[at], total[at], first[at]
             rows += 1
     return rows, line
+
+
+@lazy_njit
+def runs_of(ids, number, low, high):  # type: ignore[no-untyped-def]
+    """Return where an object has voxels, line by line.
+
+    Parameters
+    ----------
+    ids, number
+        (z, y, x) integers, and which of them is the object.
+    low, high
+        (3,) int64: the box that is looked at.
+
+    Returns
+    -------
+    offsets, starts, stops
+        Runs of line i of the box, z * lines in a plane + y, are those from offsets[i] to offsets[i + 1]; first voxel and end of
+        each along x in `ids`.
+    """
+    ny = high[1] - low[1]
+    offsets = np.zeros((high[0] - low[0]) * ny + 1, np.int64)
+    for filled in range(2):
+        starts, stops = np.empty(offsets[-1] * filled, np.int64), np.empty(offsets[-1] * filled, np.int64)
+        count = 0
+        for z in range(low[0], high[0]):
+            for y in range(low[1], high[1]):
+                inside = False
+                for x in range(low[2], high[2]):
+                    if (ids[z, y, x] == number) != inside:
+                        if filled:
+                            (stops if inside else starts)[count - inside] = x
+                        count += not inside
+                        inside = not inside
+                if inside and filled:
+                    stops[count - 1] = high[2]
+                offsets[(z - low[0]) * ny + y - low[1] + 1] = count
+    return offsets, starts, stops
+
+
+@lazy_njit
+def dilate(offsets, starts, stops, low, high, first, widths, out):  # type: ignore[no-untyped-def]
+    """Mark the voxels within reach of an object.
+
+    Parameters
+    ----------
+    offsets, starts, stops, low, high
+        The object: see `runs_of`.
+    first, out
+        (3,) int64, and (z, y, x) bool, which is written: the box that is marked.
+    widths
+        See `Ball`.
+    """
+    hz, hy, nx = widths.shape[0] // 2, widths.shape[1] // 2, out.shape[2]
+    change = np.zeros(nx + 1, np.int64)
+    for z in range(out.shape[0]):
+        for y in range(out.shape[1]):
+            change[:] = 0
+            for sz in range(max(first[0] + z - hz, low[0]), min(first[0] + z + hz + 1, high[0])):
+                for sy in range(max(first[1] + y - hy, low[1]), min(first[1] + y + hy + 1, high[1])):
+                    width = widths[sz - first[0] - z + hz, sy - first[1] - y + hy]
+                    line = (sz - low[0]) * (high[1] - low[1]) + sy - low[1]
+                    for run in range(offsets[line], offsets[line + 1]):
+                        a, b = max(starts[run] - width - first[2], 0), min(stops[run] + width - first[2], nx)
+                        if width >= 0 and a < b:
+                            change[a] += 1
+                            change[b] -= 1
+            depth = 0
+            for x in range(nx):
+                depth += change[x]
+                out[z, y, x] = depth > 0
