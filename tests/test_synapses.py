@@ -243,6 +243,31 @@ def test_tables_and_annotations_hold_the_same(folder: Any, capsys: pytest.Captur
         assert list(map(float, note.props)) == [len(row["cells"].split()), row["voxels"], row["voxels_1"], row["voxels_2"]]
 
 
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "arrow", "annotations"])
+def test_a_table_may_be_empty(folder: Any, suffix: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert not call("v.h5", "v.h5", f"t.{suffix}", *GIVEN, "--min-voxels", "9999")
+    assert f"t.{suffix}: 0 synapses" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as ended:
+        main(["contacts", "v.h5", f"u.{suffix}", "--dataset", "cells", "--min-faces", "9999"])
+    assert not ended.value.code
+    assert f"u.{suffix}: 0 contacts" in capsys.readouterr().out
+
+
+def test_a_background_with_an_id_is_named_and_can_be_left_out(folder: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """As in CREMI's files, where what is no cleft is 2^64 - 1."""
+    clefts, cells = folder
+    clefts[:, :, 9:], most = 0, 2**64 - 1
+    with h5py.File("v.h5", "a") as file:
+        file["cremi"] = np.where(clefts == 0, np.uint64(most), clefts)
+    placed = ("v.h5", "v.h5", *PLACED, "--dataset-clefts", "cremi", "--voxel-size", "40", "8", "4.5")
+    assert not call(*placed)
+    assert f"% of all voxels; if it is the background, leave it out with --ignore-clefts {most}" in capsys.readouterr().err
+    assert not call(*placed, "t.parquet", "--ignore-clefts", str(most), "--ignore-cells", "5")
+    assert "of all voxels" not in capsys.readouterr().err
+    seen = np.where(cells == 5, 0, cells)[1:9, 1:21, 2:20]
+    check(pq.read_table("t.parquet").to_pydict(), reference(clefts, seen, (1, -3, 4), (40.0, 8.0, 4.5), 0.0, None, 1))
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -253,7 +278,8 @@ def test_tables_and_annotations_hold_the_same(folder: Any, capsys: pytest.Captur
         (("v.h5", "v.h5", *GIVEN, "--reach", "-3"), "--reach -3.0 must be a distance in nm, 0 or more"),
         (("v.h5", "v.h5", *GIVEN, "--merge-within", "nan"), "--merge-within nan must be a distance in nm"),
         (("v.h5", "v.h5", *GIVEN, "--voxel-size", "4", "4", "4"), "v.h5, [40.0, 8.0, 4.5] nm; leave it out"),
-        (("v.h5", "v.h5", *GIVEN, "--box", "0:1,0:1,0:1"), "--box 0:1,0:1,0:1 is not within what both holds"),
+        (("v.h5", "v.h5", *GIVEN, "--box", "0:1,0:1,0:1"), "--box 0:1,0:1,0:1 is not within what both hold"),
+        (("v.h5", "v.h5", *GIVEN, "--ignore-clefts", "-1"), "-1 is no id of an object; ids are 1 to 2^64 - 1"),
         (("v.h5", "v.h5", *GIVEN, "--missing-cells", "x"), "--missing-cells 'x' must be error or fill"),
     ],
 )  # fmt: skip

@@ -146,6 +146,14 @@ def test_a_box_and_the_screen(folder: Any, capsys: pytest.CaptureFixture[str]) -
         assert f"{row[6]:.0f}" in shown
 
 
+def test_ids_are_taken_for_nothing(folder: Any) -> None:
+    gone = [2, 2**64 - 1]
+    want = reference(np.where(np.isin(folder, np.array(gone, np.uint64)), 0, folder), (2, -3, 4), SIZE)
+    assert len(want) < len(reference(folder, (2, -3, 4), SIZE))
+    assert not call("a.zarr", "t.parquet", *PLACED, *(word for i in gone for word in ("--ignore", str(i))))
+    check(pq.read_table("t.parquet").to_pydict(), want)
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

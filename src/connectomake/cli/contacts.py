@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from connectomake.geometry import Box, Vec
     from connectomake.sources.labels import Labels
-    from connectomake.sources.source import VoxelSize
+    from connectomake.sources.source import Reader, VoxelSize
 
 SHOWN = 20
 SizeOption: TypeAlias = Annotated[
@@ -42,6 +42,7 @@ def contacts(
     offset: Annotated[Point, typer.Option(metavar="Z Y X", help="Where A's voxel 0 0 0 lies.")] = None,
     voxel_size: SizeOption = None,
     box: volumes.BoxOption = None,
+    ignore: Annotated[list[int] | None, typer.Option(help="Object to take for 0; may be given more than once.")] = None,
     min_faces: Annotated[int, typer.Option(help="Leave out contacts of fewer faces of voxels.", min=1)] = 1,
     overwrite: volumes.OverwriteOption = False,
 ) -> None:
@@ -56,16 +57,33 @@ def contacts(
     if labels.source.place == "unclear":
         raise ConfigError(f"{a} names an offset that is not a whole number of voxels; say in voxels where it begins (--offset)")
     size = size_of(voxel_size, labels)
-    bounds = box_in(labels.bounds, box, a)
+    bounds = box_in(labels.bounds, box, f"{a} holds")
     for note in labels.source.notes:
         common.note(note)
-    columns = contact_columns(contacts_of(labels.read, tiles_in(bounds, labels.tile), bounds), bounds, size, min_faces)
+    found = contacts_of(without(labels.read, ignore), tiles_in(bounds, labels.tile), bounds)
+    columns = contact_columns(found, bounds, size, min_faces)
     note_filled("A", labels, bounds)
     if final is None:
         _print(columns)
         return
     write_contacts(columns, bounds, size, final)
     print(f"{destination}: {counted(len(columns['faces']), 'contact')}")
+
+
+def without(read: "Reader", ids: list[int] | None) -> "Reader":
+    """Return what reads labels with some ids taken for 0."""
+    gone = sorted(set(ids or ()))
+    for value in gone:
+        if not 0 < value < 1 << 64:
+            raise ConfigError(f"--ignore {value} is no id of an object; ids are 1 to 2^64 - 1")
+
+    def reader(box: "Box") -> "np.ndarray":
+        labels = read(box)
+        for value in gone:
+            labels[labels == value] = 0
+        return labels
+
+    return reader
 
 
 def size_of(given: tuple[float, float, float] | None, *labels: "Labels") -> "VoxelSize":
@@ -102,7 +120,7 @@ def box_in(bounds: "Box", text: str | None, what: str) -> "Box":
     if box is None:
         return bounds
     if box.empty or not bounds.contains(box):
-        raise ConfigError(f"--box {text} is not within what {what} holds, {bounds}; change it")
+        raise ConfigError(f"--box {text} is not within what {what}, {bounds}; change it")
     return box
 
 

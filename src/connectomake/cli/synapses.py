@@ -5,13 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from connectomake.cli import common, evaluate, volumes
-from connectomake.cli.contacts import DestinationArgument, SizeOption, box_in, note_filled, size_of, tiles_in
+from connectomake.cli.contacts import DestinationArgument, SizeOption, box_in, note_filled, size_of, tiles_in, without
 from connectomake.cli.evaluate import Point
 from connectomake.errors import ConfigError
 from connectomake.reporting.texts import counted
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from connectomake.geometry import Box
 
 SHOWN = 20
 
@@ -38,6 +40,8 @@ def synapses(
     merge_within: Annotated[
         float | None, typer.Option(metavar="NM", help="Clefts of the same two cells, no farther apart, are one synapse.")
     ] = None,
+    ignore_clefts: Annotated[list[int] | None, typer.Option(help="Id of CLEFTS to take for 0, such as a background.")] = None,
+    ignore_cells: Annotated[list[int] | None, typer.Option(help="Id of CELLS to take for 0.")] = None,
     min_voxels: Annotated[int, typer.Option(help="Leave out clefts of fewer voxels.", min=1)] = 1,
     overwrite: volumes.OverwriteOption = False,
 ) -> None:
@@ -57,21 +61,33 @@ def synapses(
     one = evaluate.opened("clefts", clefts, dataset_clefts, scale_clefts, offset_clefts, of_clefts)
     two = evaluate.opened("cells", cells, dataset_cells, scale_cells, offset_cells, of_cells)
     both = common_box(one, two, ("--offset-clefts", "--offset-cells"), ("CLEFTS", "CELLS"))
-    bounds, size = box_in(both, box, "both"), size_of(voxel_size, one, two)
+    bounds, size = box_in(both, box, "both hold"), size_of(voxel_size, one, two)
     ball = balls.ball_of(reach, size, bounds.shape)
     for note in dict.fromkeys(one.source.notes + two.source.notes):
         common.note(note)
     tiles = tiles_in(bounds, one.tile if two.tile else None)
-    all_clefts = found.clefts_of(one.read, two.read, tiles, bounds, ball)
-    columns = partners.synapse_columns(all_clefts, one.read, bounds, size, merge_within, min_voxels)
+    read = without(one.read, ignore_clefts)
+    all_clefts = found.clefts_of(read, without(two.read, ignore_cells), tiles, bounds, ball)
+    columns = partners.synapse_columns(all_clefts, read, bounds, size, merge_within, min_voxels)
     note_filled("CLEFTS", one, bounds)
     note_filled("CELLS", two, bounds)
+    _note_large(columns, bounds)
     _note_alone(columns, reach)
     if final is None:
         _print(columns)
         return
     write_synapses(columns, bounds, size, final)
     print(f"{destination}: {counted(len(columns['voxels']), 'synapse')}")
+
+
+def _note_large(columns: "dict[str, np.ndarray]", box: "Box") -> None:
+    """Say that an object is more likely what lies between the clefts: in CREMI's files, 2^64 - 1."""
+    for name, voxels in zip(columns["synapse"].tolist(), columns["voxels"].tolist(), strict=True):
+        if voxels > box.volume / 2:
+            common.note(
+                f"object {name} of CLEFTS has {100 * voxels / box.volume:.0f} % of all voxels; if it is the background, leave "
+                f"it out with --ignore-clefts {name}"
+            )
 
 
 def _note_alone(columns: "dict[str, np.ndarray]", reach: float) -> None:
