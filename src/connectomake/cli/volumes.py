@@ -9,10 +9,10 @@ import typer
 
 from connectomake.cli import common
 from connectomake.errors import ConfigError
-from connectomake.geometry import Box, Vec
 from connectomake.keys import Options, Section, naming
 
 if TYPE_CHECKING:
+    from connectomake.geometry import Box, Vec
     from connectomake.planning.plan import Plan
     from connectomake.sources import Source
 
@@ -71,7 +71,7 @@ class Chosen:
     box: str | None
     channels: list[int] | None
     dataset: str | None
-    chunk: Vec
+    chunk: "Vec"
     encoding: str
     memory: int
     overwrite: bool
@@ -119,8 +119,10 @@ def _has(folder: str, name: str) -> bool:
     return bool(keys_below(folder, "", f"{name}/")) if is_url(folder) else Path(folder, name).is_dir()
 
 
-def _outside_mask(plan: "Plan", source: "Source") -> Callable[[Box], bool]:
+def _outside_mask(plan: "Plan", source: "Source") -> "Callable[[Box], bool]":
     """Return what says of a box of a scale whether it lies in blocks wholly outside the mask, which are not made."""
+    from connectomake.geometry import Box
+
     z, y, x = (max(1, round(s / f)) for s, f in zip(source.voxel_size, plan.source.voxel_size, strict=True))
 
     def spare(box: Box) -> bool:
@@ -164,7 +166,7 @@ def write(sources: "Sequence[Source]", destination: str, chosen: Chosen) -> None
     print(f"{destination}: {form.text}, {shape} voxels of {levels[0].dtype.name}")
 
 
-def parse_box(text: str | None) -> Box | None:
+def parse_box(text: str | None) -> "Box | None":
     """Return the box that a text names.
 
     Raises
@@ -177,6 +179,8 @@ def parse_box(text: str | None) -> Box | None:
     >>> parse_box("0:10,-5:20,30:40")
     Box(start=(0, -5, 30), stop=(10, 20, 40))
     """
+    from connectomake.geometry import Box
+
     if text is None:
         return None
     pairs = [re.fullmatch(r"\s*(-?\d+):(-?\d+)\s*", part) for part in text.split(",")]
