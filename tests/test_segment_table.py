@@ -179,7 +179,7 @@ def test_columns_that_are_no_integers_are_named() -> None:
         rows_of("t.npy")
     with pytest.raises(SourceError, match=r"columns names columns, but t\.npy has no names"):
         rows_of("t.npy", columns=["a", "b"])
-    with pytest.raises(SourceError, match=r"names an array of HDF5, but t\.npy is none"):
+    with pytest.raises(SourceError, match=r"names an array of HDF5, but t\.npy is not HDF5"):
         rows_of("t.npy", "x")
     with pytest.raises(SourceError, match=r"'gone\.csv' does not exist"):
         rows_of("gone.csv")
