@@ -11,6 +11,7 @@ from connectomake.config import check_config, normalise
 from connectomake.geometry import Box
 from connectomake.planning.modules import file_hash, neighbours
 from connectomake.planning.plan import Plan
+from connectomake.planning.segment_table import TableInfo
 from connectomake.planning.source_info import SourceInfo
 from connectomake.sources import SourceOptions
 
@@ -39,6 +40,8 @@ class Case:
         Of the source.
     truth
         Kind of the ground truth, if there is one.
+    rows
+        Of the table that joins given labels, if there is one.
     """
 
     config: dict[str, Any]
@@ -49,6 +52,7 @@ class Case:
     dtype: str = "uint8"
     voxel_size: tuple[Any, ...] = (20.0, 10.0, 10.0)
     truth: str = "hdf5"
+    rows: int = 1000
 
     def plan(self) -> Plan:
         """The plan, as `resolve` would make it."""
@@ -58,7 +62,9 @@ class Case:
         section = config["evaluation"]
         truth = self._facts(section, section["ground_truth"], self.truth, 1, "uint64", "truth") if section else None
         model, weights, modules = _models(config["inference"])
-        return Plan(config, facts, model, weights, truth, modules)
+        joined = config["segmentation"]["table"]
+        table = joined and TableInfo(joined["path"], "hash of the table", 14 * self.rows, self.rows)
+        return Plan(config, facts, model, weights, truth, modules, table=table)
 
     def _facts(self, section: dict[str, Any], path: str, kind: str, channels: int, dtype: str, identity: str) -> SourceInfo:
         offset = section["offset"]
@@ -138,6 +144,13 @@ def cases() -> dict[str, Case]:
         "affinities": Case(small(inference=None, segmentation={"method": "watershed"}, keep=[]), channels=3, dtype="float32"),
         "probability": Case(
             small(source={**in_place, "range": [0, 200]}, inference=None), start=(3, 2, 1), kind="precomputed", channels=2
+        ),
+        "labels": Case(
+            small(
+                inference=None,
+                segmentation={"method": "labels", "threshold": 0.5, "min_size": 0, "table": {"path": "table.csv"}},
+            ),
+            dtype="uint64",
         ),
         "region": Case(
             small(
